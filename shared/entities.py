@@ -1,0 +1,194 @@
+"""The things that Darkroom speaks of: jobs, items, predictions. Values only; nothing here reads or writes."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+#: A client's own key of an item. "." and ".." are excluded apart: a URL cannot carry them.
+KEY_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,128}")
+#: Bits of randomness in a job's id: 128, as many as a random UUID, so that it cannot be guessed.
+JOB_ID_BYTES = 16
+JOB_ID_PATTERN = re.compile(r"[0-9a-f]{32}")
+
+
+#: Jobs of at most so many items are small: somebody waits for them, so they go before the others.
+INTERACTIVE_ITEMS = 16
+
+
+class Queue(StrEnum):
+    """The queues of messages; the first two have a ring of waiting jobs of the same name."""
+
+    INTERACTIVE = "interactive"
+    BULK = "bulk"
+    TRAIN = "train"
+
+
+class JobKind(StrEnum):
+    """What a job does."""
+
+    CLASSIFICATION = "classification"
+    TRAINING = "training"
+
+
+class JobState(StrEnum):
+    """A job's life: open → queued → running → succeeded, failed or cancelled (cancelling on the way to cancelled)."""
+
+    OPEN = "open"
+    QUEUED = "queued"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more will happen by itself."""
+        return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+
+
+class ItemState(StrEnum):
+    """An item is pending until it has ended in exactly one of the other three."""
+
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One ranked answer: a label's index and its probability in [0, 1]."""
+
+    index: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why something failed: a stable code for programs and a sentence for people."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One picture as it came. `sha256` (hex) is of its bytes, and says where they are stored.
+
+    One that was refused has a `failure` and no `media_type`, and its bytes are not stored.
+    """
+
+    key: str
+    filename: str
+    size: int
+    sha256: str
+    media_type: str | None = None
+    width: int | None = None
+    height: int | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one item ended. `at` is in seconds since the epoch; 0 means the moment of the commit."""
+
+    state: ItemState
+    predictions: tuple[Prediction, ...] = ()
+    failure: Failure | None = None
+    at: float = 0.0
+
+    @property
+    def top_score(self) -> float | None:
+        """The best prediction's probability, None where there is none."""
+        return self.predictions[0].score if self.predictions else None
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image of a job, with how it ended where it has."""
+
+    upload: Upload
+    created_at: float
+    outcome: Outcome | None = None
+
+    @property
+    def state(self) -> ItemState:
+        """Pending until there is an outcome."""
+        return self.outcome.state if self.outcome else ItemState.PENDING
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many items a job has, and how many of them ended in which way."""
+
+    total: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+    @property
+    def finished(self) -> int:
+        """Items that have ended."""
+        return self.succeeded + self.failed + self.cancelled
+
+
+@dataclass(frozen=True)
+class Job:
+    """One submission. Times are seconds since the epoch."""
+
+    id: str
+    kind: JobKind
+    state: JobState
+    created_at: float
+    model: str | None = None
+    params: dict[str, Any] = field(default_factory=dict)
+    metadata: Any = None
+    counts: Counts = Counts()
+    sealed: bool = False
+    #: Grows with every change of the state or the counts; the status's ETag is made of it.
+    revision: int = 0
+    started_at: float | None = None
+    finished_at: float | None = None
+    expires_at: float | None = None
+    failure: Failure | None = None
+    queue_position: int | None = None
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The items that a worker claimed together. `id` is also the fence: a commit counts only while it is known."""
+
+    id: str
+    job_id: str
+    model: str
+    uploads: tuple[Upload, ...]
+
+
+def new_id() -> str:
+    """An unguessable id of a job or a chunk: 32 hexadecimal digits."""
+    return secrets.token_hex(JOB_ID_BYTES)
+
+
+def valid_key(key: str) -> bool:
+    """Whether `key` may name an item: 1–128 of A-Za-z0-9._- and neither "." nor ".."."""
+    return KEY_PATTERN.fullmatch(key) is not None and key not in (".", "..")
+
+
+def queue_for(items: int) -> Queue:
+    """The queue of a classification job of so many items."""
+    return Queue.INTERACTIVE if items <= INTERACTIVE_ITEMS else Queue.BULK
+
+
+def blob_key(job_id: str, sha256: str) -> str:
+    """Where a job's picture is in the blob store: by its digest, so that other bytes never replace it."""
+    return f"{job_folder(job_id)}/{sha256}"
+
+
+def job_folder(job_id: str) -> str:
+    """Where all of a job's blobs are."""
+    return f"jobs/{job_id}"

@@ -1,0 +1,89 @@
+"""Chunks: what a worker has claimed, under a lease. The chunk's id is the fence: without it nothing is committed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shared.entities import Chunk, Failure, ItemState, Outcome, Queue, new_id
+from shared.jobs import keys
+from shared.jobs.connection import Client, Scripts, now_ms, translated
+from shared.jobs.records import outcome_json, read_upload
+
+#: Seconds that a claim holds without a sign of life. A lost chunk is back after at most this and one sweep.
+LEASE_S = 10
+#: Seconds between signs of life: three may get lost.
+RENEW_S = 2.5
+#: Items in one chunk, and bytes of uploads: what a worker does in about a second, so that jobs take turns,
+#: a cancelled job stops soon, and a small job does not wait long behind it.
+CHUNK_ITEMS, CHUNK_BYTES = 256, 32 * 1024 * 1024
+#: Deaths of a worker with the item in hand after which the item is given up. From the first on it goes alone.
+MAX_DEATHS = 3
+CRASHED = Outcome(
+    ItemState.FAILED, failure=Failure("crashed", f"{MAX_DEATHS} workers died while they worked on this picture")
+)
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """What waits in one ring: how many jobs."""
+
+    queue: Queue
+    jobs: int
+
+
+class ChunkStore:
+    """Claims, renews, commits and gives back. Every method raises Unavailable where Redis cannot be reached."""
+
+    def __init__(self, client: Client) -> None:
+        self._redis = client
+        self._scripts = Scripts(client)
+
+    @translated
+    def claim(self, worker: str, rings: list[Queue]) -> Chunk | None:
+        """The next items of the job whose turn it is, from the first ring that has one; None where nothing waits."""
+        chunk = new_id()
+        names = [keys.READY[ring] for ring in rings]
+        answer = self._scripts.run("claim", chunk, worker, LEASE_S * 1000, CHUNK_ITEMS, CHUNK_BYTES, *names)
+        if not answer:
+            return None
+        job_id, model, *records = answer
+        uploads = tuple(read_upload(key, record)[0] for key, record in zip(records[::2], records[1::2], strict=True))
+        return Chunk(chunk, job_id, model, uploads)
+
+    @translated
+    def renew(self, chunk_id: str) -> bool:
+        """Hold the chunk for another lease; False where it is no longer ours."""
+        return bool(self._scripts.run("renew", chunk_id, LEASE_S * 1000))
+
+    @translated
+    def commit(self, chunk: Chunk, outcomes: Mapping[str, Outcome]) -> bool:
+        """Record how each item of the chunk ended, by its key, in one step; False, and nothing, where it is not ours.
+
+        Raises ValueError where `outcomes` are not those of exactly the chunk's items.
+        """
+        if outcomes.keys() != {upload.key for upload in chunk.uploads}:
+            raise ValueError("a commit must end each item of its chunk")
+        parts = [part for key, outcome in outcomes.items() for part in _committed(key, outcome)]
+        return bool(self._scripts.run("commit", chunk.id, *parts) == "committed")
+
+    @translated
+    def release(self, chunk_id: str, *, died: bool = False) -> int:
+        """Give the chunk's items back to their job and return how many; `died` counts against each of them."""
+        crashed = outcome_json(CRASHED)
+        return int(self._scripts.run("release", chunk_id, MAX_DEATHS if died else 0, crashed))
+
+    @translated
+    def lapsed(self, limit: int) -> list[str]:
+        """Ids of chunks whose lease has run out."""
+        return list(self._redis.zrangebyscore(keys.LEASES, "-inf", now_ms(self._redis), start=0, num=limit))
+
+    @translated
+    def backlog(self) -> list[Backlog]:
+        """How many jobs wait in each ring."""
+        return [Backlog(Queue(name), self._redis.llen(ring)) for name, ring in keys.READY.items()]
+
+
+def _committed(key: str, outcome: Outcome) -> tuple[str, str, str, str]:
+    score = "" if outcome.top_score is None else f"{outcome.top_score:.6f}"
+    return key, outcome.state, outcome_json(outcome), score

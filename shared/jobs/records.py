@@ -1,0 +1,97 @@
+"""How entities are written in Redis, and read back. Every record carries its schema's version."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from shared.entities import Counts, Failure, Item, ItemState, Job, JobKind, JobState, Outcome, Prediction, Upload
+
+#: Version of the records below. A record of another version is left for the code that knows it.
+SCHEMA = 1
+
+#: Decimal places of a stored score: finer than any float32 softmax is worth.
+SCORE_DECIMALS = 6
+
+
+def dump(value: Any) -> str:
+    """JSON without spaces: a job of 100,000 items is kept in memory."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def upload_json(upload: Upload) -> str:
+    """An upload without its key, which is the name of the field that holds it, and without its failure."""
+    fields = {
+        "filename": upload.filename,
+        "size": upload.size,
+        "sha256": upload.sha256,
+        "media_type": upload.media_type,
+        "width": upload.width,
+        "height": upload.height,
+    }
+    return dump({name: value for name, value in fields.items() if value is not None})
+
+
+def outcome_json(outcome: Outcome) -> str:
+    """How an item ended, without the time, which the commit script adds by Redis's clock."""
+    record: dict[str, Any] = {"state": outcome.state}
+    if outcome.predictions:
+        record["predictions"] = [[p.index, round(p.score, SCORE_DECIMALS)] for p in outcome.predictions]
+    if outcome.failure:
+        record["failure"] = failure_record(outcome.failure)
+    return dump(record)
+
+
+def failure_record(failure: Failure) -> dict[str, str]:
+    """A failure as JSON's object."""
+    return {"code": failure.code, "detail": failure.detail}
+
+
+def read_upload(key: str, record: str) -> tuple[Upload, float]:
+    """`<created_at ms> <JSON>` → the upload and the time in seconds since the epoch."""
+    created_ms, body = record.split(" ", 1)
+    return Upload(key=key, **json.loads(body)), int(created_ms) / 1000
+
+
+def read_outcome(record: str) -> tuple[int, Outcome]:
+    """`<place> <at ms> <JSON>` → the item's place in the order of finishing, and how it ended."""
+    place, at_ms, body = record.split(" ", 2)
+    fields = json.loads(body)
+    return int(place), Outcome(
+        state=ItemState(fields["state"]),
+        predictions=tuple(Prediction(index, score) for index, score in fields.get("predictions", ())),
+        failure=Failure(**fields["failure"]) if "failure" in fields else None,
+        at=int(at_ms) / 1000,
+    )
+
+
+def read_item(key: str, upload: str, outcome: str | None) -> Item:
+    """The two records of an item as one."""
+    accepted, created_at = read_upload(key, upload)
+    return Item(accepted, created_at, read_outcome(outcome)[1] if outcome else None)
+
+
+def read_job(job_id: str, record: Mapping[str, str], queue_position: int | None = None) -> Job:
+    """A job's hash as an entity."""
+    return Job(
+        id=job_id,
+        kind=JobKind(record["kind"]),
+        state=JobState(record["state"]),
+        created_at=int(record["created_at"]) / 1000,
+        model=record.get("model"),
+        params=json.loads(record.get("params", "{}")),
+        metadata=json.loads(record.get("metadata", "null")),
+        counts=Counts(*(int(record[name]) for name in ("total", "succeeded", "failed", "cancelled"))),
+        sealed=record.get("sealed") == "1",
+        revision=int(record["revision"]),
+        started_at=_seconds(record.get("started_at")),
+        finished_at=_seconds(record.get("finished_at")),
+        expires_at=_seconds(record.get("expires_at")),
+        failure=Failure(**json.loads(record["failure"])) if "failure" in record else None,
+        queue_position=queue_position,
+    )
+
+
+def _seconds(milliseconds: str | None) -> float | None:
+    return int(milliseconds) / 1000 if milliseconds else None

@@ -1,0 +1,152 @@
+"""Pages of a job's items and results, with cursors that stay valid while the job runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+
+from shared.entities import Item, ItemState
+from shared.jobs import keys
+from shared.jobs.connection import Client, translated
+from shared.jobs.cursors import decode_cursor, encode_cursor
+from shared.jobs.records import read_item, read_outcome
+from shared.jobs.store import JobStore
+
+#: Finished items that are read in one go while a page is filled.
+READ_BATCH = 500
+#: Finished items that one call looks through at most where a filter finds few; the cursor goes on from there.
+SCAN_LIMIT = 5000
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which results are wanted; what is None is not asked for. `label` is an index."""
+
+    state: ItemState | None = None
+    label: int | None = None
+    max_score: float | None = None
+
+    def accepts(self, item: Item) -> bool:
+        """Whether the item is wanted."""
+        outcome = item.outcome
+        if outcome is None or (self.state is not None and outcome.state != self.state):
+            return False
+        if self.label is None and self.max_score is None:
+            return True
+        if not outcome.predictions:
+            return False
+        best = outcome.predictions[0]
+        return self.label in (None, best.index) and (self.max_score is None or best.score <= self.max_score)
+
+
+ALL = Filter()
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some items, the cursor to go on from, and whether these were the last that there will be."""
+
+    items: list[Item]
+    next: str | None
+    done: bool
+
+
+class Results:
+    """Reads pages. Every method raises Unavailable where Redis cannot be reached, NotFound where there is no job."""
+
+    def __init__(self, client: Client) -> None:
+        self._redis = client
+        self._store = JobStore(client)
+
+    @translated
+    def finished(self, job_id: str, limit: int, after: str | None = None, wanted: Filter = ALL) -> Page:
+        """Finished items in the order in which they finished; following the cursors shows each item once."""
+        over = self._store.get(job_id).state.done  # asked first: what finishes from now on is on a later page
+        place = 0 if after is None else decode_cursor("place", after, int)
+        found: list[Item] = []
+        for looked_at, item in enumerate(self._by_place(job_id, place)):
+            if len(found) == limit or looked_at == SCAN_LIMIT:
+                return Page(found, encode_cursor("place", place), done=False)
+            place += 1
+            if item is not None and wanted.accepts(item):
+                found.append(item)
+        return Page(found, None if over else encode_cursor("place", place), done=over)
+
+    @translated
+    def least_sure(self, job_id: str, limit: int, after: str | None = None, wanted: Filter = ALL) -> Page:
+        """Finished items, least sure first; those without a prediction come last.
+
+        While the job runs, a result that turns up in front of the cursor is not seen by it.
+        """
+        over = self._store.get(job_id).state.done
+        last = None if after is None else decode_cursor("score", after, str)
+        found: list[Item] = []
+        for looked_at, item in enumerate(self._by_score(job_id, last)):
+            if len(found) == limit or looked_at == SCAN_LIMIT:
+                return Page(found, encode_cursor("score", last or ""), done=False)
+            last = item.upload.key
+            if wanted.accepts(item):
+                found.append(item)
+        return Page(found, None if over else encode_cursor("score", last or ""), done=over)
+
+    @translated
+    def items(self, job_id: str, limit: int, after: str | None = None) -> Page:
+        """All items, finished or not, in the order in which they were added."""
+        self._store.get(job_id)
+        start = 0 if after is None else decode_cursor("item", after, int)
+        names = self._redis.lrange(keys.job(job_id, "keys"), start, start + limit)
+        more = len(names) > limit
+        items = [item for item, _ in self._read(job_id, names[:limit])]
+        return Page(items, encode_cursor("item", start + limit) if more else None, done=not more)
+
+    @translated
+    def item_keys(self, job_id: str, limit: int, after: str | None = None) -> tuple[list[str], str | None]:
+        """The keys alone, in the order in which they were added, and the cursor to go on from or None."""
+        self._store.get(job_id)
+        start = 0 if after is None else decode_cursor("item", after, int)
+        names = self._redis.lrange(keys.job(job_id, "keys"), start, start + limit)
+        return names[:limit], encode_cursor("item", start + limit) if len(names) > limit else None
+
+    def stream(self, job_id: str) -> Iterator[Item]:
+        """Every item that has finished by now, in the order in which they finished, read as it is asked for."""
+        return (item for item in self._by_place(job_id, 0) if item is not None)
+
+    def _by_place(self, job_id: str, start: int) -> Iterator[Item | None]:
+        """The finished items from a place on; None for one that finished again later, after a retry."""
+        for begin in count(start, READ_BATCH):
+            names = self._redis.lrange(keys.job(job_id, "finished"), begin, begin + READ_BATCH - 1)
+            for place, (item, finished_at) in enumerate(self._read(job_id, names), begin):
+                yield item if finished_at == place else None
+            if len(names) < READ_BATCH:
+                return
+
+    def _by_score(self, job_id: str, last: str | None) -> Iterator[Item]:
+        """The finished items after the item `last`, least sure first."""
+        for begin in count(self._rank_after(job_id, last), READ_BATCH):
+            names = self._redis.zrange(keys.job(job_id, "scores"), begin, begin + READ_BATCH - 1)
+            yield from (item for item, _ in self._read(job_id, names))
+            if len(names) < READ_BATCH:
+                return
+
+    def _rank_after(self, job_id: str, last: str | None) -> int:
+        if not last:
+            return 0
+        rank = self._redis.zrank(keys.job(job_id, "scores"), last)
+        if rank is None:  # only an item without a prediction can leave: it is queued again
+            return int(self._redis.zcount(keys.job(job_id, "scores"), "-inf", "(2"))
+        return int(rank) + 1
+
+    def _read(self, job_id: str, names: Sequence[str]) -> list[tuple[Item, int | None]]:
+        """The items of these keys, each with its place in the order of finishing."""
+        if not names:
+            return []
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.hmget(keys.job(job_id, "items"), names)
+        pipeline.hmget(keys.job(job_id, "outcomes"), names)
+        uploads, outcomes = pipeline.execute()
+        return [
+            (read_item(name, upload, outcome), read_outcome(outcome)[0] if outcome else None)
+            for name, upload, outcome in zip(names, uploads, outcomes, strict=True)
+            if upload is not None
+        ]

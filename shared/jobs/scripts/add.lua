@@ -1,0 +1,27 @@
+-- ARGV: job, max_items, then for each item: key, digest, upload (JSON), outcome (JSON, or '' where work is to be done).
+-- Answers one word for each item: added, same, differs or full; or the single word missing or closed.
+local id, max_items = ARGV[1], tonumber(ARGV[2])
+local job = redis.call('HMGET', key(id), 'state', 'sealed', 'total')
+if not job[1] then return { 'missing' } end
+if job[2] == '1' then return { 'closed' } end
+local now, total, answers = now_ms(), tonumber(job[3]), {}
+for i = 3, #ARGV, 4 do
+  local item, digest, upload, outcome = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  local known = redis.call('HGET', key(id, 'items'), item)
+  if known then
+    table.insert(answers, body(known).sha256 == digest and 'same' or 'differs')
+  elseif total >= max_items then
+    table.insert(answers, 'full')
+  else
+    total = total + 1
+    redis.call('HSET', key(id, 'items'), item, now .. ' ' .. upload)
+    redis.call('RPUSH', key(id, 'keys'), item)
+    if outcome == '' then redis.call('RPUSH', key(id, 'pending'), item) else finish(id, item, 'failed', outcome, '') end
+    table.insert(answers, 'added')
+  end
+end
+redis.call('HSET', key(id), 'total', total, 'expires_at', now + OPEN_MS)
+redis.call('ZADD', EXPIRING, now + OPEN_MS, id)
+touch(id)
+enqueue(id)
+return answers

@@ -1,0 +1,17 @@
+-- ARGV: chunk, then for each item: key, state, outcome (JSON), score ('' where there is none).
+-- All of it or, where the chunk is no longer the caller's, nothing. Answers committed or stale.
+local chunk = ARGV[1]
+local id = redis.call('HGET', chunk_key(chunk), 'job')
+redis.call('DEL', chunk_key(chunk))
+redis.call('ZREM', LEASES, chunk)
+if not id or redis.call('EXISTS', key(id)) == 0 then
+  redis.call('HINCRBY', 'darkroom:counters', 'stale_commits', 1)
+  return 'stale'
+end
+for i = 2, #ARGV, 4 do
+  finish(id, ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3])
+  if ARGV[i + 1] == 'failed' then redis.call('SADD', key(id, 'retryable'), ARGV[i]) end
+end
+touch(id)
+settle(id)
+return 'committed'

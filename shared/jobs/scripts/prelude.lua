@@ -1,0 +1,69 @@
+-- Put in front of every script, behind the constants INTERACTIVE_ITEMS and OPEN_MS: the names of the keys, the clock, and what several scripts do.
+-- `shared/jobs/keys.py` has the same names for Python. The keys are made here, not passed in, so the scripts need
+-- one Redis (or Sentinel), not a Redis Cluster.
+
+local JOBS, EXPIRING, LEASES = 'darkroom:jobs', 'darkroom:expiring', 'darkroom:leases'
+local INTERACTIVE, BULK = 'darkroom:ready:interactive', 'darkroom:ready:bulk'
+local TERMINAL = { succeeded = true, failed = true, cancelled = true }
+
+local function now_ms()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+local function key(id, part)
+  return 'darkroom:job:' .. id .. (part and ':' .. part or '')
+end
+
+local function chunk_key(chunk)
+  return 'darkroom:chunk:' .. chunk
+end
+
+local function number(id, field)
+  return tonumber(redis.call('HGET', key(id), field) or 0)
+end
+
+local function touch(id)
+  redis.call('HINCRBY', key(id), 'revision', 1)
+end
+
+-- The JSON in a record, which has numbers in front of it: an item's `created_at`, an outcome's place and time.
+local function body(record)
+  return cjson.decode(string.sub(record, (string.find(record, '{', 1, true))))
+end
+
+-- Let the job wait for its turn. It stands in one ring at most: field `ready` says whether it does.
+local function enqueue(id)
+  if redis.call('HGET', key(id), 'ready') == '1' or redis.call('LLEN', key(id, 'pending')) == 0 then return end
+  redis.call('HSET', key(id), 'ready', '1')
+  redis.call('RPUSH', number(id, 'total') <= INTERACTIVE_ITEMS and INTERACTIVE or BULK, id)
+end
+
+-- Record how one item ended. `outcome` is JSON; its place in the order of finishing and the time go in front of it.
+local function finish(id, item, state, outcome, score)
+  local place = redis.call('RPUSH', key(id, 'finished'), item) - 1
+  redis.call('HSET', key(id, 'outcomes'), item, place .. ' ' .. now_ms() .. ' ' .. outcome)
+  redis.call('HINCRBY', key(id), state, 1)
+  redis.call('ZADD', key(id, 'scores'), score == '' and '2' or score, item)
+  redis.call('HDEL', key(id, 'deaths'), item)
+end
+
+-- End the job if nothing is left to do. `ending` is the state it was told to end in, if it was.
+local function settle(id)
+  local job = redis.call('HMGET', key(id), 'state', 'sealed', 'ending', 'total', 'succeeded', 'failed', 'cancelled')
+  if TERMINAL[job[1]] or job[2] ~= '1' then return end
+  if tonumber(job[4]) > tonumber(job[5]) + tonumber(job[6]) + tonumber(job[7]) then return end
+  local now = now_ms()
+  local expires = now + number(id, 'retention_ms')
+  redis.call('HSET', key(id), 'state', job[3] or 'succeeded', 'finished_at', now, 'expires_at', expires)
+  redis.call('ZADD', EXPIRING, expires, id)
+end
+
+-- How an item ends that a cancelled or failed job had not come to.
+local function finish_unworked(id, item)
+  local ending = redis.call('HGET', key(id), 'ending')
+  local outcome = { state = ending }
+  if ending == 'failed' then outcome.failure = cjson.decode(redis.call('HGET', key(id), 'failure')) end
+  redis.call('SADD', key(id, 'retryable'), item)
+  finish(id, item, ending, cjson.encode(outcome), '')
+end

@@ -1,0 +1,14 @@
+-- ARGV: job, force ('1': whatever its state, for what was never finished). Hides the job from all but the deletion
+-- itself: its bytes are removed next, then its last keys. Answers removing, missing or busy.
+local id = ARGV[1]
+local state = redis.call('HGET', key(id), 'state')
+if not state then return 'missing' end
+if ARGV[2] ~= '1' and not TERMINAL[state] then return 'busy' end
+redis.call('ZREM', JOBS, id)
+redis.call('ZREM', EXPIRING, id)
+redis.call('ZADD', 'darkroom:removing', now_ms(), id)
+redis.call('UNLINK', key(id))
+for _, part in ipairs({ 'items', 'keys', 'pending', 'finished', 'outcomes', 'scores', 'retryable', 'deaths' }) do
+  redis.call('UNLINK', key(id, part))
+end
+return 'removing'

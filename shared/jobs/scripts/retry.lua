@@ -1,0 +1,22 @@
+-- ARGV: job, batch. Queues failed and cancelled items again, at most `batch` of them in one call.
+-- Answers {how many were queued, how many are left}; {-1} where there is no such job, {-2} where it is being cancelled.
+local id, batch = ARGV[1], tonumber(ARGV[2])
+local state = redis.call('HGET', key(id), 'state')
+if not state then return { -1 } end
+if not TERMINAL[state] and redis.call('HEXISTS', key(id), 'ending') == 1 then return { -2 } end
+local items = redis.call('SPOP', key(id, 'retryable'), batch)
+for _, item in ipairs(items) do
+  local outcome = redis.call('HGET', key(id, 'outcomes'), item)
+  redis.call('HINCRBY', key(id), body(outcome).state, -1)
+  redis.call('HDEL', key(id, 'outcomes'), item)
+  redis.call('ZREM', key(id, 'scores'), item)
+  redis.call('RPUSH', key(id, 'pending'), item)
+end
+if #items > 0 then
+  redis.call('HDEL', key(id), 'ending', 'failure', 'finished_at', 'expires_at')
+  redis.call('ZREM', EXPIRING, id)
+  if TERMINAL[state] then redis.call('HSET', key(id), 'state', 'queued') end
+  touch(id)
+  enqueue(id)
+end
+return { #items, redis.call('SCARD', key(id, 'retryable')) }

@@ -1,0 +1,22 @@
+-- ARGV: job, ending (cancelled or failed), failure (JSON or ''), batch.
+-- Ends the waiting items, at most `batch` of them in one call, so that no call holds Redis for long.
+-- Chunks in hand end by themselves. Answers how many still wait, or -1 where there is no such job, -2 where it is over.
+local id, ending, failure, batch = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local state = redis.call('HGET', key(id), 'state')
+if not state then return -1 end
+if TERMINAL[state] then return -2 end
+if redis.call('HSETNX', key(id), 'ending', ending) == 1 then
+  redis.call('HSET', key(id), 'sealed', '1')
+  redis.call('ZREM', EXPIRING, id)
+  redis.call('HDEL', key(id), 'expires_at')
+  if ending == 'cancelled' then redis.call('HSET', key(id), 'state', 'cancelling') end
+  if failure ~= '' then redis.call('HSET', key(id), 'failure', failure) end
+end
+for _ = 1, batch do
+  local item = redis.call('LPOP', key(id, 'pending'))
+  if not item then break end
+  finish_unworked(id, item)
+end
+touch(id)
+settle(id)
+return redis.call('LLEN', key(id, 'pending'))

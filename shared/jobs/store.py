@@ -1,0 +1,258 @@
+"""The job store: the only truth about jobs and their items. The queue merely wakes workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from typing import Any
+
+from shared.entities import Failure, Item, ItemState, Job, JobKind, JobState, Outcome, Upload, new_id
+from shared.errors import Conflict, Fault, InvalidRequest, NotFound
+from shared.jobs import keys
+from shared.jobs.connection import Client, Scripts, now_ms, translated
+from shared.jobs.cursors import decode_cursor, encode_cursor
+from shared.jobs.records import SCHEMA, dump, failure_record, outcome_json, read_item, read_job, upload_json
+
+#: Items that one call of a script may add, end or queue again: some 10 ms of Redis's time.
+SCRIPT_BATCH = 1000
+#: Waiting jobs that are looked through for a job's place in the queue; beyond, its place is not told.
+POSITION_DEPTH = 1000
+#: Listed jobs that are read in one go while a filtered list is made.
+LIST_BATCH = 200
+
+
+class Added(StrEnum):
+    """What became of one item that was to be added."""
+
+    ADDED = "added"
+    SAME = "same"
+    DIFFERS = "differs"
+    FULL = "full"
+
+
+class JobStore:
+    """Jobs and their items in Redis. Every method raises Unavailable where Redis cannot be reached."""
+
+    def __init__(self, client: Client) -> None:
+        self._redis = client
+        self._scripts = Scripts(client)
+
+    @translated
+    def ping(self) -> None:
+        """Return if Redis answers."""
+        self._redis.ping()
+
+    @translated
+    def create(
+        self,
+        kind: JobKind,
+        *,
+        retention_s: int,
+        model: str | None = None,
+        params: dict[str, Any] | None = None,
+        metadata: Any = None,
+        listed: bool = True,
+    ) -> str:
+        """Make an open job and return its id. One that is not `listed` stays out of lists until it is sealed."""
+        job_id = new_id()
+        record: dict[str, str | int] = {
+            "schema": SCHEMA,
+            "kind": kind,
+            "state": JobState.OPEN,
+            "retention_ms": retention_s * 1000,
+            "params": dump(params or {}),
+            "metadata": dump(metadata),
+        }
+        if model is not None:
+            record["model"] = model
+        fields = [part for pair in record.items() for part in pair]
+        self._scripts.run("create", job_id, "1" if listed else "0", *fields)
+        return job_id
+
+    @translated
+    def add(self, job_id: str, uploads: Sequence[Upload], max_items: int) -> list[Added]:
+        """Add items to an open job and let it wait for workers; an upload with a failure is added as failed.
+
+        Repeating the call changes nothing. Raises NotFound, and Conflict where the job is sealed.
+        """
+        answers: list[Added] = []
+        for batch in _batches(uploads):
+            words = self._scripts.run("add", job_id, max_items, *(part for upload in batch for part in _added(upload)))
+            if words == ["missing"]:
+                raise no_job(job_id)
+            if words == ["closed"]:
+                raise Conflict(f"job {job_id} is sealed: it takes no more items")
+            answers += [Added(word) for word in words]
+        return answers
+
+    @translated
+    def reserve_numbers(self, job_id: str, count: int) -> int:
+        """The first of `count` numbers that nobody else gets, for items that come without a key."""
+        return int(self._redis.hincrby(keys.job(job_id), "numbers", count)) - count + 1
+
+    @translated
+    def seal(self, job_id: str) -> None:
+        """No more items. Raises NotFound, and Conflict where there are none; a second call changes nothing."""
+        answer = self._scripts.run("seal", job_id)
+        if answer == "missing":
+            raise no_job(job_id)
+        if answer == "empty":
+            raise Conflict(f"job {job_id} has no items: add some before it is sealed, or cancel it")
+
+    @translated
+    def get(self, job_id: str) -> Job:
+        """The job, at a cost that does not depend on its items. Raises NotFound."""
+        record = self._redis.hgetall(keys.job(job_id))
+        if not record:
+            raise no_job(job_id)
+        return read_job(job_id, record, self._position(job_id) if record.get("ready") == "1" else None)
+
+    @translated
+    def revision(self, job_id: str) -> int:
+        """The number that grows with every change of the job's state or counts. Raises NotFound."""
+        revision = self._redis.hget(keys.job(job_id), "revision")
+        if revision is None:
+            raise no_job(job_id)
+        return int(revision)
+
+    @translated
+    def page(
+        self, limit: int, *, kind: str | None = None, state: str | None = None, after: str | None = None
+    ) -> tuple[list[Job], str | None]:
+        """At most `limit` jobs, newest first, and the cursor to go on from or None. Raises InvalidRequest."""
+        jobs: list[Job] = []
+        for job in self._newest_first(after):
+            if (kind and job.kind != kind) or (state and job.state != state):
+                continue
+            if len(jobs) == limit:
+                return jobs, encode_cursor("job", f"{round(jobs[-1].created_at * 1000)} {jobs[-1].id}")
+            jobs.append(job)
+        return jobs, None
+
+    @translated
+    def annotate(self, job_id: str, metadata: Any) -> None:
+        """Set the job's metadata, any JSON value."""
+        self._redis.hset(keys.job(job_id), "metadata", dump(metadata))
+
+    @translated
+    def item(self, job_id: str, key: str) -> Item:
+        """One item. Raises NotFound."""
+        upload = self._redis.hget(keys.job(job_id, "items"), key)
+        if upload is None:
+            raise NotFound(f"job {job_id} has no item {key!r}")
+        return read_item(key, upload, self._redis.hget(keys.job(job_id, "outcomes"), key))
+
+    @translated
+    def cancel(self, job_id: str) -> bool:
+        """End all waiting items as cancelled; chunks in hand finish. False where the job is over. Raises NotFound."""
+        return self._stop(job_id, ItemState.CANCELLED, "")
+
+    @translated
+    def fail(self, job_id: str, failure: Failure) -> bool:
+        """End the job and its waiting items as failed. False where the job is over. Raises NotFound."""
+        return self._stop(job_id, ItemState.FAILED, dump(failure_record(failure)))
+
+    @translated
+    def retry(self, job_id: str) -> int:
+        """Queue the failed and cancelled items again and return how many. Raises NotFound, Conflict where none can."""
+        count = 0
+        while True:
+            queued, *left = self._scripts.run("retry", job_id, SCRIPT_BATCH)
+            if queued == -1:
+                raise no_job(job_id)
+            if queued == -2:
+                raise Conflict(f"job {job_id} is being cancelled: retry it when that is done")
+            count += int(queued)
+            if not left[0]:
+                break
+        if not count:
+            raise Conflict(f"job {job_id} has no failed or cancelled items whose bytes are stored")
+        return count
+
+    @translated
+    def remove(self, job_id: str, *, force: bool = False) -> None:
+        """Take the job out of sight; its bytes are removed next, then `forget` it. Raises NotFound, Conflict."""
+        answer = self._scripts.run("remove", job_id, "1" if force else "0")
+        if answer == "missing" and self._redis.zscore(keys.REMOVING, job_id) is None:
+            raise no_job(job_id)
+        if answer == "busy":
+            raise Conflict(f"job {job_id} is not over: cancel it before it is deleted")
+
+    @translated
+    def forget(self, job_id: str) -> None:
+        """The job's bytes are removed: drop the last trace of it."""
+        self._redis.zrem(keys.REMOVING, job_id)
+
+    @translated
+    def removing(self) -> list[str]:
+        """Jobs whose bytes are still to be removed, for whoever goes on after a crash."""
+        return list(self._redis.zrange(keys.REMOVING, 0, -1))
+
+    @translated
+    def expired(self, limit: int) -> list[Job]:
+        """Jobs whose time is over: open ones that were given up, and done ones whose retention has ended."""
+        ids = self._redis.zrangebyscore(keys.EXPIRING, "-inf", now_ms(self._redis), start=0, num=limit)
+        return [job for job in self._read(ids) if job is not None]
+
+    @translated
+    def is_listed(self, job_id: str) -> bool:
+        """Whether the job appears in lists."""
+        return self._redis.zscore(keys.JOBS, job_id) is not None
+
+    def _stop(self, job_id: str, ending: ItemState, failure: str) -> bool:
+        stopped = False
+        while True:
+            left = self._scripts.run("stop", job_id, ending, failure, SCRIPT_BATCH)
+            if left == -1:
+                raise no_job(job_id)
+            if left <= 0:
+                return stopped or left == 0
+            stopped = True
+
+    def _position(self, job_id: str) -> int | None:
+        """How many jobs wait in front of this one, None where it is further back than is looked."""
+        ahead = 0
+        for ring in keys.READY.values():
+            place = self._redis.lpos(ring, job_id, maxlen=POSITION_DEPTH)
+            if place is not None:
+                return ahead + int(place)
+            ahead += self._redis.llen(ring)
+        return None
+
+    def _newest_first(self, after: str | None) -> Iterator[Job]:
+        start = 0 if after is None else self._rank_after(decode_cursor("job", after, str))
+        while ids := self._redis.zrevrange(keys.JOBS, start, start + LIST_BATCH - 1):
+            yield from (job for job in self._read(ids) if job is not None)
+            start += LIST_BATCH
+
+    def _rank_after(self, position: str) -> int:
+        created_ms, _, job_id = position.partition(" ")
+        if not created_ms.isdecimal():
+            raise InvalidRequest("the cursor is not one that this list gave", [Fault("after", "not a cursor")])
+        rank = self._redis.zrevrank(keys.JOBS, job_id)
+        if rank is None:  # deleted since
+            return int(self._redis.zcount(keys.JOBS, f"({created_ms}", "+inf"))
+        return int(rank) + 1
+
+    def _read(self, ids: Sequence[str]) -> list[Job | None]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for job_id in ids:
+            pipeline.hgetall(keys.job(job_id))
+        return [
+            read_job(job_id, record) if record else None for job_id, record in zip(ids, pipeline.execute(), strict=True)
+        ]
+
+
+def no_job(job_id: str) -> NotFound:
+    """The error for an id that no job has."""
+    return NotFound(f"there is no job {job_id}")
+
+
+def _added(upload: Upload) -> tuple[str, str, str, str]:
+    outcome = outcome_json(Outcome(ItemState.FAILED, failure=upload.failure)) if upload.failure else ""
+    return upload.key, upload.sha256, upload_json(upload), outcome
+
+
+def _batches(uploads: Sequence[Upload]) -> Iterator[Sequence[Upload]]:
+    for start in range(0, len(uploads), SCRIPT_BATCH):
+        yield uploads[start : start + SCRIPT_BATCH]

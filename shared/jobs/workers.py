@@ -1,0 +1,61 @@
+"""Which worker processes are alive, by the signs of life that they leave."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from shared.jobs import keys
+from shared.jobs.connection import Client, translated
+
+#: Seconds without a sign of life after which a worker counts as gone.
+GONE_AFTER_S = 10
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One worker process. `name` is `host:pid`; `model` is the version that it holds, None where it holds none."""
+
+    name: str
+    queues: tuple[str, ...]
+    model: str | None
+
+
+class Workers:
+    """Signs of life. Every method raises Unavailable where Redis cannot be reached."""
+
+    def __init__(self, client: Client) -> None:
+        self._redis = client
+
+    @translated
+    def seen(self, worker: Worker) -> None:
+        """`worker` is alive now, by Redis's clock."""
+        record = {**asdict(worker), "at": self._redis.time()[0]}
+        self._redis.hset(keys.WORKERS, worker.name, json.dumps(record))
+
+    @translated
+    def gone(self, name: str) -> None:
+        """The worker says that it stops."""
+        self._redis.hdel(keys.WORKERS, name)
+
+    @translated
+    def alive(self) -> list[Worker]:
+        """The workers that were seen lately; the records of others are dropped."""
+        now = self._redis.time()[0]
+        found, lost = [], []
+        for name, text in self._redis.hgetall(keys.WORKERS).items():
+            record = json.loads(text)
+            if now - record.pop("at") > GONE_AFTER_S:
+                lost.append(name)
+            else:
+                found.append(Worker(**{**record, "queues": tuple(record["queues"])}))
+        if lost:
+            self._redis.hdel(keys.WORKERS, *lost)
+        return found
+
+
+def unserved(queues: Sequence[str], workers: Sequence[Worker]) -> list[str]:
+    """The queues that no worker takes messages from."""
+    served = {queue for worker in workers for queue in worker.queues}
+    return [queue for queue in queues if queue not in served]

@@ -1,0 +1,54 @@
+"""The parts of the service, put together from the settings for the web process, a worker and the reconciler."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.blobs import BlobStore
+from shared.entities import blob_key, job_folder
+from shared.jobs.chunks import ChunkStore
+from shared.jobs.connection import connect
+from shared.jobs.results import Results
+from shared.jobs.store import JobStore
+from shared.jobs.workers import Workers
+from shared.queue import Messenger
+from shared.registry import Registry
+from shared.settings import Settings
+
+
+@dataclass(frozen=True)
+class Services:
+    """What there is one of in each process. Nothing connects before it is used."""
+
+    settings: Settings
+    store: JobStore
+    results: Results
+    chunks: ChunkStore
+    workers: Workers
+    blobs: BlobStore
+    registry: Registry
+    messenger: Messenger
+
+    @classmethod
+    def build(cls, settings: Settings) -> Services:
+        """Raises ConfigError for settings that cannot work."""
+        client = connect(settings.resolved_redis_url())
+        return cls(
+            settings=settings,
+            store=JobStore(client),
+            results=Results(client),
+            chunks=ChunkStore(client),
+            workers=Workers(client),
+            blobs=BlobStore.open(settings.storage_url, settings.data_dir),
+            registry=Registry(),
+            messenger=Messenger(settings.resolved_broker_url()),
+        )
+
+    def delete_bytes(self, job_id: str) -> None:
+        """Delete every stored byte of a removed job, then forget it. Safe to repeat after a crash."""
+        self.blobs.delete_all(job_folder(job_id))
+        self.store.forget(job_id)
+
+    def picture(self, job_id: str, sha256: str) -> bytes:
+        """The stored bytes of a picture. Raises NotFound."""
+        return self.blobs.get(blob_key(job_id, sha256))

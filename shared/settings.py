@@ -1,0 +1,87 @@
+"""Settings: environment variables `DARKROOM_*`, read once where a process starts and passed on from there."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared.errors import ConfigError
+
+PREFIX = "DARKROOM_"
+MIB = 1024 * 1024
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Settings(BaseModel):
+    """Every setting, its default and its unit. `README.md` holds the same list for people."""
+
+    model_config = ConfigDict(frozen=True)
+
+    host: str = Field("127.0.0.1", description="address that the web server listens on")
+    port: int = Field(5000, ge=1, le=65535, description="port that the web server listens on")
+    data_dir: Path = Field(Path("var"), description="folder for uploads, the embedded Redis and the logs")
+    redis_url: str | None = Field(None, description="a Redis to use; the embedded one where it is not set")
+    broker_url: str | None = Field(
+        None, description="a Redis for Celery's messages; the database after that of REDIS_URL where it is not set"
+    )
+    storage_url: str | None = Field(
+        None, description="where pictures are kept, such as s3://bucket/prefix; the data folder where it is not set"
+    )
+    web_processes: Positive = Field(2, description="gunicorn processes")
+    web_threads: Positive = Field(16, description="threads, and so requests at a time, in each of them")
+    classify_workers: Positive = Field(1, description="worker processes for all jobs, beside the one for small jobs")
+    max_file_bytes: Positive = Field(64 * MIB, description="bytes in one picture")
+    max_request_bytes: Positive = Field(4096 * MIB, description="bytes in one request, and in an unpacked archive")
+    max_items: Positive = Field(100_000, description="pictures in one job")
+    max_pixels: Positive = Field(120_000_000, description="width × height of one picture")
+    retention_hours: Positive = Field(24 * 7, description="hours that a finished job and its pictures are kept")
+    cifar10: Path | None = Field(None, description="CIFAR-10 as one .npz, for training without a download")
+
+    def resolved_redis_url(self) -> str:
+        """The job store's Redis. Raises ConfigError where none is set: only `darkroom up` starts one."""
+        if self.redis_url is None:
+            raise ConfigError("DARKROOM_REDIS_URL is not set; `darkroom up` starts a Redis of its own and sets it")
+        return self.redis_url
+
+    def resolved_broker_url(self) -> str:
+        """The Redis that carries Celery's messages, kept apart from the job store so that either can be emptied."""
+        return self.broker_url or next_database(self.resolved_redis_url())
+
+
+def next_database(url: str) -> str:
+    """The same server's next database: `redis://host/0` → `redis://host/1`."""
+    parts = urlsplit(url)
+    number = parts.path.lstrip("/") or "0"
+    if not number.isdecimal():
+        raise ConfigError(f"DARKROOM_REDIS_URL: {url!r} does not end in a database number")
+    return urlunsplit(parts._replace(path=f"/{int(number) + 1}"))
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the environment. Raises ConfigError, one line that names the variable, for a wrong or unknown one."""
+    environ = os.environ if environ is None else environ
+    _refuse_unknown(environ)
+    try:
+        return Settings.model_validate(
+            {name: environ[env] for name in Settings.model_fields if (env := PREFIX + name.upper()) in environ}
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = PREFIX + str(first["loc"][0]).upper()
+        raise ConfigError(f"{name}={environ[name]!r}: {first['msg']}") from error
+
+
+def _refuse_unknown(environ: Mapping[str, str]) -> None:
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    for name in environ:
+        if name.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ConfigError(f"{name} is not a setting of Darkroom{hint}")

@@ -1,0 +1,147 @@
+"""The real parts that tests run against: Redis servers, blob stores, and the whole service."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import redis
+
+from cli.redis_server import free_port, program
+from shared.jobs.connection import Client, connect
+from shared.settings import PREFIX
+
+ROOT = Path(__file__).resolve().parent.parent
+IN_CI = os.environ.get("CI") == "true"
+#: Seconds for something that takes well under one on an idle machine.
+PATIENCE_S = 30
+
+
+def redis_programs() -> list[str]:
+    """The servers on this machine that speak Redis's protocol; in CI there must be both."""
+    found = [program()]
+    other = shutil.which("redis-server")
+    if other:
+        found.append(other)
+    elif IN_CI:
+        raise RuntimeError("CI needs redis-server")
+    return found
+
+
+def wait_until(condition, what: str, seconds: float = PATIENCE_S):
+    """The condition's first true value; fails the test where it never comes."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"{what}: not within {seconds} s")
+        time.sleep(0.02)
+    return value
+
+
+@contextmanager
+def running_redis(command: str, folder: Path, port: int | None = None) -> Iterator[str]:
+    """A Redis server of its own, with an append-only file in `folder`; gives its URL."""
+    port = port or free_port()
+    words = [command, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--appendonly", "yes"]
+    server = subprocess.Popen([*words, "--save", ""], stdout=subprocess.DEVNULL)
+    url = f"redis://127.0.0.1:{port}/0"
+    try:
+        wait_until(lambda: answers(url), "Redis answers")
+        yield url
+    finally:
+        server.kill()
+        server.wait()
+
+
+def answers(url: str) -> bool:
+    try:
+        with redis.Redis.from_url(url) as client:
+            return bool(client.ping())
+    except redis.ConnectionError:
+        return False
+
+
+@pytest.fixture(scope="session", params=redis_programs(), ids=lambda path: Path(path).name)
+def each_redis_url(request, tmp_path_factory) -> Iterator[str]:
+    """The URL of each kind of Redis server in turn."""
+    with running_redis(request.param, tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture
+def each_redis(each_redis_url) -> Iterator[Client]:
+    """An empty database of each kind of Redis server in turn."""
+    client = connect(each_redis_url)
+    client.flushall()
+    yield client
+    client.close()
+
+
+@dataclass
+class Service:
+    """A running Darkroom: its address, its data folder and its main process."""
+
+    url: str
+    data_dir: Path
+    process: subprocess.Popen[str]
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=60, trust_env=False)
+
+    def log(self) -> str:
+        return "\n".join(path.read_text() for path in sorted((self.data_dir / "run" / "log").glob("*.log")))
+
+
+@contextmanager
+def running_service(data_dir: Path, **settings: str) -> Iterator[Service]:
+    """Darkroom as `darkroom up` starts it, on a free port; stopped as Ctrl-C stops it."""
+    port = free_port()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    environment |= {"DARKROOM_PORT": str(port), "DARKROOM_DATA_DIR": str(data_dir)}
+    environment |= {PREFIX + name.upper(): value for name, value in settings.items()}
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli", "up"], cwd=ROOT, env=environment, stdout=output, stderr=output, text=True
+        )
+        service = Service(f"http://127.0.0.1:{port}", data_dir, process)
+        try:
+            wait_until(lambda: is_ready(service, output), "the service is ready", 120)
+            yield service
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(15)
+
+
+def is_ready(service: Service, output) -> bool:
+    if service.process.poll() is not None:
+        output.seek(0)
+        pytest.fail(f"the service ended by itself:\n{output.read()}\n{service.log()}")
+    try:
+        return httpx.get(f"{service.url}/readyz", trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory) -> Iterator[Service]:
+    """One running Darkroom for all tests that leave it as it was."""
+    with running_service(tmp_path_factory.mktemp("service")) as running:
+        yield running
+
+
+@pytest.fixture
+def http(service) -> Iterator[httpx.Client]:
+    """A client of the running Darkroom."""
+    with service.client() as client:
+        yield client

@@ -1,0 +1,114 @@
+import math
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from worker import evaluate
+
+
+def rows(*values: tuple[float, ...]) -> NDArray[np.float32]:
+    return np.array(values, dtype=np.float32)
+
+
+def test_confusion_matrix_has_truth_in_rows() -> None:
+    confusion = evaluate.confusion_matrix(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 0]), 3)
+    assert confusion.tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 0]]
+
+
+def test_confusion_matrix_of_uint8_labels_does_not_overflow() -> None:
+    truth = np.full(3, 99, dtype=np.uint8)
+    assert evaluate.confusion_matrix(truth, truth, 100)[99, 99] == 3
+
+
+def test_accuracy() -> None:
+    assert evaluate.accuracy(np.array([[3, 1], [0, 0]])) == 0.75
+
+
+def test_per_class_by_hand() -> None:
+    cat, dog = evaluate.per_class(np.array([[3, 1], [2, 4]]), ("cat", "dog"))
+    assert (cat.label, cat.precision, cat.recall, cat.support) == ("cat", 3 / 5, 3 / 4, 4)
+    assert cat.f1 == pytest.approx(2 * (3 / 5) * (3 / 4) / (3 / 5 + 3 / 4))
+    assert (dog.label, dog.precision, dog.recall, dog.support) == ("dog", 4 / 5, 4 / 6, 6)
+
+
+def test_a_class_never_seen_nor_claimed_scores_zero() -> None:
+    _, dog = evaluate.per_class(np.array([[2, 0], [0, 0]]), ("cat", "dog"))
+    assert (dog.precision, dog.recall, dog.f1, dog.support) == (0, 0, 0, 0)
+
+
+def test_cross_entropy_by_hand() -> None:
+    loss = evaluate.cross_entropy(rows((0.5, 0.5), (0.25, 0.75)), np.array([0, 1]))
+    assert loss == pytest.approx((math.log(2) - math.log(0.75)) / 2)
+
+
+def test_cross_entropy_of_a_certain_mistake_is_finite() -> None:
+    assert evaluate.cross_entropy(rows((1, 0)), np.array([1])) == pytest.approx(-math.log(evaluate.EPSILON))
+
+
+def test_cross_entropy_agrees_with_keras() -> None:
+    generator = np.random.default_rng(1)
+    probabilities = generator.dirichlet(np.ones(10), 200).astype(np.float32)
+    truth = generator.integers(0, 10, 200)
+    theirs = float(np.mean(keras.losses.sparse_categorical_crossentropy(truth, probabilities)))
+    assert evaluate.cross_entropy(probabilities, truth) == pytest.approx(theirs, rel=1e-5)
+
+
+def test_calibration_error_by_hand() -> None:
+    # Two bins of two: confidence 0.8 with 1 of 2 right is off by 0.3, confidence 0.6 with 2 of 2 right by 0.4.
+    probabilities = rows((0.8, 0.2), (0.8, 0.2), (0.4, 0.6), (0.4, 0.6))
+    assert evaluate.calibration_error(probabilities, np.array([0, 1, 1, 1])) == pytest.approx(0.35)
+
+
+def test_a_bin_is_closed_above() -> None:
+    # With two bins, 0.5 belongs to the lower one: (|0 − 0.5| + |1 − 1|) / 2, where one bin for both would give 0.25.
+    assert evaluate.calibration_error(rows((0.5, 0.5), (0, 1)), np.array([1, 1]), bins=2) == pytest.approx(0.25)
+    assert evaluate.calibration_error(rows((0.5, 0.5), (0, 1)), np.array([1, 0]), bins=2) == pytest.approx(0.75)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(2, 12))
+def test_measures_hold_together(seed: int, count: int, classes: int) -> None:
+    generator = np.random.default_rng(seed)
+    probabilities = generator.dirichlet(np.ones(classes), count).astype(np.float32)
+    truth = generator.integers(0, classes, count)
+    metrics = evaluate.measure(probabilities, truth, [str(index) for index in range(classes)])
+    assert sum(map(sum, metrics.confusion_matrix)) == sum(row.support for row in metrics.per_class) == count
+    weighted_recall = sum(row.recall * row.support for row in metrics.per_class) / count
+    assert (
+        metrics.accuracy == pytest.approx(weighted_recall) == pytest.approx(np.mean(probabilities.argmax(1) == truth))
+    )
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_calibration_error_bounds_the_gap_of_the_means(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    probabilities = generator.dirichlet(np.ones(4), 50)
+    truth = generator.integers(0, 4, 50)
+    gap = abs(np.mean(probabilities.argmax(1) == truth) - probabilities.max(1).mean())
+    assert gap - 1e-9 <= evaluate.calibration_error(probabilities, truth) <= 1
+
+
+def test_median_seconds_warms_up_first() -> None:
+    calls: list[int] = []
+    assert evaluate.median_seconds(lambda: calls.append(1), repeats=3) >= 0
+    assert len(calls) == evaluate.WARM_UP + 3
+
+
+def test_predict_and_latency_of_a_real_network() -> None:
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 3), dtype="uint8"),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Flatten(),
+            keras.layers.Dense(4, activation="softmax"),
+        ]
+    )
+    answers = evaluate.predict(model, evaluate.noise((300, 8, 8, 3)))
+    assert answers.shape == (300, 4)
+    np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
+    measured = evaluate.latency(model, repeats=3)
+    assert (measured.batch_size, measured.repeats) == (256, 3)
+    assert measured.single_image_ms > 0 < measured.batch_images_per_second

@@ -1,0 +1,61 @@
+"""`/healthz` (the process lives) and `/readyz` (everything that a job needs is there)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import Blueprint, Response, jsonify
+
+from shared.entities import Queue
+from shared.errors import DarkroomError, Unavailable
+from shared.jobs.workers import unserved
+from shared.services import Services
+from web.api.requests import services
+
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/healthz")
+def healthz() -> Response:
+    """Always 200 while the process answers."""
+    return jsonify({"status": "ok"})
+
+
+@blueprint.get("/readyz")
+def readyz() -> tuple[Response, int]:
+    """200 where a job would be done now, else 503; each part says whether it is the one that fails."""
+    checks = {
+        name: _outcome(check, services())
+        for name, check in (("redis", _redis), ("storage", _storage), ("model", _model), ("workers", _workers))
+    }
+    ready = all(check["ok"] for check in checks.values())
+    response = jsonify({"ready": ready, "checks": checks})
+    if not ready:
+        response.headers["Retry-After"] = "1"
+    return response, 200 if ready else 503
+
+
+def _outcome(check: Callable[[Services], None], parts: Services) -> dict[str, object]:
+    try:
+        check(parts)
+    except DarkroomError as error:
+        return {"ok": False, "detail": str(error)}
+    return {"ok": True, "detail": None}
+
+
+def _redis(parts: Services) -> None:
+    parts.store.ping()
+
+
+def _storage(parts: Services) -> None:
+    parts.blobs.check_writable()
+
+
+def _model(parts: Services) -> None:
+    parts.registry.champion()
+
+
+def _workers(parts: Services) -> None:
+    missing = unserved(list(Queue), parts.workers.alive())
+    if missing:
+        raise Unavailable(f"no worker was seen lately for: {', '.join(missing)}")

@@ -1,0 +1,76 @@
+"""`/v1/jobs/{id}/items`: fill an open job, see what it has, and get a picture back."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, jsonify, request
+
+from shared.errors import Conflict, NotFound
+from shared.jobs.store import Added
+from web.api.jobs import blueprint as jobs_blueprint
+from web.api.requests import ImageQuery, ItemsQuery, query, services
+from web.submission import add_items, put_item
+from web.thumbnails import thumbnail
+from web.views import failure_view, item_view, labels_of
+
+blueprint: Blueprint = jobs_blueprint
+
+#: A stored picture is somebody else's bytes: it is never run, framed or guessed at, and it never changes.
+PICTURE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "private, max-age=31536000, immutable",
+}
+
+
+@blueprint.put("/<job_id>/items/<key>")
+def put(job_id: str, key: str) -> tuple[Response, int]:
+    """Add one item under the client's own key."""
+    answer = put_item(services(), job_id, key, request)
+    if answer is Added.DIFFERS:
+        raise Conflict(f"item {key!r} is there already, with other bytes")
+    if answer is Added.FULL:
+        raise Conflict(f"the job has {services().settings.max_items} items, its most")
+    item = services().store.item(job_id, key)
+    job = services().store.get(job_id)
+    view = jsonify(item_view(item, labels_of(job, services().registry), job.model))
+    return view, 201 if answer is Added.ADDED else 200
+
+
+@blueprint.post("/<job_id>/items")
+def post(job_id: str) -> Response:
+    """Add many items."""
+    added = add_items(services(), job_id, request)
+    return jsonify(
+        {"data": [{"key": item.key, "state": item.state, "error": failure_view(item.failure)} for item in added]}
+    )
+
+
+@blueprint.get("/<job_id>/items")
+def items(job_id: str) -> Response:
+    """All items, or with `fields=key` their keys alone, in the order in which they were added."""
+    asked = query(ItemsQuery, request)
+    if asked.fields == "key":
+        keys, following = services().results.item_keys(job_id, asked.limit, asked.after)
+        return jsonify({"data": [{"key": key} for key in keys], "next": following})
+    page = services().results.items(job_id, asked.limit, asked.after)
+    job = services().store.get(job_id)
+    labels = labels_of(job, services().registry)
+    return jsonify({"data": [item_view(item, labels, job.model) for item in page.items], "next": page.next})
+
+
+@blueprint.get("/<job_id>/items/<key>/image")
+def image(job_id: str, key: str) -> Response:
+    """The stored picture, or a small copy of it for a list."""
+    asked = query(ImageQuery, request)
+    services().store.get(job_id)
+    item = services().store.item(job_id, key)
+    if item.upload.media_type is None:
+        raise NotFound(f"item {key!r} was refused, so its bytes are not stored")
+    content, media_type = services().picture(job_id, item.upload.sha256), item.upload.media_type
+    if asked.size == "thumb":
+        content, media_type = thumbnail(item, content)
+    response = Response(content, content_type=media_type)
+    response.headers.update(PICTURE_HEADERS)
+    response.set_etag(f"{item.upload.sha256}{asked.size or ''}")
+    response.make_conditional(request)
+    return response

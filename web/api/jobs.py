@@ -1,0 +1,163 @@
+"""`/v1/jobs`: submit, list, status, seal, cancel, retry, delete."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, current_app, jsonify, make_response, request
+
+from shared.entities import JOB_ID_PATTERN, Job, JobKind
+from shared.errors import Unavailable
+from shared.jobs.store import no_job
+from shared.services import Services
+from web.api.requests import JobsQuery, NewJob, StatusQuery, json_body, preferred_wait_s, query, services
+from web.submission import submit, wake
+from web.views import item_view, job_view, labels_of
+from web.waiting import Waiter
+
+blueprint = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
+
+#: Seconds after which a client should ask again for a job that is not over.
+POLL_S = 1
+#: Results that come with a job that was waited for.
+FIRST_RESULTS = 100
+
+
+@blueprint.url_value_preprocessor
+def _known_form(_endpoint: str | None, values: dict[str, Any] | None) -> None:
+    """What cannot be a job's id is no job."""
+    job_id = (values or {}).get("job_id")
+    if job_id is not None and not JOB_ID_PATTERN.fullmatch(job_id):
+        raise no_job(job_id[:64])
+
+
+@blueprint.post("")
+def create() -> Response:
+    """Make a job of the files in the request, or an open one to be filled."""
+    if request.mimetype == "application/json":
+        return _open_job(json_body(NewJob, request))
+    return _submitted(submit(services(), request))
+
+
+@blueprint.get("")
+def index() -> Response:
+    """The jobs, newest first."""
+    asked = query(JobsQuery, request)
+    jobs, following = services().store.page(asked.limit, kind=asked.kind, state=asked.state, after=asked.after)
+    response = jsonify({"data": [job_view(job) for job in jobs], "next": following})
+    if following:
+        response.headers["Link"] = f'<{_next_address(following)}>; rel="next"'
+    return response
+
+
+@blueprint.get("/<job_id>")
+def status(job_id: str) -> Response:
+    """The job's state and counts; `wait` waits for a change."""
+    asked = query(StatusQuery, request)
+    before = services().store.get(job_id)
+    known = request.if_none_match
+    seconds = 0 if known and not known.contains_weak(etag(job_id, before.revision)) else asked.wait
+    job = _waiter().wait(
+        services().store, job_id, seconds, lambda now: now.state.done or now.revision != before.revision
+    )
+    return job_response(job)
+
+
+@blueprint.post("/<job_id>/seal")
+def seal(job_id: str) -> Response:
+    """No more items."""
+    services().store.seal(job_id)
+    return _submitted(job_id)
+
+
+@blueprint.post("/<job_id>/cancel")
+def cancel(job_id: str) -> Response:
+    """Stop after the chunk in hand; what is finished stays."""
+    stopped = services().store.cancel(job_id)
+    return job_response(services().store.get(job_id), 202 if stopped else 200, conditional=False)
+
+
+@blueprint.post("/<job_id>/retry")
+def retry(job_id: str) -> Response:
+    """Queue the failed and cancelled items again."""
+    count = services().store.retry(job_id)
+    wake(services(), job_id, count)
+    return _submitted(job_id)
+
+
+@blueprint.delete("/<job_id>")
+def delete(job_id: str) -> tuple[str, int]:
+    """Remove the record, the results and every stored byte."""
+    services().store.remove(job_id)
+    try:
+        services().delete_bytes(job_id)
+    except Unavailable:  # it is out of sight; the reconciler removes the bytes
+        current_app.logger.warning("the bytes of job %s could not be removed yet", job_id)
+    return "", 204
+
+
+def job_response(job: Job, status_code: int = 200, *, conditional: bool = True) -> Response:
+    """A Job with the headers that polling needs."""
+    response = jsonify(job_view(job))
+    response.status_code = status_code
+    response.headers["ETag"] = f'W/"{etag(job.id, job.revision)}"'
+    response.headers["Cache-Control"] = "private, no-cache"
+    if not job.state.done:
+        response.headers["Retry-After"] = str(POLL_S)
+    if conditional:
+        response.make_conditional(request)
+    return response
+
+
+def etag(job_id: str, revision: int) -> str:
+    """Changes with the job's state and counts; weak, since the time left goes on without them."""
+    return f"{job_id[:8]}-{revision}"
+
+
+def _open_job(wanted: NewJob) -> Response:
+    parts = services()
+    job_id = parts.store.create(
+        JobKind(wanted.kind),
+        retention_s=parts.settings.retention_hours * 3600,
+        model=parts.registry.champion().version,
+        params=wanted.params,
+        metadata=wanted.metadata,
+    )
+    response = job_response(parts.store.get(job_id), 201, conditional=False)
+    response.headers["Location"] = f"/v1/jobs/{job_id}"
+    return response
+
+
+def _submitted(job_id: str) -> Response:
+    """202 with the job; or 200 with its first results, where the client waits for them and it ends in time."""
+    seconds = preferred_wait_s(request)
+    if seconds is None:
+        return _accepted(services().store.get(job_id))
+    job = _waiter().wait(services().store, job_id, seconds, lambda job: job.state.done)
+    response = make_response(_with_results(services(), job)) if job.state.done else _accepted(job)
+    if job.state.done:
+        response.headers["Location"] = f"/v1/jobs/{job.id}"
+        response.headers["Preference-Applied"] = f"wait={seconds:g}"
+    return response
+
+
+def _accepted(job: Job) -> Response:
+    response = job_response(job, 202, conditional=False)
+    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    response.headers["Retry-After"] = str(POLL_S)
+    return response
+
+
+def _with_results(parts: Services, job: Job) -> dict[str, Any]:
+    labels = labels_of(job, parts.registry)
+    page = parts.results.finished(job.id, FIRST_RESULTS)
+    return {**job_view(job), "results": [item_view(item, labels, job.model) for item in page.items]}
+
+
+def _next_address(cursor: str) -> str:
+    arguments = "&".join(f"{name}={value}" for name, value in request.args.items() if name != "after")
+    return f"{request.path}?{arguments}{'&' if arguments else ''}after={cursor}"
+
+
+def _waiter() -> Waiter:
+    return current_app.extensions["darkroom.waiter"]  # type: ignore[no-any-return]

@@ -1,0 +1,132 @@
+"""What requests carry: query parameters, JSON bodies and the `Prefer` header, checked, with the wrong field named."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, Any, Literal, TypeVar
+
+from flask import Request, current_app
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared.entities import ItemState, JobKind, JobState
+from shared.errors import Fault, InvalidRequest, MalformedRequest, TooLarge, UnsupportedMedia
+from shared.services import Services
+
+#: Longest time, in seconds, that a request may wait for something to happen.
+MAX_WAIT_S = 30
+#: Entries on one page: unless told otherwise, and at most.
+DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
+#: Bytes of a JSON body, of `metadata` and of a list of keys: 100,000 keys of 128 characters.
+MAX_JSON_BYTES, MAX_METADATA_BYTES, MAX_KEYS_BYTES = 64 * 1024, 64 * 1024, 16 * 1024 * 1024
+
+
+class Query(BaseModel):
+    """The base: a parameter that the call does not have is an error, not ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Paged(Query):
+    """A list that is given in pages."""
+
+    after: str | None = Field(None, max_length=512)
+    limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
+
+
+class JobsQuery(Paged):
+    """`GET /v1/jobs`."""
+
+    kind: JobKind | None = None
+    state: JobState | None = None
+
+
+class StatusQuery(Query):
+    """`GET /v1/jobs/{id}`."""
+
+    wait: float = Field(0, ge=0, le=MAX_WAIT_S)
+
+
+class ItemsQuery(Paged):
+    """`GET /v1/jobs/{id}/items`."""
+
+    fields: Literal["key"] | None = None
+
+
+class ResultsQuery(Paged):
+    """`GET /v1/jobs/{id}/results`."""
+
+    state: Literal[ItemState.SUCCEEDED, ItemState.FAILED, ItemState.CANCELLED] | None = None
+    label: str | None = None
+    max_score: float | None = Field(None, ge=0, le=1)
+    sort: Literal["score"] | None = None
+
+
+class ImageQuery(Query):
+    """`GET /v1/jobs/{id}/items/{item}/image`."""
+
+    size: Literal["thumb"] | None = None
+
+
+class NewJob(BaseModel):
+    """`POST /v1/jobs` with JSON."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal[JobKind.CLASSIFICATION] = JobKind.CLASSIFICATION
+    params: Annotated[dict[str, Any], Field(max_length=0)] = {}
+    metadata: Any = None
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def services() -> Services:
+    """The parts of the service that this app was made with."""
+    return current_app.extensions["darkroom"]  # type: ignore[no-any-return]
+
+
+def checked(model: type[Model], values: Any, where: str = "") -> Model:
+    """`values` as a `model`. Raises InvalidRequest that names each wrong field, with `where` in front of it."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        faults = [Fault(where + "/".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
+        named = ", ".join(fault.pointer.lstrip("/") or "the body" for fault in faults)
+        raise InvalidRequest(f"wrong: {named}", faults) from error
+
+
+def query(model: type[Model], request: Request) -> Model:
+    """The query parameters. Raises InvalidRequest; a parameter given twice counts as wrong."""
+    twice = [name for name, values in request.args.lists() if len(values) > 1]
+    if twice:
+        raise InvalidRequest(f"given twice: {', '.join(twice)}", [Fault(name, "given twice") for name in twice])
+    return checked(model, request.args.to_dict())
+
+
+def json_value(content: bytes, what: str) -> Any:
+    """Parse JSON. Raises MalformedRequest."""
+    try:
+        return json.loads(content, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise MalformedRequest(f"{what} is not JSON: {error}") from error
+
+
+def json_body(model: type[Model], request: Request) -> Model:
+    """The JSON body as a `model`. Raises UnsupportedMedia, TooLarge, MalformedRequest, InvalidRequest."""
+    if request.mimetype != "application/json":
+        raise UnsupportedMedia(f"the content type must be application/json, not {request.mimetype or 'none'}")
+    content = request.stream.read(MAX_JSON_BYTES + 1)
+    if len(content) > MAX_JSON_BYTES:
+        raise TooLarge(f"the JSON body is over {MAX_JSON_BYTES} bytes")
+    return checked(model, json_value(content, "the body"), "/")
+
+
+def preferred_wait_s(request: Request) -> float | None:
+    """The seconds of `Prefer: wait=N` (RFC 7240), cut to the allowed; None without, or where it cannot be read."""
+    found = re.search(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?", request.headers.get("Prefer", ""), re.IGNORECASE)
+    return None if found is None else min(float(found[1]), MAX_WAIT_S)
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")

@@ -1,0 +1,60 @@
+"""The Flask app, put together from its parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flask import Flask, Response
+from flask_bootstrap import Bootstrap5
+
+from shared.services import Services
+from shared.settings import load_settings
+from web import pages, problems
+from web.api import health, items, jobs, results
+from web.waiting import Waiter
+
+TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
+
+#: Everything comes from here; Bootstrap's own style sheet has its icons in `data:` addresses.
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'; "
+        "frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+def create_app(services: Services) -> Flask:
+    """The app over these services; nothing connects before the first request."""
+    app = Flask(__name__, template_folder=str(TEMPLATES))
+    app.extensions["darkroom"] = services
+    # Long polls leave half of the threads to everybody else.
+    app.extensions["darkroom.waiter"] = Waiter(max(1, services.settings.web_threads // 2))
+    app.config["MAX_CONTENT_LENGTH"] = services.settings.max_request_bytes
+    app.config["BOOTSTRAP_SERVE_LOCAL"] = True
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    Bootstrap5(app)
+    problems.install(app)
+    for blueprint in (jobs.blueprint, health.blueprint, pages.blueprint):
+        app.register_blueprint(blueprint)
+    app.after_request(_secure)
+    return app
+
+
+def from_environment() -> Flask:
+    """What gunicorn calls, in each of its processes."""
+    return create_app(Services.build(load_settings()))
+
+
+def _secure(response: Response) -> Response:
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+#: The blueprints of items and results are the one of jobs: importing them adds their calls to it.
+__all__ = ["create_app", "from_environment", "items", "results"]

@@ -1,0 +1,130 @@
+"""Every error as `application/problem+json` (RFC 9457), or as a page where a person asked for one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+
+from flask import Flask, Response, render_template, request
+from werkzeug.exceptions import HTTPException
+
+from shared.errors import (
+    Conflict,
+    DarkroomError,
+    InvalidRequest,
+    ItemError,
+    MalformedRequest,
+    NotFound,
+    StorageFull,
+    TooLarge,
+    Unavailable,
+    UnsupportedMedia,
+)
+
+log = logging.getLogger(__name__)
+
+#: Our errors and their statuses; of several classes that fit the first counts.
+STATUSES: dict[type[DarkroomError], int] = {
+    MalformedRequest: 400,
+    UnsupportedMedia: 415,
+    TooLarge: 413,
+    InvalidRequest: 422,
+    NotFound: 404,
+    Conflict: 409,
+    Unavailable: 503,
+    StorageFull: 507,
+}
+#: Statuses of a request for one picture that cannot be taken; other codes are 422.
+ITEM_STATUSES = {"unsupported_format": 415, "file_too_large": 413, "too_many_pixels": 413}
+#: Seconds after which a client may try again what failed for a reason that passes.
+RETRY_AFTER_S = 5
+
+#: Bytes of a refused request that are still read: many clients read the answer only when they have sent everything.
+DRAIN_BYTES = 16 * 1024 * 1024
+
+TITLES = {
+    400: "The request cannot be read",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "The state of the thing forbids this",
+    413: "Too large",
+    415: "Unsupported content",
+    422: "Something in the request is wrong",
+    500: "Darkroom failed",
+    503: "Temporarily unavailable",
+    507: "No room left",
+}
+
+
+def install(app: Flask) -> None:
+    """Let `app` answer all errors in this way."""
+    app.register_error_handler(DarkroomError, _ours)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def status_of(error: DarkroomError) -> int:
+    """The HTTP status of one of our errors."""
+    if isinstance(error, ItemError):
+        return ITEM_STATUSES.get(error.code, 422)
+    return next((status for kind, status in STATUSES.items() if isinstance(error, kind)), 500)
+
+
+def problem(status: int, detail: str, errors: list[dict[str, str]] | None = None, code: str | None = None) -> Response:
+    """A problem document; `errors` name the wrong fields, `code` is an item's stable code."""
+    drain()
+    if _wants_page():
+        return Response(render_template("error.html", title=TITLES.get(status, ""), detail=detail), status)
+    body = {
+        "type": "about:blank",
+        "title": TITLES.get(status, "Error"),
+        "status": status,
+        "detail": detail,
+        "instance": request.path,
+    }
+    extra = {"errors": errors, "code": code}
+    body |= {name: value for name, value in extra.items() if value}
+    response = Response(json.dumps(body), status, content_type="application/problem+json")
+    if status == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return response
+
+
+def _ours(error: DarkroomError) -> Response:
+    faults = error.faults if isinstance(error, InvalidRequest) else ()
+    errors = [{"pointer": fault.pointer, "detail": fault.detail} for fault in faults]
+    status = status_of(error)
+    if status >= 500:
+        log.warning("%s %s: %s", request.method, request.path, error)
+    return problem(status, str(error), errors, error.code if isinstance(error, ItemError) else None)
+
+
+def _http(error: HTTPException) -> Response:
+    response = problem(error.code or 500, error.description or TITLES.get(error.code or 500, "Error"))
+    for name, value in error.get_headers():
+        if name.lower() not in ("content-type", "content-length"):
+            response.headers[name] = value
+    return response
+
+
+def _unexpected(error: Exception) -> Response:
+    log.exception("%s %s", request.method, request.path, exc_info=error)
+    return problem(500, "an unexpected error; the log of the web process has it")
+
+
+def drain() -> None:
+    """Read on what the client still sends, within reason; not where it waits for leave to send (`100-continue`)."""
+    left = 0 if "Expect" in request.headers else DRAIN_BYTES
+    with contextlib.suppress(Exception):
+        while left > 0 and (data := request.stream.read(64 * 1024)):
+            left -= len(data)
+
+
+def _wants_page() -> bool:
+    if request.path.startswith("/v1"):
+        return False
+    return (
+        request.accept_mimetypes.best_match(["application/problem+json", "application/json", "text/html"])
+        == "text/html"
+    )

@@ -1,0 +1,59 @@
+"""Take in one file of unknown length: measured, hashed and limited, in little memory."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import IO, Self
+
+from shared.blobs import storage_errors
+from shared.formats import HEAD_BYTES, ArchiveKind, archive_kind
+
+#: Bytes of one file that are held in memory; what is longer lies in an unnamed temporary file.
+MEMORY_BYTES = 1024 * 1024
+
+
+@dataclass
+class Spooled:
+    """One file. `content` stands at its start; it is cut off at the limit where `too_long` is true."""
+
+    content: IO[bytes]
+    size: int
+    sha256: str
+    archive: ArchiveKind | None
+    too_long: bool
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.content.close()
+
+
+def spool(chunks: Iterable[bytes], max_picture: int, max_archive: int, folder: str | None = None) -> Spooled:
+    """Read all of `chunks`; what is over the limit of its kind is read on to the end but not kept.
+
+    Raises StorageFull where the temporary file does not fit on the disk.
+    """
+    content = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES, dir=folder)  # noqa: SIM115  # Spooled closes it
+    digest = hashlib.sha256()
+    size, head, limit = 0, b"", max_picture
+    archive: ArchiveKind | None = None
+    for chunk in chunks:
+        if len(head) < HEAD_BYTES:
+            head += chunk[: HEAD_BYTES - len(head)]
+            archive = archive_kind(head)
+            limit = max_archive if archive else max_picture
+        digest.update(chunk)
+        size += len(chunk)
+        if size <= limit:
+            with storage_errors("the temporary files"):
+                content.write(chunk)
+    with storage_errors("the temporary files"):
+        content.seek(0)
+    return Spooled(content, size, digest.hexdigest(), archive, size > limit)

@@ -1,0 +1,106 @@
+"""Jobs and items as API.md gives them: what goes over the wire."""
+
+from __future__ import annotations
+
+import math
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from shared.entities import Counts, Failure, Item, Job, JobState, Prediction
+from shared.registry import Registry
+
+#: Decimal places of `progress`.
+PROGRESS_DECIMALS = 4
+
+
+def job_view(job: Job) -> dict[str, Any]:
+    """A Job."""
+    api, counts = f"/v1/jobs/{job.id}", job.counts
+    return {
+        "id": job.id,
+        "kind": job.kind,
+        "state": job.state,
+        "done": job.state.done,
+        "created_at": timestamp(job.created_at),
+        "started_at": timestamp(job.started_at),
+        "finished_at": timestamp(job.finished_at),
+        "expires_at": timestamp(job.expires_at),
+        "counts": {name: getattr(counts, name) for name in ("total", "succeeded", "failed", "cancelled")},
+        "progress": progress(job),
+        "eta_s": eta_s(job, time.time()),
+        "queue_position": job.queue_position if job.state is JobState.QUEUED else None,
+        "model": job.model,
+        "params": job.params,
+        "metadata": job.metadata,
+        "error": failure_view(job.failure),
+        "links": {
+            "self": api,
+            "results": f"{api}/results",
+            "cancel": f"{api}/cancel",
+            "page": f"/result/{job.id}",
+        },
+    }
+
+
+def item_view(item: Item, labels: tuple[str, ...], model: str | None) -> dict[str, Any]:
+    """An Item. `labels` are those of the job's model, by index; `model` is named where it made a prediction."""
+    upload, outcome = item.upload, item.outcome
+    predictions = outcome.predictions if outcome else ()
+    return {
+        "id": upload.key,
+        "key": upload.key,
+        "filename": upload.filename,
+        "sha256": upload.sha256 or None,
+        "bytes": upload.size,
+        "width": upload.width,
+        "height": upload.height,
+        "state": item.state,
+        "model": model if predictions else None,
+        "predictions": [prediction_view(prediction, labels) for prediction in predictions],
+        "error": failure_view(outcome.failure if outcome else None),
+        "created_at": timestamp(item.created_at),
+        "finished_at": timestamp(outcome.at if outcome else None),
+    }
+
+
+def prediction_view(prediction: Prediction, labels: tuple[str, ...]) -> dict[str, Any]:
+    """A Prediction."""
+    return {"index": prediction.index, "label": labels[prediction.index], "score": prediction.score}
+
+
+def failure_view(failure: Failure | None) -> dict[str, str] | None:
+    """Why something failed."""
+    return None if failure is None else {"code": failure.code, "detail": failure.detail}
+
+
+def labels_of(job: Job, registry: Registry) -> tuple[str, ...]:
+    """The labels of the job's model, by index. Raises NotFound where the registry has lost it."""
+    return registry.card(job.model).labels if job.model else ()
+
+
+def progress(job: Job) -> float:
+    """The share of the items that have ended, in [0, 1]."""
+    if job.state.done:
+        return 1.0
+    counts = job.counts
+    return round(counts.finished / counts.total, PROGRESS_DECIMALS) if counts.total else 0.0
+
+
+def eta_s(job: Job, now: float) -> int | None:
+    """Seconds until the end at the rate so far; None where nothing is finished yet, or where the job is over."""
+    if job.state.done or job.started_at is None or not job.counts.finished or not job.sealed:
+        return None
+    return math.ceil(max(0.0, now - job.started_at) * remaining(job.counts) / job.counts.finished)
+
+
+def remaining(counts: Counts) -> int:
+    """Items that have not ended."""
+    return counts.total - counts.finished
+
+
+def timestamp(seconds: float | None) -> str | None:
+    """Seconds since the epoch in RFC 3339, UTC, with milliseconds."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,10 @@
+"""The Celery app: `celery -A worker.app worker -Q interactive,bulk`."""
+
+from __future__ import annotations
+
+from shared.queue import celery_app
+from shared.settings import load_settings
+from worker.tasks import register
+
+app = celery_app(load_settings().resolved_broker_url())
+register(app)

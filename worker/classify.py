@@ -1,0 +1,69 @@
+"""Classify a chunk: read and decode its pictures in threads, one forward pass, and how each item ended."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.entities import Chunk, Failure, ItemState, Outcome, Prediction, Upload
+from shared.errors import ItemError, NotFound
+from shared.services import Services
+from worker.decode import decode
+from worker.models import LoadedModel
+
+#: Predictions that are kept for an item: all that a person or a script asks for, in little memory.
+TOP_K = 5
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass
+class Classifier:
+    """Turns chunks into outcomes. `pool` reads and decodes: both leave Python's lock while they work."""
+
+    services: Services
+    pool: ThreadPoolExecutor
+
+    def classify(self, chunk: Chunk, model: LoadedModel) -> dict[str, Outcome]:
+        """How each item of the chunk ended, by its key. Raises Unavailable where the storage cannot be reached."""
+        read = self.pool.map(lambda upload: self._pixels(chunk.job_id, upload, model), chunk.uploads)
+        pixels = dict(zip((upload.key for upload in chunk.uploads), read, strict=True))
+        good = {key: value for key, value in pixels.items() if not isinstance(value, ItemError)}
+        outcomes = {key: failed(value) for key, value in pixels.items() if isinstance(value, ItemError)}
+        if good:
+            scores = model.forward(np.stack(list(good.values())))
+            outcomes |= dict(zip(good, (ranked(row) for row in scores), strict=True))
+        return outcomes
+
+    def _pixels(self, job_id: str, upload: Upload, model: LoadedModel) -> Pixels | ItemError:
+        shape = model.card.input
+        try:
+            content = self._stored(job_id, upload)
+            return decode(content, shape.height, shape.width, self.services.settings.max_pixels)
+        except ItemError as error:
+            return error
+
+    def _stored(self, job_id: str, upload: Upload) -> bytes:
+        try:
+            content = self.services.picture(job_id, upload.sha256)
+        except NotFound as error:
+            raise ItemError("missing", "the stored picture is gone") from error
+        if hashlib.sha256(content).hexdigest() != upload.sha256:
+            raise ItemError("changed", "the stored picture is not what was uploaded: its digest differs")
+        return content
+
+
+def failed(error: ItemError) -> Outcome:
+    """The outcome of an item that cannot be classified."""
+    return Outcome(ItemState.FAILED, failure=Failure(error.code, str(error)))
+
+
+def ranked(scores: NDArray[np.float32], top_k: int = TOP_K) -> Outcome:
+    """The best `top_k` of a row of probabilities (labels,), best first; of equal ones the lower index first."""
+    best: Iterable[int] = np.argsort(-scores, kind="stable")[:top_k].tolist()
+    return Outcome(ItemState.SUCCEEDED, tuple(Prediction(index, float(scores[index])) for index in best))

@@ -1,0 +1,129 @@
+"""How good a model is, and how fast.
+
+All measures are functions of `probabilities`, a float array (n, classes) whose rows sum to 1, and `truth`, an integer
+array (n,) of label indices; only `predict` and `latency` touch a network. Both arrays must hold at least one row.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.card import ClassMetrics, Latency, Metrics
+
+#: Images per forward pass when evaluating, and in the measure of throughput.
+BATCH_SIZE = 256
+
+#: Equal-width bins of confidence in the calibration error; 15 as in Guo et al. 2017, section 3.
+CALIBRATION_BINS = 15
+
+#: Least probability that a logarithm is taken of, as in Keras's cross-entropy (`keras.config.epsilon`).
+EPSILON = 1e-7
+
+#: Forward passes behind each median of `latency`, and those run before them to warm up.
+REPEATS, WARM_UP = 30, 5
+
+Floats = NDArray[np.floating[Any]]
+Integers = NDArray[np.integer[Any]]
+
+
+def predict(model: Any, images: NDArray[np.uint8]) -> Floats:
+    """Return the probabilities, float32 (n, classes), that `model` gives uint8 images (n, height, width, 3)."""
+    answers: Floats = model.predict(images, batch_size=BATCH_SIZE, verbose=0)
+    return answers
+
+
+def measure(probabilities: Floats, truth: Integers, labels: Sequence[str]) -> Metrics:
+    """Return every measure of quality, as a model's card records them; `labels` are the class names by index."""
+    confusion = confusion_matrix(truth, probabilities.argmax(axis=1), len(labels))
+    return Metrics(
+        accuracy=accuracy(confusion),
+        loss=cross_entropy(probabilities, truth),
+        per_class=per_class(confusion, labels),
+        confusion_matrix=tuple(tuple(row) for row in confusion.tolist()),
+        calibration_error=calibration_error(probabilities, truth),
+    )
+
+
+def confusion_matrix(truth: Integers, predicted: Integers, classes: int) -> NDArray[np.int64]:
+    """Return how many images of class i (row) were taken for class j (column), as int64 (classes, classes)."""
+    pairs = truth.astype(np.int64) * classes + predicted
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
+def accuracy(confusion: Integers) -> float:
+    """Return the share of images on the diagonal, 0 to 1."""
+    return float(np.trace(confusion) / confusion.sum())
+
+
+def per_class(confusion: Integers, labels: Sequence[str]) -> tuple[ClassMetrics, ...]:
+    """Return precision, recall, F1 (their harmonic mean) and support of each class; 0/0 counts as 0."""
+    hits, support, claimed = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    columns = (_ratio(hits, claimed), _ratio(hits, support), _ratio(2 * hits, support + claimed), support.tolist())
+    return tuple(
+        ClassMetrics(label=label, precision=precision, recall=recall, f1=f1, support=count)
+        for label, precision, recall, f1, count in zip(labels, *columns, strict=True)
+    )
+
+
+def cross_entropy(probabilities: Floats, truth: Integers) -> float:
+    """Return the mean of −ln p(truth), in nats; p is clipped to [EPSILON, 1 − EPSILON] as Keras does."""
+    chosen = probabilities[np.arange(len(truth)), truth].astype(np.float64)
+    return float(-np.log(np.clip(chosen, EPSILON, 1 - EPSILON)).mean())
+
+
+def calibration_error(probabilities: Floats, truth: Integers, bins: int = CALIBRATION_BINS) -> float:
+    """Return the expected calibration error, 0 to 1: how far confidence is from accuracy, averaged over the images.
+
+    Images fall by confidence, the greatest probability, into `bins` equal intervals ((b−1)/bins, b/bins]; each adds
+    its share of the images × |its accuracy − its mean confidence|. Guo, Pleiss, Sun and Weinberger, "On Calibration of
+    Modern Neural Networks", ICML 2017, equation 3 (arXiv:1706.04599).
+    """
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    correct = probabilities.argmax(axis=1) == truth
+    places = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    gaps = np.bincount(places, weights=correct - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(truth))
+
+
+def latency(model: Any, repeats: int = REPEATS) -> Latency:
+    """Return how long `model` takes on this machine for one image and for a batch, compiled and warmed up."""
+    import tensorflow as tf  # noqa: PLC0415 - the measures above need no TensorFlow
+
+    forward = tf.function(lambda images: model(images, training=False))
+
+    def seconds(rows: int) -> float:
+        images = tf.constant(noise((rows, *model.input_shape[1:])))
+        return median_seconds(lambda: forward(images).numpy(), repeats)
+
+    return Latency(
+        single_image_ms=round(seconds(1) * 1000, 3),
+        batch_images_per_second=round(BATCH_SIZE / seconds(BATCH_SIZE), 1),
+        batch_size=BATCH_SIZE,
+        repeats=repeats,
+    )
+
+
+def noise(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return the same uniform uint8 noise for the same shape."""
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def median_seconds(call: Callable[[], object], repeats: int) -> float:
+    """Return the median wall-clock time of `call` over `repeats` calls, after WARM_UP uncounted ones."""
+    times = []
+    for _ in range(WARM_UP + repeats):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[WARM_UP:])
+
+
+def _ratio(part: Integers, whole: Integers) -> list[float]:
+    quotients: list[float] = np.divide(part, whole, out=np.zeros(len(whole)), where=whole > 0).tolist()
+    return quotients

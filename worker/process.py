@@ -1,0 +1,95 @@
+"""One worker process: what it holds from its start to its end, and one turn of its work."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
+from shared.entities import Chunk, Failure, Queue
+from shared.errors import DarkroomError, NotFound, Unavailable
+from shared.jobs.workers import Worker
+from shared.services import Services
+from worker.classify import Classifier
+from worker.models import Models, ModelUnusable
+from worker.pulse import Pulse
+
+log = logging.getLogger(__name__)
+
+
+class WorkerProcess:
+    """Holds the model, the decoding threads and the pulse of one process, made after the fork."""
+
+    def __init__(self, services: Services, queues: list[Queue]) -> None:
+        self.services, self.queues = services, queues
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        threads = threads_of_process(services.settings.classify_workers)
+        self.models = Models(services.registry, threads)
+        self.classifier = Classifier(services, ThreadPoolExecutor(threads, thread_name_prefix="decode"))
+        self.pulse = Pulse(services.workers, services.chunks, self.describe)
+
+    @property
+    def rings(self) -> list[Queue]:
+        """The rings of jobs that this process serves, in the order of preference."""
+        return [queue for queue in (Queue.INTERACTIVE, Queue.BULK) if queue in self.queues]
+
+    def start(self) -> None:
+        """Load the champion, then say that this worker is there. Raises ModelUnusable."""
+        if self.rings:
+            self.models.get(self.services.registry.champion().version)
+        self.pulse.start()
+
+    def stop(self) -> None:
+        """End the pulse and the threads."""
+        self.pulse.stop()
+        self.classifier.pool.shutdown(cancel_futures=True)
+
+    def describe(self) -> Worker:
+        """What this worker is at the moment."""
+        return Worker(self.name, tuple(self.queues), self.models.newest)
+
+    def work(self) -> bool:
+        """Claim one chunk and bring it to its end; False where nothing waits."""
+        chunk = self.services.chunks.claim(self.name, self.rings)
+        if chunk is None:
+            return False
+        with self.pulse.holding(chunk.id):
+            self._finish(chunk)
+        self._wake_next()
+        return True
+
+    def _finish(self, chunk: Chunk) -> None:
+        """Commit the chunk. Where that cannot be, its items go back to the job, and none is lost."""
+        try:
+            outcomes = self.classifier.classify(chunk, self.models.get(chunk.model))
+            if not self.services.chunks.commit(chunk, outcomes):
+                log.warning("chunk %s of job %s was taken over by another worker", chunk.id, chunk.job_id)
+        except ModelUnusable as error:
+            log.error("job %s fails: %s", chunk.job_id, error)
+            self._fail_job(chunk, error)
+        except Unavailable as error:
+            log.warning("chunk %s of job %s goes back: %s", chunk.id, chunk.job_id, error)
+            self.services.chunks.release(chunk.id)
+        except Exception:
+            log.exception("chunk %s of job %s goes back", chunk.id, chunk.job_id)
+            self.services.chunks.release(chunk.id, died=True)
+
+    def _fail_job(self, chunk: Chunk, error: DarkroomError) -> None:
+        try:
+            self.services.store.fail(chunk.job_id, Failure("model_unusable", str(error)))
+        except NotFound:
+            log.info("job %s was deleted meanwhile", chunk.job_id)
+        self.services.chunks.release(chunk.id)
+
+    def _wake_next(self) -> None:
+        """Where more waits, see to it that one message does: each worker that ends a chunk wakes one for the next."""
+        for backlog in self.services.chunks.backlog():
+            if backlog.jobs and backlog.queue in self.queues and not self.services.messenger.waiting(backlog.queue):
+                self.services.messenger.wake(backlog.queue)
+
+
+def threads_of_process(processes: int) -> int:
+    """Cores for each of so many busy processes: more threads than cores make all of them slower."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // processes)

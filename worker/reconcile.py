@@ -1,0 +1,69 @@
+"""The periodic task: `python -m worker.reconcile`. It mends what a crash has left, and may run in several copies.
+
+It brings back chunks whose worker is gone, wakes workers for jobs that wait without a message, gives up open jobs that
+nobody fills, and deletes what retention has ended.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+
+from shared.entities import Job, JobState
+from shared.errors import Conflict, DarkroomError, NotFound
+from shared.services import Services
+from shared.settings import load_settings
+
+log = logging.getLogger("darkroom.reconcile")
+
+#: Seconds between two rounds.
+ROUND_S = 1.0
+#: Things of one kind that one round mends.
+BATCH = 100
+#: Messages that are sent where jobs wait and none is there.
+WAKE_MESSAGES = 4
+
+
+def reconcile(services: Services) -> None:
+    """One round; each step raises Unavailable where Redis or the storage cannot be reached."""
+    for chunk_id in services.chunks.lapsed(BATCH):
+        items = services.chunks.release(chunk_id, died=True)
+        log.warning("the worker of chunk %s is gone: its %d items wait again", chunk_id, items)
+    for backlog in services.chunks.backlog():
+        if backlog.jobs and not services.messenger.waiting(backlog.queue):
+            services.messenger.wake(backlog.queue, WAKE_MESSAGES)
+    for job in services.store.expired(BATCH):
+        expire(services, job)
+    for job_id in services.store.removing():
+        services.delete_bytes(job_id)
+
+
+def expire(services: Services, job: Job) -> None:
+    """End an open job that was given up; remove one whose retention is over, or whose request broke off."""
+    try:
+        if job.state is JobState.OPEN and services.store.is_listed(job.id):
+            services.store.cancel(job.id)
+        else:
+            services.store.remove(job.id, force=True)
+            services.delete_bytes(job.id)
+    except (NotFound, Conflict):
+        log.info("job %s was ended by somebody else", job.id)
+
+
+def main() -> None:
+    """Reconcile until SIGTERM or SIGINT."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    services = Services.build(load_settings())
+    while not stopping.wait(ROUND_S):
+        try:
+            reconcile(services)
+        except DarkroomError as error:
+            log.warning("this round ends early: %s", error)
+
+
+if __name__ == "__main__":
+    main()
