@@ -1,0 +1,149 @@
+"""`darkroom up` as a person runs it: it starts once, survives kills, stops without a trace, and says what is wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from cli.redis_server import free_port
+from tests.conftest import ROOT, Service, running_service, wait_until
+
+PICTURE = ROOT / "tests" / "fixtures" / "cifar10" / "cat-0.png"
+#: Seconds within which everything must have stopped.
+STOP_S = 10
+
+
+def darkroom(data_dir: Path, port: int | str | None = None, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run `darkroom up` where it is expected to end by itself."""
+    environment = {**os.environ, "DARKROOM_DATA_DIR": str(data_dir), "DARKROOM_PORT": str(port or free_port())}
+    command = [sys.executable, "-m", "cli", "up"]
+    return subprocess.run(
+        command, cwd=ROOT, env=environment | settings, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def family(service: Service) -> list[psutil.Process]:
+    """Every process of a running service."""
+    main = psutil.Process(service.process.pid)
+    return [main, *main.children(recursive=True)]
+
+
+def of_program(service: Service, words: str) -> list[psutil.Process]:
+    """The processes of one program, the oldest first."""
+    found = [process for process in family(service) if words in " ".join(process.cmdline())]
+    return sorted(found, key=lambda process: process.create_time())
+
+
+def classify(service: Service) -> dict:
+    """Post one picture and wait for its result."""
+    with service.client() as http:
+        answer = http.post(
+            "/v1/jobs", files={"files": (PICTURE.name, PICTURE.read_bytes())}, headers={"Prefer": "wait=30"}
+        )
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def succeeds(service: Service) -> bool:
+    """Whether a picture is classified at the moment; a connection that a kill has cut counts as not."""
+    try:
+        return classify(service)["state"] == "succeeded"
+    except (httpx.TransportError, AssertionError):
+        return False
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory):
+    with running_service(tmp_path_factory.mktemp("up")) as service:
+        yield service
+
+
+def test_a_second_up_on_the_same_folder_says_that_it_runs(up):
+    second = darkroom(up.data_dir)
+    assert second.returncode == 1
+    assert f"Darkroom runs already on {up.data_dir} (process {up.process.pid})" in second.stderr
+    assert len(second.stderr.splitlines()) == 1
+
+
+def test_a_taken_port_is_named_in_one_line(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        answer = darkroom(tmp_path, port)
+    assert answer.returncode == 1
+    assert answer.stderr.startswith(f"Error: cannot listen on 127.0.0.1:{port}: Address already in use")
+    assert len(answer.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("DARKROOM_PORT", "ninety"), ("DARKROOM_WEB_THREADS", "0"), ("DARKROOM_PROT", "5000")]
+)
+def test_a_wrong_setting_is_named_in_one_line(tmp_path, name, value):
+    answer = darkroom(tmp_path, **{name: value})
+    assert answer.returncode == 1
+    assert name in answer.stderr
+    assert len(answer.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "valkey-server",
+        "gunicorn",
+        "--hostname classify-interactive",
+        "--hostname classify-bulk",
+        "--hostname train",
+        "worker.reconcile",
+    ],
+)
+def test_a_killed_program_comes_back_by_itself(up, words):
+    killed = of_program(up, words)[0]
+    killed.kill()
+    psutil.wait_procs([killed], timeout=5)
+
+    wait_until(lambda: of_program(up, words), f"{words} is back")
+    wait_until(lambda: succeeds(up), "a picture is classified again", 60)
+
+
+def test_a_killed_worker_child_comes_back_by_itself(up):
+    child = of_program(up, "--hostname classify-interactive")[-1]
+    child.kill()
+    wait_until(lambda: succeeds(up), "a picture is classified again", 60)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_everything_and_leaves_no_process(tmp_path, number):
+    with running_service(tmp_path) as service:
+        classify(service)
+        processes = family(service)
+        assert len(processes) >= 10
+        began = time.monotonic()
+        service.process.send_signal(number)
+        assert service.process.wait(STOP_S) == 0
+        _, left = psutil.wait_procs(processes, timeout=max(0, STOP_S - (time.monotonic() - began)))
+    assert left == []
+
+
+def test_after_kill_9_nothing_is_left_and_a_new_start_finds_its_jobs(tmp_path):
+    with running_service(tmp_path) as service:
+        job = classify(service)
+        processes = family(service)
+        service.process.kill()
+        _, left = psutil.wait_procs(processes, timeout=STOP_S)
+        assert left == []
+    assert (tmp_path / "darkroom.lock").read_text() == str(service.process.pid), "the crash left its file behind"
+
+    with running_service(tmp_path) as service, service.client() as http:
+        found = http.get(f"/v1/jobs/{job['id']}").json()
+        assert (found["state"], found["counts"]["succeeded"]) == ("succeeded", 1)
+        assert http.get(f"/v1/jobs/{job['id']}/results").json()["data"] == job["results"]
