@@ -22,4 +22,4 @@ def end_with_parent() -> None:
 
 if __name__ == "__main__":
     end_with_parent()
-    os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606  # no shell is wanted
+    os.execvp(sys.argv[1], sys.argv[1:])

@@ -23,7 +23,7 @@ def web(settings: Settings) -> Command:
     return [
         *(sys.executable, "-m", "gunicorn", "web.app:from_environment()"),
         *("--bind", f"{settings.host}:{settings.port}"),
-        *("--worker-class", "gthread"),
+        *("--worker-class", "web.server.Worker"),
         *("--workers", str(settings.web_processes)),
         *("--threads", str(settings.web_threads)),
         *("--graceful-timeout", str(STOP_S - 2)),

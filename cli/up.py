@@ -19,7 +19,6 @@ import click
 import httpx
 
 from cli import redis_server
-from cli.child import end_with_parent
 from cli.programs import programs, supervisor_configuration
 from shared.errors import ConfigError
 from shared.settings import Settings
@@ -66,9 +65,10 @@ def _start(settings: Settings, folder: Path) -> subprocess.Popen[bytes]:
         "DARKROOM_REDIS_URL": url,
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
     }
-    command = [sys.executable, "-m", "supervisor.supervisord", "--configuration", str(file)]
+    child = [sys.executable, "-m", "cli.child"]
+    command = [*child, sys.executable, "-m", "supervisor.supervisord", "--configuration", str(file)]
     # A session of its own: Ctrl-C in the terminal reaches this process alone, which then stops the rest in order.
-    return subprocess.Popen(command, env=environment, cwd=ROOT, start_new_session=True, preexec_fn=end_with_parent)  # noqa: PLW1509
+    return subprocess.Popen(command, env=environment, cwd=ROOT, start_new_session=True)
 
 
 def _watch(supervisor: subprocess.Popen[bytes], settings: Settings, logs: Path) -> int:

@@ -16,7 +16,7 @@ import obstore
 from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from shared.errors import NotFound, StorageFull, Unavailable
+from shared.errors import ConfigError, NotFound, StorageFull, Unavailable
 
 #: Bytes of free disk below which nothing more is accepted, so that results and the append-only file still fit.
 RESERVE_BYTES = 256 * 1024 * 1024
@@ -37,9 +37,15 @@ class BlobStore:
 
     @classmethod
     def open(cls, storage_url: str | None, data_dir: Path) -> BlobStore:
-        """The store of the settings: `storage_url` where it is given, else the folder `blobs` of the data folder."""
+        """The store of the settings: `storage_url` where it is given, else the folder `blobs` of the data folder.
+
+        Raises ConfigError for an address that no store has.
+        """
         if storage_url is not None:
-            return cls(from_url(storage_url))
+            try:
+                return cls(from_url(storage_url))
+            except (BaseError, ValueError) as error:
+                raise ConfigError(f"DARKROOM_STORAGE_URL={storage_url!r}: {_first_line(error)}") from error
         folder = data_dir / "blobs"
         with storage_errors("the data folder"):
             folder.mkdir(parents=True, exist_ok=True)
@@ -99,6 +105,8 @@ def storage_errors(what: str) -> Iterator[None]:
     try:
         yield
     except (NotFoundError, FileNotFoundError) as error:
+        if "NoSuchBucket" in str(error):
+            raise Unavailable("the storage has no such bucket") from error
         raise NotFound(f"nothing is stored under {what}") from error
     except (BaseError, OSError) as error:
         if _is_full(error):

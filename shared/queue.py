@@ -16,6 +16,8 @@ from shared.jobs.connection import connect, redis_errors
 
 #: The task that claims and classifies one chunk.
 CLASSIFY = "darkroom.classify"
+#: Seconds for one chunk, which takes about one; then the process that works on it is killed.
+CLASSIFY_TIMEOUT_S = 120
 #: Messages that wait in one queue at most: enough to wake every worker, and never a queue to look after.
 MAX_MESSAGES = 32
 #: Seconds within which Celery must have sent a message: the web process answers within 5.
@@ -39,6 +41,7 @@ def celery_app(broker_url: str) -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,  # True kills the worker
         broker_connection_max_retries=None,  # a worker outlives any pause of the broker
         broker_connection_retry_on_startup=True,
+        task_time_limit=CLASSIFY_TIMEOUT_S,  # a decoder that hangs is killed; its item is then tried alone
         worker_soft_shutdown_timeout=5,  # the chunk in hand is finished, no other is begun
         worker_proc_alive_timeout=120,  # a process says that it is up after it has loaded its model
         worker_send_task_events=False,  # nobody reads them

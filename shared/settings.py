@@ -17,6 +17,9 @@ PREFIX = "DARKROOM_"
 MIB = 1024 * 1024
 
 Positive = Annotated[int, Field(gt=0)]
+RedisUrl = Annotated[str, Field(pattern=r"^rediss?://")]
+#: Stores that every process sees: obstore would also take memory:// and file://.
+StorageUrl = Annotated[str, Field(pattern=r"^(s3|gs|az)://[^/]")]
 
 
 class Settings(BaseModel):
@@ -24,14 +27,14 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    host: str = Field("127.0.0.1", description="address that the web server listens on")
+    host: str = Field("127.0.0.1", min_length=1, description="address that the web server listens on")
     port: int = Field(5000, ge=1, le=65535, description="port that the web server listens on")
     data_dir: Path = Field(Path("var"), description="folder for uploads, the embedded Redis and the logs")
-    redis_url: str | None = Field(None, description="a Redis to use; the embedded one where it is not set")
-    broker_url: str | None = Field(
+    redis_url: RedisUrl | None = Field(None, description="a Redis to use; the embedded one where it is not set")
+    broker_url: RedisUrl | None = Field(
         None, description="a Redis for Celery's messages; the database after that of REDIS_URL where it is not set"
     )
-    storage_url: str | None = Field(
+    storage_url: StorageUrl | None = Field(
         None, description="where pictures are kept, such as s3://bucket/prefix; the data folder where it is not set"
     )
     web_processes: Positive = Field(2, description="gunicorn processes")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from flask_bootstrap import Bootstrap5
 
 from shared.services import Services
@@ -34,6 +34,7 @@ def create_app(services: Services) -> Flask:
     app.extensions["darkroom"] = services
     # Long polls leave half of the threads to everybody else.
     app.extensions["darkroom.waiter"] = Waiter(max(1, services.settings.web_threads // 2))
+    app.url_map.merge_slashes = False  # a redirect has an HTML body
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_request_bytes
     app.config["BOOTSTRAP_SERVE_LOCAL"] = True
     app.json.sort_keys = False  # type: ignore[attr-defined]
@@ -41,6 +42,7 @@ def create_app(services: Services) -> Flask:
     problems.install(app)
     for blueprint in (jobs.blueprint, health.blueprint, pages.blueprint):
         app.register_blueprint(blueprint)
+    app.before_request(_notice_broken_bodies)
     app.after_request(_secure)
     return app
 
@@ -48,6 +50,12 @@ def create_app(services: Services) -> Flask:
 def from_environment() -> Flask:
     """What gunicorn calls, in each of its processes."""
     return create_app(Services.build(load_settings()))
+
+
+def _notice_broken_bodies() -> None:
+    """Let werkzeug raise where a body is shorter than its `Content-Length`: gunicorn takes its end for the body's."""
+    if request.content_length is not None:
+        request.environ.pop("wsgi.input_terminated", None)
 
 
 def _secure(response: Response) -> Response:

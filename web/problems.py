@@ -7,7 +7,8 @@ import json
 import logging
 
 from flask import Flask, Response, render_template, request
-from werkzeug.exceptions import HTTPException
+from gunicorn.http.errors import ParseException
+from werkzeug.exceptions import ClientDisconnected, HTTPException
 
 from shared.errors import (
     Conflict,
@@ -61,6 +62,8 @@ def install(app: Flask) -> None:
     """Let `app` answer all errors in this way."""
     app.register_error_handler(DarkroomError, _ours)
     app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(ClientDisconnected, _broken_off)
+    app.register_error_handler(ParseException, _broken_off)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -106,6 +109,11 @@ def _http(error: HTTPException) -> Response:
         if name.lower() not in ("content-type", "content-length"):
             response.headers[name] = value
     return response
+
+
+def _broken_off(_error: Exception) -> Response:
+    """The body ended too early, or was not chunked as HTTP has it."""
+    return problem(400, "the request's body broke off, or its chunks are malformed")
 
 
 def _unexpected(error: Exception) -> Response:

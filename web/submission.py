@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO
 
 from flask import Request
 
@@ -28,7 +28,7 @@ from shared.jobs.store import Added
 from shared.services import Services
 from web.api.requests import MAX_KEYS_BYTES, MAX_METADATA_BYTES, json_value
 from web.uploads.intake import Intake, with_key
-from web.uploads.multipart import read_parts
+from web.uploads.multipart import Part, read_parts
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +140,7 @@ def no_files() -> InvalidRequest:
     return InvalidRequest("there is no file in the request", [Fault("/files", "at least one file is needed")])
 
 
-def _whole_job(services: Services, fill: Any) -> str:
+def _whole_job(services: Services, fill: Callable[[str], None]) -> str:
     champion = services.registry.champion().version
     job_id = services.store.create(
         JobKind.CLASSIFICATION,
@@ -211,12 +211,12 @@ class _Filler:
             self._batch = []
 
 
-def _parts(services: Services, request: Request, fields: set[str]) -> Iterator[tuple[str, Any]]:
+def _parts(services: Services, request: Request, fields: set[str]) -> Iterator[tuple[str, Part]]:
     """The parts named `files` and those of `fields`. Raises InvalidRequest for any other."""
     content_type = request.headers.get("Content-Type", "")
     for part in read_parts(request.stream, content_type, services.settings.max_items):
         if part.name == "files" and part.filename is not None:
-            if part.filename or not _is_blank(part):
+            if not _is_blank(part):
                 yield "files", part
         elif part.name in fields:
             yield part.name, part
@@ -228,9 +228,9 @@ def _parts(services: Services, request: Request, fields: set[str]) -> Iterator[t
             )
 
 
-def _is_blank(part: Any) -> bool:
+def _is_blank(part: Part) -> bool:
     """Whether this is what a browser sends for a file input without a file: no name and no bytes."""
-    return not any(part.chunks)
+    return not part.filename and part.is_empty()
 
 
 def _keys(content: bytes) -> list[str]:

@@ -10,7 +10,7 @@ import logging
 import signal
 import threading
 
-from shared.entities import Job, JobState
+from shared.entities import Job
 from shared.errors import Conflict, DarkroomError, NotFound
 from shared.services import Services
 from shared.settings import load_settings
@@ -40,9 +40,9 @@ def reconcile(services: Services) -> None:
 
 
 def expire(services: Services, job: Job) -> None:
-    """End an open job that was given up; remove one whose retention is over, or whose request broke off."""
+    """End an open job that was given up, or one whose cancelling broke off; remove what is over or was never sealed."""
     try:
-        if job.state is JobState.OPEN and services.store.is_listed(job.id):
+        if not job.state.done and services.store.is_listed(job.id):
             services.store.cancel(job.id)
         else:
             services.store.remove(job.id, force=True)

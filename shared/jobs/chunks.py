@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from shared.entities import Chunk, Failure, ItemState, Outcome, Queue, new_id
 from shared.jobs import keys
 from shared.jobs.connection import Client, Scripts, now_ms, translated
-from shared.jobs.records import outcome_json, read_upload
+from shared.jobs.records import SCORE_DECIMALS, outcome_json, read_upload
 
 #: Seconds that a claim holds without a sign of life. A lost chunk is back after at most this and one sweep.
 LEASE_S = 10
@@ -60,7 +60,7 @@ class ChunkStore:
     def commit(self, chunk: Chunk, outcomes: Mapping[str, Outcome]) -> bool:
         """Record how each item of the chunk ended, by its key, in one step; False, and nothing, where it is not ours.
 
-        Raises ValueError where `outcomes` are not those of exactly the chunk's items.
+        Raises ValueError where `outcomes` are not those of exactly the chunk's items, or a score is no probability.
         """
         if outcomes.keys() != {upload.key for upload in chunk.uploads}:
             raise ValueError("a commit must end each item of its chunk")
@@ -85,5 +85,7 @@ class ChunkStore:
 
 
 def _committed(key: str, outcome: Outcome) -> tuple[str, str, str, str]:
+    if not all(0 <= round(prediction.score, SCORE_DECIMALS) <= 1 for prediction in outcome.predictions):
+        raise ValueError(f"item {key!r} has a score that is no probability")
     score = "" if outcome.top_score is None else f"{outcome.top_score:.6f}"
     return key, outcome.state, outcome_json(outcome), score

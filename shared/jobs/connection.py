@@ -19,12 +19,16 @@ from shared.errors import Unavailable
 #: Seconds to wait for a connection, and for an answer: together under the 5 s in which a request must be answered.
 CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 1.0, 2.0
 #: One repeat, at once: it covers a pooled connection that a restart of Redis has cut. Every script bears it.
+#: A server that does not answer is not asked again: connecting repeats too, and four timeouts are more than 5 s.
 REPEATS = 1
 #: Seconds of silence after which a pooled connection is checked before it is used.
 HEALTH_CHECK_S = 25
 
 #: An open job is given up so long after its last item came: long enough to go on with an upload the next day.
 OPEN_MS = 24 * 3600 * 1000
+
+#: Answers that refuse a write for now: no memory is left, or this is a replica.
+REFUSALS = (redis.exceptions.OutOfMemoryError, redis.exceptions.ReadOnlyError)
 
 SCRIPTS = Path(__file__).parent / "scripts"
 
@@ -44,7 +48,7 @@ def connect(url: str) -> Client:
         socket_timeout=ANSWER_TIMEOUT_S,
         socket_keepalive=True,
         health_check_interval=HEALTH_CHECK_S,
-        retry=Retry(NoBackoff(), REPEATS),
+        retry=Retry(NoBackoff(), REPEATS, supported_errors=(redis.ConnectionError,)),
     )
 
 
@@ -56,7 +60,7 @@ def redis_errors() -> Iterator[None]:
     except (redis.ConnectionError, redis.TimeoutError) as error:
         raise Unavailable("the job store (Redis) cannot be reached") from error
     except redis.ResponseError as error:
-        if "OOM" in str(error) or str(error).startswith(("LOADING", "READONLY", "MISCONF")):
+        if isinstance(error, REFUSALS) or str(error).startswith("MISCONF"):
             raise Unavailable(f"the job store (Redis) takes no writes: {error}") from error
         raise
 

@@ -33,4 +33,4 @@ def decode_cursor(order: str, cursor: str, kind: type[T]) -> T:
 
 
 def _plausible(position: int | str) -> bool:
-    return len(position) <= MAX_TEXT if isinstance(position, str) else 0 <= position < MAX_NUMBER
+    return len(position) <= MAX_TEXT and position.isascii() if isinstance(position, str) else 0 <= position < MAX_NUMBER

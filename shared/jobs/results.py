@@ -8,7 +8,7 @@ from itertools import count
 
 from shared.entities import Item, ItemState
 from shared.jobs import keys
-from shared.jobs.connection import Client, translated
+from shared.jobs.connection import Client, redis_errors, translated
 from shared.jobs.cursors import decode_cursor, encode_cursor
 from shared.jobs.records import read_item, read_outcome
 from shared.jobs.store import JobStore
@@ -110,7 +110,8 @@ class Results:
 
     def stream(self, job_id: str) -> Iterator[Item]:
         """Every item that has finished by now, in the order in which they finished, read as it is asked for."""
-        return (item for item in self._by_place(job_id, 0) if item is not None)
+        with redis_errors():
+            yield from (item for item in self._by_place(job_id, 0) if item is not None)
 
     def _by_place(self, job_id: str, start: int) -> Iterator[Item | None]:
         """The finished items from a place on; None for one that finished again later, after a retry."""

@@ -87,8 +87,8 @@ class JobStore:
 
     @translated
     def reserve_numbers(self, job_id: str, count: int) -> int:
-        """The first of `count` numbers that nobody else gets, for items that come without a key."""
-        return int(self._redis.hincrby(keys.job(job_id), "numbers", count)) - count + 1
+        """The first of `count` numbers that nobody else gets, for items that come without a key. Raises NotFound."""
+        return int(self._change(job_id, "HINCRBY", "numbers", count)) - count + 1
 
     @translated
     def seal(self, job_id: str) -> None:
@@ -131,8 +131,8 @@ class JobStore:
 
     @translated
     def annotate(self, job_id: str, metadata: Any) -> None:
-        """Set the job's metadata, any JSON value."""
-        self._redis.hset(keys.job(job_id), "metadata", dump(metadata))
+        """Set the job's metadata, any JSON value. Raises NotFound."""
+        self._change(job_id, "HSET", "metadata", dump(metadata))
 
     @translated
     def item(self, job_id: str, key: str) -> Item:
@@ -199,6 +199,12 @@ class JobStore:
         """Whether the job appears in lists."""
         return self._redis.zscore(keys.JOBS, job_id) is not None
 
+    def _change(self, job_id: str, command: str, field: str, value: str | int) -> Any:
+        answer = self._scripts.run("change", job_id, command, field, value)
+        if answer == "missing":
+            raise no_job(job_id)
+        return answer
+
     def _stop(self, job_id: str, ending: ItemState, failure: str) -> bool:
         stopped = False
         while True:
@@ -229,10 +235,10 @@ class JobStore:
         created_ms, _, job_id = position.partition(" ")
         if not created_ms.isdecimal():
             raise InvalidRequest("the cursor is not one that this list gave", [Fault("after", "not a cursor")])
-        rank = self._redis.zrevrank(keys.JOBS, job_id)
-        if rank is None:  # deleted since
-            return int(self._redis.zcount(keys.JOBS, f"({created_ms}", "+inf"))
-        return int(rank) + 1
+        # The job itself may be deleted since.
+        same_moment: list[str] = self._redis.zrangebyscore(keys.JOBS, created_ms, created_ms)
+        newer = int(self._redis.zcount(keys.JOBS, f"({created_ms}", "+inf"))
+        return newer + sum(other >= job_id for other in same_moment)
 
     def _read(self, ids: Sequence[str]) -> list[Job | None]:
         pipeline = self._redis.pipeline(transaction=False)

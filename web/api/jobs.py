@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Blueprint, Response, current_app, jsonify, make_response, request
 
@@ -155,8 +156,7 @@ def _with_results(parts: Services, job: Job) -> dict[str, Any]:
 
 
 def _next_address(cursor: str) -> str:
-    arguments = "&".join(f"{name}={value}" for name, value in request.args.items() if name != "after")
-    return f"{request.path}?{arguments}{'&' if arguments else ''}after={cursor}"
+    return f"{request.path}?{urlencode({**request.args.to_dict(), 'after': cursor})}"
 
 
 def _waiter() -> Waiter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -19,6 +20,8 @@ MAX_WAIT_S = 30
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
 #: Bytes of a JSON body, of `metadata` and of a list of keys: 100,000 keys of 128 characters.
 MAX_JSON_BYTES, MAX_METADATA_BYTES, MAX_KEYS_BYTES = 64 * 1024, 64 * 1024, 16 * 1024 * 1024
+#: Lists and objects in one another: Python reads and writes JSON by recursion, as deep as the stack allows.
+MAX_JSON_DEPTH = 64
 
 
 class Query(BaseModel):
@@ -105,9 +108,11 @@ def query(model: type[Model], request: Request) -> Model:
 
 
 def json_value(content: bytes, what: str) -> Any:
-    """Parse JSON. Raises MalformedRequest."""
+    """Parse JSON that can be written and read again. Raises MalformedRequest."""
     try:
-        return json.loads(content, parse_constant=_no_constant)
+        value = json.loads(content, parse_constant=_no_constant)
+        _check_keepable(value, MAX_JSON_DEPTH)
+        return value
     except (ValueError, RecursionError) as error:
         raise MalformedRequest(f"{what} is not JSON: {error}") from error
 
@@ -116,7 +121,9 @@ def json_body(model: type[Model], request: Request) -> Model:
     """The JSON body as a `model`. Raises UnsupportedMedia, TooLarge, MalformedRequest, InvalidRequest."""
     if request.mimetype != "application/json":
         raise UnsupportedMedia(f"the content type must be application/json, not {request.mimetype or 'none'}")
-    content = request.stream.read(MAX_JSON_BYTES + 1)
+    content = b""
+    while len(content) <= MAX_JSON_BYTES and (more := request.stream.read(MAX_JSON_BYTES + 1)):
+        content += more  # up to the end, so that a body that broke off is noticed
     if len(content) > MAX_JSON_BYTES:
         raise TooLarge(f"the JSON body is over {MAX_JSON_BYTES} bytes")
     return checked(model, json_value(content, "the body"), "/")
@@ -130,3 +137,16 @@ def preferred_wait_s(request: Request) -> float | None:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
+
+
+def _check_keepable(value: Any, depth: int) -> None:
+    """Raise ValueError for what JSON's grammar allows but UTF-8, a double or Python's stack does not hold."""
+    if isinstance(value, str):
+        value.encode()  # half a surrogate pair
+    elif value in (math.inf, -math.inf):
+        raise ValueError("a number is too large")
+    elif isinstance(value, dict | list):
+        if not depth:
+            raise ValueError(f"more than {MAX_JSON_DEPTH} lists and objects in one another")
+        for part in (*value, *value.values()) if isinstance(value, dict) else value:
+            _check_keepable(part, depth - 1)

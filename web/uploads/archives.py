@@ -28,15 +28,16 @@ READ_BYTES, SCAN_BYTES = 64 * 1024, 1024 * 1024
 MAX_RATIO = 200
 #: Entries so small are no bomb, whatever their ratio.
 RATIO_FREE_BYTES = 1024 * 1024
-#: Longest single read of a tar's own structures: a long name or a PAX header.
-MAX_TAR_HEADER = 1024 * 1024
+#: Bytes that may be read into memory for a zip's directory (100,000 names of 255 letters take 40 MB), and for the
+#: headers of one tar entry: long names and PAX headers.
+MAX_ZIP_DIRECTORY, MAX_TAR_HEADERS = 64 * 1024 * 1024, 1024 * 1024
 #: What systems put into archives beside the files that a person meant.
 JUNK_NAMES = {".DS_Store", "Thumbs.db", "desktop.ini"}
 JUNK_FOLDER = "__MACOSX"
 
 #: What Python's readers raise for a file that is not what it says.
 BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError,
-          OverflowError, NotImplementedError, struct.error)  # fmt: skip
+          OverflowError, NotImplementedError, RecursionError, struct.error)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -96,11 +97,13 @@ def is_junk(name: str) -> bool:
 
 def _zip(file: IO[bytes], budget: Budget) -> Iterator[Entry]:
     _check_directory(file, budget)
-    with zipfile.ZipFile(file) as archive:
+    rationed = _Rationed(file, MAX_ZIP_DIRECTORY)
+    with zipfile.ZipFile(cast(IO[bytes], rationed)) as archive:
         for info in archive.infolist():
+            rationed.renew()
             if not info.is_dir() and not is_junk(info.filename):
                 budget.entry()
-                yield Entry(info.filename, _zip_content(archive, info, budget))
+                yield Entry(info.filename, _zip_content(archive, info, budget, rationed))
 
 
 def _check_directory(file: IO[bytes], budget: Budget) -> None:
@@ -113,10 +116,13 @@ def _check_directory(file: IO[bytes], budget: Budget) -> None:
     file.seek(0)
 
 
-def _zip_content(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: Budget) -> Iterator[bytes]:
+def _zip_content(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: Budget, rationed: _Rationed
+) -> Iterator[bytes]:
     _check_zip_entry(info)
     with _broken_is("bad_archive", "this file of the archive cannot be read"), archive.open(info) as content:
         while chunk := content.read(READ_BYTES):
+            rationed.renew()
             budget.spend(len(chunk))
             yield chunk
 
@@ -133,37 +139,59 @@ def _check_zip_entry(info: zipfile.ZipInfo) -> None:
 
 
 def _tar(file: IO[bytes], kind: ArchiveKind, budget: Budget) -> Iterator[Entry]:
-    plain = gzip.GzipFile(fileobj=file) if kind == "gzip" else file
-    with tarfile.open(fileobj=cast(IO[bytes], _ShortReads(plain)), mode="r:") as archive:
-        while (member := archive.next()) is not None:
-            archive.members = []  # type: ignore[attr-defined]  # tarfile would keep every member
-            if member.isdir() or is_junk(member.name):
-                continue
-            budget.entry()
+    plain = gzip.GzipFile(fileobj=file, mode="rb") if kind == "gzip" else file
+    rationed = _Rationed(plain, MAX_TAR_HEADERS)
+    with tarfile.open(fileobj=cast(IO[bytes], rationed), mode="r:") as archive:
+        for place, member in enumerate(_members(archive, rationed)):
+            budget.check_entries(place // 2)  # folders and system files too, as in a zip
             budget.spend(member.size)
-            yield Entry(member.name, _tar_content(archive, member))
+            if not member.isdir() and not is_junk(member.name):
+                budget.entry()
+                yield Entry(member.name, _tar_content(archive, member, rationed))
 
 
-def _tar_content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
+def _members(archive: tarfile.TarFile, rationed: _Rationed) -> Iterator[tarfile.TarInfo]:
+    """Every entry, none of which tarfile keeps. Raises tarfile.ReadError for one that leads back to where it was."""
+    while (member := archive.next()) is not None:
+        archive.members, archive.pax_headers = [], {}  # type: ignore[attr-defined]
+        if member.size < 0:
+            raise tarfile.ReadError("a size is below zero")
+        rationed.renew()
+        yield member
+        rationed.renew()
+
+
+def _tar_content(archive: tarfile.TarFile, member: tarfile.TarInfo, rationed: _Rationed) -> Iterator[bytes]:
     check_name(member.name)
     if not member.isreg():
         raise ItemError("not_a_file", "this entry of the archive is a link or a device, not a file")
-    content = archive.extractfile(member)
-    while content is not None and (chunk := content.read(READ_BYTES)):
-        yield chunk
+    with _broken_is("bad_archive", "this file of the archive cannot be read"):
+        content = archive.extractfile(member)
+        while content is not None and (chunk := content.read(READ_BYTES)):
+            rationed.renew()
+            yield chunk
 
 
-class _ShortReads:
-    """A file that refuses a long read: tarfile would take a name of gigabytes into memory where a header says so."""
+class _Rationed:
+    """A file that gives at most `ration` bytes until that is renewed.
 
-    def __init__(self, file: IO[bytes] | gzip.GzipFile) -> None:
-        self._file = file
-        self.seek, self.tell = file.seek, file.tell
+    Python's readers would take a directory or a name of gigabytes into memory where a header says so.
+    """
+
+    def __init__(self, file: IO[bytes] | gzip.GzipFile, ration: int) -> None:
+        self._file, self._ration, self._left = file, ration, ration
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def renew(self) -> None:
+        self._left = self._ration
 
     def read(self, size: int = -1) -> bytes:
-        if not 0 <= size <= MAX_TAR_HEADER:
-            raise tarfile.ReadError("a header is too long")
-        return self._file.read(size)
+        most = self._left + 1
+        data = self._file.read(most if size < 0 else min(size, most))
+        self._left -= len(data)
+        if self._left < 0:
+            raise tarfile.ReadError("its headers are too long")
+        return data
 
 
 @contextmanager

@@ -18,6 +18,8 @@ from web.uploads.spool import Spooled, spool
 
 #: Longest file name that is kept, in characters; the end of a longer one is cut off.
 MAX_FILENAME = 255
+#: Bytes of one file after which the room on the disk is looked at again.
+ROOM_CHECK_BYTES = 8 * 1024 * 1024
 
 
 @dataclass
@@ -80,7 +82,19 @@ class Intake:
         )
 
     def _spool(self, chunks: Iterable[bytes], max_archive: int) -> contextlib.AbstractContextManager[Spooled]:
-        return spool(chunks, self.services.settings.max_file_bytes, max_archive, self.services.blobs.temporary_folder)
+        blobs = self.services.blobs
+        watched = self._while_room(chunks)
+        return spool(watched, self.services.settings.max_file_bytes, max_archive, blobs.temporary_folder)
+
+    def _while_room(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """The same chunks. Raises StorageFull where the disk fills up on the way: not every length is known before."""
+        unchecked = 0
+        for chunk in chunks:
+            unchecked += len(chunk)
+            if unchecked > ROOM_CHECK_BYTES:
+                self.services.blobs.check_room()
+                unchecked = 0
+            yield chunk
 
     def _counted(self, upload: Upload) -> Upload:
         self.taken += 1

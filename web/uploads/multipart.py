@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import IO
 
+from werkzeug.datastructures import Headers
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
@@ -25,13 +27,20 @@ BUFFER_BYTES = 1024 * 1024
 OTHER_PARTS = 16
 
 
-@dataclass(frozen=True)
+@dataclass
 class Part:
     """One part. `chunks` must be read to the end before the next part is asked for; `filename` is None for a field."""
 
     name: str
     filename: str | None
     chunks: Iterator[bytes]
+
+    def is_empty(self) -> bool:
+        """Whether there is no content at all; what is read to find out stays in `chunks`."""
+        first = next((chunk for chunk in self.chunks if chunk), None)
+        if first is not None:
+            self.chunks = chain([first], self.chunks)
+        return first is None
 
     def text(self, max_bytes: int) -> bytes:
         """A field's whole content. Raises TooLarge over `max_bytes`."""
@@ -48,7 +57,7 @@ def read_parts(stream: IO[bytes], content_type: str, max_files: int) -> Iterator
     boundary = parse_options_header(content_type)[1].get("boundary", "")
     if not boundary:
         raise UnsupportedMedia("multipart/form-data without a boundary")
-    decoder = MultipartDecoder(boundary.encode("latin-1", "replace"), BUFFER_BYTES, max_parts=max_files + OTHER_PARTS)
+    decoder = _Decoder(boundary.encode("latin-1", "replace"), BUFFER_BYTES, max_parts=max_files + OTHER_PARTS)
     events = _events(decoder, stream, max_files)
     for event in events:
         if isinstance(event, File | Field):
@@ -56,6 +65,19 @@ def read_parts(stream: IO[bytes], content_type: str, max_files: int) -> Iterator
             yield Part(event.name or "", event.filename if isinstance(event, File) else None, chunks)
             for _ in chunks:  # what the caller left unread
                 pass
+
+
+class _Decoder(MultipartDecoder):
+    """Werkzeug's decoder, but for two things."""
+
+    def _parse_headers(self, data: bytes | bytearray) -> Headers:
+        """A file's name that is not UTF-8 does not fail the files beside it."""
+        return super()._parse_headers(data.decode(errors="replace").encode())
+
+    def _last_partial_boundary_index(self, data: bytes | bytearray) -> int:
+        """Werkzeug 3.1 takes the CR in front of the last boundary for content where a read ends on `--boundary-`."""
+        index = super()._last_partial_boundary_index(data)
+        return index - 1 if data[max(index - 1, 0) : index + 1] == b"\r\n" else index
 
 
 def _content(events: Iterator[object]) -> Iterator[bytes]:

@@ -41,6 +41,14 @@ def spool(chunks: Iterable[bytes], max_picture: int, max_archive: int, folder: s
     Raises StorageFull where the temporary file does not fit on the disk.
     """
     content = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES, dir=folder)  # noqa: SIM115  # Spooled closes it
+    try:
+        return _fill(content, chunks, max_picture, max_archive)
+    except BaseException:
+        content.close()  # its room on the disk is needed at once where that is what ran out
+        raise
+
+
+def _fill(content: IO[bytes], chunks: Iterable[bytes], max_picture: int, max_archive: int) -> Spooled:
     digest = hashlib.sha256()
     size, head, limit = 0, b"", max_picture
     archive: ArchiveKind | None = None

@@ -39,6 +39,13 @@ local function enqueue(id)
   redis.call('RPUSH', number(id, 'total') <= INTERACTIVE_ITEMS and INTERACTIVE or BULK, id)
 end
 
+-- The job waits no more.
+local function dequeue(id)
+  if redis.call('HDEL', key(id), 'ready') == 0 then return end
+  redis.call('LREM', INTERACTIVE, 1, id)
+  redis.call('LREM', BULK, 1, id)
+end
+
 -- Record how one item ended. `outcome` is JSON; its place in the order of finishing and the time go in front of it.
 local function finish(id, item, state, outcome, score)
   local place = redis.call('RPUSH', key(id, 'finished'), item) - 1

@@ -4,6 +4,7 @@ local id = ARGV[1]
 local state = redis.call('HGET', key(id), 'state')
 if not state then return 'missing' end
 if ARGV[2] ~= '1' and not TERMINAL[state] then return 'busy' end
+dequeue(id)
 redis.call('ZREM', JOBS, id)
 redis.call('ZREM', EXPIRING, id)
 redis.call('ZADD', 'darkroom:removing', now_ms(), id)

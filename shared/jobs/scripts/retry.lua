@@ -13,9 +13,11 @@ for _, item in ipairs(items) do
   redis.call('RPUSH', key(id, 'pending'), item)
 end
 if #items > 0 then
-  redis.call('HDEL', key(id), 'ending', 'failure', 'finished_at', 'expires_at')
-  redis.call('ZREM', EXPIRING, id)
-  if TERMINAL[state] then redis.call('HSET', key(id), 'state', 'queued') end
+  if TERMINAL[state] then
+    redis.call('HDEL', key(id), 'ending', 'failure', 'finished_at', 'expires_at')
+    redis.call('ZREM', EXPIRING, id)
+    redis.call('HSET', key(id), 'state', 'queued')
+  end
   touch(id)
   enqueue(id)
 end

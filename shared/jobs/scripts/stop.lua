@@ -7,7 +7,6 @@ if not state then return -1 end
 if TERMINAL[state] then return -2 end
 if redis.call('HSETNX', key(id), 'ending', ending) == 1 then
   redis.call('HSET', key(id), 'sealed', '1')
-  redis.call('ZREM', EXPIRING, id)
   redis.call('HDEL', key(id), 'expires_at')
   if ending == 'cancelled' then redis.call('HSET', key(id), 'state', 'cancelling') end
   if failure ~= '' then redis.call('HSET', key(id), 'failure', failure) end
@@ -17,6 +16,10 @@ for _ = 1, batch do
   if not item then break end
   finish_unworked(id, item)
 end
+local left = redis.call('LLEN', key(id, 'pending'))
+-- Whoever stops the job may die between two calls: until the last one it is due, so that the reconciler goes on.
+if left > 0 then redis.call('ZADD', EXPIRING, now_ms(), id) else redis.call('ZREM', EXPIRING, id) end
 touch(id)
+dequeue(id)
 settle(id)
-return redis.call('LLEN', key(id, 'pending'))
+return left

@@ -1,0 +1,27 @@
+# One image for every program of Darkroom; docker-compose.yml says which of them a container runs.
+FROM python:3.12-slim
+
+ENV PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    TF_CPP_MIN_LOG_LEVEL=2
+
+WORKDIR /app
+
+# A layer of its own: it is built again only when a dependency changes. Every dependency comes as a wheel.
+COPY requirements.txt .
+RUN pip install --no-cache-dir --only-binary :all: --requirement requirements.txt
+
+# The volume for pictures takes its owner from this folder.
+RUN useradd --system --create-home --uid 10001 darkroom \
+    && install --directory --owner darkroom --group darkroom /data
+
+COPY shared shared
+COPY web web
+COPY worker worker
+COPY templates templates
+COPY models models
+
+USER darkroom
+ENV DARKROOM_DATA_DIR=/data
+VOLUME /data
+EXPOSE 5000

@@ -1,0 +1,50 @@
+"""The list of jobs."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.kit import Api, pictures
+
+
+def test_newest_first_and_live(page: Page, api: Api) -> None:
+    older, newer = api.job(pictures(2)), api.open_job(pictures(3))
+    page.goto("/jobs")
+    rows = page.locator("#rows tr")
+    expect(rows.nth(0)).to_have_attribute("data-job", newer)
+    expect(rows.nth(1)).to_have_attribute("data-job", older)
+    expect(rows.nth(1)).to_contain_text("2 classified")
+    api.ask("POST", f"/v1/jobs/{newer}/seal")
+    expect(rows.nth(0).locator(".state")).to_have_text("Done")
+    rows.nth(0).locator("a").click()
+    expect(page.locator("#succeeded")).to_have_text("3")
+
+
+def test_paging(page: Page, api: Api) -> None:
+    for _ in range(26):
+        api.job(pictures(1))
+    page.goto("/jobs")
+    expect(page.locator("#place")).to_have_text("1–25")
+    first = page.locator("#rows tr").first.get_attribute("data-job")
+    page.click("#next")
+    expect(page.locator("#place")).to_contain_text("26–")
+    expect(page.locator(f"tr[data-job='{first}']")).to_have_count(0)
+    page.click("#previous")
+    expect(page.locator("#rows tr").first).to_have_attribute("data-job", first)
+
+
+def test_no_jobs_yet(page: Page) -> None:
+    page.route("**/v1/jobs?*", lambda route: route.fulfill(json={"data": [], "next": None}))
+    page.goto("/jobs")
+    expect(page.locator("#empty")).to_contain_text("No jobs yet.")
+    page.click("#empty >> text=Upload pictures")
+    expect(page.locator("#pick-files")).to_be_visible()
+
+
+def test_a_service_that_is_away_is_said(page: Page, complaints) -> None:
+    complaints.expected = ("net::",)
+    page.route("**/v1/jobs?*", lambda route: route.abort())
+    page.goto("/jobs")
+    expect(page.locator("#notice")).to_contain_text("The service does not answer.")
+    page.unroute("**/v1/jobs?*")
+    expect(page.locator("#notice")).to_be_hidden()

@@ -1,0 +1,162 @@
+"""The result page: filling in, paging, filters, and what its buttons do."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.kit import Api, pictures
+
+
+@pytest.fixture(scope="session")
+def big_job(api: Api) -> str:
+    return api.job(pictures(130))
+
+
+def keys(page: Page) -> list[str]:
+    return page.locator(".card-item").evaluate_all("cards => cards.map((card) => card.dataset.key)")
+
+
+def test_a_reload_in_the_middle(page: Page, api: Api) -> None:
+    # Given a job that more pictures may come to
+    job = api.open_job(pictures(30))
+    page.goto(f"/result/{job}")
+    expect(page.locator(".card-item")).to_have_count(30)
+    expect(page.locator("#state")).not_to_have_text("Done")
+    # When the page is loaded again, and the rest comes
+    page.reload()
+    expect(page.locator(".card-item")).to_have_count(30)
+    api.ask("POST", f"/v1/jobs/{job}/items", files=[("files", part) for part in pictures(50)[30:]])
+    api.ask("POST", f"/v1/jobs/{job}/seal")
+    # Then it fills in, each picture once
+    expect(page.locator("#state")).to_have_text("Done")
+    expect(page.locator(".card-item")).to_have_count(50)
+    assert len(set(keys(page))) == 50
+
+
+def test_pages_of_results(page: Page, big_job: str) -> None:
+    page.goto(f"/result/{big_job}")
+    expect(page.locator("#place")).to_have_text("1–60 of 130")
+    seen = keys(page)
+    page.click("#next")
+    expect(page.locator("#place")).to_have_text("61–120 of 130")
+    seen += keys(page)
+    page.click("#next")
+    expect(page.locator("#place")).to_have_text("121–130 of 130")
+    expect(page.locator("#next")).to_be_disabled()
+    seen += keys(page)
+    assert len(seen) == len(set(seen)) == 130
+
+    page.click("#previous")
+    expect(page.locator("#place")).to_have_text("61–120 of 130")
+    assert keys(page) == seen[60:120]
+    page.reload()
+    expect(page.locator("#place")).to_have_text("61–120 of 130")
+    page.go_back()
+    expect(page.locator("#place")).to_have_text("121–130 of 130")
+
+
+def test_filter_by_class(page: Page, api: Api, big_job: str) -> None:
+    wanted = {item["key"] for item in api.results(big_job, label="cat")}
+    assert 0 < len(wanted) <= 60
+    page.goto(f"/result/{big_job}")
+    expect(page.locator("#place")).to_have_text("1–60 of 130")
+    page.select_option("#label", "cat")
+    expect(page.locator("#place")).to_have_text(f"1–{len(wanted)}")
+    assert set(keys(page)) == wanted
+    page.reload()
+    expect(page.locator("#place")).to_have_text(f"1–{len(wanted)}")
+    expect(page.locator("#label")).to_have_value("cat")
+
+
+def test_least_sure_first(page: Page, api: Api, big_job: str) -> None:
+    page.goto(f"/result/{big_job}")
+    page.select_option("#sort", "score")
+    expected = [item["key"] for item in api.results(big_job, sort="score")][:60]
+    expect(page.locator(".card-item").first).to_have_attribute("data-key", expected[0])
+    assert keys(page) == expected
+
+
+def test_filter_without_a_match(page: Page, big_job: str) -> None:
+    page.goto(f"/result/{big_job}?state=failed")
+    expect(page.locator("#empty-text")).to_have_text("No result matches this choice.")
+    page.click("#unfilter")
+    expect(page.locator(".card-item")).to_have_count(60)
+
+
+def test_cancel_then_delete(page: Page, api: Api) -> None:
+    job = api.open_job(pictures(3))
+    page.goto(f"/result/{job}")
+    expect(page.locator("#delete")).to_be_hidden()
+    page.click("#cancel")
+    expect(page.locator("#state")).to_have_text("Cancelled")
+    page.click("#delete")
+    page.click("#confirm >> text=Keep it")
+    expect(page.locator("#confirm")).to_be_hidden()
+    assert api.status(job)["state"] == "cancelled"
+    page.click("#delete")
+    page.click("#confirm >> button[value=delete]")
+    page.wait_for_url("**/jobs")
+    expect(page.locator(f"tr[data-job='{job}']")).to_have_count(0)
+
+
+def test_no_more_pictures(page: Page, api: Api) -> None:
+    page.goto(f"/result/{api.open_job(pictures(2))}")
+    page.click("#seal")
+    expect(page.locator("#state")).to_have_text("Done")
+    expect(page.locator("#seal")).to_be_hidden()
+
+
+def test_what_cannot_be_tried_again_is_explained(page: Page, api: Api, complaints) -> None:
+    complaints.expected = ("409",)
+    page.goto(f"/result/{api.job([*pictures(1), ('fake.png', b'only text')])}")
+    page.click("#retry")
+    expect(page.locator("#notice")).to_contain_text("There is nothing to try again.")
+    expect(page.locator(".card-failed code")).to_have_text("unsupported_format")
+
+
+def test_a_job_deleted_elsewhere(page: Page, api: Api, complaints) -> None:
+    complaints.expected = ("404",)
+    job = api.open_job(pictures(2))
+    page.goto(f"/result/{job}")
+    expect(page.locator(".card-item")).to_have_count(2)
+    api.ask("POST", f"/v1/jobs/{job}/cancel")
+    expect(page.locator("#state")).to_have_text("Cancelled")
+    api.ask("DELETE", f"/v1/jobs/{job}")
+    page.click("#delete")
+    page.click("#confirm >> button[value=delete]")
+    expect(page.locator("#notice")).to_contain_text("There is no job")
+
+
+def test_downloads(page: Page, api: Api) -> None:
+    page.goto(f"/result/{api.job(pictures(4))}")
+    expect(page.locator("#state")).to_have_text("Done")
+    for name, lines in (("CSV", 5), ("NDJSON", 4)):
+        with page.expect_download() as download:
+            page.get_by_role("link", name=name, exact=True).click()
+        assert len(download.value.path().read_text().splitlines()) == lines
+
+
+def test_hostile_names_stay_text(page: Page, api: Api) -> None:
+    name = "<img src=x onerror=alert(1)>.png"
+    page.goto(f"/result/{api.job([(name, pictures(1)[0][1])])}")
+    expect(page.locator(".card-file")).to_have_text(name)
+
+
+def test_thumbnails_load(page: Page, api: Api) -> None:
+    page.goto(f"/result/{api.job(pictures(2))}")
+    expect(page.locator(".thumb img")).to_have_count(2)
+    for image in page.locator(".thumb img").all():
+        assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") == 32
+
+
+@pytest.mark.parametrize("job", ["0" * 32, "nonsense"])
+def test_unknown_job(page: Page, complaints, job: str) -> None:
+    complaints.expected = ("404",)
+    assert page.goto(f"/result/{job}").status == 404
+    expect(page.locator("h1")).to_have_text("Not found")
+    expect(page.locator("main")).to_contain_text("There is no job at this address.")
+    page.click("text=See all jobs")
+    expect(page).to_have_url(re.compile("/jobs$"))

@@ -1,0 +1,235 @@
+"""What the tests of the running service share: requests, problems, archives, and the traces that a job leaves."""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+import struct
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import httpx
+import redis
+
+from tests.conftest import Service, wait_until
+from tests.fixtures import make
+
+JSON = {"Content-Type": "application/json"}
+PROBLEM_FIELDS = {"type", "title", "status", "detail", "instance"}
+#: Seconds within which a refused request's traces must be gone.
+CLEAN_S = 5
+
+
+@cache
+def png(seed: int = 0) -> bytes:
+    """A small picture that must be classified; other seeds give other bytes."""
+    return make.encode(make.pixels(32, 32, seed), "PNG")
+
+
+def files(*contents: tuple[str, bytes]) -> list[tuple[str, tuple[str, bytes]]]:
+    """Multipart parts named `files`."""
+    return [("files", (name, content)) for name, content in contents]
+
+
+def submit(http: httpx.Client, *contents: tuple[str, bytes], **kwargs) -> str:
+    """Post files as one multipart request that must be accepted; the job's id."""
+    answer = http.post("/v1/jobs", files=files(*contents), **kwargs)
+    assert answer.status_code == 202, answer.text
+    return answer.json()["id"]
+
+
+def open_job(http: httpx.Client, **body) -> str:
+    answer = http.post("/v1/jobs", json={"kind": "classification", **body})
+    assert answer.status_code == 201, answer.text
+    return answer.json()["id"]
+
+
+def put(http: httpx.Client, job_id: str, key: str, content: bytes) -> httpx.Response:
+    return http.put(f"/v1/jobs/{job_id}/items/{key}", content=content, headers={"Content-Type": "image/png"})
+
+
+def finished(http: httpx.Client, job_id: str) -> dict:
+    """The job when it is over; it is over when its counts say so."""
+
+    def over():
+        job = http.get(f"/v1/jobs/{job_id}", params={"wait": 5}).json()
+        return job if job["done"] else None
+
+    job = wait_until(over, f"job {job_id} is over", 120)
+    counts = job["counts"]
+    assert counts["succeeded"] + counts["failed"] + counts["cancelled"] == counts["total"]
+    return job
+
+
+def results(http: httpx.Client, job_id: str, **query) -> list[dict]:
+    """All finished items, page by page."""
+    items, after = [], None
+    while True:
+        page = http.get(f"/v1/jobs/{job_id}/results", params={**query, **({"after": after} if after else {})}).json()
+        items += page["data"]
+        after = page["next"]
+        if page["done"]:
+            return items
+
+
+def outcomes(http: httpx.Client, *contents: tuple[str, bytes]) -> dict[str, str]:
+    """Post files and wait: how each item ended, by its name as it is kept: `succeeded`, or the code of its error."""
+    job_id = submit(http, *contents)
+    finished(http, job_id)
+    return {item["filename"]: outcome(item) for item in results(http, job_id)}
+
+
+def outcome(item: dict) -> str:
+    if item["state"] != "failed":
+        assert item["error"] is None
+        return item["state"]
+    assert item["error"]["code"] and item["error"]["detail"]
+    assert set(item["error"]) == {"code", "detail"}
+    return item["error"]["code"]
+
+
+def problem(answer: httpx.Response, *statuses: int) -> dict:
+    """The problem document of an answer, which must have one of these statuses."""
+    assert answer.status_code in statuses, f"{answer.status_code} {answer.text[:300]}"
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    body = answer.json()
+    assert set(body) >= PROBLEM_FIELDS and set(body) <= PROBLEM_FIELDS | {"errors", "code"}, body
+    assert body["status"] == answer.status_code
+    assert body["title"] and body["detail"] and isinstance(body["type"], str)
+    assert body["instance"] == httpx.URL(str(answer.url)).path
+    for fault in body.get("errors", []):
+        assert set(fault) == {"pointer", "detail"} and all(isinstance(text, str) for text in fault.values())
+    return body
+
+
+def traces(service: Service) -> dict[str, set[str]]:
+    """What jobs have left in this service: blobs, and their ids wherever Redis knows them."""
+    folder = service.data_dir / "blobs"
+    with redis_of(service) as client:
+        keys = {key.split(":")[2] for key in client.scan_iter("darkroom:job:*", count=1000)}
+        listed = {name: set(client.zrange(f"darkroom:{name}", 0, -1)) for name in ("jobs", "removing", "expiring")}
+    # os.walk, unlike Path.rglob, does not mind that a folder goes away meanwhile.
+    paths = {Path(place, name) for place, _, names in os.walk(folder) for name in names}
+    blobs = {str(path.relative_to(folder)) for path in paths if path.name != "probe"}
+    return {"keys": keys, "blobs": blobs, **listed}
+
+
+@contextmanager
+def nothing_left(service: Service) -> Iterator[None]:
+    """What happens inside leaves no job, no blob and no key behind."""
+    before = traces(service)
+    yield
+    assert not (service.data_dir / "unpacked").exists()
+    wait_until(lambda: not _new(before, service), f"nothing is left: {_new(before, service)}", CLEAN_S)
+
+
+def _new(before: dict[str, set[str]], service: Service) -> dict[str, set[str]]:
+    now = traces(service)
+    return {name: fresh for name in now if (fresh := now[name] - before[name])}
+
+
+def redis_of(service: Service) -> redis.Redis:
+    """A client of the service's embedded Redis."""
+    lines = (service.data_dir / "redis" / "redis.conf").read_text().splitlines()
+    conf = dict(line.split(" ", 1) for line in lines if " " in line)
+    return redis.Redis(port=int(conf["port"]), password=conf["requirepass"], decode_responses=True)
+
+
+def connection(service: Service, timeout: float = 10) -> socket.socket:
+    """A bare connection to the web server."""
+    host, port = service.url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout)
+
+
+def exchange(service: Service, request: bytes) -> httpx.Response:
+    """Send bytes, say that no more come, and read the answer."""
+    with connection(service) as sock:
+        sock.sendall(request)
+        sock.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: sock.recv(65536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    headers = [tuple(line.split(": ", 1)) for line in lines]
+    url = service.url + request.split(b" ", 2)[1].decode()
+    return httpx.Response(int(status.split()[1]), headers=headers, content=body, request=httpx.Request("POST", url))
+
+
+def head(length: int | None, content_type: str, path: str = "/v1/jobs") -> bytes:
+    """A POST's head; a chunked body follows where no length is given."""
+    size = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Type: {content_type}\r\n{size}\r\n\r\n"
+    ).encode()
+
+
+BOUNDARY = "-----darkroom-test"
+MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
+
+
+def multipart(*parts: tuple[bytes, bytes], end: bool = True) -> bytes:
+    """A multipart body by hand, of (Content-Disposition's parameters, content)."""
+    mark = b"--" + BOUNDARY.encode()
+    body = b"".join(
+        mark + b"\r\nContent-Disposition: form-data; " + parameters + b"\r\n\r\n" + content + b"\r\n"
+        for parameters, content in parts
+    )
+    return body + (mark + b"--\r\n" if end else b"")
+
+
+def zip_of(*entries: tuple[str | zipfile.ZipInfo, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for entry, content in entries:
+            archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def zip_link(name: str) -> zipfile.ZipInfo:
+    """An entry that is a symbolic link."""
+    info = zipfile.ZipInfo(name)
+    info.external_attr = 0o120777 << 16
+    return info
+
+
+def encrypted(archive: bytes) -> bytes:
+    """The same zip with its first entry marked as encrypted."""
+    marked = bytearray(archive)
+    marked[archive.index(b"PK\x03\x04") + 6] |= 1
+    marked[archive.index(b"PK\x01\x02") + 8] |= 1
+    return bytes(marked)
+
+
+def tar_of(*entries: tuple[str, bytes], kind: int = tarfile.PAX_FORMAT) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=kind) as archive:
+        for name, content in entries:
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def tar_entry(name: bytes, size: int, kind: bytes = b"0", content: bytes = b"") -> bytes:
+    """One tar entry by hand, whose header may lie about its size; content is padded to whole blocks."""
+    octal = (
+        b"%011o\0" % size
+        if 0 <= size < 8**11
+        else struct.pack(">i", -1 if size < 0 else -(2**31)) + (size % 2**64).to_bytes(8, "big")
+    )
+    fields = name.ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2 + octal + b"00000000000\0"
+    rest = kind + bytes(100) + b"ustar\x0000" + bytes(247)
+    checksum = b"%06o\0 " % sum(fields + b" " * 8 + rest)
+    return fields + checksum + rest + content + bytes(-len(content) % 512)
+
+
+TAR_END = bytes(1024)
+
+
+def cifar10() -> list[tuple[str, bytes]]:
+    """The 40 real pictures: (file name that begins with the true label, content)."""
+    return [(path.name, path.read_bytes()) for path in sorted(Path(make.CIFAR10).glob("*.png"))]

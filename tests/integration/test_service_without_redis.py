@@ -1,0 +1,197 @@
+"""Redis goes away, hangs, and comes back: every call says so in time, and no job is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+
+import pytest
+import redis
+
+from cli.redis_server import free_port, program
+from tests.conftest import running_redis, running_service, wait_until
+from tests.integration.helpers import (
+    JSON,
+    MULTIPART,
+    finished,
+    multipart,
+    open_job,
+    png,
+    problem,
+    put,
+    results,
+    submit,
+)
+
+#: Seconds within which every call must be answered.
+ANSWER_S = 5
+
+
+class OwnRedis:
+    """A Redis that the test stops and starts again on the same port and files."""
+
+    def __init__(self, folder) -> None:
+        self._folder, self._port, self._running = folder, free_port(), ExitStack()
+        self.start()
+
+    def start(self) -> None:
+        self.url = self._running.enter_context(running_redis(program(), self._folder, self._port))
+
+    def kill(self) -> None:
+        self._running.close()
+
+    @contextmanager
+    def frozen(self):
+        """It keeps its connections and answers nothing."""
+        with redis.Redis.from_url(self.url) as client:
+            process = client.info("server")["process_id"]
+        os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(process, signal.SIGCONT)
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    server = OwnRedis(tmp_path_factory.mktemp("own-redis"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="module")
+def apart(own, tmp_path_factory):
+    """A service on that Redis."""
+    with running_service(tmp_path_factory.mktemp("apart"), redis_url=own.url) as service:
+        yield service
+
+
+@pytest.fixture
+def http(apart):
+    with apart.client() as client:
+        yield client
+
+
+@pytest.fixture
+def calls(http):
+    """Every call of the API that needs Redis, on a finished and on an open job."""
+    done, filling = submit(http, ("a.png", png())), open_job(http)
+    finished(http, done)
+    own, other = f"/v1/jobs/{done}", f"/v1/jobs/{filling}"
+    multi = {"content": multipart((b'name="files"; filename="a.png"', png())), "headers": {"Content-Type": MULTIPART}}
+    image = {"content": png(), "headers": {"Content-Type": "image/png"}}
+    reads = ["", "?wait=20", "/results", "/results?sort=score", "/results.csv", "/results.ndjson", "/items",
+             "/items?fields=key", "/items/000001/image", "/items/000001/image?size=thumb"]  # fmt: skip
+    return [
+        ("GET", "/v1/jobs", {}),
+        *(("GET", own + path, {}) for path in reads),
+        ("POST", "/v1/jobs", multi),
+        ("POST", "/v1/jobs", image),
+        ("POST", "/v1/jobs", {"content": b"{}", "headers": JSON}),
+        ("PUT", f"{other}/items/key", image),
+        ("POST", f"{other}/items", multi),
+        ("POST", f"{other}/seal", {}),
+        ("POST", f"{own}/cancel", {}),
+        ("POST", f"{own}/retry", {}),
+        ("DELETE", own, {}),
+    ]
+
+
+def check_unavailable(apart, call) -> None:
+    method, path, more = call
+    with apart.client() as client:
+        began = time.monotonic()
+        answer = client.request(method, path, **more)
+        took = time.monotonic() - began
+    problem(answer, 503)
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert took < ANSWER_S, f"{method} {path} took {took:.1f} s"
+
+
+def check_health(apart) -> None:
+    with apart.client() as client:
+        began = time.monotonic()
+        assert client.get("/healthz").status_code == 200
+        answer = client.get("/readyz")
+        assert time.monotonic() - began < ANSWER_S
+    assert answer.status_code == 503 and not answer.json()["ready"]
+    assert answer.json()["checks"]["redis"]["ok"] is False and answer.json()["checks"]["storage"]["ok"] is True
+
+
+def test_redis_is_killed_and_comes_back(own, apart, http, calls):
+    job_id = submit(http, *((f"{n}.png", png(n)) for n in range(30)))
+    before = finished(http, job_id), results(http, job_id)
+    blobs = set((apart.data_dir / "blobs").rglob("*"))
+    own.kill()
+    for call in calls:
+        check_unavailable(apart, call)
+    check_health(apart)
+    assert set((apart.data_dir / "blobs").rglob("*")) - {apart.data_dir / "blobs" / "probe"} <= blobs
+
+    own.start()
+    wait_until(lambda: http.get("/readyz").status_code == 200, "the service is ready again")
+    assert (http.get(f"/v1/jobs/{job_id}").json(), results(http, job_id)) == before
+    assert finished(http, submit(http, ("b.png", png(1))))["counts"]["succeeded"] == 1
+
+
+def test_redis_hangs(own, apart, http, calls):
+    with own.frozen(), ThreadPoolExecutor(8) as pool:
+        for answered in [pool.submit(check_unavailable, apart, call) for call in calls]:
+            answered.result()
+        check_health(apart)
+    wait_until(lambda: http.get("/readyz").status_code == 200, "the service is ready again")
+    assert finished(http, submit(http, ("b.png", png(1))))["counts"]["succeeded"] == 1
+
+
+def test_redis_is_killed_while_a_job_runs(own, http):
+    """Given a job that was accepted, when Redis dies while it runs, then it is finished afterwards."""
+    job_id = submit(http, *((f"{n}.png", png(n % 50)) for n in range(1200)))
+    own.kill()
+    own.start()
+    assert finished(http, job_id)["counts"] == {"total": 1200, "succeeded": 1200, "failed": 0, "cancelled": 0}
+
+
+def test_redis_dies_while_a_client_waits(own, apart, http):
+    """A long poll ends with 503 when Redis goes away, and not after its 30 s."""
+    job_id, answers = open_job(http), []
+
+    def poll():
+        with apart.client() as client:
+            answers.append(client.get(f"/v1/jobs/{job_id}", params={"wait": 30}))
+
+    thread = threading.Thread(target=poll)
+    thread.start()
+    with redis.Redis.from_url(own.url) as client:
+        busy = client.info("stats")["total_commands_processed"]
+        wait_until(lambda: client.info("stats")["total_commands_processed"] > busy + 20, "the poll looks")
+    own.kill()
+    thread.join(ANSWER_S)
+    assert not thread.is_alive()
+    problem(answers[0], 503)
+    own.start()
+    wait_until(lambda: http.get(f"/v1/jobs/{job_id}").status_code == 200, "the job is there again")
+    assert put(http, job_id, "a", png()).status_code == 201
+
+
+def test_upload_that_redis_dies_under_is_no_job(own, apart, http):
+    """What was stored before Redis died is out of sight, and the reconciler removes it when its time is over."""
+    folder, listed = apart.data_dir / "blobs" / "jobs", http.get("/v1/jobs").json()["data"]
+    before = set(folder.iterdir())
+
+    def body():
+        yield multipart(*((b'name="files"; filename="a.png"', png(n)) for n in range(300)), end=False)
+        wait_until(lambda: set(folder.iterdir()) - before, "something is stored")
+        own.kill()
+        yield multipart((b'name="files"; filename="b.png"', png()))
+
+    began = time.monotonic()
+    problem(http.post("/v1/jobs", content=body(), headers={"Content-Type": MULTIPART}), 503)
+    assert time.monotonic() - began < ANSWER_S
+    own.start()
+    wait_until(lambda: http.get("/readyz").status_code == 200, "the service is ready again")
+    assert http.get("/v1/jobs").json()["data"] == listed
+    assert finished(http, submit(http, ("a.png", png())))["state"] == "succeeded"

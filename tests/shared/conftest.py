@@ -1,0 +1,10 @@
+"""A job store over each kind of Redis server in turn."""
+
+import pytest
+
+from tests.shared.kit import Kit
+
+
+@pytest.fixture
+def kit(each_redis) -> Kit:
+    return Kit(each_redis)

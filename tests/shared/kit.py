@@ -1,0 +1,102 @@
+"""What the tests of the job store share: jobs in few words, and what must always be true of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+
+from shared.entities import Chunk, Counts, Failure, ItemState, JobKind, Outcome, Prediction, Queue, Upload
+from shared.jobs import keys
+from shared.jobs.chunks import ChunkStore
+from shared.jobs.connection import Client, now_ms
+from shared.jobs.results import Results
+from shared.jobs.store import Added, JobStore
+
+RINGS = [Queue.INTERACTIVE, Queue.BULK]
+MANY = 100_000
+HOUR_MS = 3600 * 1000
+REFUSED = Failure("unsupported_format", "This is no picture.")
+UNREADABLE = Outcome(ItemState.FAILED, failure=Failure("undecodable", "This picture is broken."))
+
+
+def upload(key: str, content: str = "", size: int = 100, failure: Failure | None = None) -> Upload:
+    """A picture called `key`; other `content` has another digest."""
+    digest = hashlib.sha256((content or key).encode()).hexdigest()
+    if failure:
+        return Upload(key, f"{key}.png", size, digest, failure=failure)
+    return Upload(key, f"{key}.png", size, digest, "image/png", 32, 32)
+
+
+def uploads(count: int, prefix: str = "k") -> list[Upload]:
+    return [upload(f"{prefix}{number}") for number in range(count)]
+
+
+def sure(score: float = 0.9, index: int = 3) -> Outcome:
+    """A success whose best prediction is `index` with `score`."""
+    return Outcome(ItemState.SUCCEEDED, (Prediction(index, score), Prediction(index + 1, (1 - score) / 2)))
+
+
+class Kit:
+    """The parts of the job store over one Redis, and shortcuts."""
+
+    def __init__(self, client: Client) -> None:
+        self.redis = client
+        self.store, self.chunks, self.results = JobStore(client), ChunkStore(client), Results(client)
+
+    def open_job(self, items: Sequence[Upload] = (), *, listed: bool = True, retention_s: int = 3600) -> str:
+        job = self.store.create(JobKind.CLASSIFICATION, retention_s=retention_s, model="net-1", listed=listed)
+        if items:
+            assert set(self.store.add(job, items, MANY)) == {Added.ADDED}
+        return job
+
+    def sealed_job(self, items: Sequence[Upload], **how) -> str:
+        job = self.open_job(items, **how)
+        self.store.seal(job)
+        return job
+
+    def claim(self, rings: list[Queue] | None = None) -> Chunk:
+        chunk = self.chunks.claim("worker", rings or RINGS)
+        assert chunk is not None
+        return chunk
+
+    def finish(self, chunk: Chunk, outcome: Outcome | None = None) -> None:
+        """Commit the chunk, each item with the same outcome."""
+        assert self.chunks.commit(chunk, dict.fromkeys(names(chunk), outcome or sure()))
+
+    def work_off(self, outcome: Outcome | None = None) -> None:
+        """Commit chunks until nothing waits."""
+        while chunk := self.chunks.claim("worker", RINGS):
+            self.finish(chunk, outcome)
+
+    def lapse(self, chunk_id: str) -> None:
+        """Put the end of the chunk's lease into the past."""
+        self.redis.zadd(keys.LEASES, {chunk_id: now_ms(self.redis) - 1}, xx=True)
+
+    def states(self, job: str) -> dict[str, ItemState]:
+        """Each item's state, read from the items themselves."""
+        return {item.upload.key: item.state for item in self.results.items(job, MANY).items}
+
+    def counted(self, job: str) -> Counts:
+        """The job's counts, after a check that they equal the items."""
+        found = Counter(self.states(job).values())
+        counts = self.store.get(job).counts
+        ended = (ItemState.SUCCEEDED, ItemState.FAILED, ItemState.CANCELLED)
+        assert counts == Counts(found.total(), *(found[state] for state in ended))
+        return counts
+
+    def traces(self, job: str) -> set[str]:
+        """Every key of the database that is named after the job or holds its id."""
+        return {key for key in self.redis.scan_iter(count=1000) if job in key or job in self._members(key)}
+
+    def _members(self, key: str) -> list[str]:
+        kind = self.redis.type(key)
+        if kind == "list":
+            return self.redis.lrange(key, 0, -1)
+        if kind == "zset":
+            return self.redis.zrange(key, 0, -1)
+        return self.redis.hvals(key) if kind == "hash" else []
+
+
+def names(chunk: Chunk) -> list[str]:
+    return [upload.key for upload in chunk.uploads]

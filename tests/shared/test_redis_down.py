@@ -1,0 +1,202 @@
+"""Redis is not there, does not answer, has no memory, or comes back: an error in time, and work goes on."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cli.redis_server import free_port
+from shared.entities import Chunk, Counts, Failure, JobKind, Queue, new_id
+from shared.errors import Unavailable
+from shared.jobs.chunks import ChunkStore
+from shared.jobs.connection import connect
+from shared.jobs.results import Results
+from shared.jobs.store import JobStore
+from shared.jobs.workers import Worker, Workers
+from shared.queue import Messenger
+from tests.conftest import answers, redis_programs, wait_until
+from tests.shared.kit import RINGS, Kit, sure, upload, uploads
+
+#: The web process must answer within this.
+IN_TIME_S = 5
+JOB = new_id()
+CHUNK = Chunk(new_id(), JOB, "net-1", (upload("a"),))
+WORKER = Worker("host:1", ("bulk",), "net-1")
+
+CALLS: dict[str, Callable[[str], object]] = {
+    **{
+        f"JobStore.{name}": lambda url, call=call: call(JobStore(connect(url)))
+        for name, call in {
+            "ping": lambda store: store.ping(),
+            "create": lambda store: store.create(JobKind.CLASSIFICATION, retention_s=1),
+            "add": lambda store: store.add(JOB, uploads(1), 10),
+            "reserve_numbers": lambda store: store.reserve_numbers(JOB, 2),
+            "seal": lambda store: store.seal(JOB),
+            "get": lambda store: store.get(JOB),
+            "revision": lambda store: store.revision(JOB),
+            "page": lambda store: store.page(5),
+            "annotate": lambda store: store.annotate(JOB, 1),
+            "item": lambda store: store.item(JOB, "a"),
+            "cancel": lambda store: store.cancel(JOB),
+            "fail": lambda store: store.fail(JOB, Failure("a", "b")),
+            "retry": lambda store: store.retry(JOB),
+            "remove": lambda store: store.remove(JOB),
+            "forget": lambda store: store.forget(JOB),
+            "removing": lambda store: store.removing(),
+            "expired": lambda store: store.expired(5),
+            "is_listed": lambda store: store.is_listed(JOB),
+        }.items()
+    },
+    **{
+        f"ChunkStore.{name}": lambda url, call=call: call(ChunkStore(connect(url)))
+        for name, call in {
+            "claim": lambda chunks: chunks.claim("worker", RINGS),
+            "renew": lambda chunks: chunks.renew(CHUNK.id),
+            "commit": lambda chunks: chunks.commit(CHUNK, {"a": sure()}),
+            "release": lambda chunks: chunks.release(CHUNK.id),
+            "lapsed": lambda chunks: chunks.lapsed(5),
+            "backlog": lambda chunks: chunks.backlog(),
+        }.items()
+    },
+    **{
+        f"Results.{name}": lambda url, call=call: call(Results(connect(url)))
+        for name, call in {
+            "finished": lambda results: results.finished(JOB, 5),
+            "least_sure": lambda results: results.least_sure(JOB, 5),
+            "items": lambda results: results.items(JOB, 5),
+            "item_keys": lambda results: results.item_keys(JOB, 5),
+            "stream": lambda results: list(results.stream(JOB)),
+        }.items()
+    },
+    "Workers.seen": lambda url: Workers(connect(url)).seen(WORKER),
+    "Workers.gone": lambda url: Workers(connect(url)).gone("host:1"),
+    "Workers.alive": lambda url: Workers(connect(url)).alive(),
+    "Messenger.wake": lambda url: Messenger(url).wake(Queue.BULK),
+    "Messenger.waiting": lambda url: Messenger(url).waiting(Queue.BULK),
+}
+
+
+def public_methods(part: type) -> set[str]:
+    return {f"{part.__name__}.{name}" for name, each in vars(part).items() if name[0] != "_" and callable(each)}
+
+
+def test_every_public_method_is_tried_below() -> None:
+    parts = (JobStore, ChunkStore, Results, Workers, Messenger)
+    assert set(CALLS) == set().union(*map(public_methods, parts)) - {"Messenger.close"}
+
+
+def is_unavailable_in_time(call: Callable[[str], object], url: str) -> None:
+    begin = time.monotonic()
+    with pytest.raises(Unavailable, match="Redis"):
+        call(url)
+    assert time.monotonic() - begin < IN_TIME_S
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_where_nobody_listens_every_call_says_so_in_time(call: Callable[[str], object]) -> None:
+    is_unavailable_in_time(call, f"redis://127.0.0.1:{free_port()}/0")
+
+
+@contextmanager
+def redis_process(command: str, folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A Redis whose process can be stopped and killed, with its data in `folder`."""
+    words = [command, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--appendonly", "yes"]
+    server = subprocess.Popen([*words, "--save", ""], stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: answers(f"redis://127.0.0.1:{port}/0"), "Redis answers")
+        yield server
+    finally:
+        server.kill()
+        server.wait()
+
+
+def test_where_redis_hangs_every_call_says_so_in_time(tmp_path: Path) -> None:
+    """As where it is swapped out or cut off: it takes connections, and never answers. All calls at once: each waits."""
+    port = free_port()
+    with redis_process(redis_programs()[0], tmp_path, port) as server, ThreadPoolExecutor(len(CALLS)) as pool:
+        server.send_signal(signal.SIGSTOP)
+        answered = {name: pool.submit(outcome, call, f"redis://127.0.0.1:{port}/0") for name, call in CALLS.items()}
+        found = {name: future.result() for name, future in answered.items()}
+        server.send_signal(signal.SIGCONT)
+    assert {name: error for name, (error, _) in found.items() if not isinstance(error, Unavailable)} == {}
+    assert {name: seconds for name, (_, seconds) in found.items() if seconds >= IN_TIME_S} == {}
+
+
+def outcome(call: Callable[[str], object], url: str) -> tuple[object, float]:
+    """What the call raised (or answered), and after how many seconds."""
+    begin = time.monotonic()
+    try:
+        answer = call(url)
+    except Exception as error:
+        answer = error
+    return answer, time.monotonic() - begin
+
+
+@pytest.mark.parametrize("command", redis_programs(), ids=lambda command: Path(command).name)
+def test_after_a_pause_the_same_connection_works_again(command: str, tmp_path: Path) -> None:
+    port = free_port()
+    with redis_process(command, tmp_path, port) as server:
+        kit = Kit(connect(f"redis://127.0.0.1:{port}/0"))
+        job = kit.sealed_job(uploads(3))
+        server.send_signal(signal.SIGSTOP)
+        for call in (lambda: kit.chunks.claim("worker", RINGS), lambda: kit.store.get(job)):
+            is_unavailable_in_time(lambda _, call=call: call(), "")
+        server.send_signal(signal.SIGCONT)
+        assert kit.store.get(job).counts.total == 3
+        for lost in wait_until(lambda: lapse_all(kit), "the claim whose answer was lost is seen"):
+            kit.chunks.release(lost)
+        kit.work_off()
+        assert kit.counted(job) == Counts(3, succeeded=3)
+
+
+def lapse_all(kit: Kit) -> list[str]:
+    """Ids of all live chunks, their leases put into the past."""
+    chunks = [name.rpartition(":")[2] for name in kit.redis.scan_iter("darkroom:chunk:*")]
+    for chunk in chunks:
+        kit.lapse(chunk)
+    return kit.chunks.lapsed(10)
+
+
+@pytest.mark.parametrize("command", redis_programs(), ids=lambda command: Path(command).name)
+def test_after_a_kill_and_a_restart_the_data_are_there_and_work_goes_on(command: str, tmp_path: Path) -> None:
+    port = free_port()
+    url = f"redis://127.0.0.1:{port}/0"
+    kit, messenger = Kit(connect(url)), Messenger(url)
+    with redis_process(command, tmp_path, port):
+        done, running = kit.sealed_job(uploads(2)), kit.sealed_job(uploads(20))
+        kit.finish(kit.claim())
+        chunk = kit.claim()
+        assert messenger.wake(Queue.BULK) == 1
+        before = kit.store.get(done), kit.results.finished(done, 5), kit.store.get(running)
+    for call in (lambda: kit.store.get(done), lambda: messenger.wake(Queue.BULK), lambda: kit.chunks.renew(chunk.id)):
+        is_unavailable_in_time(lambda _, call=call: call(), "")
+    with redis_process(command, tmp_path, port):
+        assert (kit.store.get(done), kit.results.finished(done, 5), kit.store.get(running)) == before
+        kit.finish(chunk)
+        assert kit.counted(running) == Counts(20, succeeded=20)
+        assert messenger.wake(Queue.BULK) == 1
+        assert messenger.waiting(Queue.BULK) == 2
+    messenger.close()
+
+
+@pytest.mark.parametrize("command", redis_programs(), ids=lambda command: Path(command).name)
+def test_without_memory_writes_are_refused_and_a_commit_is_whole(command: str, tmp_path: Path) -> None:
+    port = free_port()
+    with redis_process(command, tmp_path, port):
+        kit = Kit(connect(f"redis://127.0.0.1:{port}/0"))
+        job = kit.open_job(uploads(3))
+        chunk = kit.claim()
+        kit.redis.config_set("maxmemory", "1mb")
+        for write in (kit.open_job, lambda: kit.store.add(job, uploads(1, "x"), 9), lambda: kit.store.annotate(job, 1)):
+            with pytest.raises(Unavailable, match="takes no writes"):
+                write()
+        assert kit.store.get(job).counts == Counts(3)
+        kit.finish(chunk)  # work in hand is not lost: it makes room
+        assert kit.counted(job) == Counts(3, succeeded=3)

@@ -1,0 +1,128 @@
+"""Settings: defaults that work, and one line that names what is wrong."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import ConfigError
+from shared.settings import PREFIX, Settings, load_settings, next_database
+
+NUMBERS = [
+    "PORT",
+    "WEB_PROCESSES",
+    "WEB_THREADS",
+    "CLASSIFY_WORKERS",
+    "MAX_FILE_BYTES",
+    "MAX_REQUEST_BYTES",
+    "MAX_ITEMS",
+    "MAX_PIXELS",
+    "RETENTION_HOURS",
+]
+WRONG = [
+    *((name, value) for name in NUMBERS for value in ("", "x", "0", "-1", "1.5", "1\n2", "9" * 5000)),
+    ("PORT", "65536"),
+    ("HOST", ""),
+    *((name, value) for name in ("REDIS_URL", "BROKER_URL") for value in ("", "localhost:6379", "http://host/0")),
+    *(("STORAGE_URL", value) for value in ("", "bucket", "ftp://host/x", "memory://", "s3://", "file:///tmp")),
+]
+
+
+def names_and_is_one_line(error: ConfigError, name: str) -> bool:
+    return str(error).startswith(name) and len(str(error).splitlines()) == 1
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    settings = load_settings({})
+    assert settings == Settings()
+    assert (settings.host, settings.port, settings.data_dir) == ("127.0.0.1", 5000, Path("var"))
+    assert (settings.redis_url, settings.broker_url, settings.storage_url) == (None, None, None)
+
+
+def test_every_setting_has_a_description() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_the_variables_are_read_and_others_left_alone() -> None:
+    settings = load_settings({"DARKROOM_PORT": "8080", "DARKROOM_DATA_DIR": "/x", "HOME": "/", "darkroom_port": "1"})
+    assert (settings.port, settings.data_dir) == (8080, Path("/x"))
+
+
+def test_the_process_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARKROOM_MAX_ITEMS", "7")
+    assert load_settings().max_items == 7
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_a_wrong_value_is_one_line_that_names_the_variable(name: str, value: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_settings({PREFIX + name: value})
+    assert names_and_is_one_line(caught.value, PREFIX + name)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REDIS_URL", "redis://:secret@host:6380/3"),
+        ("REDIS_URL", "rediss://host"),
+        ("BROKER_URL", "redis://host/1"),
+        ("STORAGE_URL", "s3://bucket"),
+        ("STORAGE_URL", "s3://bucket/some/prefix"),
+    ],
+)
+def test_a_right_address_is_taken(name: str, value: str) -> None:
+    assert getattr(load_settings({PREFIX + name: value}), name.lower()) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("DARKROOM_PROT", "did you mean DARKROOM_PORT?"), ("DARKROOM_MAX_ITEM", "DARKROOM_MAX_ITEMS"), ("DARKROOM_", "")],
+)
+def test_an_unknown_variable_is_named_with_a_hint(name: str, hint: str) -> None:
+    with pytest.raises(ConfigError, match="is not a setting") as caught:
+        load_settings({name: "1", "DARKROOM_PORT": "80"})
+    assert names_and_is_one_line(caught.value, name)
+    assert hint in str(caught.value)
+
+
+@given(st.sampled_from(list(Settings.model_fields)), st.text(st.characters(exclude_characters="\0")))
+def test_any_value_is_taken_or_named(field: str, value: str) -> None:
+    name = PREFIX + field.upper()
+    try:
+        load_settings({name: value})
+    except ConfigError as error:
+        assert names_and_is_one_line(error, name)
+
+
+@pytest.mark.parametrize(
+    ("url", "following"),
+    [
+        ("redis://host", "redis://host/1"),
+        ("redis://host/", "redis://host/1"),
+        ("redis://host/0", "redis://host/1"),
+        ("redis://:p%40ss@host:6380/9?health_check_interval=2", "redis://:p%40ss@host:6380/10?health_check_interval=2"),
+        ("rediss://host/2", "rediss://host/3"),
+    ],
+)
+def test_the_queue_is_in_the_next_database(url: str, following: str) -> None:
+    assert next_database(url) == following
+    assert Settings(redis_url=url).resolved_broker_url() == following
+
+
+@pytest.mark.parametrize("url", ["redis://host/x", "redis://host/-1", "redis://host/0/1", "redis://host/²"])
+def test_an_address_without_a_database_number_is_one_line(url: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        next_database(url)
+    assert names_and_is_one_line(caught.value, "DARKROOM_REDIS_URL")
+
+
+def test_a_broker_of_its_own_is_used() -> None:
+    settings = load_settings({"DARKROOM_REDIS_URL": "redis://a/0", "DARKROOM_BROKER_URL": "redis://b/5"})
+    assert settings.resolved_broker_url() == "redis://b/5"
+
+
+def test_without_a_redis_the_error_says_how_to_get_one() -> None:
+    with pytest.raises(ConfigError, match="darkroom up") as caught:
+        Settings().resolved_broker_url()
+    assert names_and_is_one_line(caught.value, "DARKROOM_REDIS_URL")

@@ -1,0 +1,244 @@
+"""The image and the Compose file against the code: they must start the same programs with settings that exist."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import yaml
+from packaging.specifiers import SpecifierSet
+
+from cli.programs import STOP_S, programs
+from cli.redis_server import CONFIGURATION, free_port, program
+from shared.entities import Queue
+from shared.queue import celery_app
+from shared.registry import SHIPPED
+from shared.settings import PREFIX, Settings, load_settings
+from tests.conftest import answers, wait_until
+from web.app import TEMPLATES
+
+ROOT = Path(__file__).resolve().parent.parent
+#: Seconds that a Celery worker needs to end after its soft shutdown; less kills a chunk that was nearly done.
+AFTER_SOFT_SHUTDOWN_S = 10
+
+
+def compose(**environment: str) -> dict[str, Any]:
+    """The Compose file, with `${NAME:-default}` filled in from `environment`."""
+    text = (ROOT / "docker-compose.yml").read_text()
+    text = re.sub(r"\$\{(\w+):-([^}]*)\}", lambda found: environment.get(found[1], found[2]), text)
+    assert "${" not in text
+    return yaml.safe_load(text)
+
+
+def ours(file: dict[str, Any]) -> dict[str, Any]:
+    """The services that run Darkroom's own image."""
+    return {name: service for name, service in file["services"].items() if name != "redis"}
+
+
+def settings_of(service: dict[str, Any]) -> Settings:
+    return load_settings({name: value for name, value in service["environment"].items() if value is not None})
+
+
+def instructions() -> list[tuple[str, str]]:
+    """The Dockerfile's instructions in turn, each with its arguments on one line."""
+    text = re.sub(r"^#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
+    lines = [line for line in text.replace("\\\n", " ").splitlines() if line.strip()]
+    return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in lines)]
+
+
+def arguments(word: str) -> list[str]:
+    return [rest for name, rest in instructions() if name == word]
+
+
+def image_environment() -> dict[str, str]:
+    return dict(pair.split("=", 1) for rest in arguments("ENV") for pair in rest.split())
+
+
+def seconds(text: str) -> int:
+    found = re.fullmatch(r"(\d+)s", text)
+    assert found, f"{text} is not so many seconds"
+    return int(found[1])
+
+
+@pytest.mark.parametrize("workers", [None, "3"])
+def test_each_program_has_a_service_with_the_same_command(workers: str | None) -> None:
+    services = ours(compose(**({"DARKROOM_CLASSIFY_WORKERS": workers} if workers else {})))
+    for name, service in services.items():
+        expected = programs(settings_of(service))[name]
+        assert service["command"] == ["python", *expected[1:]], name
+    assert services.keys() == programs(Settings()).keys()
+
+
+def test_every_queue_has_a_worker() -> None:
+    commands = [service["command"] for service in ours(compose()).values()]
+    queues = {
+        queue for words in commands if "--queues" in words for queue in words[words.index("--queues") + 1].split(",")
+    }
+    assert queues == set(Queue)
+
+
+def test_every_setting_that_is_named_exists() -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for file in ("docker-compose.yml", "Dockerfile"):
+        assert set(re.findall(rf"{PREFIX}[A-Z0-9_]+", (ROOT / file).read_text())) <= known
+
+
+def test_every_setting_is_passed_on_but_those_that_a_container_needs_not() -> None:
+    named = compose()["services"]["web"]["environment"].keys()
+    left_out = {name for name in Settings.model_fields if PREFIX + name.upper() not in named}
+    assert left_out == {"broker_url", "web_processes", "web_threads", "cifar10"}
+
+
+def test_all_services_share_settings_and_data() -> None:
+    file = compose()
+    services = ours(file)
+    web = services["web"]
+    folder = str(settings_of(web).data_dir)
+    for service in services.values():
+        assert service["environment"] == web["environment"]
+        assert f"data:{folder}" in service["volumes"]
+        assert service["depends_on"] == {"redis": {"condition": "service_healthy"}}
+    assert settings_of(web).redis_url == "redis://redis:6379/0"
+    assert file["volumes"].keys() == {"data", "redis"}
+
+
+def test_one_service_builds_the_image_that_all_run() -> None:
+    services = ours(compose())
+    assert [name for name, service in services.items() if "build" in service] == ["web"]
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert {service["image"] for service in services.values()} == {f"darkroom:{version}"}
+
+
+def test_the_port_is_published_on_this_machine_only() -> None:
+    file = compose(DARKROOM_PORT="8080")
+    web = settings_of(file["services"]["web"])
+    assert file["services"]["web"]["ports"] == [f"127.0.0.1:8080:{web.port}"]
+    assert web.host == "0.0.0.0"
+    assert str(web.port) in arguments("EXPOSE")
+    assert compose()["services"]["web"]["ports"] == [f"127.0.0.1:{Settings().port}:{web.port}"]
+    assert not [name for name, service in file["services"].items() if "ports" in service and name != "web"]
+
+
+def test_everything_starts_again_and_has_time_to_stop() -> None:
+    soft = celery_app("memory://").conf.worker_soft_shutdown_timeout
+    for service in compose()["services"].values():
+        assert service["restart"] == "unless-stopped"
+        assert seconds(service["stop_grace_period"]) >= max(STOP_S, soft + AFTER_SOFT_SHUTDOWN_S)
+
+
+def test_nothing_runs_as_root() -> None:
+    assert compose()["services"]["redis"]["user"] == "redis"
+    assert arguments("USER") == ["darkroom"]
+    assert not any("user" in service for service in ours(compose()).values())
+    names = [word for word, _ in instructions()]
+    assert "RUN" not in names[names.index("USER") :]
+    for service in compose()["services"].values():
+        assert service["cap_drop"] == ["ALL"]
+
+
+def test_redis_keeps_what_the_embedded_one_keeps(tmp_path: Path) -> None:
+    """Given the Compose file's Redis command, When it runs, Then it is configured as the embedded Redis is."""
+    service = compose()["services"]["redis"]
+    assert service["volumes"] == ["redis:/data"]
+    name, *options = service["command"]
+    assert name == "redis-server"
+    port = free_port()
+    server = subprocess.Popen(
+        [program(), *options, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path)],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        url = f"redis://127.0.0.1:{port}/0"
+        wait_until(lambda: answers(url), "Redis answers")
+        with redis.Redis.from_url(url, decode_responses=True) as client:
+            found = client.config_get("append*", "maxmemory-policy", "save")
+    finally:
+        server.kill()
+        server.wait()
+    expected = dict(line.split(maxsplit=1) for line in CONFIGURATION.splitlines())
+    for option in ("appendonly", "appendfsync", "maxmemory-policy", "save"):
+        assert found[option] == expected[option].strip('"'), option
+
+
+def test_redis_is_waited_for() -> None:
+    assert "redis-cli ping" in compose()["services"]["redis"]["healthcheck"]["test"][1]
+
+
+def test_the_web_check_tells_whether_the_service_is_ready(service) -> None:
+    """Given a running service, When the container's check runs, Then it passes; and fails where nothing listens."""
+    web = compose()["services"]["web"]
+    kind, python, *words = web["healthcheck"]["test"]
+    assert (kind, python) == ("CMD", "python")
+    inside = f"http://127.0.0.1:{settings_of(web).port}/readyz"
+    assert inside in words[-1]
+    good = [word.replace(inside, f"{service.url}/readyz") for word in words]
+    bad = [word.replace(inside, f"http://127.0.0.1:{free_port()}/readyz") for word in words]
+    assert subprocess.run([sys.executable, *good], check=False).returncode == 0
+    assert subprocess.run([sys.executable, *bad], check=False, stderr=subprocess.DEVNULL).returncode == 1
+
+
+def test_the_image_has_a_python_that_darkroom_supports() -> None:
+    (base,) = arguments("FROM")
+    found = re.fullmatch(r"python:(3\.\d+)-slim", base)
+    assert found
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    assert found[1] in SpecifierSet(wanted)
+    assert int(found[1].split(".")[1]) in runpy.run_path(str(ROOT / "darkroom"), run_name="start")["MINORS"]
+
+
+def test_dependencies_have_a_layer_of_their_own() -> None:
+    steps = instructions()
+    install = next(place for place, (word, rest) in enumerate(steps) if word == "RUN" and "pip install" in rest)
+    assert steps[install - 1] == ("COPY", "requirements.txt .")
+    assert "--requirement requirements.txt" in steps[install][1]
+    assert "--only-binary :all:" in steps[install][1], "a source package would need build tools"
+    assert not any("apt-get" in rest for _, rest in steps)
+
+
+def test_the_image_sets_what_the_start_script_sets() -> None:
+    environment = image_environment()
+    assert environment["PYTHONUNBUFFERED"] == "1"
+    assert environment["TF_CPP_MIN_LOG_LEVEL"] == "2"
+    service = compose()["services"]["web"]
+    assert environment["DARKROOM_DATA_DIR"] == service["environment"]["DARKROOM_DATA_DIR"]
+
+
+def copied() -> set[str]:
+    return {rest.split()[0] for rest in arguments("COPY")} - {"requirements.txt"}
+
+
+def test_the_build_context_holds_what_is_copied_and_nothing_else() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    rules = [line for line in lines if line and not line.startswith("#")]
+    assert rules[0] == "*"
+    assert {rule[1:] for rule in rules if rule.startswith("!")} == copied() | {"requirements.txt"}
+    assert any(fnmatch.fnmatch("web/__pycache__", rule) for rule in rules)
+
+
+def test_the_copied_folders_are_enough(tmp_path: Path) -> None:
+    """Given only the image's files, When the app and the worker are made there, Then the upload page is rendered."""
+    for name in copied():
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    assert {TEMPLATES.name, SHIPPED.name} <= copied()
+    code = (
+        "import worker.app, worker.reconcile, worker.process\n"
+        "from web.app import from_environment\n"
+        "print(from_environment().test_client().get('/').status)\n"
+        "from shared.services import Services; from shared.settings import load_settings\n"
+        "registry = Services.build(load_settings()).registry\n"
+        "assert registry.model_file(registry.champion().version).is_file()\n"
+    )
+    environment = {"DARKROOM_REDIS_URL": "redis://127.0.0.1:1/0", "DARKROOM_DATA_DIR": str(tmp_path / "data")}
+    answer = subprocess.run(
+        [sys.executable, "-c", code], check=False, cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert answer.stdout.strip() == "200 OK", answer.stderr

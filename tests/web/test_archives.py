@@ -1,0 +1,182 @@
+"""Names in archives, and the readers' bounds, without a server."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tracemalloc
+import zipfile
+from pathlib import PurePosixPath, PureWindowsPath
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from shared.errors import ItemError, TooLarge
+from tests.integration.helpers import TAR_END, tar_entry, tar_of, zip_of
+from web.uploads.archives import MAX_TAR_HEADERS, Budget, check_name, is_junk, read_archive
+
+names = st.text(st.sampled_from("a./\\:C~ \0\n\u202e"), max_size=12) | st.text(max_size=20)
+MIB = 1024 * 1024
+
+
+def is_safe(name: str) -> bool:
+    try:
+        check_name(name)
+    except ItemError as error:
+        assert error.code == "unsafe_name" and str(error)
+        return False
+    return True
+
+
+@given(names)
+@example("..")
+@example("a/..")
+@example("..\\..\\x")
+@example("C:x")
+@example("\\\\server\\share\\x")
+@example("//x")
+def test_safe_names_stay_inside_on_every_system(name):
+    """Whatever path rules are applied to a safe name, it leads nowhere but down."""
+    if is_safe(name):
+        for flavour in (PurePosixPath, PureWindowsPath):
+            path = flavour(name)
+            assert not path.is_absolute() and not path.drive and not path.root and ".." not in path.parts
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="/\\:\0"), min_size=1), min_size=1, max_size=4))
+def test_ordinary_names_are_safe(parts):
+    assert is_safe("/".join(part for part in parts if part != "..") or "x")
+
+
+@given(names)
+def test_dots_inside_a_part_are_no_climbing(name):
+    plain = "a" + name.replace("/", "").replace("\\", "").replace(":", "")
+    assert is_safe(f"folder/{plain}..{plain}/x..png")
+
+
+@pytest.mark.parametrize(
+    "name", ["__MACOSX/a.png", "__MACOSX/x/._a.png", "a/._b.png", ".DS_Store", "x/Thumbs.db", "x/y/desktop.ini"]
+)
+def test_junk(name):
+    assert is_junk(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["a.png", "x/__MACOSX.png", "_.png", "x/DS_Store", "._folder/a.png", "x/__MACOSX/a.png"]
+)
+def test_no_junk(name):
+    assert not is_junk(name)
+
+
+@given(names)
+def test_junk_is_told_of_any_text(name):
+    assert is_junk(name) == is_junk(name) and (not is_junk("x/" + name) or is_junk("y/" + name))
+
+
+def read(archive: bytes, kind, max_bytes: int = 10 * MIB, max_entries: int = 100) -> dict[str, bytes | str]:
+    """The files, each as its bytes or the code of its error."""
+    found: dict[str, bytes | str] = {}
+    for entry in read_archive(io.BytesIO(archive), kind, Budget(max_bytes, max_entries)):
+        try:
+            found[entry.name] = b"".join(entry.chunks)
+        except ItemError as error:
+            found[entry.name] = error.code
+    return found
+
+
+contents = st.dictionaries(
+    st.text(st.sampled_from("abcé猫"), min_size=1, max_size=9).map(lambda name: f"d/{name}.png"),
+    st.binary(max_size=3000),
+    max_size=6,
+)
+
+
+@given(contents)
+def test_what_goes_in_comes_out(files):
+    assert read(zip_of(*files.items()), "zip") == files
+    assert read(tar_of(*files.items()), "tar") == files
+    assert read(gzip.compress(tar_of(*files.items()), 1), "gzip") == files
+
+
+@given(contents.filter(bool), st.data())
+def test_damage_raises_nothing_but_our_errors(files, data):
+    kind, whole = data.draw(
+        st.sampled_from(
+            [
+                ("zip", zip_of(*files.items())),
+                ("tar", tar_of(*files.items())),
+                ("gzip", gzip.compress(tar_of(*files.items()))),
+            ]
+        )
+    )
+    damaged = bytearray(whole)
+    for place, byte in data.draw(st.lists(st.tuples(st.integers(0, len(whole) - 1), st.integers(0, 255)), max_size=8)):
+        damaged[place] = byte
+    try:
+        read(bytes(damaged[: data.draw(st.integers(0, len(whole)))]), kind)
+    except ItemError as error:
+        assert error.code == "bad_archive" and str(error)
+    except TooLarge:
+        pass
+
+
+def test_budget_of_entries_and_bytes():
+    archive = zip_of(("a", b"x" * 600), ("b", b"x" * 600))
+    assert len(read(archive, "zip", max_bytes=1200, max_entries=2)) == 2
+    for limits in ({"max_bytes": 1199}, {"max_entries": 1}):
+        with pytest.raises(TooLarge):
+            read(archive, "zip", **limits)
+        with pytest.raises(TooLarge):
+            read(tar_of(("a", b"x" * 600), ("b", b"x" * 600)), "tar", **limits)
+
+
+def test_entry_that_is_not_read_does_not_stop_the_next():
+    archive = tar_of(("a", b"x" * 3000), ("b", b"y" * 3000))
+    assert [entry.name for entry in read_archive(io.BytesIO(archive), "tar", Budget(MIB, 9))] == ["a", "b"]
+
+
+def pax(kind: bytes, number: int, size: int) -> bytes:
+    """A PAX header of `size` bytes with a keyword of its own, as reading keeps those apart."""
+    record = b"%d comment%03d=" % (size, number)
+    return tar_entry(b"./PaxHeader", size, kind, record + b"x" * (size - len(record) - 1) + b"\n")
+
+
+def long_headers(kind: bytes, between: bytes) -> bytes:
+    return b"".join(pax(kind, number, MAX_TAR_HEADERS // 2) + between for number in range(150)) + TAR_END
+
+
+@pytest.mark.parametrize(
+    "archive",
+    [
+        pytest.param(long_headers(b"x", b""), id="chain of long headers"),
+        pytest.param(long_headers(b"g", tar_entry(b"a", 0)), id="global headers"),
+        pytest.param(tar_entry(b"L", 200 * MIB, b"L", bytes(200 * MIB)), id="one long name"),
+    ],
+)
+def test_headers_of_a_tar_take_little_memory(archive):
+    tracemalloc.start()
+    with io.BytesIO(gzip.compress(archive, 1)) as file:
+        del archive
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        try:
+            for entry in read_archive(file, "gzip", Budget(1 << 40, 100_000)):
+                list(entry.chunks)
+        except ItemError as error:
+            assert error.code == "bad_archive"
+        peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak - before < 20 * MIB
+
+
+def test_directory_of_a_zip_takes_little_memory():
+    """Few entries with long comments are a directory of hundreds of megabytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for number in range(1200):
+            info = zipfile.ZipInfo(f"{number}")
+            info.comment = bytes(65_535)
+            archive.writestr(info, b"")
+    with pytest.raises(ItemError, match="too long"):
+        read(buffer.getvalue(), "zip", max_entries=100_000)

@@ -1,0 +1,109 @@
+"""What goes over the wire, made of values alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.entities import Counts, Failure, Item, ItemState, Job, JobKind, JobState, Outcome, Prediction, Upload
+from web.api.results import FORMULA_STARTS, _csv_line, _csv_row, _harmless
+from web.views import eta_s, item_view, job_view, progress, timestamp
+
+JOB = Job("0" * 32, JobKind.CLASSIFICATION, JobState.RUNNING, 1000.0, model="m", sealed=True, started_at=1000.0)
+UPLOAD = Upload("k", "a.png", 10, "ab", "image/png", 3, 4)
+LABELS = ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    ("counts", "share"),
+    [(Counts(), 0.0), (Counts(4, 1, 1, 0), 0.5), (Counts(3, 1), 0.3333), (Counts(100_000, 99_999), 1.0)],
+)
+def test_progress(counts, share):
+    assert progress(replace(JOB, counts=counts)) == share
+
+
+def test_progress_of_a_job_that_is_over():
+    assert progress(replace(JOB, state=JobState.CANCELLED, counts=Counts(4, 1))) == 1.0
+    assert progress(replace(JOB, state=JobState.FAILED)) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "now", "seconds"),
+    [
+        ({"counts": Counts(100, 20, 5)}, 1010.0, 30),
+        ({"counts": Counts(3, 2)}, 1000.5, 1),  # rounded up: it is never 0 while something is left
+        ({"counts": Counts(3, 0)}, 1010.0, None),
+        ({"counts": Counts(3, 1), "sealed": False}, 1010.0, None),
+        ({"counts": Counts(3, 1), "started_at": None}, 1010.0, None),
+        ({"counts": Counts(3, 3), "state": JobState.SUCCEEDED}, 1010.0, None),
+        ({"counts": Counts(3, 1)}, 990.0, 0),  # this machine's clock is behind Redis's
+    ],
+)
+def test_eta(changes, now, seconds):
+    assert eta_s(replace(JOB, **changes), now) == seconds
+
+
+@given(st.floats(0, 4e9))
+def test_timestamp_is_rfc_3339_in_utc(seconds):
+    text = timestamp(seconds)
+    assert text is not None and text.endswith("Z") and len(text) == 24
+    assert abs(datetime.fromisoformat(text).timestamp() - seconds) <= 0.001
+
+
+def test_timestamp_of_nothing():
+    assert timestamp(None) is None
+    assert timestamp(0) == "1970-01-01T00:00:00.000Z"
+
+
+def test_queue_position_is_told_only_while_the_job_waits():
+    assert job_view(replace(JOB, state=JobState.QUEUED, queue_position=3))["queue_position"] == 3
+    assert job_view(replace(JOB, queue_position=3))["queue_position"] is None
+
+
+def test_error_of_a_failed_job():
+    assert job_view(replace(JOB, failure=Failure("code", "Why.")))["error"] == {"code": "code", "detail": "Why."}
+
+
+def test_item_without_an_outcome():
+    view = item_view(Item(UPLOAD, 5.0), LABELS, "m")
+    assert (view["state"], view["model"], view["predictions"], view["error"], view["finished_at"]) == (
+        "pending", None, [], None, None,
+    )  # fmt: skip
+
+
+def test_item_with_predictions_names_its_model():
+    outcome = Outcome(ItemState.SUCCEEDED, (Prediction(1, 0.75), Prediction(0, 0.25)), at=6.0)
+    view = item_view(Item(UPLOAD, 5.0, outcome), LABELS, "m")
+    assert view["model"] == "m" and view["finished_at"] == "1970-01-01T00:00:06.000Z"
+    assert view["predictions"] == [
+        {"index": 1, "label": "dog", "score": 0.75},
+        {"index": 0, "label": "cat", "score": 0.25},
+    ]
+
+
+def test_item_of_which_nothing_is_known_has_no_digest():
+    failed = Item(replace(UPLOAD, sha256="", media_type=None), 5.0, Outcome(ItemState.FAILED, (), Failure("c", "d")))
+    assert item_view(failed, LABELS, "m")["sha256"] is None
+
+
+@given(st.text())
+def test_no_cell_of_the_csv_is_a_formula(name):
+    cell = _harmless(name)
+    assert not cell.startswith(FORMULA_STARTS)
+    assert cell.removeprefix("'") == name.removeprefix("'") or cell == name
+
+
+@pytest.mark.parametrize("value", [-1, -0.5, None, 0.25])
+def test_numbers_stay_numbers_in_the_csv(value):
+    assert _harmless(value) is value
+
+
+def test_csv_row_has_as_many_cells_with_and_without_predictions():
+    few = Outcome(ItemState.SUCCEEDED, (Prediction(1, 1.0),), at=6.0)
+    rows = [_csv_row(Item(UPLOAD, 5.0, outcome), LABELS, JOB) for outcome in (None, few)]
+    assert len(rows[0]) == len(rows[1])
+    assert _csv_line(['a"b', "c,d", "e\nf"]) == '"a""b","c,d","e\nf"\r\n'

@@ -1,0 +1,104 @@
+// The HTTP API, as far as the pages use it.
+
+/** An answer that says no. `status` is 0 where there was no answer at all. */
+export class Problem extends Error {
+  /** @param {number} status @param {string} title @param {string} detail @param {number} retryAfter seconds */
+  constructor(status, title, detail, retryAfter = 0) {
+    super(detail || title);
+    this.status = status;
+    this.title = title;
+    this.detail = detail;
+    this.retryAfter = retryAfter;
+  }
+
+  /** Whether the same may well work a little later. */
+  get passing() {
+    return [0, 429, 502, 503, 504].includes(this.status);
+  }
+}
+
+/** The Problem for a connection that failed. */
+export const noAnswer = () =>
+  new Problem(0, "The service does not answer.", "Check that it runs and that you are connected.");
+
+/**
+ * The Problem of an answer's status and body.
+ * @param {number} status @param {string} text the body @param {string | null} retryAfter the header
+ */
+export function problemOf(status, text, retryAfter = null) {
+  try {
+    const { title, detail } = JSON.parse(text);
+    if (typeof title === "string") return new Problem(status, sentence(title), sentence(detail ?? ""), Number(retryAfter) || 0);
+  } catch {
+    // no problem document: a proxy in between, perhaps
+  }
+  return new Problem(status, `The service answered with an error (${status}).`, "", Number(retryAfter) || 0);
+}
+
+/** Text with a capital and a full stop. @param {string} text */
+export function sentence(text) {
+  const trimmed = String(text).trim();
+  if (!trimmed) return "";
+  const whole = trimmed[0].toUpperCase() + trimmed.slice(1);
+  return /[.!?]$/.test(whole) ? whole : `${whole}.`;
+}
+
+/**
+ * Ask the API. Throws Problem for every answer of 400 and over, and where there is none; AbortError where aborted.
+ * @param {string} path @param {RequestInit} options
+ */
+export async function ask(path, options = {}) {
+  let response;
+  try {
+    response = await fetch(path, { cache: "no-store", ...options, headers: { Accept: "application/json", ...options.headers } });
+  } catch (error) {
+    throw error.name === "AbortError" ? error : noAnswer();
+  }
+  if (response.status >= 400) throw problemOf(response.status, await response.text(), response.headers.get("Retry-After"));
+  return response;
+}
+
+/** Ask for JSON. @param {string} path @param {RequestInit} options */
+export const askJson = async (path, options = {}) => (await ask(path, options)).json();
+
+const job = (id) => `/v1/jobs/${id}`;
+const post = (path) => askJson(path, { method: "POST" });
+
+/** @param {object} metadata @param {AbortSignal} signal @returns {Promise<object>} a new open Job */
+export const openJob = (metadata, signal) =>
+  askJson("/v1/jobs", {
+    method: "POST",
+    signal,
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ kind: "classification", metadata }),
+  });
+
+/** @param {string} id */
+export const sealJob = (id) => post(`${job(id)}/seal`);
+/** @param {string} id */
+export const cancelJob = (id) => post(`${job(id)}/cancel`);
+/** @param {string} id */
+export const retryJob = (id) => post(`${job(id)}/retry`);
+/** @param {string} id */
+export const deleteJob = (id) => ask(job(id), { method: "DELETE" });
+
+/**
+ * A page of results.
+ * @param {string} id
+ * @param {Record<string, string | number | null | undefined>} parameters what is empty is left out
+ * @param {AbortSignal} signal
+ */
+export const readResults = (id, parameters, signal) => askJson(`${job(id)}/results?${asQuery(parameters)}`, { signal });
+
+/** A page of jobs, newest first. @param {Record<string, any>} parameters @param {AbortSignal} signal */
+export const readJobs = (parameters, signal) => askJson(`/v1/jobs?${asQuery(parameters)}`, { signal });
+
+/** Where a picture is, or its small copy. @param {string} id @param {string} key @param {boolean} thumb */
+export const imageAddress = (id, key, thumb = false) =>
+  `${job(id)}/items/${encodeURIComponent(key)}/image${thumb ? "?size=thumb" : ""}`;
+
+/** Query parameters without the empty ones. @param {Record<string, any>} parameters */
+export function asQuery(parameters) {
+  const given = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  return new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
+}

@@ -1,0 +1,74 @@
+// What all pages need of the document. Data only ever becomes text or attributes, never markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+const SPRITE = new URL("icons.svg", import.meta.url).pathname;
+//: Milliseconds between two sentences that a screen reader is given.
+const ANNOUNCE_MS = 5000;
+
+/** The element with this id. @param {string} id @returns {any} */
+export const byId = (id) => document.getElementById(id);
+
+/**
+ * Make an element.
+ * @param {string} tag
+ * @param {Record<string, string | number | boolean>} attributes `true` sets an empty attribute, `false` none
+ * @param {...(Node | string)} children strings become text
+ */
+export function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== false) made.setAttribute(name, value === true ? "" : String(value));
+  }
+  made.append(...children);
+  return made;
+}
+
+/** An icon of the sprite; decoration only. @param {string} name */
+export function icon(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("aria-hidden", "true");
+  const use = document.createElementNS(SVG, "use");
+  use.setAttribute("href", `${SPRITE}#${name}`);
+  svg.append(use);
+  return svg;
+}
+
+/** Set an element's text, and touch nothing where it is the same. @param {string} id @param {string} text */
+export function setText(id, text) {
+  const target = byId(id);
+  if (target.textContent !== text) target.textContent = text;
+}
+
+/** Show or hide an element. @param {string} id @param {boolean} visible */
+export function show(id, visible) {
+  byId(id).hidden = !visible;
+}
+
+/**
+ * Show something that needs attention, in words, or hide it with null.
+ * @param {string | null} title
+ * @param {...(Node | string)} rest
+ */
+export function notice(title, ...rest) {
+  const box = byId("notice");
+  box.hidden = title === null;
+  box.replaceChildren();
+  if (title !== null) box.append(icon("alert"), element("div", {}, element("strong", {}, title), " ", ...rest));
+}
+
+let announced = 0;
+let waiting = 0;
+
+/** Tell screen readers, at most every five seconds; of what comes in between, the last is told. @param {string} text */
+export function announce(text) {
+  clearTimeout(waiting);
+  const left = announced + ANNOUNCE_MS - performance.now();
+  waiting = setTimeout(
+    () => {
+      announced = performance.now();
+      setText("live", text);
+    },
+    announced ? Math.max(0, left) : 0,
+  );
+}

@@ -1,0 +1,102 @@
+// From what somebody picked or dropped to the files that can be sent, and those that cannot, each with its reason.
+
+import { bytes, number } from "./format.js";
+
+const PICTURES = new Set("jpg jpeg jpe jfif png webp gif bmp dib tif tiff avif heic heif hif".split(" "));
+const PICTURE_TYPES = new Set("jpeg pjpeg png apng webp gif bmp x-ms-bmp tiff avif heic heif".split(" ").map((name) => `image/${name}`));
+const ARCHIVES = /\.(zip|tar|tgz|tar\.gz)$/i;
+//: Endings of files that browsers give no type, but that lie about in folders.
+const OTHERS = new Set("db ini ds_store lnk url dll exe bin dat sqlite md yaml yml toml log lock heics cr2 cr3 nef arw dng psd".split(" "));
+
+/**
+ * @typedef {{file: File, name: string, archive: boolean}} Choice `name` with the folders that it lay in
+ * @typedef {{name: string, reason: string}} LeftOut
+ * @typedef {{maxFileBytes: number, maxRequestBytes: number, maxItems: number, formats: string}} Limits
+ */
+
+/** The files of an `<input>`, with their folders. @param {Iterable<File>} list */
+export const fromInput = (list) => Array.from(list, (file) => ({ file, name: file.webkitRelativePath || file.name }));
+
+/**
+ * All files of a drop, also those in folders. Must be called in the event's own turn: the browser empties it afterwards.
+ * @param {DataTransfer} transfer @param {(found: number) => void} onFound called now and then
+ */
+export function fromDrop(transfer, onFound = () => {}) {
+  const entries = Array.from(transfer.items ?? [], (item) => (item.kind === "file" ? item.webkitGetAsEntry?.() : null));
+  const known = entries.filter(Boolean);
+  return known.length ? walk(known, onFound) : Promise.resolve(fromInput(transfer.files));
+}
+
+/** Every file under these entries, folder by folder. @param {any[]} entries @param {(found: number) => void} onFound */
+export async function walk(entries, onFound = () => {}) {
+  const found = [];
+  const waiting = [...entries].reverse();
+  while (waiting.length) {
+    const entry = waiting.pop();
+    if (entry.isDirectory) {
+      waiting.push(...(await childrenOf(entry)).reverse());
+    } else {
+      const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
+      found.push({ file, name: entry.fullPath.replace(/^\//, "") });
+    }
+    if (found.length % 200 === 0) onFound(found.length);
+  }
+  return found;
+}
+
+/** A folder's entries. One call of `readEntries` gives at most a hundred, and an empty list at the end. */
+async function childrenOf(folder) {
+  const reader = folder.createReader();
+  const children = [];
+  for (;;) {
+    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    if (!some.length) return children;
+    children.push(...some);
+  }
+}
+
+/**
+ * Which files to send, and which to leave out.
+ * @param {{file: File, name: string}[]} found @param {Limits} limits
+ * @returns {{choices: Choice[], leftOut: LeftOut[]}}
+ */
+export function sort(found, limits) {
+  const choices = [];
+  const leftOut = [];
+  for (const { file, name } of found) {
+    const archive = ARCHIVES.test(name);
+    const reason = whyNot(file, name, archive, limits);
+    if (reason) leftOut.push({ name, reason });
+    else choices.push({ file, name, archive });
+  }
+  return { choices, leftOut };
+}
+
+/** Why a file is not worth sending, or an empty text. What cannot be told from outside, the server tells. */
+function whyNot(file, name, archive, limits) {
+  const most = archive ? limits.maxRequestBytes : limits.maxFileBytes;
+  if (!archive && !mayBePicture(file, name)) return "not a picture";
+  if (!file.size) return "empty";
+  return file.size > most ? `${bytes(file.size)}, more than ${bytes(most)}` : "";
+}
+
+function mayBePicture(file, name) {
+  const last = name.split("/").pop().toLowerCase();
+  const ending = last.includes(".") ? last.split(".").pop() : "";
+  if (last.startsWith("._") || OTHERS.has(ending)) return false;
+  if (PICTURES.has(ending) || PICTURE_TYPES.has(file.type)) return true;
+  return file.type === "" && !last.startsWith(".");
+}
+
+/** What stands against this selection as a whole, or an empty text. @param {Choice[]} choices @param {Limits} limits */
+export function tooMany(choices, limits) {
+  if (choices.length <= limits.maxItems) return "";
+  return `These are ${number(choices.length)} files; one job takes ${number(limits.maxItems)}. Send them in several jobs.`;
+}
+
+/** A name for the job: the one folder that all files lay in, or the only file. @param {Choice[]} choices */
+export function titleFor(choices) {
+  if (choices.length === 1) return choices[0].name.split("/").pop();
+  const tops = new Set(choices.map(({ name }) => (name.includes("/") ? name.split("/")[0] : "")));
+  return tops.size === 1 ? [...tops][0] : "";
+}

@@ -1,0 +1,47 @@
+// One multipart request, by XMLHttpRequest: fetch does not tell how much is sent.
+
+import { noAnswer, problemOf } from "./api.js";
+
+/**
+ * Post files and fields and return the parsed answer. Throws Problem; AbortError where `signal` stopped it.
+ * @param {string} path
+ * @param {import("./batches.js").Batch} batch
+ * @param {Record<string, string>} fields
+ * @param {(share: number) => void} onShare how much of the body is sent, in [0, 1]
+ * @param {AbortSignal} signal
+ */
+export function postForm(path, batch, fields, onShare, signal) {
+  const request = new XMLHttpRequest();
+  const stop = () => request.abort();
+  return new Promise((resolve, reject) => {
+    request.open("POST", path);
+    request.setRequestHeader("Accept", "application/json");
+    request.setRequestHeader("Idempotency-Key", batch.id);
+    request.upload.onprogress = ({ loaded, total }) => onShare(total ? loaded / total : 0);
+    request.onload = () => settle(request, resolve, reject);
+    request.onerror = () => reject(noAnswer());
+    request.onabort = () => reject(new DOMException("cancelled", "AbortError"));
+    request.onloadend = () => signal.removeEventListener("abort", stop);
+    signal.addEventListener("abort", stop);
+    request.send(formOf(batch, fields));
+  });
+}
+
+function settle(request, resolve, reject) {
+  if (request.status >= 400) {
+    reject(problemOf(request.status, request.responseText, request.getResponseHeader("Retry-After")));
+    return;
+  }
+  try {
+    resolve(JSON.parse(request.responseText));
+  } catch {
+    reject(problemOf(request.status, ""));
+  }
+}
+
+function formOf(batch, fields) {
+  const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) form.append(name, value);
+  for (const { file, name } of batch.files) form.append("files", file, name);
+  return form;
+}

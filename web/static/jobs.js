@@ -1,0 +1,103 @@
+// The list of jobs.
+
+import { readJobs } from "./api.js";
+import { announce, byId, element, icon, notice, setText, show } from "./dom.js";
+import { ago, moment, number, plural, stateOf, titleOf } from "./format.js";
+import { Trail } from "./trail.js";
+import { pause } from "./watch.js";
+
+const PAGE = 25;
+//: Milliseconds between two looks while a job on the page is not done, and otherwise.
+const BUSY_MS = 2000;
+const QUIET_MS = 15000;
+
+const trail = new Trail(turn);
+let following = null;
+let loop = null;
+
+/** Show the page that the trail points at, and keep it up to date. */
+async function follow() {
+  loop?.abort();
+  const { signal } = (loop = new AbortController());
+  while (!signal.aborted) {
+    const busy = await look(signal);
+    await pause(busy && !document.hidden ? BUSY_MS : QUIET_MS, signal);
+  }
+}
+
+/** Read and show the page once. Returns whether something on it still changes. */
+async function look(signal) {
+  try {
+    const page = await readJobs({ limit: PAGE, after: trail.start }, signal);
+    following = page.next;
+    notice(null);
+    showPage(page.data);
+    return page.data.some((job) => !job.done);
+  } catch (problem) {
+    if (!signal.aborted) notice(problem.title, `${problem.detail} This page tries again by itself.`);
+    return true;
+  }
+}
+
+function turn() {
+  follow();
+  scrollTo(0, 0);
+}
+
+function showPage(jobs) {
+  const first = trail.index * PAGE;
+  show("table", jobs.length > 0);
+  show("empty", jobs.length === 0 && first === 0);
+  show("pager", first > 0 || following !== null);
+  setText("place", jobs.length ? `${number(first + 1)}–${number(first + jobs.length)}` : "No more jobs");
+  byId("previous").disabled = first === 0;
+  byId("next").disabled = following === null;
+  update(jobs);
+  const busy = jobs.filter((job) => !job.done).length;
+  announce(busy ? `${plural(jobs.length, "job")}, ${number(busy)} not done yet.` : `${plural(jobs.length, "job")}, all done.`);
+}
+
+/** Change only the rows that differ, so that the focus and a selection stay where they are. */
+function update(jobs) {
+  const body = byId("rows");
+  const rows = new Map(Array.from(body.children, (row) => [row.dataset.job, row]));
+  const wanted = jobs.map((job) => rowOf(job, rows.get(job.id)));
+  wanted.forEach((row, place) => body.children[place] !== row && body.insertBefore(row, body.children[place] ?? null));
+  while (body.children.length > wanted.length) body.lastElementChild.remove();
+}
+
+function rowOf(job, old) {
+  const look = JSON.stringify([job.state, job.counts, ago(job.created_at)]);
+  if (old?.dataset.look === look) return old;
+  const row = old ?? element("tr", { "data-job": job.id });
+  row.dataset.look = look;
+  if (!old) row.append(element("th", { scope: "row" }), ...Array.from({ length: 4 }, () => element("td")));
+  fillRow(row, job);
+  return row;
+}
+
+function fillRow(row, job) {
+  const [name, state, pictures, when, model] = row.children;
+  if (!name.firstChild) name.append(element("a", { href: `/result/${job.id}` }), element("span", { class: "job-id" }, job.id.slice(0, 8)));
+  name.firstChild.textContent = titleOf(job);
+  const { icon: mark, text } = stateOf(job.state);
+  state.replaceChildren(element("span", { class: "state", "data-state": job.state }, icon(mark), text));
+  pictures.replaceChildren(...progressOf(job));
+  when.replaceChildren(element("time", { datetime: job.created_at, title: moment(job.created_at) }, ago(job.created_at)));
+  model.textContent = job.model ?? "–";
+}
+
+function progressOf(job) {
+  const { total, succeeded, failed, cancelled } = job.counts;
+  const words = [`${succeeded === total ? number(total) : `${number(succeeded)} of ${number(total)}`} classified`];
+  if (failed) words.push(`${number(failed)} failed`);
+  if (cancelled) words.push(`${number(cancelled)} cancelled`);
+  const text = element("span", {}, words.join(", "));
+  if (job.done) return [text];
+  return [text, element("progress", { max: 1, value: job.progress, "aria-label": "Pictures finished" })];
+}
+
+byId("previous").addEventListener("click", () => trail.back());
+byId("next").addEventListener("click", () => trail.forward(following));
+document.addEventListener("visibilitychange", () => !document.hidden && follow());
+follow();

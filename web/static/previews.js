@@ -1,0 +1,28 @@
+// A few of the chosen pictures, shown from this computer before anything is sent.
+
+import { element } from "./dom.js";
+import { number } from "./format.js";
+
+const SHOWN = 12;
+//: Bytes of the biggest picture that is decoded for a preview.
+const MOST_BYTES = 6 * 1024 * 1024;
+
+let addresses = [];
+
+/** Show some of these files in `place`, instead of what is there. @param {Element} place @param {any[]} choices */
+export function showPreviews(place, choices) {
+  addresses.forEach((address) => URL.revokeObjectURL(address));
+  const small = choices.filter(({ file, archive }) => !archive && file.size <= MOST_BYTES).slice(0, SHOWN);
+  addresses = small.map(({ file }) => URL.createObjectURL(file));
+  place.replaceChildren(...addresses.map(preview));
+  place.hidden = !small.length;
+  if (small.length && choices.length > small.length) {
+    place.append(element("span", { class: "previews-more" }, `+${number(choices.length - small.length)}`));
+  }
+}
+
+function preview(address) {
+  const image = element("img", { src: address, alt: "", width: 64, height: 64, decoding: "async" });
+  image.addEventListener("error", () => image.remove()); // a format that this browser does not show
+  return image;
+}

@@ -1,0 +1,95 @@
+// A job's state, counts, speed and time left, as the result page shows them.
+
+import { announce, byId, element, icon, setText, show } from "./dom.js";
+import { ago, duration, moment, number, plural, rate, stateOf, titleOf } from "./format.js";
+
+//: Milliseconds that the speed is taken over, and the least of them that it takes to tell one.
+const WINDOW_MS = 8000;
+const LEAST_MS = 900;
+
+let samples = [];
+
+/** Show the job. @param {object} job */
+export function showStatus(job) {
+  document.title = `${job.done ? "" : `${Math.floor(job.progress * 100)} % · `}${titleOf(job)} · Darkroom`;
+  setText("title", titleOf(job));
+  showFacts(job);
+  showState(job);
+  showCounts(job);
+  showSpeed(job);
+  announce(inWords(job));
+}
+
+function showFacts(job) {
+  const created = element("time", { datetime: job.created_at, title: moment(job.created_at) }, ago(job.created_at));
+  const facts = [element("span", { title: job.id }, `Job ${job.id.slice(0, 8)}`), element("span", {}, "submitted ", created)];
+  if (job.model) facts.push(element("span", {}, `model ${job.model}`));
+  if (job.expires_at) facts.push(element("span", {}, `kept until ${moment(job.expires_at)}`));
+  byId("facts").replaceChildren(...facts);
+}
+
+function showState(job) {
+  const { icon: name, text } = stateOf(job.state);
+  const state = byId("state");
+  if (state.dataset.state !== job.state) {
+    state.dataset.state = job.state;
+    state.replaceChildren(icon(name), text);
+  }
+  setText("note", noteOf(job));
+  const bar = byId("progress");
+  bar.value = job.progress;
+  bar.dataset.state = job.state;
+  bar.setAttribute("aria-valuetext", `${Math.floor(job.progress * 100)} %`);
+}
+
+function noteOf(job) {
+  if (job.error) return job.error.detail;
+  if (job.state === "queued" && job.queue_position !== null) return inQueue(job.queue_position);
+  if (job.state === "open") return "More pictures may still arrive.";
+  if (job.state === "cancelling") return "What is in hand is finished first.";
+  return job.done ? "" : `${Math.floor(job.progress * 100)} %`;
+}
+
+const inQueue = (ahead) => (ahead ? `${plural(ahead, "job")} in front of it` : "Next in the queue");
+
+function showCounts(job) {
+  for (const name of ["total", "succeeded", "failed", "cancelled"]) setText(name, number(job.counts[name]));
+  byId("failed").classList.toggle("some-failed", job.counts.failed > 0);
+  show("cancelled-figure", job.counts.cancelled > 0);
+}
+
+function showSpeed(job) {
+  const perSecond = job.done ? wholeRate(job) : currentRate(finished(job), performance.now());
+  show("rate-figure", perSecond !== null);
+  if (perSecond !== null) setText("rate", rate(perSecond));
+  const seconds = job.done ? wholeTime(job) : job.eta_s;
+  show("time-figure", seconds !== null);
+  setText("time-label", job.done ? "Took" : "Time left");
+  if (seconds !== null) setText("time", job.done || seconds >= 10 ? duration(seconds) : "a few seconds");
+}
+
+const finished = ({ counts }) => counts.succeeded + counts.failed + counts.cancelled;
+
+/** Pictures per second lately; null where that cannot be told yet. */
+function currentRate(count, now) {
+  if (samples.at(-1)?.count > count) samples = []; // tried again
+  samples.push({ now, count });
+  while (samples.length > 2 && samples[1].now < now - WINDOW_MS) samples.shift();
+  const [first] = samples;
+  return now - first.now >= LEAST_MS && count > first.count ? ((count - first.count) * 1000) / (now - first.now) : null;
+}
+
+function wholeTime(job) {
+  return job.started_at && job.finished_at ? (Date.parse(job.finished_at) - Date.parse(job.started_at)) / 1000 : null;
+}
+
+function wholeRate(job) {
+  const seconds = wholeTime(job);
+  return seconds && job.counts.succeeded > 1 ? job.counts.succeeded / seconds : null;
+}
+
+function inWords(job) {
+  const { counts } = job;
+  const failed = counts.failed ? `, ${number(counts.failed)} failed` : "";
+  return `${stateOf(job.state).text}: ${number(counts.succeeded)} of ${plural(counts.total, "picture")} classified${failed}.`;
+}
