@@ -109,14 +109,16 @@ def storage_errors(what: str) -> Iterator[None]:
             raise Unavailable("the storage has no such bucket") from error
         raise NotFound(f"nothing is stored under {what}") from error
     except (BaseError, OSError) as error:
-        if _is_full(error):
+        if _is(error, errno.ENOSPC, errno.EDQUOT):
             raise StorageFull("no room is left on the disk") from error
+        if _is(error, errno.ENOTDIR):
+            raise NotFound(f"nothing is stored under {what}") from error
         raise Unavailable(f"the storage failed at {what}: {_first_line(error)}") from error
 
 
-def _is_full(error: Exception) -> bool:
-    full = (errno.ENOSPC, errno.EDQUOT)
-    return getattr(error, "errno", None) in full or any(f"os error {number}" in str(error) for number in full)
+def _is(error: Exception, *numbers: int) -> bool:
+    """Whether the operating system gave one of these reasons; obstore has them in its text only."""
+    return getattr(error, "errno", None) in numbers or any(f"(os error {number})" in str(error) for number in numbers)
 
 
 def _first_line(error: Exception) -> str:

@@ -93,7 +93,6 @@ def test_truncated_picture_fails_alone(http, name):
         (multipart((PICTURE, png()), (b'name="metadata"', b"[" * 50_000)), (400,)),
         (multipart((PICTURE, png()), (b'name="metadata"', b'"' + b"x" * 70_000 + b'"')), (413,)),
         (multipart((PICTURE, png()), (b'name="files"; filename="' + b"n" * 2_000_000 + b'"', png())), (413,)),
-        (multipart((PICTURE, png()), (b'name="files"; filename="\xff\xfe.png"', png())), (400,)),
         (multipart((PICTURE, png())).replace(b"Content-Disposition", b"Content-Nothing"), (400,)),
     ],
 )
