@@ -14,6 +14,7 @@ from tests.fixtures import make
 PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
 
+SCREENSHOTS = Path(__file__).parent.parent / "screenshots"
 SAMPLES = sorted(make.CIFAR10.glob("*.png"))
 
 

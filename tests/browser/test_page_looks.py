@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.kit import SAMPLES, Api, pictures, watch_console
+from tests.browser.kit import SAMPLES, SCREENSHOTS, Api, pictures, watch_console
 
-SCREENSHOTS = Path(__file__).parent.parent / "screenshots"
 SIZES = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1280, "height": 800}}
 #: CSS pixels of the smallest side of something to click (WCAG 2.2, 2.5.8).
 TARGET = 24

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
-from tests.browser.kit import Api, pictures
+from tests.browser.kit import SCREENSHOTS, Api, pictures
 
 
 @pytest.fixture(scope="session")
@@ -100,6 +100,32 @@ def test_cancel_then_delete(page: Page, api: Api) -> None:
     page.click("#confirm >> button[value=delete]")
     page.wait_for_url("**/jobs")
     expect(page.locator(f"tr[data-job='{job}']")).to_have_count(0)
+
+
+def test_waiting_and_running(page: Page, api: Api) -> None:
+    """Real jobs are over before a person could read this, so what the status says is made up; the page is real."""
+    job = api.status(api.job(pictures(2)))
+    job |= {"done": False, "finished_at": None, "expires_at": None}
+    waiting = job | {"state": "queued", "queue_position": 2, "progress": 0.0}
+    running = job | {"state": "running", "eta_s": 75}
+    answers = [waiting] + [
+        running | {"counts": job["counts"] | {"total": 5000, "succeeded": done}, "progress": done / 5000}
+        for done in range(1000, 2100, 100)
+    ]
+
+    def answer(route: Route) -> None:
+        route.fulfill(json=answers.pop(0) if len(answers) > 1 else answers[0])
+
+    page.route(re.compile(f"/v1/jobs/{job['id']}\\?wait="), answer)
+    page.goto(f"/result/{job['id']}")
+    expect(page.locator("#note")).to_have_text("2 jobs in front of it")
+    expect(page.locator("#state")).to_have_text("Running")
+    expect(page.locator("#time")).to_have_text("1 min 15 s")
+    expect(page.locator("#rate")).to_have_text(re.compile(r"^[1-9]\d\d?$"))  # 100 more at each look, two looks a second
+    expect(page.locator("#note")).to_have_text("40 %")
+    expect(page.locator("#delete")).to_be_hidden()
+    expect(page.locator("#cancel")).to_be_visible()
+    page.screenshot(path=SCREENSHOTS / "running-desktop-light.png")
 
 
 def test_no_more_pictures(page: Page, api: Api) -> None:

@@ -43,6 +43,7 @@ export const rate = (perSecond) => (perSecond < 10 ? perSecond.toFixed(1) : numb
 
 /** A duration in its two largest units. @param {number} seconds */
 export function duration(seconds) {
+  if (seconds < 0.1) return "<0.1 s";
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;

@@ -85,7 +85,7 @@ function wholeTime(job) {
 
 function wholeRate(job) {
   const seconds = wholeTime(job);
-  return seconds && job.counts.succeeded > 1 ? job.counts.succeeded / seconds : null;
+  return seconds * 1000 >= LEAST_MS ? job.counts.succeeded / seconds : null;
 }
 
 function inWords(job) {
