@@ -83,6 +83,8 @@ class BlobStore:
             for batch in obstore.list(self._store, prefix, chunk_size=DELETE_BATCH):
                 obstore.delete(self._store, [str(entry["path"]) for entry in batch])
                 count += len(batch)
+        if self._folder is not None:  # what a killed process had begun to write is there, but not listed
+            shutil.rmtree(self._folder / prefix, ignore_errors=True)
         return count
 
     def check_room(self, needed: int = 0) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from shared.entities import Chunk, Failure, ItemState, Outcome, Prediction, Upload
 from shared.errors import ItemError, NotFound
+from shared.jobs.records import SCORE_DECIMALS
 from shared.services import Services
 from worker.decode import decode
 from worker.models import LoadedModel
@@ -37,7 +38,7 @@ class Classifier:
         outcomes = {key: failed(value) for key, value in pixels.items() if isinstance(value, ItemError)}
         if good:
             scores = model.forward(np.stack(list(good.values())))
-            outcomes |= dict(zip(good, (ranked(row) for row in scores), strict=True))
+            outcomes |= dict(zip(good, map(answered, scores), strict=True))
         return outcomes
 
     def _pixels(self, job_id: str, upload: Upload, model: LoadedModel) -> Pixels | ItemError:
@@ -61,6 +62,14 @@ class Classifier:
 def failed(error: ItemError) -> Outcome:
     """The outcome of an item that cannot be classified."""
     return Outcome(ItemState.FAILED, failure=Failure(error.code, str(error)))
+
+
+def answered(scores: NDArray[np.float32]) -> Outcome:
+    """The outcome of an item for which the model gave this row (labels,); NaN is no answer."""
+    rounded = np.round(scores, SCORE_DECIMALS)
+    if not ((rounded >= 0) & (rounded <= 1)).all():
+        return failed(ItemError("no_answer", "the model gave no probabilities for this picture"))
+    return ranked(scores)
 
 
 def ranked(scores: NDArray[np.float32], top_k: int = TOP_K) -> Outcome:

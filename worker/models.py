@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.card import ModelCard
-from shared.errors import DarkroomError, NotFound
+from shared.errors import DarkroomError, InvalidRequest, NotFound
 from shared.registry import Registry
 
 #: Models that a process holds at a time: the champion, and the one before it for jobs that began with it.
@@ -59,7 +59,7 @@ class Models:
     def _load(self, version: str) -> LoadedModel:
         try:
             card, file = self._registry.card(version), self._registry.model_file(version)
-        except NotFound as error:
+        except (NotFound, InvalidRequest) as error:
             raise ModelUnusable(str(error)) from error
         if hashlib.sha256(file.read_bytes()).hexdigest() != card.file_sha256:
             raise ModelUnusable(f"the file of model {version} is damaged: its digest is not that of its card")
@@ -76,7 +76,7 @@ def compiled(file: Path, card: ModelCard, threads: int) -> Forward:
     _set_threads(tf, threads)
     try:
         model = keras.saving.load_model(file, compile=False, safe_mode=True)
-    except (ValueError, TypeError, OSError, KeyError) as error:
+    except Exception as error:  # beside Keras's own errors, whatever the readers of ZIP and HDF5 raise
         raise ModelUnusable(f"Keras cannot load model {card.version}: {error}") from error
     shape = [None, card.input.height, card.input.width, card.input.channels]
 
@@ -95,7 +95,12 @@ def _check(model: LoadedModel) -> None:
     """Run one blank image: the graph is traced before the first job, and the answer must fit the card."""
     shape = model.card.input
     blank = np.zeros((1, shape.height, shape.width, shape.channels), np.uint8)
-    answer = model.forward(blank)
+    try:
+        answer = model.forward(blank)
+    except Exception as error:  # Keras and TensorFlow have many words for a shape that does not fit
+        raise ModelUnusable(
+            f"model {model.card.version} takes no pictures of {shape.width} × {shape.height} pixels"
+        ) from error
     if answer.shape != (1, len(model.card.labels)):
         raise ModelUnusable(
             f"model {model.card.version} answers {answer.shape[1:]} values for {len(model.card.labels)} labels"

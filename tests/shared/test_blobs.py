@@ -66,7 +66,7 @@ def test_what_was_put_can_be_got(blobs: BlobStore) -> None:
 
 def test_what_is_not_there_is_not_found(blobs: BlobStore) -> None:
     blobs.put("jobs/1/a", b"x")
-    for key in ("jobs/1/b", "jobs/2/a", "k"):
+    for key in ("jobs/1/b", "jobs/2/a", "jobs/1/a/b", "k"):
         with pytest.raises(NotFound, match=key):
             blobs.get(key)
         assert not blobs.exists(key)
@@ -166,7 +166,8 @@ def test_a_store_can_be_given(s3_address: str) -> None:
     assert blobs.temporary_folder is None
 
 
-def test_a_bucket_that_is_not_there_is_not_a_missing_blob(s3_environment: str, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("s3_environment")
+def test_a_bucket_that_is_not_there_is_not_a_missing_blob(tmp_path: Path) -> None:
     blobs = BlobStore.open("s3://nobody-made-this", tmp_path)
     for call in (
         lambda: blobs.put("k", b""),

@@ -7,6 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from shared.card import (
+    Bin,
+    Calibration,
     ClassMetrics,
     DatasetInfo,
     Epoch,
@@ -16,6 +18,7 @@ from shared.card import (
     Metrics,
     ModelCard,
     Size,
+    Views,
 )
 from shared.errors import InvalidRequest, NotFound
 
@@ -132,6 +135,20 @@ def test_a_confusion_matrix_of_another_size_is_refused() -> None:
     metrics = make_card().metrics.model_copy(update={"confusion_matrix": ((1, 0),)})
     with pytest.raises(ValidationError, match="labels × labels"):
         make_card(metrics=metrics)
+
+
+def test_calibration_and_views_are_optional() -> None:
+    card = make_card()
+    assert (card.calibration, card.views, card.best_epoch) == (None, None, None)
+
+
+def test_calibration_and_views_read_back(tmp_path: Path) -> None:
+    curve = (Bin(upper=0.5, count=0, confidence=0, accuracy=0), Bin(upper=1, count=2, confidence=0.75, accuracy=0.5))
+    calibration = Calibration(temperature=0.4, error_before=0.3, error_after=0.1, loss_before=1.5, reliability=curve)
+    views = Views(served=6, single_accuracy=0.5, six_accuracy=1)
+    card = make_card(calibration=calibration, views=views, best_epoch=1)
+    card.write(tmp_path / "card.json")
+    assert ModelCard.read(tmp_path / "card.json") == card
 
 
 def test_a_card_cannot_be_changed() -> None:

@@ -85,6 +85,16 @@ def test_new_items_do_not_join_one_whose_worker_died(kit: Kit) -> None:
     assert [names(kit.claim()) for _ in range(2)] == [["suspect"], ["new0", "new1"]]
 
 
+def test_an_item_whose_worker_died_does_not_join_those_in_front_of_it(kit: Kit) -> None:
+    job = kit.open_job([upload("suspect")])
+    first = kit.claim()
+    kit.store.add(job, uploads(2, "new"), 10)
+    second = kit.claim()
+    kit.chunks.release(first.id, died=True)
+    kit.chunks.release(second.id)
+    assert [names(kit.claim()) for _ in range(2)] == [["new0", "new1"], ["suspect"]]
+
+
 def test_a_picture_that_kills_its_workers_is_given_up_and_its_neighbours_succeed(kit: Kit) -> None:
     job = kit.sealed_job([*uploads(3, "good"), upload("poison"), *uploads(3, "fine")])
     deaths = 0
@@ -101,6 +111,7 @@ def test_a_picture_that_kills_its_workers_is_given_up_and_its_neighbours_succeed
     assert outcome.failure is not None
     assert outcome.failure.code == "crashed"
     assert kit.store.retry(job) == 1
+    assert kit.chunks.release(kit.claim().id, died=True) == 1  # its deaths are counted anew
     kit.work_off()
     assert kit.counted(job) == Counts(7, succeeded=7)
 

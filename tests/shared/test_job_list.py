@@ -19,6 +19,7 @@ def listed(store: JobStore, limit: int, **wanted) -> list[str]:
     while True:
         page, cursor = store.page(limit, after=cursor, **wanted)
         assert len(page) == limit or cursor is None
+        assert not {job.id for job in page} & set(found)
         found += [job.id for job in page]
         if cursor is None:
             return found

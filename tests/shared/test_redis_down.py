@@ -187,6 +187,25 @@ def test_after_a_kill_and_a_restart_the_data_are_there_and_work_goes_on(command:
     messenger.close()
 
 
+def test_a_call_whose_connection_is_cut_is_made_again(each_redis, each_redis_url: str) -> None:
+    """The call has reached Redis, which holds it back; then the connection breaks."""
+    store = JobStore(connect(f"{each_redis_url}?client_name=victim"))
+    store.ping()
+
+    def victims(held: bool) -> list[str]:
+        clients = [client for client in each_redis.client_list() if client["name"] == "victim"]
+        return [client["id"] for client in clients if ("b" in client["flags"]) == held]
+
+    with ThreadPoolExecutor(1) as pool:
+        assert victims(held=False)
+        each_redis.client_pause(60_000, all=False)
+        call = pool.submit(store.create, JobKind.CLASSIFICATION, retention_s=1)
+        (held,) = wait_until(lambda: victims(held=True), "the call is held back")
+        each_redis.client_kill_filter(_id=held)
+        each_redis.client_unpause()
+        assert store.get(call.result()).counts == Counts()
+
+
 @pytest.mark.parametrize("command", redis_programs(), ids=lambda command: Path(command).name)
 def test_without_memory_writes_are_refused_and_a_commit_is_whole(command: str, tmp_path: Path) -> None:
     port = free_port()

@@ -1,0 +1,37 @@
+"""A small dataset that a network learns in a few steps; the fixtures of `kit.py` for every test of the worker."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.worker.kit import redis_client, redis_url, services, threads
+from worker.datasets import CIFAR10_SETTING, Dataset, load_cifar10
+
+__all__ = ["redis_client", "redis_url", "services", "squares", "squares_file", "threads"]
+
+
+@pytest.fixture(scope="session")
+def squares_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Noisy images whose class shows in a bright square at a place of its own, laid out as CIFAR-10 is."""
+    path = tmp_path_factory.mktemp("data") / "images.npz"
+    generator = np.random.default_rng(5)
+    arrays: dict[str, Any] = {}
+    for part, count in (("train", 400), ("test", 100)):
+        truth = np.tile(np.arange(10, dtype=np.uint8), count // 10)
+        images = generator.integers(0, 100, (count, 32, 32, 3), dtype=np.uint8)
+        for image, label in zip(images, truth, strict=True):
+            row, column = 16 * (label // 5), 6 * (label % 5)
+            image[row : row + 16, column : column + 6] = 250
+        arrays |= {f"x_{part}": images, f"y_{part}": truth}
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.fixture(scope="session")
+def squares(squares_file: Path) -> Dataset:
+    """380 training images of squares, 20 for validation and 100 for the test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CIFAR10_SETTING, str(squares_file))
+        return load_cifar10()

@@ -1,0 +1,78 @@
+"""What the tests of the worker share: its services over a real Redis and a local folder, and real pictures."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+from cli.redis_server import program
+from shared.entities import JobKind, Upload, blob_key
+from shared.jobs.connection import Client, connect
+from shared.services import Services
+from shared.settings import Settings
+from tests.conftest import running_redis
+from worker.process import threads_of_process
+
+PICTURES = Path(__file__).parents[1] / "fixtures" / "cifar10"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def threads() -> int:
+    """TensorFlow's threads: set before its first operation, and the same for all tests of this process."""
+    count = threads_of_process(1)
+    tf.config.threading.set_intra_op_parallelism_threads(count)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    return count
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_redis(program(), tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture
+def redis_client(redis_url: str) -> Iterator[Client]:
+    """An empty Redis."""
+    client = connect(redis_url)
+    client.flushall()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def services(redis_client: Client, redis_url: str, tmp_path: Path) -> Iterator[Services]:
+    """All parts of the service, with no process around them."""
+    assert redis_client.ping()
+    services = Services.build(Settings(redis_url=redis_url, data_dir=tmp_path))
+    yield services
+    services.messenger.close()
+
+
+def pictures(count: int | None = None) -> dict[str, bytes]:
+    """Real pictures by a key that begins with what they show."""
+    return {path.stem: path.read_bytes() for path in sorted(PICTURES.glob("*.png"))[:count]}
+
+
+def stored(services: Services, contents: dict[str, bytes], *, sealed: bool = True) -> str:
+    """A job with these pictures, their bytes in the blob store."""
+    champion = services.registry.champion().version
+    job_id = services.store.create(JobKind.CLASSIFICATION, retention_s=3600, model=champion)
+    services.store.add(job_id, put(services, job_id, contents), 1000)
+    if sealed:
+        services.store.seal(job_id)
+    return job_id
+
+
+def put(services: Services, job_id: str, contents: dict[str, bytes]) -> Sequence[Upload]:
+    """The uploads of these pictures, whose bytes are then stored."""
+    uploads = []
+    for key, content in contents.items():
+        digest = hashlib.sha256(content).hexdigest()
+        services.blobs.put(blob_key(job_id, digest), content)
+        uploads.append(Upload(key, f"{key}.png", len(content), digest, "image/png", 32, 32))
+    return uploads

@@ -1,0 +1,183 @@
+"""Loading a published model: it answers as Keras does, and one that cannot serve says so before the first job."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from shared.card import CARD_FILE, MODEL_FILE
+from shared.registry import SHIPPED, Registry
+from worker.models import HELD, Models, ModelUnusable, compiled
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Path:
+    """The folder of the model that Darkroom ships with."""
+    registry = Registry()
+    return SHIPPED / registry.champion().version
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry(tmp_path)
+
+
+def publish(shipped: Path, folder: Path, content: bytes | None = None, **changes: Any) -> str:
+    """A copy of the shipped model, with another file or other entries of its card; its digest fits the file."""
+    content = content if content is not None else (shipped / MODEL_FILE).read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    card = json.loads((shipped / CARD_FILE).read_text()) | {"file_sha256": digest}
+    card["version"] = f"copy-20260101-{digest[:8]}"
+    card |= changes
+    target = folder / card["version"]
+    target.mkdir()
+    (target / MODEL_FILE).write_bytes(content)
+    (target / CARD_FILE).write_text(json.dumps(card))
+    return str(card["version"])
+
+
+def blank(count: int) -> np.ndarray:
+    return np.zeros((count, 32, 32, 3), np.uint8)
+
+
+def test_the_compiled_model_answers_as_keras_does(threads: int) -> None:
+    registry = Registry()
+    version = registry.champion().version
+    images = np.random.default_rng(3).integers(0, 256, (7, 32, 32, 3), dtype=np.uint8)
+    answer = Models(registry, threads).get(version).forward(images)
+    expected = keras.models.load_model(registry.model_file(version), compile=False)(
+        [images.astype(np.float32)], training=False
+    )
+    assert (answer.dtype, answer.shape) == (np.float32, (7, 10))
+    np.testing.assert_allclose(answer, expected, atol=1e-5)
+    np.testing.assert_allclose(answer.sum(axis=1), 1, atol=1e-5)
+
+
+def test_no_batch_size_makes_a_new_graph(shipped: Path, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model's own code runs once for each tracing, and never for a batch."""
+    calls = []
+    real_load = keras.saving.load_model
+
+    def load(*args: Any, **kwargs: Any) -> Callable[..., Any]:
+        model = real_load(*args, **kwargs)
+        return lambda *inputs, **how: (calls.append(inputs[0].shape), model(*inputs, **how))[1]
+
+    monkeypatch.setattr(keras.saving, "load_model", load)
+    forward = compiled(shipped / MODEL_FILE, Registry().champion(), threads)
+    for count in (1, 2, 256, 1, 33):
+        assert forward(blank(count)).shape == (count, 10)
+    assert [shape.as_list() for shape in calls] == [[None, 32, 32, 3]]
+
+
+def test_a_model_is_loaded_once_and_few_are_held(
+    shipped: Path, registry: Registry, tmp_path: Path, threads: int
+) -> None:
+    versions = [
+        publish(shipped, tmp_path, preset=f"p{n}", version=f"p{n}-20260101-{_digest(shipped)}") for n in range(3)
+    ]
+    models = Models(registry, threads)
+    assert models.newest is None
+    loaded = {version: models.get(version) for version in versions[:HELD]}
+    assert all(models.get(version) is loaded[version] for version in versions[:HELD])
+    assert models.newest == versions[HELD - 1]
+    models.get(versions[0])
+    models.get(versions[2])  # the one that was not used for longest goes
+    assert models.newest == versions[2]
+    assert models.get(versions[0]) is loaded[versions[0]]
+    assert models.get(versions[1]) is not loaded[versions[1]]
+
+
+def _digest(shipped: Path) -> str:
+    return hashlib.sha256((shipped / MODEL_FILE).read_bytes()).hexdigest()[:8]
+
+
+def test_a_version_that_is_not_there_is_unusable(registry: Registry, threads: int) -> None:
+    for version in ("nothing-20260101-00000000", "../models", ".hidden"):
+        with pytest.raises(ModelUnusable, match="no model"):
+            Models(registry, threads).get(version)
+
+
+@pytest.mark.parametrize("damage", ["one bit", "cut short", "empty", "gone"])
+def test_a_damaged_file_is_unusable(
+    shipped: Path, registry: Registry, tmp_path: Path, threads: int, damage: str
+) -> None:
+    version = publish(shipped, tmp_path)
+    file = tmp_path / version / MODEL_FILE
+    content = bytearray(file.read_bytes())
+    if damage == "one bit":
+        content[len(content) // 2] ^= 1
+    file.write_bytes({"cut short": content[:1000], "empty": b""}.get(damage, content))
+    if damage == "gone":
+        file.unlink()
+    with pytest.raises(ModelUnusable, match=version):
+        Models(registry, threads).get(version)
+
+
+@pytest.mark.parametrize("content", ["no archive", "cut archive", "another archive", "broken weights"])
+def test_a_file_that_keras_cannot_load_is_unusable(
+    shipped: Path, registry: Registry, tmp_path: Path, threads: int, content: str
+) -> None:
+    real = (shipped / MODEL_FILE).read_bytes()
+    middle = len(real) // 2
+    contents = {
+        "no archive": b"these are no weights",
+        "cut archive": real[:middle],
+        "another archive": _zipped(tmp_path),
+        "broken weights": real[:middle] + bytes(2000) + real[middle + 2000 :],
+    }
+    version = publish(shipped, tmp_path, contents[content])
+    with pytest.raises(ModelUnusable, match=version):
+        Models(registry, threads).get(version)
+
+
+def _zipped(tmp_path: Path) -> bytes:
+    folder = tmp_path / ".zipped"
+    folder.mkdir()
+    (folder / "readme.txt").write_text("no model")
+    return Path(shutil.make_archive(str(tmp_path / ".archive"), "zip", folder)).read_bytes()
+
+
+@pytest.mark.parametrize("text", ["", "{}", "no json", '{"version": 3}'])
+def test_a_damaged_card_is_unusable(shipped: Path, registry: Registry, tmp_path: Path, threads: int, text: str) -> None:
+    version = publish(shipped, tmp_path)
+    (tmp_path / version / CARD_FILE).write_text(text)
+    with pytest.raises(ModelUnusable, match=version):
+        Models(registry, threads).get(version)
+
+
+def test_a_card_with_another_size_of_pictures_is_unusable(
+    shipped: Path, registry: Registry, tmp_path: Path, threads: int
+) -> None:
+    version = publish(shipped, tmp_path, input={"height": 48, "width": 48, "channels": 3})
+    with pytest.raises(ModelUnusable, match=version):
+        Models(registry, threads).get(version)
+
+
+def test_a_card_with_other_labels_is_unusable(shipped: Path, registry: Registry, tmp_path: Path, threads: int) -> None:
+    card = json.loads((shipped / CARD_FILE).read_text())
+    metrics = card["metrics"] | {
+        "per_class": card["metrics"]["per_class"][:9],
+        "confusion_matrix": [row[:9] for row in card["metrics"]["confusion_matrix"][:9]],
+    }
+    version = publish(shipped, tmp_path, labels=card["labels"][:9], metrics=metrics)
+    with pytest.raises(ModelUnusable, match=r"10.* values for 9 labels"):
+        Models(registry, threads).get(version)
+
+
+def test_after_an_unusable_model_a_good_one_still_loads(
+    shipped: Path, registry: Registry, tmp_path: Path, threads: int
+) -> None:
+    bad, good = publish(shipped, tmp_path, b"nothing"), publish(shipped, tmp_path)
+    models = Models(registry, threads)
+    with pytest.raises(ModelUnusable):
+        models.get(bad)
+    assert models.get(good).forward(blank(1)).shape == (1, 10)
+    assert models.newest == good
