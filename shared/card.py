@@ -78,6 +78,33 @@ class Metrics(_Part):
     calibration_error: Share = Field(description="expected, 15 equal-width bins (Guo et al. 2017, arXiv:1706.04599)")
 
 
+class Bin(_Part):
+    """The test images whose confidence, their greatest probability, lies in one interval that ends at `upper`."""
+
+    upper: Share
+    count: Count = Field(description="images")
+    confidence: Share = Field(description="their mean; 0 where there are none, and so is `accuracy`")
+    accuracy: Share
+
+
+class Calibration(_Part):
+    """How far probabilities can be taken at their word, on the test images; the validation images chose T."""
+
+    temperature: Positive = Field(description="by which the published network divides its logits")
+    error_before: Share = Field(description="expected calibration error without it")
+    error_after: Share = Field(description="with it, as published; the same as `metrics.calibration_error`")
+    loss_before: float = Field(ge=0, description="mean cross-entropy without it, in nats")
+    reliability: tuple[Bin, ...] = Field(description="as published, in equal-width bins of confidence")
+
+
+class Views(_Part):
+    """Accuracy on the test images, by how many views of an image the answer is averaged over."""
+
+    served: Literal[1, 6] = Field(description="views in the published network, which `metrics` is about")
+    single_accuracy: Share = Field(description="of the image alone")
+    six_accuracy: Share = Field(description="of the image and its mirror image, in place and shifted by a pixel twice")
+
+
 class Size(_Part):
     """How big the model is."""
 
@@ -121,9 +148,12 @@ class ModelCard(_Part):
     versions: dict[Software, str]
     hardware: Hardware
     metrics: Metrics
+    calibration: Calibration | None = None
+    views: Views | None = None
     size: Size
     latency: Latency
     history: tuple[Epoch, ...]
+    best_epoch: int | None = Field(default=None, ge=1, description="whose weights these are, by the validation images")
     parent: str | None = Field(default=None, description="the version that training started from, if any")
     created_at: AwareDatetime = Field(description="UTC, RFC 3339")
     file_sha256: Sha256 = Field(description="digest of `model.keras`")

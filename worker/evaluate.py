@@ -2,10 +2,12 @@
 
 All measures are functions of `probabilities`, a float array (n, classes) whose rows sum to 1, and `truth`, an integer
 array (n,) of label indices; only `predict` and `latency` touch a network. Both arrays must hold at least one row.
+What chooses anything, a temperature for one, is given the validation images; the test images only measure.
 """
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.card import ClassMetrics, Latency, Metrics
+from shared.card import Bin, Calibration, ClassMetrics, Latency, Metrics
+from worker.views import log, softmax
 
 #: Images per forward pass when evaluating, and in the measure of throughput.
 BATCH_SIZE = 256
@@ -25,6 +28,12 @@ CALIBRATION_BINS = 15
 #: Least probability that a logarithm is taken of, as in Keras's cross-entropy (`keras.config.epsilon`).
 EPSILON = 1e-7
 
+#: Least and greatest temperature that is looked for.
+TEMPERATURES = (0.05, 20.0)
+
+#: Steps of golden-section search: each leaves 0.618 of the interval, so 40 of them find ln T to eight digits.
+SEARCH_STEPS = 40
+
 #: Forward passes behind each median of `latency`, and those run before them to warm up.
 REPEATS, WARM_UP = 30, 5
 
@@ -33,7 +42,7 @@ Integers = NDArray[np.integer[Any]]
 
 
 def predict(model: Any, images: NDArray[np.uint8]) -> Floats:
-    """Return the probabilities, float32 (n, classes), that `model` gives uint8 images (n, height, width, 3)."""
+    """Return what `model` answers, float32 (n, classes), to uint8 images (n, height, width, 3)."""
     answers: Floats = model.predict(images, batch_size=BATCH_SIZE, verbose=0)
     return answers
 
@@ -80,15 +89,56 @@ def cross_entropy(probabilities: Floats, truth: Integers) -> float:
 def calibration_error(probabilities: Floats, truth: Integers, bins: int = CALIBRATION_BINS) -> float:
     """Return the expected calibration error, 0 to 1: how far confidence is from accuracy, averaged over the images.
 
-    Images fall by confidence, the greatest probability, into `bins` equal intervals ((b−1)/bins, b/bins]; each adds
-    its share of the images × |its accuracy − its mean confidence|. Guo, Pleiss, Sun and Weinberger, "On Calibration of
+    It is the mean gap of `reliability`'s bins by their images. Guo, Pleiss, Sun and Weinberger, "On Calibration of
     Modern Neural Networks", ICML 2017, equation 3 (arXiv:1706.04599).
     """
+    rows = reliability(probabilities, truth, bins)
+    gaps = [row.count * abs(row.accuracy - row.confidence) for row in rows if row.count]
+    return float(sum(gaps) / len(truth))
+
+
+def reliability(probabilities: Floats, truth: Integers, bins: int = CALIBRATION_BINS) -> tuple[Bin, ...]:
+    """Return accuracy against confidence: images fall by their greatest probability into ((b−1)/bins, b/bins]."""
     confidence = probabilities.max(axis=1).astype(np.float64)
     correct = probabilities.argmax(axis=1) == truth
     places = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    gaps = np.bincount(places, weights=correct - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(truth))
+    counts = np.bincount(places, minlength=bins)
+    columns = (_ratio(np.bincount(places, weights=what, minlength=bins), counts) for what in (confidence, correct))
+    rows = zip(counts.tolist(), *columns, strict=True)
+    return tuple(
+        Bin(upper=(place + 1) / bins, count=count, confidence=min(1.0, mean), accuracy=share)
+        for place, (count, mean, share) in enumerate(rows)
+    )
+
+
+def temperature(logits: Floats, truth: Integers) -> float:
+    """Return the number by which to divide logits (n, classes) for the least cross-entropy, from 0.05 to 20.
+
+    Guo et al. 2017, section 4.2. It keeps every ranking, so no accuracy changes. The cross-entropy is convex in 1/T and
+    so has a single valley in ln T, which golden-section search follows.
+    """
+    low, high = (math.log(bound) for bound in TEMPERATURES)
+    golden = (math.sqrt(5) - 1) / 2
+
+    def loss(place: float) -> float:
+        return cross_entropy(softmax(logits.astype(np.float64) / math.exp(place)), truth)
+
+    for _ in range(SEARCH_STEPS):
+        left, right = high - golden * (high - low), low + golden * (high - low)
+        low, high = (low, right) if loss(left) < loss(right) else (left, high)
+    return round(math.exp((low + high) / 2), 6)
+
+
+def calibration(probabilities: Floats, truth: Integers, fitted: float) -> Calibration:
+    """Return how well calibrated `probabilities` are, and were before their logits were divided by `fitted`."""
+    before = softmax(log(probabilities) * fitted)
+    return Calibration(
+        temperature=fitted,
+        error_before=calibration_error(before, truth),
+        error_after=calibration_error(probabilities, truth),
+        loss_before=cross_entropy(before, truth),
+        reliability=reliability(probabilities, truth),
+    )
 
 
 def latency(model: Any, repeats: int = REPEATS) -> Latency:

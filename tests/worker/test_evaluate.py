@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from worker import evaluate
+from worker.views import softmax
 
 
 def rows(*values: tuple[float, ...]) -> NDArray[np.float32]:
@@ -89,6 +90,47 @@ def test_calibration_error_bounds_the_gap_of_the_means(seed: int) -> None:
     truth = generator.integers(0, 4, 50)
     gap = abs(np.mean(probabilities.argmax(1) == truth) - probabilities.max(1).mean())
     assert gap - 1e-9 <= evaluate.calibration_error(probabilities, truth) <= 1
+
+
+def test_the_reliability_curve_holds_every_image_once() -> None:
+    curve = evaluate.reliability(rows((0.8, 0.2), (0.8, 0.2), (0.4, 0.6)), np.array([0, 1, 1]), bins=2)
+    assert [row.upper for row in curve] == [0.5, 1.0]
+    assert [row.count for row in curve] == [0, 3]
+    assert (curve[0].confidence, curve[0].accuracy) == (0, 0)
+    assert (curve[1].confidence, curve[1].accuracy) == pytest.approx((2.2 / 3, 2 / 3))
+
+
+@pytest.mark.parametrize("true", [0.3, 1.0, 2.5])
+def test_the_temperature_that_spoilt_the_logits_is_found(true: float) -> None:
+    generator = np.random.default_rng(4)
+    logits = generator.normal(scale=2, size=(20_000, 5))
+    truth = np.array([generator.choice(5, p=row) for row in softmax(logits)])
+    assert evaluate.temperature(logits * true, truth) == pytest.approx(true, rel=0.05)
+
+
+def test_no_temperature_nearby_is_better() -> None:
+    generator = np.random.default_rng(5)
+    logits = generator.normal(size=(200, 4)) * 3
+    truth = (logits + generator.normal(size=(200, 4)) * 3).argmax(axis=1)
+    best = evaluate.temperature(logits, truth)
+    losses = [evaluate.cross_entropy(softmax(logits / (best * factor)), truth) for factor in (0.99, 1, 1.01)]
+    assert min(losses) == losses[1]
+
+
+@pytest.mark.parametrize(("right", "bound"), [(True, 0.05), (False, 20.0)])
+def test_a_temperature_keeps_to_its_bounds(right: bool, bound: float) -> None:
+    logits = np.array([[0.1, 0.0]])
+    assert evaluate.temperature(logits, np.array([0 if right else 1])) == pytest.approx(bound, rel=1e-3)
+
+
+def test_calibration_knows_what_it_was_before_the_temperature() -> None:
+    generator = np.random.default_rng(6)
+    logits, truth = generator.normal(size=(300, 4)), generator.integers(0, 4, 300)
+    result = evaluate.calibration(softmax(logits / 2.5), truth, 2.5)
+    assert result.error_before == pytest.approx(evaluate.calibration_error(softmax(logits), truth))
+    assert result.loss_before == pytest.approx(evaluate.cross_entropy(softmax(logits), truth))
+    assert result.error_after == evaluate.calibration_error(softmax(logits / 2.5), truth)
+    assert (result.temperature, sum(row.count for row in result.reliability)) == (2.5, 300)
 
 
 def test_median_seconds_warms_up_first() -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from shared.errors import InvalidRequest
-from worker.presets.base import Params, Preset
+from worker.presets.base import Params, Preset, Setup
+from worker.presets.classic import CLASSIC
+from worker.presets.fast import FAST
 from worker.presets.seed import SEED
+from worker.presets.wide import WIDE
 
-__all__ = ["PRESETS", "Params", "Preset", "get"]
+__all__ = ["PRESETS", "Params", "Preset", "Setup", "get"]
 
-PRESETS: dict[str, Preset[Any]] = {preset.name: preset for preset in (SEED,)}
+PRESETS: dict[str, Preset[Any]] = {preset.name: preset for preset in (SEED, CLASSIC, FAST, WIDE)}
 
 
 def get(name: str) -> Preset[Any]:

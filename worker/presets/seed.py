@@ -3,73 +3,84 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from worker.presets.base import Params, Preset
+from worker.presets.base import (
+    Augment,
+    BatchSize,
+    Epochs,
+    LearningRate,
+    Params,
+    Precision,
+    Preset,
+    Setup,
+    Smoothing,
+    compiled,
+)
+from worker.presets.fields import Whole
 
 
 @dataclass(frozen=True, kw_only=True)
 class SeedParams(Params):
     """The hyperparameters of `seed`."""
 
-    #: Passes over the training images.
-    epochs: int = 8
+    # As long as the network that it is compared with was trained.
+    epochs: Epochs = 8
 
-    #: Images per gradient step. After 8 epochs, on 2,000 validation images, with two seeds each on two cores:
-    #: 32 gave 68.2 % and 68.5 % (151 and 131 s), 64 gave 65.1 % and 66.6 % (128 and 145 s), 128 gave 66.4 % and 66.0 %
-    #: (86 and 124 s; the cores were shared, so the times are rough).
-    batch_size: int = 32
+    # After 8 epochs, on 2,000 validation images, with two seeds each on two cores: 32 gave 68.2 % and 68.5 % (151 and
+    # 131 s), 64 gave 65.1 % and 66.6 % (128 and 145 s), 128 gave 66.4 % and 66.0 % (86 and 124 s; the cores were
+    # shared, so the times are rough).
+    batch_size: BatchSize = 32
 
-    #: Adam's step size; Keras's default.
-    learning_rate: float = 1e-3
+    # Of Adam, constant; Keras's default.
+    learning_rate: LearningRate = 1e-3
 
-    #: Filters of the first convolution.
-    first_filters: int = 32
+    # The network is too small to learn its images by heart in so few epochs.
+    augment: Augment = False
 
-    #: Filters of the second convolution.
-    second_filters: int = 64
+    # For the same reason.
+    label_smoothing: Smoothing = 0.0
 
-    #: Side of each square filter, in pixels.
-    kernel_size: int = 3
+    # Batches this small gain nothing from bfloat16.
+    precision: Precision = "float32"
 
-    #: Side of the square over which each pooling layer takes the greatest value, in pixels.
-    pool_size: int = 2
+    # Wide enough for edges and colours.
+    first_filters: Annotated[int, Whole("filters of the first convolution", 1, 1024)] = 32
 
-    #: Units of the hidden dense layer.
-    hidden_units: int = 64
+    # Twice as many, where the image has a quarter of the places.
+    second_filters: Annotated[int, Whole("filters of the second convolution", 1, 1024)] = 64
 
-    #: Side of the square images, in pixels.
-    image_size: int = 32
+    # The smallest with a centre and all its neighbours.
+    kernel_size: Annotated[int, Whole("side of each square filter", 1, 5, "pixels")] = 3
 
-    #: Classes to tell apart.
-    classes: int = 10
+    # Halves the image each time.
+    pool_size: Annotated[int, Whole("side of the square whose greatest value pooling keeps", 1, 3, "pixels")] = 2
+
+    # Most of the weights are between the images' places and these.
+    hidden_units: Annotated[int, Whole("units of the hidden dense layer", 1, 4096)] = 64
 
 
-def build(params: SeedParams) -> Any:
-    """Return the compiled, freshly initialised network: uint8 (n, 32, 32, 3) → probabilities (n, 10), float32."""
+def build(params: SeedParams, setup: Setup) -> Any:
+    """Return the compiled, freshly initialised network; see `Preset`."""
     import keras  # noqa: PLC0415 - listing the presets must not load TensorFlow
 
     layers = keras.layers
+    keras.utils.set_random_seed(setup.seed)
     network = keras.Sequential(
         [
-            keras.Input((params.image_size, params.image_size, 3), dtype="uint8"),
+            keras.Input(setup.images.shape[1:], dtype="float32"),
             layers.Rescaling(1 / 255),
-            layers.Conv2D(params.first_filters, params.kernel_size, activation="relu"),
+            layers.Conv2D(params.first_filters, params.kernel_size, activation="relu", dtype=setup.precision),
             layers.MaxPooling2D(params.pool_size),
-            layers.Conv2D(params.second_filters, params.kernel_size, activation="relu"),
+            layers.Conv2D(params.second_filters, params.kernel_size, activation="relu", dtype=setup.precision),
             layers.MaxPooling2D(params.pool_size),
             layers.Flatten(),
-            layers.Dense(params.hidden_units, activation="relu"),
-            layers.Dense(params.classes, activation="softmax"),
+            layers.Dense(params.hidden_units, activation="relu", dtype=setup.precision),
+            layers.Dense(setup.classes, dtype="float32"),
         ],
         name="seed",
     )
-    network.compile(
-        optimizer=keras.optimizers.Adam(params.learning_rate),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
-    return network
+    return compiled(network, keras.optimizers.Adam(params.learning_rate), params)
 
 
 SEED = Preset(
