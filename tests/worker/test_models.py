@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,7 @@ def test_a_version_that_is_not_there_is_unusable(registry: Registry, threads: in
             Models(registry, threads).get(version)
 
 
-@pytest.mark.parametrize("damage", ["one bit", "cut short", "empty", "gone"])
+@pytest.mark.parametrize("damage", ["one bit", "cut short", "empty", "gone", "another file that Keras can load"])
 def test_a_damaged_file_is_unusable(
     shipped: Path, registry: Registry, tmp_path: Path, threads: int, damage: str
 ) -> None:
@@ -117,6 +118,9 @@ def test_a_damaged_file_is_unusable(
     file.write_bytes({"cut short": content[:1000], "empty": b""}.get(damage, content))
     if damage == "gone":
         file.unlink()
+    if damage == "another file that Keras can load":
+        with zipfile.ZipFile(file, "a") as archive:
+            archive.comment = b"not what was published"
     with pytest.raises(ModelUnusable, match=version):
         Models(registry, threads).get(version)
 
