@@ -196,7 +196,7 @@ def _optimizer(params: FastParams, setup: Setup) -> Any:
 
 FAST = Preset(
     name="fast",
-    summary="Whitening, six convolutions and the Muon optimizer: about 94 % in eight epochs",
+    summary="Whitening, six convolutions and the Muon optimizer, in eight epochs",
     params=FastParams(),
     build=build,
 )
