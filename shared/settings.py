@@ -63,7 +63,7 @@ def next_database(url: str) -> str:
     parts = urlsplit(url)
     number = parts.path.lstrip("/") or "0"
     if not number.isdecimal():
-        raise ConfigError(f"DARKROOM_REDIS_URL: {url!r} does not end in a database number")
+        raise ConfigError("DARKROOM_REDIS_URL does not end in the number of a database, such as /0")
     return urlunsplit(parts._replace(path=f"/{int(number) + 1}"))
 
 
@@ -78,7 +78,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = PREFIX + str(first["loc"][0]).upper()
-        raise ConfigError(f"{name}={environ[name]!r}: {first['msg']}") from error
+        value = "…" if "@" in environ[name] else repr(environ[name])  # an address may hold a password
+        raise ConfigError(f"{name}={value}: {first['msg']}") from error
 
 
 def _refuse_unknown(environ: Mapping[str, str]) -> None:

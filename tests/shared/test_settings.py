@@ -126,3 +126,11 @@ def test_without_a_redis_the_error_says_how_to_get_one() -> None:
     with pytest.raises(ConfigError, match="darkroom up") as caught:
         Settings().resolved_broker_url()
     assert names_and_is_one_line(caught.value, "DARKROOM_REDIS_URL")
+
+
+def test_a_wrong_address_is_named_without_its_password() -> None:
+    for url in ("http://:secret@host/0", "redis://:secret@host/x"):
+        with pytest.raises(ConfigError) as caught:
+            load_settings({"DARKROOM_REDIS_URL": url}).resolved_broker_url()
+        assert names_and_is_one_line(caught.value, "DARKROOM_REDIS_URL")
+        assert "secret" not in str(caught.value)

@@ -37,7 +37,7 @@ class WideParams(FastParams):
 
 WIDE = Preset(
     name="wide",
-    summary="The network of `fast`, wider and twice as long: about 95 %, ten times the work",
+    summary="The network of `fast`, wider and twice as long: ten times the work",
     params=WideParams(),
     build=build,
 )
