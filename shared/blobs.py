@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import IO
 
 import obstore
-from obstore.exceptions import BaseError, NotFoundError
+from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from shared.errors import ConfigError, NotFound, StorageFull, Unavailable
+from shared.errors import ConfigError, Conflict, NotFound, StorageFull, Unavailable
 
 #: Bytes of free disk below which nothing more is accepted, so that results and the append-only file still fit.
 RESERVE_BYTES = 256 * 1024 * 1024
+#: Bytes of one piece of a blob that is streamed.
+STREAM_BYTES = 1024 * 1024
 #: Keys that one call of the store deletes.
 DELETE_BATCH = 1000
 
@@ -62,10 +64,27 @@ class BlobStore:
         with storage_errors(key):
             obstore.put(self._store, key, content)
 
+    def create(self, key: str, content: bytes) -> None:
+        """Store `content` where nothing is yet, atomically. Raises Conflict where something is."""
+        self.check_room()
+        with storage_errors(key):
+            obstore.put(self._store, key, content, mode="create")
+
     def get(self, key: str) -> bytes:
         """The bytes. Raises NotFound."""
         with storage_errors(key):
             return bytes(obstore.get(self._store, key).bytes())
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        """The bytes, a piece at a time. Raises NotFound."""
+        with storage_errors(key):
+            for piece in obstore.get(self._store, key).stream(min_chunk_size=STREAM_BYTES):
+                yield bytes(piece)
+
+    def keys(self, prefix: str) -> list[str]:
+        """The keys of all blobs in the folder `prefix`, in any order."""
+        with storage_errors(prefix):
+            return [str(entry["path"]) for batch in obstore.list(self._store, prefix) for entry in batch]
 
     def exists(self, key: str) -> bool:
         """Whether there is a blob."""
@@ -110,6 +129,8 @@ def storage_errors(what: str) -> Iterator[None]:
         if "NoSuchBucket" in str(error):
             raise Unavailable("the storage has no such bucket") from error
         raise NotFound(f"nothing is stored under {what}") from error
+    except AlreadyExistsError as error:
+        raise Conflict(f"something is stored under {what} already") from error
     except (BaseError, OSError) as error:
         if _is(error, errno.ENOSPC, errno.EDQUOT):
             raise StorageFull("no room is left on the disk") from error

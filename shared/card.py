@@ -15,8 +15,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from shared.errors import InvalidRequest, NotFound
 
-#: Names of the two files in a published model's folder.
+#: Names of the files in a published model's folder. The last three are absent where the model was not measured:
+#: one byte per test image, in the data set's order, with the index of the label that the served model answers; the same
+#: with that of the right one; and a picture of the confusions, see `worker.confusions`.
 MODEL_FILE, CARD_FILE = "model.keras", "card.json"
+PREDICTIONS_FILE, TRUTH_FILE, CONFUSIONS_FILE = "test_predictions.bin", "test_truth.bin", "confusions.png"
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
@@ -51,7 +54,7 @@ class DatasetInfo(_Part):
 
 
 class Hardware(_Part):
-    """The machine that trained the model, and on which `latency` was measured."""
+    """The machine that made the version: trained or imported it, and measured `latency`."""
 
     cpu: str = Field(description="model name as the operating system gives it")
     cores: int = Field(gt=0, description="cores that the process could use")
@@ -98,11 +101,24 @@ class Calibration(_Part):
 
 
 class Views(_Part):
-    """Accuracy on the test images, by how many views of an image the answer is averaged over."""
+    """Over how many views of an image the answer is averaged, and the accuracy on the test images either way.
 
-    served: Literal[1, 6] = Field(description="views in the published network, which `metrics` is about")
+    The file holds the network for one view; whoever serves it does the rest, see `worker.forward`.
+    """
+
+    served: Literal[1, 6, "adaptive"] = Field(
+        description="what `metrics` and `latency` are about; adaptive: six where one view is not sure"
+    )
+    threshold: Share | None = Field(default=None, description="adaptive: confidence of one view that makes it sure")
+    share: Share | None = Field(default=None, description="adaptive: of the test images, those that got six views")
     single_accuracy: Share = Field(description="of the image alone")
     six_accuracy: Share = Field(description="of the image and its mirror image, in place and shifted by a pixel twice")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if {self.threshold is not None, self.share is not None} != {self.served == "adaptive"}:
+            raise ValueError("threshold and share belong to adaptive views, both of them, and to no other")
+        return self
 
 
 class Size(_Part):
@@ -133,7 +149,11 @@ class Epoch(_Part):
 
 
 class ModelCard(_Part):
-    """Everything known about one ModelVersion. Immutable, like the version itself."""
+    """Everything known about one ModelVersion. Immutable, like the version itself.
+
+    Of an imported model nobody may know the data set, the seed or how long it was trained, and `metrics` is absent
+    where it was not measured; of a model that was trained here all of these are there.
+    """
 
     schema_version: Literal[1] = 1
     version: str = Field(pattern=r"^[a-z0-9_]+-\d{8}-[0-9a-f]{8}$", description="preset-date-start of `file_sha256`")
@@ -142,12 +162,14 @@ class ModelCard(_Part):
     labels: tuple[str, ...] = Field(min_length=1, description="class names at their index")
     input: Input
     outputs: Literal["probabilities"] = "probabilities"
-    dataset: DatasetInfo
-    seed: Count
-    code_version: str = Field(description="which source trained the model; see `worker.train.code_version`")
+    dataset: DatasetInfo | None = None
+    seed: Count | None = None
+    code_version: str | None = Field(default=None, description="which source trained it; see `worker.publish`")
+    source: str | None = Field(default=None, description="name of the file that it was imported from, if it was")
+    source_sha256: Sha256 | None = Field(default=None, description="digest of that file")
     versions: dict[Software, str]
     hardware: Hardware
-    metrics: Metrics
+    metrics: Metrics | None = None
     calibration: Calibration | None = None
     views: Views | None = None
     size: Size
@@ -157,7 +179,7 @@ class ModelCard(_Part):
     parent: str | None = Field(default=None, description="the version that training started from, if any")
     created_at: AwareDatetime = Field(description="UTC, RFC 3339")
     file_sha256: Sha256 = Field(description="digest of `model.keras`")
-    training_seconds: float = Field(ge=0, description="wall clock of the training alone")
+    training_seconds: float | None = Field(default=None, ge=0, description="wall clock of the training alone")
 
     @field_validator("created_at")
     @classmethod
@@ -168,20 +190,30 @@ class ModelCard(_Part):
     def _fits_together(self) -> Self:
         if not self.version.endswith(self.file_sha256[:8]):
             raise ValueError("version does not end in the first 8 digits of file_sha256")
-        if tuple(row.label for row in self.metrics.per_class) != self.labels:
-            raise ValueError("metrics.per_class does not follow labels")
-        if [len(row) for row in self.metrics.confusion_matrix] != [len(self.labels)] * len(self.labels):
-            raise ValueError("metrics.confusion_matrix is not labels × labels")
+        if self.metrics is not None:
+            self._measures_every_label(self.metrics)
         return self
+
+    def _measures_every_label(self, metrics: Metrics) -> None:
+        if tuple(row.label for row in metrics.per_class) != self.labels:
+            raise ValueError("metrics.per_class does not follow labels")
+        if [len(row) for row in metrics.confusion_matrix] != [len(self.labels)] * len(self.labels):
+            raise ValueError("metrics.confusion_matrix is not labels × labels")
 
     @classmethod
     def read(cls, path: Path) -> Self:
         """Return the card in the file `path`; NotFound where there is none, InvalidRequest where it is not a card."""
         place = f"{path.parent.name}/{path.name}"
         try:
-            return cls.model_validate_json(path.read_bytes())
+            return cls.parse(path.read_bytes(), place)
         except FileNotFoundError as error:
             raise NotFound(f"There is no model card at {place}.") from error
+
+    @classmethod
+    def parse(cls, content: bytes, place: str) -> Self:
+        """Return the card in the JSON `content`, found at `place`. Raises InvalidRequest where it is not a card."""
+        try:
+            return cls.model_validate_json(content)
         except ValidationError as error:
             fault = error.errors(include_url=False)[0]
             where = ".".join(map(str, fault["loc"])) or "the whole"

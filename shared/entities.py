@@ -20,11 +20,15 @@ INTERACTIVE_ITEMS = 16
 
 
 class Queue(StrEnum):
-    """The queues of messages; the first two have a ring of waiting jobs of the same name."""
+    """The queues of messages. Each has a ring of waiting jobs of the same name."""
 
     INTERACTIVE = "interactive"
     BULK = "bulk"
     TRAIN = "train"
+
+
+#: The queues of classification jobs, in the order in which a worker looks into them.
+CLASSIFYING = (Queue.INTERACTIVE, Queue.BULK)
 
 
 class JobKind(StrEnum):
@@ -157,6 +161,11 @@ class Job:
     expires_at: float | None = None
     failure: Failure | None = None
     queue_position: int | None = None
+    #: Of a training job: steps done and planned, when it will probably end, and whether its model was promoted.
+    step: int = 0
+    steps: int = 0
+    ends_at: float | None = None
+    promotion: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -169,8 +178,17 @@ class Chunk:
     uploads: tuple[Upload, ...]
 
 
+@dataclass(frozen=True)
+class Training:
+    """A training job in a worker's hands. `id` is the fence, as a chunk's; `params` are those of the job."""
+
+    id: str
+    job_id: str
+    params: dict[str, Any]
+
+
 def new_id() -> str:
-    """An unguessable id of a job or a chunk: 32 hexadecimal digits."""
+    """An unguessable id of a job, a chunk or a training: 32 hexadecimal digits."""
     return secrets.token_hex(JOB_ID_BYTES)
 
 
@@ -179,14 +197,21 @@ def valid_key(key: str) -> bool:
     return KEY_PATTERN.fullmatch(key) is not None and key not in (".", "..")
 
 
-def queue_for(items: int) -> Queue:
-    """The queue of a classification job of so many items."""
-    return Queue.INTERACTIVE if items <= INTERACTIVE_ITEMS else Queue.BULK
+def queue_of(job: Job) -> Queue:
+    """The queue whose workers this job needs."""
+    if job.kind is JobKind.TRAINING:
+        return Queue.TRAIN
+    return Queue.INTERACTIVE if job.counts.total <= INTERACTIVE_ITEMS else Queue.BULK
 
 
 def blob_key(job_id: str, sha256: str) -> str:
     """Where a job's picture is in the blob store: by its digest, so that other bytes never replace it."""
     return f"{job_folder(job_id)}/{sha256}"
+
+
+def checkpoint_key(job_id: str) -> str:
+    """Where a training job's last checkpoint is in the blob store."""
+    return f"{job_folder(job_id)}/checkpoint"
 
 
 def job_folder(job_id: str) -> str:

@@ -7,6 +7,8 @@
     │   └── TooLarge          over a limit
     ├── NotFound              no such job, item, model version or blob
     ├── Conflict              the thing is there, but its state forbids the call
+    ├── PreconditionFailed    somebody else changed the thing since the caller looked at it
+    ├── PreconditionRequired  the caller does not say which state of the thing the change is meant for
     ├── Unavailable           a part of the service cannot be reached; trying again later helps
     ├── StorageFull           no room is left to store what was sent
     ├── ItemError             one picture cannot be classified; its neighbours can
@@ -59,6 +61,14 @@ class NotFound(DarkroomError):
 
 class Conflict(DarkroomError):
     """The thing is there, but its state forbids the call."""
+
+
+class PreconditionFailed(DarkroomError):
+    """Somebody else changed the thing since the caller looked at it."""
+
+
+class PreconditionRequired(DarkroomError):
+    """The caller does not say which state of the thing the change is meant for."""
 
 
 class Unavailable(DarkroomError):

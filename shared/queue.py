@@ -14,9 +14,10 @@ from shared.entities import Queue
 from shared.errors import Unavailable
 from shared.jobs.connection import connect, redis_errors
 
-#: The task that claims and classifies one chunk.
-CLASSIFY = "darkroom.classify"
-#: Seconds for one chunk, which takes about one; then the process that works on it is killed.
+#: The task that claims and classifies one chunk, and the one that claims and runs one training.
+CLASSIFY, TRAIN = "darkroom.classify", "darkroom.train"
+#: Seconds for one chunk, which takes about one; then the process that works on it is killed: a decoder may hang.
+#: A training has no limit: its lease and the person who started it watch over it.
 CLASSIFY_TIMEOUT_S = 120
 #: Messages that wait in one queue at most: enough to wake every worker, and never a queue to look after.
 MAX_MESSAGES = 32
@@ -41,7 +42,6 @@ def celery_app(broker_url: str) -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,  # True kills the worker
         broker_connection_max_retries=None,  # a worker outlives any pause of the broker
         broker_connection_retry_on_startup=True,
-        task_time_limit=CLASSIFY_TIMEOUT_S,  # a decoder that hangs is killed; its item is then tried alone
         worker_soft_shutdown_timeout=5,  # the chunk in hand is finished, no other is begun
         worker_proc_alive_timeout=120,  # a process says that it is up after it has loaded its model
         worker_send_task_events=False,  # nobody reads them
@@ -76,7 +76,9 @@ class Messenger:
         count = max(0, min(messages, room))
         try:
             for _ in range(count):
-                self._app.send_task(CLASSIFY, queue=queue, retry=False, ignore_result=True)
+                self._app.send_task(
+                    TRAIN if queue is Queue.TRAIN else CLASSIFY, queue=queue, retry=False, ignore_result=True
+                )
         except OperationalError as error:
             raise Unavailable("the queue (Redis) cannot be reached") from error
         return count

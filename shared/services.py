@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shared.aliases import ChampionAlias
 from shared.blobs import BlobStore
+from shared.catalogue import Catalogue
 from shared.entities import blob_key, job_folder
+from shared.imports import Imports
 from shared.jobs.chunks import ChunkStore
 from shared.jobs.connection import connect
 from shared.jobs.results import Results
 from shared.jobs.store import JobStore
+from shared.jobs.trainings import TrainingStore
 from shared.jobs.workers import Workers
 from shared.queue import Messenger
-from shared.registry import Registry
+from shared.registry import SHIPPED, Registry
 from shared.settings import Settings
+from shared.versions import PublishedVersions
+
+#: Where models from the blob store are kept on this machine, in the data folder.
+MODEL_CACHE = "cache/models"
 
 
 @dataclass(frozen=True)
@@ -24,24 +32,32 @@ class Services:
     store: JobStore
     results: Results
     chunks: ChunkStore
+    trainings: TrainingStore
     workers: Workers
     blobs: BlobStore
     registry: Registry
+    imports: Imports
     messenger: Messenger
+    catalogue: Catalogue
 
     @classmethod
     def build(cls, settings: Settings) -> Services:
         """Raises ConfigError for settings that cannot work."""
         client = connect(settings.resolved_redis_url())
+        blobs = BlobStore.open(settings.storage_url, settings.data_dir)
+        published = PublishedVersions(blobs, settings.data_dir / MODEL_CACHE)
         return cls(
             settings=settings,
             store=JobStore(client),
             results=Results(client),
             chunks=ChunkStore(client),
+            trainings=TrainingStore(client),
             workers=Workers(client),
-            blobs=BlobStore.open(settings.storage_url, settings.data_dir),
-            registry=Registry(),
+            blobs=blobs,
+            registry=Registry(SHIPPED, published, ChampionAlias(client)),
+            imports=Imports(client, blobs),
             messenger=Messenger(settings.resolved_broker_url()),
+            catalogue=Catalogue(client),
         )
 
     def delete_bytes(self, job_id: str) -> None:

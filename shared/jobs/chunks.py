@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from shared.entities import Chunk, Failure, ItemState, Outcome, Queue, new_id
 from shared.jobs import keys
 from shared.jobs.connection import Client, Scripts, now_ms, translated
-from shared.jobs.records import SCORE_DECIMALS, outcome_json, read_upload
+from shared.jobs.records import SCORE_DECIMALS, dump, failure_record, outcome_json, read_upload
 
 #: Seconds that a claim holds without a sign of life. A lost chunk is back after at most this and one sweep.
 LEASE_S = 10
@@ -22,6 +22,7 @@ MAX_DEATHS = 3
 CRASHED = Outcome(
     ItemState.FAILED, failure=Failure("crashed", f"{MAX_DEATHS} workers died while they worked on this picture")
 )
+CRASHED_TRAINING = Failure("crashed", f"{MAX_DEATHS} workers died while they trained, and none got further")
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,9 @@ class ChunkStore:
 
     @translated
     def release(self, chunk_id: str, *, died: bool = False) -> int:
-        """Give the chunk's items back to their job and return how many; `died` counts against each of them."""
-        crashed = outcome_json(CRASHED)
-        return int(self._scripts.run("release", chunk_id, MAX_DEATHS if died else 0, crashed))
+        """Give the chunk's items, or a training, back to the job, and return how many; `died` counts against each."""
+        deaths, crashed = MAX_DEATHS if died else 0, outcome_json(CRASHED)
+        return int(self._scripts.run("release", chunk_id, deaths, crashed, dump(failure_record(CRASHED_TRAINING))))
 
     @translated
     def lapsed(self, limit: int) -> list[str]:

@@ -14,10 +14,27 @@ LEASES = "darkroom:leases"
 WORKERS = "darkroom:workers"
 #: Hash: name → how often something rare happened.
 COUNTERS = "darkroom:counters"
+#: Hash: the version that serves new jobs, where one was chosen; see `shared/aliases.py`.
+CHAMPION = "darkroom:champion"
+#: String: JSON with the presets that a worker can train.
+PRESETS = "darkroom:presets"
+#: Hash: preset → JSON with the speed of its last training, and the machine that it ran on.
+SPEEDS = "darkroom:speeds"
+#: List: models to be imported; sorted set: their uploads by the time they are removed (ms). See `shared/imports.py`.
+IMPORTS, UPLOADS = "darkroom:imports", "darkroom:imports:uploads"
 #: Lists: jobs with waiting items, in turn.
-READY = {"interactive": "darkroom:ready:interactive", "bulk": "darkroom:ready:bulk"}
+READY = {
+    "interactive": "darkroom:ready:interactive",
+    "bulk": "darkroom:ready:bulk",
+    "train": "darkroom:ready:train",
+}
 
 
 def job(job_id: str, part: str | None = None) -> str:
     """A job's record (no part), or one of its collections: items, keys, pending, finished, outcomes, scores…"""
     return f"darkroom:job:{job_id}:{part}" if part else f"darkroom:job:{job_id}"
+
+
+def imported(import_id: str) -> str:
+    """How an import ended; empty while it goes on."""
+    return f"darkroom:import:{import_id}"

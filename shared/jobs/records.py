@@ -90,6 +90,10 @@ def read_job(job_id: str, record: Mapping[str, str], queue_position: int | None 
         expires_at=_seconds(record.get("expires_at")),
         failure=Failure(**json.loads(record["failure"])) if "failure" in record else None,
         queue_position=queue_position,
+        step=int(record.get("step", 0)),
+        steps=int(record.get("steps", 0)),
+        ends_at=_seconds(record.get("ends_at")),
+        promotion=json.loads(record["promotion"]) if "promotion" in record else None,
     )
 
 

@@ -6,7 +6,19 @@ from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Any
 
-from shared.entities import Failure, Item, ItemState, Job, JobKind, JobState, Outcome, Upload, new_id
+from shared.entities import (
+    CLASSIFYING,
+    Failure,
+    Item,
+    ItemState,
+    Job,
+    JobKind,
+    JobState,
+    Outcome,
+    Queue,
+    Upload,
+    new_id,
+)
 from shared.errors import Conflict, Fault, InvalidRequest, NotFound
 from shared.jobs import keys
 from shared.jobs.connection import Client, Scripts, now_ms, translated
@@ -92,12 +104,21 @@ class JobStore:
 
     @translated
     def seal(self, job_id: str) -> None:
-        """No more items. Raises NotFound, and Conflict where there are none; a second call changes nothing."""
+        """No more items. Raises NotFound, and Conflict where there are none; a second call changes nothing.
+
+        A training job, which has none, begins to wait for its worker.
+        """
         answer = self._scripts.run("seal", job_id)
         if answer == "missing":
             raise no_job(job_id)
         if answer == "empty":
             raise Conflict(f"job {job_id} has no items: add some before it is sealed, or cancel it")
+
+    def submit_training(self, params: dict[str, Any], metadata: Any = None, *, retention_s: int) -> str:
+        """Make a training job that waits for its worker, and return its id."""
+        job_id = self.create(JobKind.TRAINING, retention_s=retention_s, params=params, metadata=metadata, listed=False)
+        self.seal(job_id)
+        return job_id
 
     @translated
     def get(self, job_id: str) -> Job:
@@ -105,7 +126,8 @@ class JobStore:
         record = self._redis.hgetall(keys.job(job_id))
         if not record:
             raise no_job(job_id)
-        return read_job(job_id, record, self._position(job_id) if record.get("ready") == "1" else None)
+        waits = record.get("ready") == "1"
+        return read_job(job_id, record, self._position(job_id, JobKind(record["kind"])) if waits else None)
 
     @translated
     def revision(self, job_id: str) -> int:
@@ -215,10 +237,11 @@ class JobStore:
                 return stopped or left == 0
             stopped = True
 
-    def _position(self, job_id: str) -> int | None:
+    def _position(self, job_id: str, kind: JobKind) -> int | None:
         """How many jobs wait in front of this one, None where it is further back than is looked."""
         ahead = 0
-        for ring in keys.READY.values():
+        rings = [keys.READY[Queue.TRAIN]] if kind is JobKind.TRAINING else [keys.READY[name] for name in CLASSIFYING]
+        for ring in rings:
             place = self._redis.lpos(ring, job_id, maxlen=POSITION_DEPTH)
             if place is not None:
                 return ahead + int(place)

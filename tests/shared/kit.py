@@ -12,6 +12,7 @@ from shared.jobs.chunks import ChunkStore
 from shared.jobs.connection import Client, now_ms
 from shared.jobs.results import Results
 from shared.jobs.store import Added, JobStore
+from shared.jobs.trainings import TrainingStore
 
 RINGS = [Queue.INTERACTIVE, Queue.BULK]
 MANY = 100_000
@@ -43,6 +44,7 @@ class Kit:
     def __init__(self, client: Client) -> None:
         self.redis = client
         self.store, self.chunks, self.results = JobStore(client), ChunkStore(client), Results(client)
+        self.trainings = TrainingStore(client)
 
     def open_job(self, items: Sequence[Upload] = (), *, listed: bool = True, retention_s: int = 3600) -> str:
         job = self.store.create(JobKind.CLASSIFICATION, retention_s=retention_s, model="net-1", listed=listed)

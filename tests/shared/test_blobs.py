@@ -16,9 +16,9 @@ from moto.server import ThreadedMotoServer
 from obstore.store import S3Store
 
 from cli.redis_server import free_port
-from shared.blobs import BlobStore
+from shared.blobs import STREAM_BYTES, BlobStore
 from shared.entities import blob_key, job_folder, new_id
-from shared.errors import ConfigError, NotFound, Unavailable
+from shared.errors import ConfigError, Conflict, NotFound, Unavailable
 
 MIB = 1024 * 1024
 #: obstore sends a file in parts from 5 MiB on.
@@ -70,6 +70,30 @@ def test_what_is_not_there_is_not_found(blobs: BlobStore) -> None:
         with pytest.raises(NotFound, match=key):
             blobs.get(key)
         assert not blobs.exists(key)
+
+
+def test_a_blob_is_created_once(blobs: BlobStore) -> None:
+    blobs.create("models/1/card", b"first")
+    with pytest.raises(Conflict, match="models/1/card"):
+        blobs.create("models/1/card", b"second")
+    assert blobs.get("models/1/card") == b"first"
+
+
+def test_a_blob_comes_in_pieces(blobs: BlobStore) -> None:
+    content = os.urandom(3 * STREAM_BYTES + 1)
+    blobs.put("models/1/a", content)
+    pieces = list(blobs.stream("models/1/a"))
+    assert len(pieces) > 1
+    assert b"".join(pieces) == content
+    with pytest.raises(NotFound, match="models/1/b"):
+        list(blobs.stream("models/1/b"))
+
+
+def test_the_keys_of_a_folder(blobs: BlobStore) -> None:
+    assert blobs.keys("models") == []
+    for key in ("models/1/a", "models/2/a", "models2/1/a"):
+        blobs.put(key, b"")
+    assert sorted(blobs.keys("models")) == ["models/1/a", "models/2/a"]
 
 
 def test_a_folder_is_no_blob(blobs: BlobStore) -> None:

@@ -151,6 +151,27 @@ def test_calibration_and_views_read_back(tmp_path: Path) -> None:
     assert ModelCard.read(tmp_path / "card.json") == card
 
 
+def test_adaptive_views_read_back_with_their_threshold(tmp_path: Path) -> None:
+    views = Views(served="adaptive", threshold=0.86, share=0.13, single_accuracy=0.5, six_accuracy=1)
+    make_card(views=views).write(tmp_path / "card.json")
+    assert ModelCard.read(tmp_path / "card.json").views == views
+
+
+@pytest.mark.parametrize(
+    "views", [{"served": "adaptive"}, {"served": 1, "threshold": 0.5}, {"served": 6, "share": 0.5}]
+)
+def test_views_that_do_not_fit_together_are_refused(views: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="belong to adaptive views"):
+        Views(single_accuracy=0.5, six_accuracy=1, **views)
+
+
+def test_a_card_of_an_import_may_know_little(tmp_path: Path) -> None:
+    unknown = dict.fromkeys(["metrics", "dataset", "seed", "code_version", "training_seconds"])
+    card = make_card(**unknown, history=(), source="somebodys.h5", source_sha256=DIGEST)
+    card.write(tmp_path / "card.json")
+    assert ModelCard.read(tmp_path / "card.json") == card
+
+
 def test_a_card_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         make_card().seed = 3

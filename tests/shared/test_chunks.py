@@ -20,7 +20,7 @@ def test_a_claim_holds_the_job_its_model_and_the_uploads(kit: Kit) -> None:
 
 def test_nothing_waits_in_an_empty_store(kit: Kit) -> None:
     assert kit.chunks.claim("worker", RINGS) is None
-    assert kit.chunks.backlog() == [Backlog(Queue.INTERACTIVE, 0), Backlog(Queue.BULK, 0)]
+    assert kit.chunks.backlog() == [Backlog(queue, 0) for queue in Queue]
     assert kit.chunks.lapsed(10) == []
 
 
@@ -36,7 +36,7 @@ def test_small_jobs_go_before_big_ones(kit: Kit) -> None:
     big = kit.sealed_job(uploads(CHUNK_ITEMS + 1))
     assert kit.claim().job_id == big
     small = kit.sealed_job(uploads(16))
-    assert kit.chunks.backlog() == [Backlog(Queue.INTERACTIVE, 1), Backlog(Queue.BULK, 1)]
+    assert kit.chunks.backlog() == [Backlog(Queue.INTERACTIVE, 1), Backlog(Queue.BULK, 1), Backlog(Queue.TRAIN, 0)]
     assert [kit.claim().job_id for _ in range(2)] == [small, big]
 
 

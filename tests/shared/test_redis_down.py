@@ -13,12 +13,15 @@ from pathlib import Path
 import pytest
 
 from cli.redis_server import free_port
-from shared.entities import Chunk, Counts, Failure, JobKind, Queue, new_id
+from shared.aliases import Alias, ChampionAlias
+from shared.catalogue import Catalogue
+from shared.entities import Chunk, Counts, Failure, JobKind, Queue, Training, new_id
 from shared.errors import Unavailable
 from shared.jobs.chunks import ChunkStore
 from shared.jobs.connection import connect
 from shared.jobs.results import Results
 from shared.jobs.store import JobStore
+from shared.jobs.trainings import TrainingStore
 from shared.jobs.workers import Worker, Workers
 from shared.queue import Messenger
 from tests.conftest import answers, redis_programs, wait_until
@@ -28,6 +31,7 @@ from tests.shared.kit import RINGS, Kit, sure, upload, uploads
 IN_TIME_S = 5
 JOB = new_id()
 CHUNK = Chunk(new_id(), JOB, "net-1", (upload("a"),))
+TRAINING = Training(new_id(), JOB, {})
 WORKER = Worker("host:1", ("bulk",), "net-1")
 
 CALLS: dict[str, Callable[[str], object]] = {
@@ -52,6 +56,7 @@ CALLS: dict[str, Callable[[str], object]] = {
             "removing": lambda store: store.removing(),
             "expired": lambda store: store.expired(5),
             "is_listed": lambda store: store.is_listed(JOB),
+            "submit_training": lambda store: store.submit_training({}, retention_s=60),
         }.items()
     },
     **{
@@ -65,6 +70,27 @@ CALLS: dict[str, Callable[[str], object]] = {
             "backlog": lambda chunks: chunks.backlog(),
         }.items()
     },
+    **{
+        f"TrainingStore.{name}": lambda url, call=call: call(TrainingStore(connect(url)))
+        for name, call in {
+            "claim": lambda trainings: trainings.claim("worker"),
+            "order": lambda trainings: trainings.order(TRAINING),
+            "add_row": lambda trainings: trainings.add_row(TRAINING, {"n": 1, "step": 1, "steps": 2}, 5),
+            "rows": lambda trainings: trainings.rows(JOB, 0, 5),
+            "finish": lambda trainings: trainings.finish(JOB),
+            "made": lambda trainings: trainings.made(TRAINING),
+            "makes": lambda trainings: trainings.makes(TRAINING, "seed-1"),
+            "succeed": lambda trainings: trainings.succeed(TRAINING, "seed-1", {}),
+            "fail": lambda trainings: trainings.fail(TRAINING, Failure("a", "b")),
+        }.items()
+    },
+    "ChampionAlias.get": lambda url: ChampionAlias(connect(url)).get(),
+    "ChampionAlias.set": lambda url: ChampionAlias(connect(url)).set("seed-2", Alias("seed-1", 0, 0), None),
+    "Catalogue.announce": lambda url: Catalogue(connect(url)).announce([]),
+    "Catalogue.announced": lambda url: Catalogue(connect(url)).announced(),
+    "Catalogue.measured": lambda url: Catalogue(connect(url)).measured("seed", "host", 5.0),
+    "Catalogue.presets": lambda url: Catalogue(connect(url)).presets(),
+    "Catalogue.resolve": lambda url: Catalogue(connect(url)).resolve({}),
     **{
         f"Results.{name}": lambda url, call=call: call(Results(connect(url)))
         for name, call in {
@@ -88,7 +114,7 @@ def public_methods(part: type) -> set[str]:
 
 
 def test_every_public_method_is_tried_below() -> None:
-    parts = (JobStore, ChunkStore, Results, Workers, Messenger)
+    parts = (JobStore, ChunkStore, TrainingStore, Results, Workers, Messenger, ChampionAlias, Catalogue)
     assert set(CALLS) == set().union(*map(public_methods, parts)) - {"Messenger.close"}
 
 

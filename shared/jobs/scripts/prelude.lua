@@ -3,7 +3,9 @@
 -- one Redis (or Sentinel), not a Redis Cluster.
 
 local JOBS, EXPIRING, LEASES = 'darkroom:jobs', 'darkroom:expiring', 'darkroom:leases'
-local INTERACTIVE, BULK = 'darkroom:ready:interactive', 'darkroom:ready:bulk'
+local INTERACTIVE, BULK, TRAIN = 'darkroom:ready:interactive', 'darkroom:ready:bulk', 'darkroom:ready:train'
+-- A training job has no items: this one word stands among its pending work while nobody works on it.
+local RUN = 'run'
 local TERMINAL = { succeeded = true, failed = true, cancelled = true }
 
 local function now_ms()
@@ -32,18 +34,26 @@ local function body(record)
   return cjson.decode(string.sub(record, (string.find(record, '{', 1, true))))
 end
 
+local function is_training(id)
+  return redis.call('HGET', key(id), 'kind') == 'training'
+end
+
+local function ring(id)
+  if is_training(id) then return TRAIN end
+  return number(id, 'total') <= INTERACTIVE_ITEMS and INTERACTIVE or BULK
+end
+
 -- Let the job wait for its turn. It stands in one ring at most: field `ready` says whether it does.
 local function enqueue(id)
   if redis.call('HGET', key(id), 'ready') == '1' or redis.call('LLEN', key(id, 'pending')) == 0 then return end
   redis.call('HSET', key(id), 'ready', '1')
-  redis.call('RPUSH', number(id, 'total') <= INTERACTIVE_ITEMS and INTERACTIVE or BULK, id)
+  redis.call('RPUSH', ring(id), id)
 end
 
 -- The job waits no more.
 local function dequeue(id)
   if redis.call('HDEL', key(id), 'ready') == 0 then return end
-  redis.call('LREM', INTERACTIVE, 1, id)
-  redis.call('LREM', BULK, 1, id)
+  for _, name in ipairs({ INTERACTIVE, BULK, TRAIN }) do redis.call('LREM', name, 1, id) end
 end
 
 -- Record how one item ended. `outcome` is JSON; its place in the order of finishing and the time go in front of it.
@@ -55,11 +65,19 @@ local function finish(id, item, state, outcome, score)
   redis.call('HDEL', key(id, 'deaths'), item)
 end
 
+-- Whether work is left: items that have not ended; a training that was not told to end, or that a worker still holds.
+local function is_unfinished(id)
+  if is_training(id) then
+    local training = redis.call('HMGET', key(id), 'ending', 'holder')
+    return not training[1] or training[2]
+  end
+  return number(id, 'total') > number(id, 'succeeded') + number(id, 'failed') + number(id, 'cancelled')
+end
+
 -- End the job if nothing is left to do. `ending` is the state it was told to end in, if it was.
 local function settle(id)
-  local job = redis.call('HMGET', key(id), 'state', 'sealed', 'ending', 'total', 'succeeded', 'failed', 'cancelled')
-  if TERMINAL[job[1]] or job[2] ~= '1' then return end
-  if tonumber(job[4]) > tonumber(job[5]) + tonumber(job[6]) + tonumber(job[7]) then return end
+  local job = redis.call('HMGET', key(id), 'state', 'sealed', 'ending')
+  if TERMINAL[job[1]] or job[2] ~= '1' or is_unfinished(id) then return end
   local now = now_ms()
   local expires = now + number(id, 'retention_ms')
   redis.call('HSET', key(id), 'state', job[3] or 'succeeded', 'finished_at', now, 'expires_at', expires)

@@ -9,7 +9,7 @@ redis.call('ZREM', JOBS, id)
 redis.call('ZREM', EXPIRING, id)
 redis.call('ZADD', 'darkroom:removing', now_ms(), id)
 redis.call('UNLINK', key(id))
-for _, part in ipairs({ 'items', 'keys', 'pending', 'finished', 'outcomes', 'scores', 'retryable', 'deaths' }) do
+for _, part in ipairs({ 'items', 'keys', 'pending', 'finished', 'outcomes', 'scores', 'retryable', 'deaths', 'rows' }) do
   redis.call('UNLINK', key(id, part))
 end
 return 'removing'

@@ -1,9 +1,10 @@
--- ARGV: job, batch. Queues failed and cancelled items again, at most `batch` of them in one call.
+-- ARGV: job, batch. Queues failed and cancelled items again, at most `batch` of them in one call; or the training.
 -- Answers {how many were queued, how many are left}; {-1} where there is no such job, {-2} where it is being cancelled.
 local id, batch = ARGV[1], tonumber(ARGV[2])
 local state = redis.call('HGET', key(id), 'state')
 if not state then return { -1 } end
 if not TERMINAL[state] and redis.call('HEXISTS', key(id), 'ending') == 1 then return { -2 } end
+local training = is_training(id) and (state == 'failed' or state == 'cancelled')
 local items = redis.call('SPOP', key(id, 'retryable'), batch)
 for _, item in ipairs(items) do
   local outcome = redis.call('HGET', key(id, 'outcomes'), item)
@@ -11,6 +12,12 @@ for _, item in ipairs(items) do
   redis.call('HDEL', key(id, 'outcomes'), item)
   redis.call('ZREM', key(id, 'scores'), item)
   redis.call('RPUSH', key(id, 'pending'), item)
+end
+if training then
+  items = { RUN }
+  redis.call('RPUSH', key(id, 'pending'), RUN)
+  redis.call('HDEL', key(id, 'deaths'), RUN)
+  redis.call('HDEL', key(id), 'finish')
 end
 if #items > 0 then
   if TERMINAL[state] then

@@ -1,14 +1,19 @@
--- ARGV: job. No more items. A job that was filled out of sight (a single request) appears in the list now.
+-- ARGV: job. No more items; a training job waits for its worker from here on. A job that was filled out of sight (a single request) appears in the list now.
 -- Answers missing, empty, or sealed.
 local id = ARGV[1]
 local job = redis.call('HMGET', key(id), 'state', 'sealed', 'total', 'started_at', 'created_at')
 if not job[1] then return 'missing' end
 if job[2] == '1' then return 'sealed' end
-if tonumber(job[3]) == 0 then return 'empty' end
+if is_training(id) then
+  redis.call('RPUSH', key(id, 'pending'), RUN)
+elseif tonumber(job[3]) == 0 then
+  return 'empty'
+end
 redis.call('HSET', key(id), 'sealed', '1', 'state', job[4] and 'running' or 'queued')
 redis.call('HDEL', key(id), 'expires_at')
 redis.call('ZREM', EXPIRING, id)
 redis.call('ZADD', JOBS, job[5], id)
 touch(id)
+enqueue(id)
 settle(id)
 return 'sealed'

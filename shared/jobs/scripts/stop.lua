@@ -11,6 +11,7 @@ if redis.call('HSETNX', key(id), 'ending', ending) == 1 then
   if ending == 'cancelled' then redis.call('HSET', key(id), 'state', 'cancelling') end
   if failure ~= '' then redis.call('HSET', key(id), 'failure', failure) end
 end
+if is_training(id) then redis.call('DEL', key(id, 'pending')) end
 for _ = 1, batch do
   local item = redis.call('LPOP', key(id, 'pending'))
   if not item then break end

@@ -1,0 +1,19 @@
+-- ARGV: training (the fence), worker, lease_ms.
+-- Takes the next training job under a new lease. Answers {job, params} or nothing where no job waits.
+local fence, worker, lease_ms = ARGV[1], ARGV[2], ARGV[3]
+local id = redis.call('HGET', chunk_key(fence), 'job') -- the same call again: its answer was lost on the way
+while not id do
+  local waiting = redis.call('LPOP', TRAIN)
+  if not waiting then return {} end
+  redis.call('HDEL', key(waiting), 'ready')
+  if redis.call('LPOP', key(waiting, 'pending')) then
+    id = waiting
+    redis.call('HSET', chunk_key(fence), 'job', id, 'worker', worker, 'items', cjson.encode({ RUN }))
+    redis.call('HSETNX', key(id), 'started_at', now_ms())
+    redis.call('HSET', key(id), 'state', 'running', 'holder', fence)
+    redis.call('HINCRBY', key(id), 'starts', 1)
+    touch(id)
+  end
+end
+redis.call('ZADD', LEASES, now_ms() + lease_ms, fence)
+return { id, redis.call('HGET', key(id), 'params') }
