@@ -15,6 +15,9 @@ STOP_S, REDIS_STOP_S = 6, 3
 #: A program that ends is started again as often as it takes; supervisor waits longer each time.
 RETRIES = 1000
 
+#: Programs whose children are told to stop as well: a training is not finished first, it goes back at once.
+WHOLE_GROUP = {"train"}
+
 Command = list[str]
 
 
@@ -83,6 +86,7 @@ def _program(name: str, command: Command, folder: Path, stop_s: int) -> str:
         f"stdout_logfile={_value(str(folder / 'log' / f'{name}.log'))}\n"
         "redirect_stderr=true\nstdout_logfile_maxbytes=10MB\nstdout_logfile_backups=2\n"
         f"autorestart=true\nstartretries={RETRIES}\nstopwaitsecs={stop_s}\nkillasgroup=true\n"
+        f"stopasgroup={str(name in WHOLE_GROUP).lower()}\n"
     )
 
 

@@ -7,19 +7,25 @@ made again, in any order and on any thread, and the random state of a training i
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import deque
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+#: The value that a stretch of the contrast leaves as it is: between black and white.
+GREY = 127.5
+
 #: Names of the independent streams of random numbers that one seed gives.
 MIRROR, EPOCH = 1, 2
 
 Images = NDArray[Any]
+#: Images and one-hot targets of one step, or of a group of steps, one after the other along the first axis.
 Batch = tuple[Images, NDArray[np.float32]]
 
 
@@ -68,12 +74,12 @@ def shifted(images: Images, shifts: NDArray[np.int64], greatest: int) -> Images:
 
 
 def lit(images: Images, light: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return (image + shift) × stretch as float32, by `light` (n, 2): shift in values of 0 to 255, and stretch.
+    """Return images made lighter and stretched about GREY, as float32, by `light` (n, 2): shift in values, and stretch.
 
     Values may leave 0 to 255.
     """
     shift, stretch = light.T[:, :, None, None, None]
-    varied: NDArray[np.float32] = (images + shift) * stretch
+    varied: NDArray[np.float32] = (images + shift - np.float32(GREY)) * stretch + np.float32(GREY)
     return varied
 
 
@@ -103,6 +109,11 @@ class Batches:
             images = lit(images, draws.light[rows])
         return images, self._one_hot[self._truth[rows]]
 
+    def group(self, steps: range) -> Batch:
+        """Return the batches of several steps, stacked along a new first axis."""
+        images, targets = zip(*map(self.batch, steps), strict=True)
+        return np.stack(images), np.stack(targets)
+
     def _draws(self, epoch: int) -> Draws:
         generator, count = np.random.default_rng((self._seed, EPOCH, epoch)), len(self._images)
         how = self._how
@@ -127,30 +138,28 @@ class Batches:
 
 
 class Prefetch:
-    """Batches `start` to `stop`, each made in a thread of its own while the one before it is trained on.
+    """The batches of groups of steps, each group made in a thread of its own while the one before it is trained on.
 
     `making_s` is how many seconds the thread worked, `waiting_s` how many of them the training waited for it.
     """
 
-    def __init__(self, batches: Batches, start: int, stop: int) -> None:
-        self._batches, self._start, self._stop = batches, start, stop
+    def __init__(self, batches: Batches, groups: Sequence[range]) -> None:
+        self._batches, self._groups = batches, groups
         self.making_s = self.waiting_s = 0.0
 
     def __iter__(self) -> Generator[Batch]:
         with ThreadPoolExecutor(1, thread_name_prefix="augment") as pool:
-            ahead = self._ask(pool, self._start)
-            for step in range(self._start, self._stop):
+            groups = iter(self._groups)
+            ahead = deque(pool.submit(self._make, group) for group in islice(groups, 1))
+            while ahead:
                 began = time.perf_counter()
-                batch = ahead.result()
+                batch = ahead.popleft().result()
                 self.waiting_s += time.perf_counter() - began
-                ahead = self._ask(pool, min(step + 1, self._stop - 1))
+                ahead.extend(pool.submit(self._make, group) for group in islice(groups, 1))
                 yield batch
 
-    def _ask(self, pool: ThreadPoolExecutor, step: int) -> Future[Batch]:
-        return pool.submit(self._make, step)
-
-    def _make(self, step: int) -> Batch:
+    def _make(self, steps: range) -> Batch:
         began = time.perf_counter()
-        batch = self._batches.batch(step)
+        batch = self._batches.group(steps)
         self.making_s += time.perf_counter() - began
         return batch

@@ -1,12 +1,14 @@
 """How good a model is, and how fast.
 
 All measures are functions of `probabilities`, a float array (n, classes) whose rows sum to 1, and `truth`, an integer
-array (n,) of label indices; only `predict` and `latency` touch a network. Both arrays must hold at least one row.
+array (n,) of label indices; only `predict`, `answers` and `latency` touch a network. Both arrays must hold at least one
+row.
 What chooses anything, a temperature for one, is given the validation images; the test images only measure.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 import time
@@ -17,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.card import Bin, Calibration, ClassMetrics, Latency, Metrics
+from worker.forward import Forward
 from worker.views import log, softmax
 
 #: Images per forward pass when evaluating, and in the measure of throughput.
@@ -43,8 +46,14 @@ Integers = NDArray[np.integer[Any]]
 
 def predict(model: Any, images: NDArray[np.uint8]) -> Floats:
     """Return what `model` answers, float32 (n, classes), to uint8 images (n, height, width, 3)."""
-    answers: Floats = model.predict(images, batch_size=BATCH_SIZE, verbose=0)
-    return answers
+    outputs: Floats = model.predict(images, batch_size=BATCH_SIZE, verbose=0)
+    return outputs
+
+
+def answers(forward: Forward, images: NDArray[np.uint8]) -> Floats:
+    """Return the probabilities, float32 (n, classes), that a served model gives images (n, height, width, 3)."""
+    starts = range(0, len(images), BATCH_SIZE)
+    return np.concatenate([forward(images[start : start + BATCH_SIZE]) for start in starts])
 
 
 def measure(probabilities: Floats, truth: Integers, labels: Sequence[str]) -> Metrics:
@@ -141,15 +150,16 @@ def calibration(probabilities: Floats, truth: Integers, fitted: float) -> Calibr
     )
 
 
-def latency(model: Any, repeats: int = REPEATS) -> Latency:
-    """Return how long `model` takes on this machine for one image and for a batch, compiled and warmed up."""
-    import tensorflow as tf  # noqa: PLC0415 - the measures above need no TensorFlow
+def latency(forward: Forward, images: NDArray[np.uint8], repeats: int = REPEATS) -> Latency:
+    """Return how long a served model takes on this machine for one image and for a batch, compiled and warmed up.
 
-    forward = tf.function(lambda images: model(images, training=False))
+    Every pass sees other images, of `images` in turn: a model that looks at some of them again takes as long as they
+    take it. Pictures of the kind that it was made for, then; `noise` only where there are none.
+    """
 
     def seconds(rows: int) -> float:
-        images = tf.constant(noise((rows, *model.input_shape[1:])))
-        return median_seconds(lambda: forward(images).numpy(), repeats)
+        places = itertools.count(step=rows)
+        return median_seconds(lambda: forward(_in_turn(images, next(places), rows)), repeats)
 
     return Latency(
         single_image_ms=round(seconds(1) * 1000, 3),
@@ -172,6 +182,11 @@ def median_seconds(call: Callable[[], object], repeats: int) -> float:
         call()
         times.append(time.perf_counter() - start)
     return statistics.median(times[WARM_UP:])
+
+
+def _in_turn(images: NDArray[np.uint8], start: int, rows: int) -> NDArray[np.uint8]:
+    """Return so many images from a place on, with the first after the last."""
+    return images.take(range(start, start + rows), axis=0, mode="wrap")
 
 
 def _ratio(part: Integers, whole: Integers) -> list[float]:

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from shared.card import ModelCard
-from shared.errors import DarkroomError, InvalidRequest, NotFound
+from shared.errors import InvalidRequest, NotFound
 from shared.registry import Registry
+from worker.forward import Forward, ModelUnusable, compiled
 
-#: Models that a process holds at a time: the champion, and the one before it for jobs that began with it.
+__all__ = ["HELD", "LoadedModel", "ModelUnusable", "Models", "compiled"]
+
+#: Models that a process holds at a time: the champion, and the one that was used last, for jobs that began with it.
 HELD = 2
-
-Forward = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-
-
-class ModelUnusable(DarkroomError):
-    """A published model that cannot serve: its file is missing, damaged, or does not fit its card."""
 
 
 @dataclass(frozen=True)
@@ -35,26 +30,51 @@ class LoadedModel:
 
 
 class Models:
-    """The models that this process holds, loaded when first asked for."""
+    """The models that this process holds, loaded when first asked for, from whichever thread that is."""
 
     def __init__(self, registry: Registry, threads: int) -> None:
         """`threads` is how many cores TensorFlow may use for one operation."""
         self._registry, self._threads = registry, threads
-        self._held: OrderedDict[str, LoadedModel] = OrderedDict()
+        self._held: OrderedDict[str, Future[LoadedModel]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._champion: str | None = None
 
     @property
-    def newest(self) -> str | None:
-        """The version that was used last."""
-        return next(reversed(self._held), None)
+    def champion(self) -> str | None:
+        """The version that was last preloaded; it is held until another one is."""
+        return self._champion
+
+    def preload(self, version: str) -> None:
+        """Hold the version that serves new jobs, beside the work that goes on. Raises ModelUnusable, Unavailable."""
+        self.get(version)
+        self._champion = version
 
     def get(self, version: str) -> LoadedModel:
-        """The model of a version. Raises ModelUnusable."""
-        if version not in self._held:
-            self._held[version] = self._load(version)
-        self._held.move_to_end(version)
+        """The model of a version; who asks while it is being loaded waits for it. Raises ModelUnusable, Unavailable."""
+        with self._lock:
+            place = self._held.get(version)
+            missing = place is None
+            if place is None:
+                place = self._held[version] = Future()
+            self._held.move_to_end(version)
+            self._drop_oldest()
+        if missing:
+            self._fill(place, version)
+        return place.result()
+
+    def _fill(self, place: Future[LoadedModel], version: str) -> None:
+        """Load without the lock: other versions serve meanwhile."""
+        try:
+            place.set_result(self._load(version))
+        except BaseException as error:  # noqa: BLE001  # it is raised where the model was asked for
+            with self._lock:
+                if self._held.get(version) is place:
+                    del self._held[version]
+            place.set_exception(error)
+
+    def _drop_oldest(self) -> None:
         while len(self._held) > HELD:
-            self._held.popitem(last=False)
-        return self._held[version]
+            del self._held[next(version for version in self._held if version != self._champion)]
 
     def _load(self, version: str) -> LoadedModel:
         try:
@@ -66,29 +86,6 @@ class Models:
         model = LoadedModel(card, compiled(file, card, self._threads))
         _check(model)
         return model
-
-
-def compiled(file: Path, card: ModelCard, threads: int) -> Forward:
-    """The model's forward pass as one TensorFlow graph for any batch size. Raises ModelUnusable."""
-    import keras  # noqa: PLC0415  # TensorFlow may be loaded only after the fork
-    import tensorflow as tf  # noqa: PLC0415
-
-    _set_threads(tf, threads)
-    try:
-        model = keras.saving.load_model(file, compile=False, safe_mode=True)
-    except Exception as error:  # beside Keras's own errors, whatever the readers of ZIP and HDF5 raise
-        raise ModelUnusable(f"Keras cannot load model {card.version}: {error}") from error
-    shape = [None, card.input.height, card.input.width, card.input.channels]
-
-    @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8)], autograph=False)  # type: ignore[untyped-decorator]
-    def graph(images: Any) -> Any:
-        return tf.cast(model(tf.cast(images, tf.float32), training=False), tf.float32)
-
-    def forward(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        answer: NDArray[np.float32] = graph(tf.constant(images)).numpy()
-        return answer
-
-    return forward
 
 
 def _check(model: LoadedModel) -> None:
@@ -105,9 +102,3 @@ def _check(model: LoadedModel) -> None:
         raise ModelUnusable(
             f"model {model.card.version} answers {answer.shape[1:]} values for {len(model.card.labels)} labels"
         )
-
-
-def _set_threads(tf: Any, threads: int) -> None:
-    if tf.config.threading.get_intra_op_parallelism_threads() != threads:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)

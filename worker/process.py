@@ -11,7 +11,9 @@ from shared.entities import Chunk, Failure, Queue
 from shared.errors import DarkroomError, NotFound, Unavailable
 from shared.jobs.workers import Worker
 from shared.services import Services
+from worker.champion import ChampionWatch
 from worker.classify import Classifier
+from worker.hearing import Hearing
 from worker.models import Models, ModelUnusable
 from worker.pulse import Pulse
 
@@ -27,7 +29,9 @@ class WorkerProcess:
         threads = threads_of_process(services.settings.classify_workers)
         self.models = Models(services.registry, threads)
         self.classifier = Classifier(services, ThreadPoolExecutor(threads, thread_name_prefix="decode"))
-        self.pulse = Pulse(services.workers, services.chunks, self.describe)
+        self.hearing = Hearing(services.messenger, queues)
+        self.pulse = Pulse(services.workers, services.chunks, self.describe, self.hearing.check)
+        self.watch = ChampionWatch(services.registry, self.models, self._say_what_i_am)
 
     @property
     def rings(self) -> list[Queue]:
@@ -35,19 +39,24 @@ class WorkerProcess:
         return [queue for queue in (Queue.INTERACTIVE, Queue.BULK) if queue in self.queues]
 
     def start(self) -> None:
-        """Load the champion, then say that this worker is there. Raises ModelUnusable."""
+        """Load the champion, then say that this worker is there, also where the champion cannot be loaded yet."""
         if self.rings:
-            self.models.get(self.services.registry.champion().version)
+            self.watch.start()
         self.pulse.start()
 
     def stop(self) -> None:
         """End the pulse and the threads."""
+        self.watch.stop()
         self.pulse.stop()
         self.classifier.pool.shutdown(cancel_futures=True)
 
     def describe(self) -> Worker:
         """What this worker is at the moment."""
-        return Worker(self.name, tuple(self.queues), self.models.newest)
+        return Worker(self.name, tuple(self.queues), self.models.champion)
+
+    def _say_what_i_am(self) -> None:
+        """At once, not with the next beat: whoever has promoted a version waits for it."""
+        self.services.workers.seen(self.describe())
 
     def work(self) -> bool:
         """Claim one chunk and bring it to its end; False where nothing waits."""

@@ -8,13 +8,13 @@ DarkroomError
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from enum import StrEnum
 from typing import Any, Protocol
 
 from shared.card import Epoch
 from shared.errors import DarkroomError, InvalidRequest
+from shared.jobs.trainings import Order
 
 
 class TrainingDiverged(InvalidRequest):
@@ -23,14 +23,6 @@ class TrainingDiverged(InvalidRequest):
 
 class TrainingCancelled(DarkroomError):
     """The training was cancelled before its end. The last checkpoint stays."""
-
-
-class Order(StrEnum):
-    """What a training is told before each step. `finish` ends it early and keeps the best weights so far."""
-
-    GO_ON = "go_on"
-    FINISH = "finish"
-    CANCEL = "cancel"
 
 
 class Control(Protocol):
@@ -55,8 +47,9 @@ class Row:
 
     `n` counts the rows from 1, `epoch` from 1; `step` is how many steps of the planned `steps` were done. `loss` (nats,
     with label smoothing) and `accuracy` are means since the row before, while the weights were changing; `val_loss` and
-    `val_accuracy` are of the validation images, None within an epoch. `lr` is the step size of the last step,
-    `images_per_s` the speed since the row before, validation left out, and `at` the time in seconds since 1970.
+    `val_accuracy` are of the validation images, None within an epoch. `lr` is the step size at the beginning of the
+    last group of steps (`worker.steps`), `images_per_s` the speed since the row before, validation left out, and `at`
+    the time in seconds since 1970.
     """
 
     n: int
@@ -128,5 +121,6 @@ class Progress:
         return len(self.history) - self.best.epoch if self.best else 0
 
 
+OnStart = Callable[[Sequence[Row]], None]
 OnRow = Callable[[Row], None]
 OnEpoch = Callable[[Epoch], None]

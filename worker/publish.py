@@ -1,4 +1,4 @@
-"""Publish a trained network: a self-contained Keras file that answers calibrated probabilities, and its card."""
+"""Publish a network as a version: a folder with a self-contained Keras file, its card, and its answers to the test."""
 
 from __future__ import annotations
 
@@ -7,27 +7,50 @@ import platform
 import shutil
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+from PIL import Image
 
-from shared.card import CARD_FILE, MODEL_FILE, DatasetInfo, Hardware, Input, ModelCard, Size, Software, Views
-from worker import evaluate, hardware, views
+from shared.card import (
+    CARD_FILE,
+    CONFUSIONS_FILE,
+    MODEL_FILE,
+    PREDICTIONS_FILE,
+    TRUTH_FILE,
+    DatasetInfo,
+    Epoch,
+    Hardware,
+    Input,
+    ModelCard,
+    Size,
+    Software,
+)
+from shared.errors import Conflict
+from worker import evaluate, hardware
+from worker.confusions import confusions
 from worker.datasets import Dataset
+from worker.measures import Measures, ViewsServed, measured, unmeasured
 from worker.presets import Preset
 from worker.train import TrainedModel
+
+#: Presets that are served with adaptive views unless somebody says otherwise: those that are after accuracy. The others
+#: are after speed and plainness. The figures are in docs/decisions/0008-views.md.
+ADAPTIVE_PRESETS = frozenset({"fast", "wide"})
 
 #: The sources that decide what a training run gives, but for the preset's own.
 SOURCES = (
     "augment.py",
     "datasets.py",
     "evaluate.py",
+    "forward.py",
+    "measures.py",
     "muon.py",
     "presets/base.py",
     "publish.py",
@@ -38,23 +61,95 @@ SOURCES = (
 )
 
 
-def publish(
-    trained: TrainedModel, dataset: Dataset, out: Path, parent: str | None = None, *, six_views: bool = False
-) -> ModelCard:
-    """Save, measure and publish a model as the folder `out`/<version>, and return its card.
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
 
-    The folder appears whole, or not at all. The measures are taken from the saved file, read back. `six_views` builds
-    the six views into the published network: more accurate, at six times the cost of a forward pass.
+
+def _software() -> dict[Software, str]:
+    import tensorflow as tf  # noqa: PLC0415 - what Keras computes with need not be it
+
+    return {
+        "python": platform.python_version(),
+        "keras": keras.__version__,
+        "tensorflow": tf.__version__,
+        "numpy": np.__version__,
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What no measure tells of a model: fields of its card, as `ModelCard` describes them."""
+
+    preset: str
+    params: Mapping[str, Any]
+    labels: tuple[str, ...]
+    seed: int | None = None
+    code_version: str | None = None
+    versions: Mapping[Software, str] = field(default_factory=_software)
+    history: tuple[Epoch, ...] = ()
+    best_epoch: int | None = None
+    parent: str | None = None
+    created_at: datetime = field(default_factory=_now)
+    training_seconds: float | None = None
+    source: str | None = None
+    source_sha256: str | None = None
+
+
+def publish(
+    trained: TrainedModel, dataset: Dataset, out: Path, parent: str | None = None, *, served: ViewsServed | None = None
+) -> ModelCard:
+    """Save, measure and publish a trained network as the folder `out`/<version>, and return its card.
+
+    `served` is over how many views; None leaves it to the preset. The validation images choose the temperature, and
+    the threshold of adaptive views.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    network = plain(trained)
+    temperature = evaluate.temperature(evaluate.predict(network, dataset.x_val), dataset.y_val)
+    about = About(
+        preset=trained.preset.name,
+        params=trained.params.as_dict(),
+        labels=dataset.labels,
+        seed=trained.seed,
+        code_version=code_version(trained.preset),
+        history=trained.history,
+        best_epoch=trained.best_epoch,
+        parent=parent,
+        training_seconds=trained.seconds,
+    )
+    default: ViewsServed = "adaptive" if about.preset in ADAPTIVE_PRESETS else "one"
     with _staging(out) as folder:
-        file = folder / MODEL_FILE
-        network = plain(trained)
-        served = views.in_graph(network) if six_views else network
-        temperature = evaluate.temperature(evaluate.predict(served, dataset.x_val), dataset.y_val)
-        answering(served, temperature).save(file)
-        card = _describe(trained, dataset, file, temperature, parent, six_views=six_views)
+        answering(network, temperature).save(folder / MODEL_FILE)
+        return publish_file(folder / MODEL_FILE, about, out, dataset, temperature, served=served or default)
+
+
+def publish_file(
+    file: Path,
+    about: About,
+    out: Path,
+    dataset: Dataset | None = None,
+    temperature: float | None = None,
+    *,
+    served: ViewsServed = "one",
+) -> ModelCard:
+    """Measure a saved model and publish a copy of it as the folder `out`/<version>; return its card.
+
+    The folder appears whole, or not at all. `file` is one that Keras can load safely, and gives probabilities over
+    `about.labels` to one view of images (n, height, width, 3), values 0 to 255. `temperature` is what its logits are
+    divided by, where that is known. Without a dataset nothing is known of its quality: the card has no measures, the
+    folder only the file and the card, and it is served with one view.
+
+    Raises Conflict where the version is there already.
+    """
+    model = keras.saving.load_model(file, compile=False, safe_mode=True)
+    with _staging(out) as folder:
+        shutil.copyfile(file, folder / MODEL_FILE)
+        measures = measured(model, dataset, temperature, served) if dataset else unmeasured(model)
+        if dataset:
+            _write_answers(folder, dataset, measures.answers)
+        card = _card(folder / MODEL_FILE, model, about, dataset, measures)
         card.write(folder / CARD_FILE)
+        if (out / card.version).exists():
+            raise Conflict(f"There is a version {card.version} already.")
         folder.rename(out / card.version)
     return card
 
@@ -73,75 +168,39 @@ def answering(network: Any, temperature: float) -> Any:
     return keras.Model(network.inputs[0], answer, name=network.name)
 
 
+def _write_answers(folder: Path, dataset: Dataset, answers: evaluate.Floats) -> None:
+    """Write what is kept of `answers` (n, classes), to the test images; there are at most 256 classes."""
+    (folder / PREDICTIONS_FILE).write_bytes(answers.argmax(axis=1).astype(np.uint8).tobytes())
+    (folder / TRUTH_FILE).write_bytes(dataset.y_test.astype(np.uint8).tobytes())
+    Image.fromarray(confusions(dataset.x_test, dataset.y_test, answers)).save(folder / CONFUSIONS_FILE, optimize=True)
+
+
 @contextmanager
 def _staging(out: Path) -> Iterator[Path]:
     folder = out / f".{uuid.uuid4().hex}"
-    folder.mkdir()
+    folder.mkdir(parents=True)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _describe(
-    trained: TrainedModel, dataset: Dataset, file: Path, temperature: float, parent: str | None, *, six_views: bool
-) -> ModelCard:
-    model = keras.saving.load_model(file, compile=False, safe_mode=True)
+def _card(file: Path, model: Any, about: About, dataset: Dataset | None, measures: Measures) -> ModelCard:
     height, width, channels = model.input_shape[1:]
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    now = datetime.now(UTC).replace(microsecond=0)
-    answers = evaluate.predict(model, dataset.x_test)
     return ModelCard(
-        version=f"{trained.preset.name}-{now:%Y%m%d}-{digest[:8]}",
-        preset=trained.preset.name,
-        params=trained.params.as_dict(),
-        labels=dataset.labels,
+        version=f"{about.preset}-{about.created_at:%Y%m%d}-{digest[:8]}",
         input=Input(height=height, width=width, channels=channels),
-        dataset=_dataset_info(dataset),
-        seed=trained.seed,
-        code_version=code_version(trained.preset),
-        versions=_versions(),
+        dataset=_dataset_info(dataset) if dataset else None,
         hardware=Hardware(cpu=hardware.cpu_name(), cores=hardware.cores(), gpu=hardware.gpu_name()),
-        metrics=evaluate.measure(answers, dataset.y_test, dataset.labels),
-        calibration=evaluate.calibration(answers, dataset.y_test, temperature),
-        views=_views(trained, dataset, answers, temperature, six_views=six_views),
+        metrics=measures.metrics,
+        calibration=measures.calibration,
+        views=measures.views,
         size=Size(file_bytes=file.stat().st_size, parameters=model.count_params()),
-        latency=evaluate.latency(model),
-        history=trained.history,
-        best_epoch=trained.best_epoch,
-        parent=parent,
-        created_at=now,
+        latency=measures.latency,
         file_sha256=digest,
-        training_seconds=trained.seconds,
+        **vars(about),
     )
-
-
-def _views(
-    trained: TrainedModel, dataset: Dataset, answers: evaluate.Floats, temperature: float, *, six_views: bool
-) -> Views:
-    """Return the accuracy with one view and with six; `answers` are what the published network says."""
-
-    def share(probabilities: evaluate.Floats) -> float:
-        return float(np.mean(probabilities.argmax(axis=1) == dataset.y_test))
-
-    network = answering(plain(trained), temperature)
-    if six_views:
-        return Views(
-            served=6, single_accuracy=share(evaluate.predict(network, dataset.x_test)), six_accuracy=share(answers)
-        )
-    six = views.predict_six(lambda images: evaluate.predict(network, images), dataset.x_test)
-    return Views(served=1, single_accuracy=share(answers), six_accuracy=share(six))
-
-
-def _versions() -> dict[Software, str]:
-    import tensorflow as tf  # noqa: PLC0415 - what Keras computes with need not be it
-
-    return {
-        "python": platform.python_version(),
-        "keras": keras.__version__,
-        "tensorflow": tf.__version__,
-        "numpy": np.__version__,
-    }
 
 
 def _dataset_info(dataset: Dataset) -> DatasetInfo:

@@ -15,10 +15,16 @@ log = logging.getLogger(__name__)
 
 
 class Pulse:
-    """Beats until it is stopped. `describe` says what this worker is at the moment."""
+    """Beats until it is stopped. `describe` says what this worker is; `check` is called with each beat."""
 
-    def __init__(self, workers: Workers, chunks: ChunkStore, describe: Callable[[], Worker]) -> None:
-        self._workers, self._chunks, self._describe = workers, chunks, describe
+    def __init__(
+        self,
+        workers: Workers,
+        chunks: ChunkStore,
+        describe: Callable[[], Worker],
+        check: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._workers, self._chunks, self._describe, self._check = workers, chunks, describe, check
         self._chunk: str | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
@@ -58,3 +64,4 @@ class Pulse:
         chunk = self._chunk
         if chunk is not None and not self._chunks.renew(chunk):
             log.warning("chunk %s is no longer ours: its result will not count", chunk)
+        self._check()

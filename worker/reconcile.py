@@ -1,7 +1,7 @@
 """The periodic task: `python -m worker.reconcile`. It mends what a crash has left, and may run in several copies.
 
 It brings back chunks whose worker is gone, wakes workers for jobs that wait without a message, gives up open jobs that
-nobody fills, and deletes what retention has ended.
+nobody fills, deletes what retention has ended, and has models looked at that are to be imported.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from collections.abc import Callable
 
 from shared.entities import Job
 from shared.errors import Conflict, DarkroomError, NotFound
 from shared.services import Services
 from shared.settings import load_settings
+from worker.announce import announce_missing
+from worker.importer import Importer
 
 log = logging.getLogger("darkroom.reconcile")
 
@@ -51,6 +54,14 @@ def expire(services: Services, job: Job) -> None:
         log.info("job %s was ended by somebody else", job.id)
 
 
+def attempt(step: Callable[[], None]) -> None:
+    """Do one part of a round; what fails is tried again in the next one, and keeps no other part from its turn."""
+    try:
+        step()
+    except DarkroomError as error:
+        log.warning("this round ends early: %s", error)
+
+
 def main() -> None:
     """Reconcile until SIGTERM or SIGINT."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -58,11 +69,11 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     services = Services.build(load_settings())
+    importer = Importer(services)
     while not stopping.wait(ROUND_S):
-        try:
-            reconcile(services)
-        except DarkroomError as error:
-            log.warning("this round ends early: %s", error)
+        for step in (lambda: announce_missing(services), lambda: reconcile(services), importer.turn):
+            attempt(step)
+    attempt(importer.stop)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from shared.card import Epoch
+from shared.jobs.trainings import Order
 from worker import checkpoint as checkpoints
-from worker import evaluate
+from worker import evaluate, steps
 from worker.augment import Batch, Batches, Prefetch
 from worker.checkpoint import CheckpointStore, NoCheckpoints
 from worker.datasets import Dataset
@@ -23,7 +24,7 @@ from worker.progress import (
     GoOn,
     OnEpoch,
     OnRow,
-    Order,
+    OnStart,
     Profile,
     Progress,
     Row,
@@ -43,14 +44,33 @@ CHECKPOINT_S = 120
 class Watch:
     """Who is told of a training, who may stop it, and where its checkpoint is kept.
 
+    `on_start` is called once before the first step, with the rows of the checkpoint from which the training goes on.
     `on_row` and `on_epoch` are called as each row and each epoch ends, once what they tell is in the checkpoint, if one
     was due; what they raise ends the training.
     """
 
+    on_start: OnStart = lambda _: None
     on_row: OnRow = lambda _: None
     on_epoch: OnEpoch = lambda _: None
     control: Control = field(default_factory=GoOn)
     checkpoint: CheckpointStore = field(default_factory=NoCheckpoints)
+
+
+def marks(steps: int) -> list[int]:
+    """Return after which of an epoch's steps, counted from 1, there is a row, in order."""
+    return sorted({math.ceil(part * steps / ROWS_PER_EPOCH) for part in range(1, ROWS_PER_EPOCH + 1)})
+
+
+def grouped(first: int, stop: int, steps: int, size: int) -> Iterator[range]:
+    """Yield the steps from `first` to before `stop` in groups of at most `size`; each row ends with a group.
+
+    `steps` is how many an epoch has.
+    """
+    while first < stop:
+        within = first % steps
+        mark = next(mark for mark in marks(steps) if mark > within)
+        yield range(first, first + min(size, mark - within))
+        first += min(size, mark - within)
 
 
 class Run:
@@ -74,15 +94,17 @@ class Run:
     ) -> None:
         self._model, self._batches, self._dataset, self._watch = model, batches, dataset, watch
         self._steps, self._patience, self._identity = epochs * batches.steps, patience, identity
-        self._marks = {math.ceil(part * batches.steps / ROWS_PER_EPOCH) for part in range(1, ROWS_PER_EPOCH + 1)}
         self._row_s = self._step_s = self._validation_s = 0.0
+        self._sums, self._finishing = np.zeros(2), False
+        self._train_on = steps.trainer(model)
         model.optimizer.build(model.trainable_variables)
         layers = [variable for layer in model.layers for variable in layer.variables]
         self._variables = checkpoints.named({"network": layers, "optimizer": model.optimizer.variables})
         content = watch.checkpoint.load()
         self.progress = checkpoints.restore(content, self._variables, identity) if content else Progress()
         self._first = self.progress.step
-        self._source = Prefetch(batches, self._first, self._steps)
+        groups = list(grouped(self._first, self._steps, batches.steps, steps.group_size(batches.size)))
+        self._source = Prefetch(batches, groups)
 
     @property
     def profile(self) -> Profile:
@@ -95,6 +117,7 @@ class Run:
 
         Raises TrainingDiverged where the loss stops being a number, TrainingCancelled where the control says so.
         """
+        self._watch.on_start(self.progress.rows)
         self._saved_s, self._began = self.progress.seconds, time.perf_counter() - self.progress.seconds
         with closing(iter(self._source)) as batches:
             self._train(batches)
@@ -107,35 +130,37 @@ class Run:
         progress = self.progress
         while progress.step < self._steps and not self._is_stale():
             order = self._watch.control.ask(progress.step)
-            if order is Order.CANCEL:
+            if order in (Order.CANCEL, Order.LOST):
                 raise TrainingCancelled(f"The training was cancelled after {progress.step} of {self._steps} steps.")
             if order is Order.FINISH and self._has_ended():
                 return
-            self._step(*next(batches))
+            self._take(*next(batches))
 
     def _is_stale(self) -> bool:
         return 0 < self._patience <= self.progress.stale_epochs
 
     def _has_ended(self) -> bool:
-        """Validate the weights in hand where that is still to do; False where that takes a step first."""
+        """Validate the weights in hand where that is still to do; False where that takes another group of steps."""
+        self._finishing = True
         if self._row_s:
             self._close_row(validated=True)
         return bool(self.progress.rows) and self.progress.rows[-1].val_loss is not None
 
-    def _step(self, images: Any, targets: Any) -> None:
-        """Train on one batch; where a row is due, close it."""
-        self._lr = float(self._model.optimizer.learning_rate)
+    def _take(self, images: Any, targets: Any) -> None:
+        """Train on the batches of a group of steps; where a row is due, close it."""
+        self._lr = float(f"{float(self._model.optimizer.learning_rate):.6g}")
         began = time.perf_counter()
-        self._means = self._model.train_on_batch(images, targets, return_dict=True)
+        means = self._train_on(images, targets)
         seconds = time.perf_counter() - began
         self._step_s += seconds
         self._row_s += seconds
-        self.progress.step += 1
-        if not math.isfinite(self._means["loss"]):
+        self.progress.step += len(images)
+        self._sums += len(images) * np.array(means)
+        if not math.isfinite(means[0]):
             raise self._diverged()
         within = (self.progress.step - 1) % self._batches.steps + 1
-        if within in self._marks:
-            self._close_row(validated=within == self._batches.steps)
+        if within in marks(self._batches.steps):
+            self._close_row(validated=self._finishing or within == self._batches.steps)
 
     def _close_row(self, *, validated: bool) -> None:
         """Write down what was done since the last row; at the end of an epoch validate, and note the epoch."""
@@ -143,8 +168,7 @@ class Run:
         figures = self._validate() if validated else (None, None)
         progress.seconds = time.perf_counter() - self._began
         progress.rows.append(self._row(*figures))
-        self._row_s = 0.0
-        self._model.reset_metrics()
+        self._row_s, self._sums = 0.0, np.zeros(2)
         if validated:
             progress.history.append(self._epoch())
         if validated or progress.seconds - self._saved_s >= CHECKPOINT_S:
@@ -171,13 +195,14 @@ class Run:
     def _row(self, val_loss: float | None, val_accuracy: float | None) -> Row:
         progress = self.progress
         since = progress.step - (progress.rows[-1].step if progress.rows else 0)
+        loss, accuracy = (self._sums / since).tolist()
         return Row(
             n=len(progress.rows) + 1,
             epoch=self._current_epoch,
             step=progress.step,
             steps=self._steps,
-            loss=round(float(self._means["loss"]), 6),
-            accuracy=round(float(self._means["accuracy"]), 6),
+            loss=round(loss, 6),
+            accuracy=round(accuracy, 6),
             val_loss=val_loss,
             val_accuracy=val_accuracy,
             lr=self._lr,

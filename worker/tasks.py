@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from celery import Celery
@@ -12,10 +14,12 @@ from celery.signals import worker_process_init, worker_process_shutdown
 
 from shared.entities import Queue
 from shared.errors import Unavailable
-from shared.queue import CLASSIFY
+from shared.queue import CLASSIFY, CLASSIFY_TIMEOUT_S, TRAIN
 from shared.services import Services
 from shared.settings import load_settings
+from worker.announce import announce
 from worker.process import WorkerProcess
+from worker.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +29,8 @@ _process: WorkerProcess | None = None
 
 def register(app: Celery) -> None:
     """Add the tasks to `app`, and let its processes set themselves up."""
-    app.task(name=CLASSIFY)(classify)
+    app.task(name=CLASSIFY, time_limit=CLASSIFY_TIMEOUT_S)(classify)
+    app.task(name=TRAIN)(train)
     worker_process_init.connect(_start, weak=False, dispatch_uid="darkroom")
     worker_process_shutdown.connect(_stop, weak=False, dispatch_uid="darkroom")
     app.set_current()
@@ -33,10 +38,23 @@ def register(app: Celery) -> None:
 
 def classify() -> None:
     """Classify the next chunk of whichever job's turn it is."""
+    with _turn() as process:
+        process.work()
+
+
+def train() -> None:
+    """Run the training that waits longest."""
+    with _turn() as process:
+        Trainer(process.services, process.pulse, process.name).work()
+
+
+@contextmanager
+def _turn() -> Iterator[WorkerProcess]:
     if _process is None:
         raise RuntimeError("this task runs in a process of a Celery worker only")
     try:
-        _process.work()
+        with _process.hearing.turn():
+            yield _process
     except Unavailable as error:
         log.warning("a turn was lost: %s", error)
 
@@ -47,7 +65,10 @@ def _start(**_: Any) -> None:
 
     queues = [Queue(name) for name in current_app.amqp.queues.consume_from]
     try:
-        _process = WorkerProcess(Services.build(load_settings()), queues)
+        services = Services.build(load_settings())
+        if Queue.TRAIN in queues:
+            announce(services)
+        _process = WorkerProcess(services, queues)
         _process.start()
     except Exception:
         log.exception("this worker cannot start")

@@ -7,13 +7,14 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 from shared.card import CARD_FILE, MODEL_FILE, Epoch, ModelCard
 from shared.errors import DarkroomError, InvalidRequest
 from worker import presets
 from worker.checkpoint import CheckpointStore, FileCheckpoint, NoCheckpoints
 from worker.datasets import load_cifar10
+from worker.measures import ViewsServed
 from worker.publish import publish
 from worker.run import Watch
 from worker.train import train
@@ -50,7 +51,7 @@ def _run(options: argparse.Namespace) -> ModelCard:
     trained = train(preset, dataset, seed, params, Watch(on_epoch=_print_epoch, checkpoint=store), base=options.base)
     print(trained.profile.sentence, flush=True)
     parent = options.base.parent.name if options.base else None
-    return publish(trained, dataset, options.out, parent, six_views=options.six_views)
+    return publish(trained, dataset, options.out, parent, served=options.views)
 
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:
@@ -84,7 +85,8 @@ def _summary(card: ModelCard) -> str:
     if calibration:
         more += f", calibration error {calibration.error_before:.4f} before and {calibration.error_after:.4f} after"
         more += f" temperature {calibration.temperature:.3f}"
-    return f"test accuracy {card.metrics.accuracy:.2%}{more}, trained in {card.training_seconds:.0f} s: {card.version}"
+    accuracy = f"{card.metrics.accuracy:.2%}" if card.metrics else "unknown"
+    return f"test accuracy {accuracy}{more}, trained in {card.training_seconds or 0:.0f} s: {card.version}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -105,5 +107,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--checkpoint", type=Path, help="file to go on from where it exists, written every epoch")
     parser.add_argument("--base", type=Path, help=f"{MODEL_FILE} of a published model of the preset to begin with")
-    parser.add_argument("--six-views", action="store_true", help="serve the mean of six views: six times the work")
+    parser.add_argument(
+        "--views",
+        choices=get_args(ViewsServed),
+        help="views of an image that the answer is averaged over; six are six times the work, adaptive: six only where "
+        "one is not sure (default: the preset's)",
+    )
     return parser

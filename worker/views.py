@@ -1,41 +1,62 @@
 """Six views of an image, whose answers are averaged: the image and its mirror image, each in place and shifted twice.
 
-Source: KellerJordan/cifar10-airbench, test-time augmentation of level 2.
+Source: KellerJordan/cifar10-airbench, test-time augmentation of level 2. `worker.forward` looks at them, and only where
+one view is not sure; see docs/decisions/0008-views.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.augment import shifted
-
-#: Shift of both axes in pixels, and the weight of its two views together.
-SHIFTS = ((0, 0.5), (1, 0.25), (-1, 0.25))
-
 #: Least probability that a logarithm is taken of.
 TINY = 1e-30
+
+#: Share of the images that may get another label than six views would give them: so few that accuracy does not tell.
+TOLERATED = 0.001
+
+#: Thresholds are whole multiples of one part in so many.
+STEPS = 100
 
 Floats = NDArray[np.floating[Any]]
 
 
-def views(images: NDArray[np.uint8]) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-    """Yield weight and images (n, height, width, channels) of each of the six views; the weights sum to 1."""
-    for shift, weight in SHIFTS:
-        moved = shifted(images, np.full((len(images), 2), shift), abs(shift))
-        yield weight / 2, moved
-        yield weight / 2, moved[:, :, ::-1]
+@dataclass(frozen=True)
+class View:
+    """`weight` in the mean; `shift` of both axes in pixels, what comes in mirrored at the edge; mirrored or not."""
+
+    weight: float
+    shift: int
+    mirrored: bool
 
 
-def predict_six(predict: Callable[[NDArray[np.uint8]], Floats], images: NDArray[np.uint8]) -> Floats:
-    """Return the probabilities (n, classes) over all six views, where `predict` gives those of one.
+#: The image itself first. Weights are powers of two, and sum to 1.
+VIEWS = (
+    View(0.25, 0, mirrored=False),
+    View(0.25, 0, mirrored=True),
+    View(0.125, 1, mirrored=False),
+    View(0.125, 1, mirrored=True),
+    View(0.125, -1, mirrored=False),
+    View(0.125, -1, mirrored=True),
+)
 
-    Logarithms are averaged, which is the same as averaging the logits.
+
+def threshold(one: Floats, six: Floats) -> float:
+    """Return from which confidence on one view will do, 0 to 1, for probabilities (n, classes) by one view and by six.
+
+    It is the least multiple of 0.01 such that, of the images that reach it, six views would give no more than TOLERATED
+    of all images another label. It looks at no right answers, so it is chosen with as little luck as data allows.
     """
-    return softmax(sum(weight * log(predict(view)) for weight, view in views(images)))
+    changed = one.argmax(axis=1) != six.argmax(axis=1)
+    confidences = np.sort(one.max(axis=1)[changed])[::-1]
+    tolerated = int(TOLERATED * len(one))
+    if len(confidences) <= tolerated:
+        return 0.0
+    return min(1.0, (math.floor(STEPS * float(confidences[tolerated])) + 1) / STEPS)
 
 
 def log(probabilities: Floats) -> Floats:
@@ -49,23 +70,3 @@ def softmax(logits: Any) -> Floats:
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     quotients: Floats = powers / powers.sum(axis=1, keepdims=True)
     return quotients
-
-
-def in_graph(network: Any) -> Any:
-    """Return a Keras model that gives the mean logits of the six views, for one that gives the logits of one.
-
-    It is made of Keras's own operations, so it is published and loaded as any other. It does six times the work.
-    """
-    import keras  # noqa: PLC0415 - whoever only measures needs none
-
-    height, width = network.input_shape[1:3]
-    inputs = keras.Input(network.input_shape[1:], dtype=network.inputs[0].dtype)
-    padded = keras.ops.pad(inputs, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
-    total = None
-    for shift, weight in SHIFTS:
-        start = 1 - shift
-        view = padded[:, start : start + height, start : start + width]
-        for image in (view, keras.ops.flip(view, axis=2)):
-            part = keras.layers.Rescaling(weight / 2)(network(image))
-            total = part if total is None else keras.layers.Add()([total, part])
-    return keras.Model(inputs, total, name=network.name)

@@ -47,7 +47,7 @@ def test_mirrored_turns_only_the_chosen() -> None:
 
 def test_light_shifts_then_stretches() -> None:
     light = np.array([[10, 1.5]], np.float32)
-    assert augment.lit(np.full((1, 2, 2, 3), 90, np.uint8), light).tolist() == np.full((1, 2, 2, 3), 150.0).tolist()
+    assert augment.lit(np.full((1, 2, 2, 3), 90, np.uint8), light).tolist() == np.full((1, 2, 2, 3), 86.25).tolist()
 
 
 def test_an_epoch_has_every_image_once_with_its_label() -> None:
@@ -117,9 +117,12 @@ def test_images_stay_bytes_unless_their_light_changes() -> None:
 
 def test_prefetch_gives_the_same_batches_and_ends_its_thread() -> None:
     source = batches(FULL)
-    ahead = Prefetch(source, 3, 7)
-    for step, (images, _) in zip(range(3, 7), ahead, strict=True):
-        np.testing.assert_array_equal(images, source.batch(step)[0])
+    groups = [range(3, 5), range(5, 6)]
+    ahead = Prefetch(source, groups)
+    for group, (images, targets) in zip(groups, ahead, strict=True):
+        for step, *batch in zip(group, images, targets, strict=True):
+            for made, wanted in zip(batch, source.batch(step), strict=True):
+                np.testing.assert_array_equal(made, wanted)
     assert ahead.making_s > 0
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("augment")]
 
@@ -131,4 +134,8 @@ def test_prefetch_raises_what_went_wrong() -> None:
 
     broken = Broken(noise(4), np.zeros(4, int), classes=1, batch_size=2, seed=0, how=FULL)
     with pytest.raises(ZeroDivisionError):
-        list(Prefetch(broken, 0, 2))
+        list(Prefetch(broken, [range(2)]))
+
+
+def test_no_groups_are_no_batches() -> None:
+    assert list(Prefetch(batches(FULL), [])) == []

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from worker import evaluate
+from worker.forward import served
 from worker.views import softmax
 
 
@@ -139,8 +141,9 @@ def test_median_seconds_warms_up_first() -> None:
     assert len(calls) == evaluate.WARM_UP + 3
 
 
-def test_predict_and_latency_of_a_real_network() -> None:
-    model = keras.Sequential(
+@pytest.fixture(scope="module")
+def network() -> Any:
+    return keras.Sequential(
         [
             keras.Input((8, 8, 3), dtype="uint8"),
             keras.layers.Rescaling(1 / 255),
@@ -148,9 +151,35 @@ def test_predict_and_latency_of_a_real_network() -> None:
             keras.layers.Dense(4, activation="softmax"),
         ]
     )
-    answers = evaluate.predict(model, evaluate.noise((300, 8, 8, 3)))
-    assert answers.shape == (300, 4)
+
+
+def test_answers_are_those_of_keras_in_batches(network: Any) -> None:
+    images, sizes = evaluate.noise((300, 8, 8, 3)), []
+
+    def forward(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        sizes.append(len(batch))
+        return served(network, (8, 8, 3))(batch)
+
+    answers = evaluate.answers(forward, images)
+    assert (answers.shape, sizes) == ((300, 4), [256, 44])
     np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
-    measured = evaluate.latency(model, repeats=3)
+    np.testing.assert_allclose(answers, evaluate.predict(network, images), atol=1e-5)
+
+
+def test_latency_of_a_real_network(network: Any) -> None:
+    measured = evaluate.latency(served(network, (8, 8, 3)), evaluate.noise((300, 8, 8, 3)), repeats=3)
     assert (measured.batch_size, measured.repeats) == (256, 3)
     assert measured.single_image_ms > 0 < measured.batch_images_per_second
+
+
+def test_latency_is_that_of_all_images_in_turn() -> None:
+    images = np.arange(5, dtype=np.uint8)[:, None, None, None]
+    seen: dict[int, list[NDArray[np.uint8]]] = {1: [], 256: []}
+
+    def forward(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        seen[len(batch)].append(batch.ravel())
+        return np.zeros((len(batch), 2), np.float32)
+
+    evaluate.latency(forward, images, repeats=2)
+    for batches in seen.values():
+        assert np.concatenate(batches).tolist() == [place % 5 for place in range(len(batches) * len(batches[0]))]

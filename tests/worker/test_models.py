@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import threading
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -78,26 +80,92 @@ def test_no_batch_size_makes_a_new_graph(shipped: Path, threads: int, monkeypatc
     assert [shape.as_list() for shape in calls] == [[None, 32, 32, 3]]
 
 
-def test_a_model_is_loaded_once_and_few_are_held(
-    shipped: Path, registry: Registry, tmp_path: Path, threads: int
-) -> None:
-    versions = [
-        publish(shipped, tmp_path, preset=f"p{n}", version=f"p{n}-20260101-{_digest(shipped)}") for n in range(3)
-    ]
+@pytest.fixture
+def versions(shipped: Path, tmp_path: Path) -> list[str]:
+    """Three versions with the shipped network."""
+    digest = hashlib.sha256((shipped / MODEL_FILE).read_bytes()).hexdigest()[:8]
+    return [publish(shipped, tmp_path, preset=f"p{n}", version=f"p{n}-20260101-{digest}") for n in range(3)]
+
+
+def test_a_model_is_loaded_once_and_few_are_held(registry: Registry, versions: list[str], threads: int) -> None:
     models = Models(registry, threads)
-    assert models.newest is None
     loaded = {version: models.get(version) for version in versions[:HELD]}
     assert all(models.get(version) is loaded[version] for version in versions[:HELD])
-    assert models.newest == versions[HELD - 1]
     models.get(versions[0])
     models.get(versions[2])  # the one that was not used for longest goes
-    assert models.newest == versions[2]
     assert models.get(versions[0]) is loaded[versions[0]]
     assert models.get(versions[1]) is not loaded[versions[1]]
 
 
-def _digest(shipped: Path) -> str:
-    return hashlib.sha256((shipped / MODEL_FILE).read_bytes()).hexdigest()[:8]
+def test_the_champion_is_held_however_many_others_are_used(
+    registry: Registry, versions: list[str], threads: int
+) -> None:
+    models = Models(registry, threads)
+    assert models.champion is None
+    models.preload(versions[0])
+    champion = models.get(versions[0])
+    for version in (*versions[1:], *versions[1:]):
+        models.get(version)
+    assert (models.champion, models.get(versions[0]) is champion) == (versions[0], True)
+    models.preload(versions[1])
+    models.get(versions[2])
+    assert models.champion == versions[1]
+    assert models.get(versions[0]) is not champion
+
+
+def test_threads_that_ask_at_once_load_a_model_once(
+    registry: Registry, versions: list[str], threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads, real_load = [], keras.saving.load_model
+    monkeypatch.setattr(keras.saving, "load_model", lambda *args, **how: (loads.append(1), real_load(*args, **how))[1])
+    models, together = Models(registry, threads), threading.Barrier(6)
+
+    def ask(_: int) -> object:
+        together.wait()
+        return models.get(versions[0])
+
+    with ThreadPoolExecutor(6) as pool:
+        assert len({id(model) for model in pool.map(ask, range(6))}) == 1
+    assert len(loads) == 1
+
+
+def test_other_versions_serve_while_one_is_loaded(
+    registry: Registry, versions: list[str], threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a load that does not end, then the lock is free, and who asked for that version gets it in the end."""
+    models = Models(registry, threads)
+    models.get(versions[0])
+    begun, go_on, real_load = threading.Event(), threading.Event(), keras.saving.load_model
+
+    def slow(*args: Any, **how: Any) -> Any:
+        begun.set()
+        assert go_on.wait(30)
+        return real_load(*args, **how)
+
+    monkeypatch.setattr(keras.saving, "load_model", slow)
+    with ThreadPoolExecutor(2) as pool:
+        preload = pool.submit(models.preload, versions[1])
+        assert begun.wait(30)
+        waiting = pool.submit(models.get, versions[1])
+        assert models.get(versions[0]).forward(blank(1)).shape == (1, 10)
+        assert not preload.done() and not waiting.done()
+        assert models.champion is None
+        go_on.set()
+        assert waiting.result(30) is models.get(versions[1])
+        preload.result(30)
+    assert models.champion == versions[1]
+
+
+def test_all_who_wait_for_an_unusable_model_hear_of_it(
+    shipped: Path, registry: Registry, tmp_path: Path, threads: int
+) -> None:
+    bad = publish(shipped, tmp_path, b"nothing")
+    models = Models(registry, threads)
+    with ThreadPoolExecutor(4) as pool:
+        for asked in [pool.submit(models.preload, bad) for _ in range(4)]:
+            with pytest.raises(ModelUnusable, match=bad):
+                asked.result(30)
+    assert models.champion is None
 
 
 def test_a_version_that_is_not_there_is_unusable(registry: Registry, threads: int) -> None:
@@ -184,4 +252,3 @@ def test_after_an_unusable_model_a_good_one_still_loads(
     with pytest.raises(ModelUnusable):
         models.get(bad)
     assert models.get(good).forward(blank(1)).shape == (1, 10)
-    assert models.newest == good

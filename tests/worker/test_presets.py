@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.catalogue import resolve
 from shared.errors import Fault, InvalidRequest
 from worker import hardware, presets
 from worker.presets import PRESETS, Setup
@@ -38,10 +39,11 @@ def test_an_unknown_preset_names_the_known_ones() -> None:
 
 def test_listing_the_presets_does_not_load_tensorflow() -> None:
     code = (
-        "import json, sys\n"
+        "import sys\n"
         "from worker.presets import PRESETS\n"
-        "print(json.dumps([preset.parameters() for preset in PRESETS.values()]))\n"
-        "PRESETS['fast'].plan({'epochs': 2, 'seed': 5})\n"
+        "from worker import announce, presets\n"
+        "print([announce.describe(preset, announce.machine_speed()) for preset in PRESETS.values()])\n"
+        "presets.from_params({'preset': 'fast', 'epochs': 2, 'seed': 5})\n"
         "raise SystemExit(bool({'tensorflow', 'keras'} & set(sys.modules)))\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
@@ -49,7 +51,7 @@ def test_listing_the_presets_does_not_load_tensorflow() -> None:
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)
 def test_every_parameter_is_listed_with_its_default_and_range(preset: presets.Preset[Any]) -> None:
-    listed = json.loads(json.dumps(preset.parameters()))
+    listed = json.loads(json.dumps({name: one.as_dict() for name, one in preset.parameters().items()}))
     assert listed.keys() == preset.params.as_dict().keys() | {"seed"}
     assert {"epochs", "batch_size", "learning_rate", "augment", "label_smoothing", "seed"} <= listed.keys()
     for name, parameter in listed.items():
@@ -62,7 +64,7 @@ def test_every_parameter_is_listed_with_its_default_and_range(preset: presets.Pr
 
 
 def test_a_parameter_as_it_is_listed() -> None:
-    assert presets.get("fast").parameters()["batch_size"] == {
+    assert presets.get("fast").parameters()["batch_size"].as_dict() == {
         "default": 2000,
         "type": "integer",
         "minimum": 1,
@@ -84,17 +86,17 @@ def test_a_plan_takes_what_is_given_and_leaves_the_rest() -> None:
     [
         ("epochs", 0, "should be a whole number from 1 to 1000, not 0"),
         ("epochs", 1.5, "should be a whole number from 1 to 1000, not 1.5"),
-        ("epochs", True, "should be a whole number from 1 to 1000, not True"),
-        ("epochs", "8", "should be a whole number from 1 to 1000, not '8'"),
-        ("epochs", None, "should be a whole number from 1 to 1000, not None"),
+        ("epochs", True, "should be a whole number from 1 to 1000, not true"),
+        ("epochs", "8", 'should be a whole number from 1 to 1000, not "8"'),
+        ("epochs", None, "should be a whole number from 1 to 1000, not null"),
         pytest.param("epochs", 10**400, "should be a whole number from 1 to 1000, not 1", id="huge"),
-        ("learning_rate", math.nan, "should be a number from 1e-06 to 10, not nan"),
-        ("learning_rate", math.inf, "should be a number from 1e-06 to 10, not inf"),
+        ("learning_rate", math.nan, "should be a number from 1e-06 to 10, not NaN"),
+        ("learning_rate", math.inf, "should be a number from 1e-06 to 10, not Infinity"),
         ("learning_rate", -1, "should be a number from 1e-06 to 10, not -1"),
         ("label_smoothing", 1, "should be a number from 0 to 0.9, not 1"),
         ("augment", 1, "should be true or false, not 1"),
-        ("flip", "up", "should be one of none, random, alternate, not 'up'"),
-        ("flip", ["none"], "should be one of none, random, alternate, not ['none']"),
+        ("flip", "up", 'should be one of none, random, alternate, not "up"'),
+        ("flip", ["none"], 'should be one of none, random, alternate, not ["none"]'),
         ("seed", -1, "should be a whole number from 0 to 4294967295, not -1"),
         ("colour", "red", "is no parameter of preset fast"),
     ],
@@ -109,15 +111,34 @@ def test_what_is_wrong_is_named_with_the_allowed_range(name: str, value: object,
 
 
 def test_all_faults_are_named_at_once() -> None:
-    with pytest.raises(InvalidRequest, match=r"colour is no .*; epochs should .*; seed should be .*\.$") as caught:
+    with pytest.raises(InvalidRequest, match=r"seed should be .*; colour is no .*; epochs .*\.$") as caught:
         presets.get("seed").plan({"seed": "x", "colour": 1, "epochs": -1}, "")
-    assert [fault.pointer for fault in caught.value.faults] == ["colour", "epochs", "seed"]
+    assert [fault.pointer for fault in caught.value.faults] == ["seed", "colour", "epochs"]
 
 
 def test_parameters_cannot_be_made_out_of_range() -> None:
     with pytest.raises(InvalidRequest, match="epochs should be a whole number") as caught:
         presets.get("seed").params.changed(epochs=0)
     assert caught.value.faults == (Fault("epochs", "should be a whole number from 1 to 1000, not 0"),)
+
+
+def test_a_jobs_params_name_preset_hyperparameters_and_seed() -> None:
+    preset, params, seed = presets.from_params(
+        {"preset": "seed", "epochs": 3, "seed": 7, "base": None, "promote": "never"}
+    )
+    assert (preset, params, seed) == (presets.get("seed"), preset.params.changed(epochs=3), 7)
+    every = resolve({"seed": preset.parameters()}, {"preset": "seed", "hidden_units": 5, "seed": 1})
+    assert presets.from_params(every) == (preset, preset.params.changed(hidden_units=5), 1)
+    assert presets.from_params({}) == (presets.get("fast"), presets.get("fast").params, 0)
+
+
+def test_a_jobs_params_are_checked_again() -> None:
+    wrong = {"dataset": "mnist", "epochs": 0, "newer_option": 1}
+    with pytest.raises(InvalidRequest) as caught:
+        presets.from_params({"preset": "seed", **wrong})
+    assert [fault.pointer for fault in caught.value.faults] == [f"/params/{name}" for name in wrong]
+    with pytest.raises(InvalidRequest, match="preset should be one of seed, classic, fast, wide, not"):
+        presets.from_params({"preset": "newer"})
 
 
 json_values = st.one_of(
@@ -157,6 +178,32 @@ def test_the_seed_decides_the_first_weights(name: str) -> None:
     for one, two in zip(first, same, strict=True):
         np.testing.assert_array_equal(one, two)
     assert any(not np.array_equal(one, two) for one, two in zip(first, other, strict=True))
+
+
+def operations(layer: Any) -> int:
+    """What a layer of the built network takes for one image: two for each product, at each place of its output."""
+    if not hasattr(layer, "kernel"):
+        return 0
+    return 2 * math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1])
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        *((name, {}) for name in sorted(PRESETS)),
+        ("seed", {"first_filters": 5, "second_filters": 7, "kernel_size": 5, "pool_size": 3, "hidden_units": 9}),
+        ("seed", {"kernel_size": 1, "pool_size": 1, "second_filters": 3}),
+        ("classic", {"width": 6}),
+        ("fast", {"width1": 5, "width2": 7, "width3": 9}),
+        ("wide", {"width1": 4, "width2": 9, "width3": 6}),
+    ],
+)
+def test_size_and_operations_are_those_of_the_built_network(name: str, changes: dict[str, Any]) -> None:
+    preset = presets.get(name)
+    params = preset.params.changed(**changes)
+    model = preset.build(params, SETUP)
+    assert preset.size(params) == model.count_params()
+    assert preset.flops(params) == sum(map(operations, model.layers))
 
 
 def test_fast_is_the_network_of_its_source() -> None:

@@ -5,18 +5,21 @@ import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from shared.card import ModelCard
-from worker import evaluate, presets, views
+from shared.errors import Conflict
+from worker import evaluate, forward, presets, views
+from worker.confusions import confusions
 from worker.datasets import CIFAR10_SETTING, Dataset
-from worker.models import compiled
-from worker.publish import code_version, plain, publish
+from worker.measures import ViewsServed
+from worker.publish import About, answering, code_version, plain, publish, publish_file
 from worker.train import TrainedModel, train
 from worker.train_command import main
 
@@ -30,18 +33,18 @@ def trained(squares: Dataset) -> TrainedModel:
 
 
 @pytest.fixture(scope="module")
-def both(trained: TrainedModel, squares: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
-    """The folders of the same network published with one view and with six."""
+def folders(trained: TrainedModel, squares: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The folders of the same network published to be served in each way; adaptive is the default of the preset."""
     folders = {}
-    for served in (1, 6):
+    for served in get_args(ViewsServed):
         out = tmp_path_factory.mktemp("models")
-        folders[served] = out / publish(trained, squares, out, six_views=served == 6).version
+        folders[served] = out / publish(trained, squares, out, served=None if served == "adaptive" else served).version
     return folders
 
 
-@pytest.fixture(params=[1, 6], ids=["one view", "six views"])
-def published(request: pytest.FixtureRequest, both: dict[int, Path]) -> Path:
-    return both[request.param]
+@pytest.fixture(params=get_args(ViewsServed))
+def published(request: pytest.FixtureRequest, folders: dict[str, Path]) -> Path:
+    return folders[request.param]
 
 
 @pytest.fixture
@@ -53,12 +56,15 @@ def load(published: Path) -> Any:
     return keras.saving.load_model(published / "model.keras", compile=False, safe_mode=True)
 
 
-def answers(published: Path, dataset: Dataset) -> NDArray[Any]:
-    return evaluate.predict(load(published), dataset.x_test)
+@pytest.fixture
+def answers(published: Path, card: ModelCard, threads: int, squares: Dataset) -> NDArray[Any]:
+    """What a worker that serves the version says to the test images."""
+    return evaluate.answers(forward.compiled(published / "model.keras", card, threads), squares.x_test)
 
 
 def test_the_folder_is_complete(published: Path) -> None:
-    assert sorted(path.name for path in published.iterdir()) == ["card.json", "model.keras"]
+    expected = ["card.json", "confusions.png", "model.keras", "test_predictions.bin", "test_truth.bin"]
+    assert sorted(path.name for path in published.iterdir()) == expected
     assert [path.name for path in published.parent.iterdir()] == [published.name]
 
 
@@ -74,8 +80,11 @@ def test_the_card_describes_the_file(published: Path, card: ModelCard, trained: 
     assert (card.history, card.best_epoch) == (trained.history, trained.best_epoch)
 
 
-def test_a_process_that_knows_only_keras_can_load_it(both: dict[int, Path], squares: Dataset, tmp_path: Path) -> None:
-    published = both[6]
+def test_a_process_that_knows_only_keras_can_load_it(
+    folders: dict[str, Path], squares: Dataset, tmp_path: Path
+) -> None:
+    """It then answers by one view: the file holds the plain network, however it is served here."""
+    published = folders["adaptive"]
     np.save(tmp_path / "images.npy", squares.x_test)
     code = (
         "import sys, keras, numpy as np\n"
@@ -84,57 +93,101 @@ def test_a_process_that_knows_only_keras_can_load_it(both: dict[int, Path], squa
     )
     files = [published / "model.keras", tmp_path / "images.npy", tmp_path / "answers.npy"]
     subprocess.run([sys.executable, "-c", code, *map(str, files)], check=True, capture_output=True, cwd=tmp_path)
-    np.testing.assert_allclose(np.load(files[2]), answers(published, squares), atol=1e-6)
+    np.testing.assert_allclose(np.load(files[2]), evaluate.predict(load(published), squares.x_test), atol=1e-6)
 
 
-def test_the_worker_serves_it(published: Path, card: ModelCard, squares: Dataset) -> None:
-    import tensorflow as tf
-
-    threads = tf.config.threading.get_intra_op_parallelism_threads()
-    served = compiled(published / "model.keras", card, threads)(squares.x_test)
-    np.testing.assert_allclose(served, answers(published, squares), atol=1e-5)
-    np.testing.assert_allclose(served.sum(axis=1), 1, atol=1e-5)
-    assert card.metrics.accuracy == np.mean(served.argmax(axis=1) == squares.y_test)
+def test_the_card_is_about_what_a_worker_serves(card: ModelCard, answers: NDArray[Any], squares: Dataset) -> None:
+    assert card.metrics is not None
+    assert card.views is not None
+    np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
+    assert card.metrics.accuracy == np.mean(answers.argmax(axis=1) == squares.y_test)
+    assert card.metrics.loss == pytest.approx(evaluate.cross_entropy(answers, squares.y_test), rel=1e-3)
 
 
-def test_its_probabilities_are_the_networks_at_the_fitted_temperature(
+def test_the_answers_to_the_test_images_are_kept(published: Path, answers: NDArray[Any], squares: Dataset) -> None:
+    predictions = np.frombuffer((published / "test_predictions.bin").read_bytes(), np.uint8)
+    np.testing.assert_array_equal(predictions, answers.argmax(axis=1))
+    assert (published / "test_truth.bin").read_bytes() == squares.y_test.tobytes()
+
+
+def test_the_confusions_are_a_picture(published: Path, answers: NDArray[Any], squares: Dataset) -> None:
+    with Image.open(published / "confusions.png") as picture:
+        assert (picture.format, picture.mode, picture.size) == ("PNG", "RGB", (10 * 3 * 32, 10 * 32))
+        np.testing.assert_array_equal(np.asarray(picture), confusions(squares.x_test, squares.y_test, answers))
+
+
+def test_the_file_gives_the_networks_probabilities_at_the_fitted_temperature(
     published: Path, card: ModelCard, trained: TrainedModel, squares: Dataset
 ) -> None:
     assert card.calibration is not None
-    assert card.views is not None
-
     network = plain(trained)
-
-    def logits(images: NDArray[np.uint8]) -> NDArray[Any]:
-        return evaluate.predict(network, images)
-
-    def of(images: NDArray[np.uint8]) -> NDArray[Any]:
-        if card.views and card.views.served == 1:
-            return logits(images)
-        return np.asarray(sum(weight * logits(view) for weight, view in views.views(images)))
-
-    assert card.calibration.temperature == pytest.approx(
-        evaluate.temperature(of(squares.x_val), squares.y_val), rel=1e-3
-    )
-    expected = views.softmax(of(squares.x_test) / card.calibration.temperature)
-    np.testing.assert_allclose(answers(published, squares), expected, atol=1e-5)
+    fitted = evaluate.temperature(evaluate.predict(network, squares.x_val), squares.y_val)
+    assert card.calibration.temperature == pytest.approx(fitted, rel=1e-3)
+    expected = views.softmax(evaluate.predict(network, squares.x_test) / fitted)
+    np.testing.assert_allclose(evaluate.predict(load(published), squares.x_test), expected, atol=1e-4)
 
 
-def test_calibration_and_views_are_in_the_card(card: ModelCard) -> None:
+def test_calibration_is_about_what_is_served(card: ModelCard) -> None:
     assert card.calibration is not None
-    assert card.views is not None
+    assert card.metrics is not None
     assert card.calibration.error_after == card.metrics.calibration_error
     assert sum(row.count for row in card.calibration.reliability) == 100
-    served = card.views.single_accuracy if card.views.served == 1 else card.views.six_accuracy
-    assert card.metrics.accuracy == served
 
 
-def test_both_ways_of_serving_agree_on_the_figures_of_both(both: dict[int, Path]) -> None:
-    one, six = (ModelCard.read(folder / "card.json").views for folder in both.values())
-    assert one is not None
-    assert six is not None
-    assert (one.single_accuracy, one.six_accuracy) == (six.single_accuracy, six.six_accuracy)
-    assert (one.served, six.served) == (1, 6)
+def test_all_ways_of_serving_agree_on_the_figures_of_each(folders: dict[str, Path]) -> None:
+    cards = {served: ModelCard.read(folder / "card.json") for served, folder in folders.items()}
+    found = {served: card.views for served, card in cards.items() if card.views}
+    assert {served: views.served for served, views in found.items()} == {"one": 1, "six": 6, "adaptive": "adaptive"}
+    assert len({(views.single_accuracy, views.six_accuracy) for views in found.values()}) == 1
+    assert cards["one"].metrics and cards["one"].metrics.accuracy == found["one"].single_accuracy
+    assert cards["six"].metrics and cards["six"].metrics.accuracy == found["six"].six_accuracy
+
+
+def test_the_threshold_is_chosen_on_the_validation_images(folders: dict[str, Path], squares: Dataset) -> None:
+    adaptive = ModelCard.read(folders["adaptive"] / "card.json").views
+    assert adaptive is not None
+    model = load(folders["adaptive"])
+    one, six = (forward.served(model, (32, 32, 3), below) for below in (forward.NONE, forward.ALL))
+    threshold = views.threshold(one(squares.x_val), six(squares.x_val))
+    assert (adaptive.threshold, adaptive.share) == (threshold, np.mean(one(squares.x_test).max(axis=1) < threshold))
+    assert 0 < threshold <= 1
+
+
+@pytest.fixture
+def saved(trained: TrainedModel, tmp_path: Path) -> Path:
+    """A model's file of which only the answers are known."""
+    file = tmp_path / "somebodys.keras"
+    answering(plain(trained), 0.5).save(file)
+    return file
+
+
+ABOUT = About(preset="imported", params={}, labels=tuple("abcdefghij"), source="somebodys.keras")
+
+
+def test_a_file_of_any_network_can_be_published(saved: Path, squares: Dataset, tmp_path: Path) -> None:
+    card = publish_file(saved, replace(ABOUT, labels=squares.labels), tmp_path / "models", squares)
+    assert card.metrics is not None
+    assert card.views is not None
+    assert (card.source, card.seed, card.calibration, card.views.served) == ("somebodys.keras", None, None, 1)
+    assert (tmp_path / "models" / card.version / "model.keras").read_bytes() == saved.read_bytes()
+    assert card.version == f"imported-{ABOUT.created_at:%Y%m%d}-{hashlib.sha256(saved.read_bytes()).hexdigest()[:8]}"
+
+
+def test_a_file_can_be_published_without_a_dataset(saved: Path, tmp_path: Path) -> None:
+    card = publish_file(saved, ABOUT, tmp_path / "models")
+    assert (card.dataset, card.metrics, card.views, card.labels) == (None, None, None, tuple("abcdefghij"))
+    assert card.latency.single_image_ms > 0
+    files = (tmp_path / "models" / card.version).iterdir()
+    assert sorted(path.name for path in files) == ["card.json", "model.keras"]
+
+
+def test_a_version_is_never_overwritten(saved: Path, tmp_path: Path) -> None:
+    card = publish_file(saved, ABOUT, tmp_path / "models")
+    content = (tmp_path / "models" / card.version / "card.json").read_bytes()
+    with pytest.raises(Conflict, match=card.version):
+        publish_file(saved, replace(ABOUT, params={"other": 1}), tmp_path / "models")
+    assert (tmp_path / "models" / card.version / "card.json").read_bytes() == content
+    assert [path.name for path in (tmp_path / "models").iterdir()] == [card.version]
 
 
 def test_the_optimizer_is_not_published(published: Path) -> None:
@@ -169,10 +222,21 @@ def test_the_command_trains_and_publishes(
     squares_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(CIFAR10_SETTING, str(squares_file))
-    more = ["--set", "hidden_units=16", "--set", "flip=none", "--checkpoint", str(tmp_path / "checkpoint")]
+    more = [
+        "--set",
+        "hidden_units=16",
+        "--set",
+        "flip=none",
+        "--views",
+        "adaptive",
+        "--checkpoint",
+        str(tmp_path / "checkpoint"),
+    ]
     assert main([*TINY, *more, "--out", str(tmp_path / "new" / "models")]) == 0
     (folder,) = (tmp_path / "new" / "models").iterdir()
     card = ModelCard.read(folder / "card.json")
+    assert card.views is not None
+    assert card.views.served == "adaptive"
     assert (card.params["epochs"], card.params["batch_size"], card.params["learning_rate"]) == (2, 95, 0.002)
     assert (card.params["hidden_units"], card.params["flip"], card.seed) == (16, "none", 7)
     assert len(card.history) == 2
@@ -192,7 +256,7 @@ def test_the_command_trains_and_publishes(
         (["--seed", "-1"], "seed should be a whole number from 0 to 4294967295, not -1."),
         (["--set", "colour=red"], "colour is no parameter of preset seed."),
         (["--set", "colour"], "--set takes name=value, not colour."),
-        (["--set", "kernel_size=x"], "kernel_size should be a whole number from 1 to 5, not 'x'."),
+        (["--set", "kernel_size=x"], 'kernel_size should be a whole number from 1 to 5, not "x".'),
         (["--preset", "sead"], "There is no preset 'sead'"),
     ],
 )
@@ -205,7 +269,7 @@ def test_a_wrong_option_is_one_line(
     assert (printed.err.count("\n"), printed.out) == (1, "")
 
 
-@pytest.mark.parametrize("wrong", [["--seed", "x"], ["--colour", "red"], ["--epochs"]])
+@pytest.mark.parametrize("wrong", [["--seed", "x"], ["--views", "two"], ["--colour", "red"], ["--epochs"]])
 def test_what_is_no_option_is_one_line_too(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(wrong)

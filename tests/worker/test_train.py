@@ -17,7 +17,7 @@ from worker.checkpoint import FileCheckpoint
 from worker.datasets import CIFAR10_SETTING, Dataset
 from worker.presets import Params, Preset, Setup
 from worker.progress import Order, Row, TrainingCancelled, TrainingDiverged
-from worker.run import Watch
+from worker.run import Watch, grouped, marks
 from worker.train import TrainedModel, train
 
 SEED = presets.get("seed")
@@ -107,7 +107,8 @@ def test_rows_tell_where_the_training_is(fast: TrainedModel, told: list[Row]) ->
     assert [row.epoch for row in rows] == [1] * 6 + [2] * 6 + [3] * 6
     assert {row.steps for row in rows} == {30}
     assert [row.n for row in rows if row.val_loss is not None and row.val_accuracy is not None] == [6, 12, 18]
-    assert [row.lr for row in rows] == pytest.approx([0.24 * (1 - (row.step - 1) / 30) for row in rows])
+    begun = [0, *(row.step for row in rows[:-1])]
+    assert [row.lr for row in rows] == pytest.approx([0.24 * (1 - step / 30) for step in begun], rel=1e-5)
     assert all(row.images_per_s > 0 and row.loss > 0 and 0 <= row.accuracy <= 1 for row in rows)
     assert [row.at for row in rows] == sorted(row.at for row in rows)
     names = "n epoch step steps loss accuracy val_loss val_accuracy lr images_per_s at"
@@ -142,17 +143,17 @@ def test_the_profile_counts_the_steps_and_the_input(fast: TrainedModel) -> None:
     assert "30 steps of" in profile.sentence
 
 
-@pytest.mark.parametrize(("seconds", "goes_on_at"), [(120, 10), (0, 15)])
+@pytest.mark.parametrize(("seconds", "goes_on_at"), [(120, 10), (0, 17)])
 def test_an_interrupted_run_ends_as_an_undisturbed_one(
     seconds: float, goes_on_at: int, fast: TrainedModel, squares: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Given a run that is stopped in the middle of its second epoch, when it goes on, then nothing is different."""
     monkeypatch.setattr("worker.run.CHECKPOINT_S", seconds)
     store, control, rows = Memory(), At(99, Order.GO_ON), list[Row]()
-    with pytest.raises(TrainingCancelled, match="after 16 of 30 steps"):
+    with pytest.raises(TrainingCancelled, match="after 17 of 30 steps"):
         tiny("fast", squares, Watch(control=At(16, Order.CANCEL), checkpoint=store))
     resumed = tiny("fast", squares, Watch(on_row=rows.append, control=control, checkpoint=store))
-    assert control.asked == list(range(goes_on_at, 30))
+    assert control.asked == [step for step in (10, 12, 14, 15, 17, 19, 20, 22, 24, 25, 27, 29) if step >= goes_on_at]
     assert timeless(resumed) == timeless(fast)
     assert rows == list(resumed.rows[-len(rows) :])
     assert [epoch.model_copy(update={"seconds": 0}) for epoch in resumed.history] == [
@@ -187,7 +188,7 @@ from worker import presets
 from worker.checkpoint import FileCheckpoint
 from worker.datasets import load_cifar10
 from worker.progress import Order
-from worker.run import Watch
+from worker.run import Watch, grouped, marks
 from worker.train import train
 
 class Killer:
@@ -226,17 +227,37 @@ def test_a_checkpoint_of_other_settings_is_refused(store: Memory, squares: Datas
 
 def test_finishing_early_validates_and_keeps_the_best(squares: Dataset) -> None:
     trained = tiny("fast", squares, Watch(control=At(13, Order.FINISH)))
-    assert [(row.step, row.val_loss is None) for row in trained.rows[-3:]] == [(10, False), (12, True), (13, False)]
+    assert [(row.step, row.val_loss is None) for row in trained.rows[-3:]] == [(12, True), (14, True), (15, False)]
     assert [epoch.epoch for epoch in trained.history] == [1, 2]
     assert trained.best_epoch == max(trained.history, key=lambda row: (row.val_accuracy, -row.val_loss)).epoch
 
 
-@pytest.mark.parametrize(("asked_at", "ends_at"), [(0, 1), (10, 10)])
+@pytest.mark.parametrize(("asked_at", "ends_at"), [(0, 2), (10, 10)])
 def test_finishing_has_figures_to_show(asked_at: int, ends_at: int, squares: Dataset) -> None:
     trained = tiny("fast", squares, Watch(control=At(asked_at, Order.FINISH)))
     assert trained.rows[-1].step == ends_at
     assert trained.rows[-1].val_accuracy is not None
     assert len(trained.history) == 1
+
+
+def test_steps_in_groups_are_the_same_steps(
+    fast: TrainedModel, squares: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given rows of one or two steps, when each step is a call of its own, then the means of the rows agree."""
+    monkeypatch.setattr("worker.steps.GROUP_IMAGES", 1)
+    control = At(99, Order.GO_ON)
+    single = tiny("fast", squares, Watch(control=control))
+    assert control.asked == list(range(30))
+    assert [row.loss for row in single.rows] == pytest.approx([row.loss for row in fast.rows], abs=1e-5)
+    assert [row.accuracy for row in single.rows] == pytest.approx([row.accuracy for row in fast.rows], abs=1e-5)
+    assert len({row.loss for row in single.rows}) == 18
+
+
+def test_groups_cover_every_step_and_end_with_rows() -> None:
+    groups = list(grouped(5, 40, steps=20, size=3))
+    assert [step for group in groups for step in group] == list(range(5, 40))
+    assert max(len(group) for group in groups) == 3
+    assert {20 * epoch + mark for epoch in (0, 1) for mark in marks(20)} - {4} <= {group.stop for group in groups}
 
 
 def test_patience_ends_a_training_that_gets_no_better(squares: Dataset) -> None:

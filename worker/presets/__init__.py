@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from shared.catalogue import COMMON, resolve
 from shared.errors import InvalidRequest
 from worker.presets.base import Params, Preset, Setup
 from worker.presets.classic import CLASSIC
@@ -11,7 +13,7 @@ from worker.presets.fast import FAST
 from worker.presets.seed import SEED
 from worker.presets.wide import WIDE
 
-__all__ = ["PRESETS", "Params", "Preset", "Setup", "get"]
+__all__ = ["PRESETS", "Params", "Preset", "Setup", "from_params", "get"]
 
 PRESETS: dict[str, Preset[Any]] = {preset.name: preset for preset in (SEED, CLASSIC, FAST, WIDE)}
 
@@ -22,3 +24,14 @@ def get(name: str) -> Preset[Any]:
         return PRESETS[name]
     except KeyError as error:
         raise InvalidRequest(f"There is no preset {name!r}; the presets are {', '.join(sorted(PRESETS))}.") from error
+
+
+def from_params(params: Mapping[str, object]) -> tuple[Preset[Any], Params, int]:
+    """Return what a training job's `params` ask for: the preset, its hyperparameters and the seed.
+
+    Whoever announced the presets that the job was checked against may have run another version of this code, so all of
+    it is checked again. Raises InvalidRequest, as `shared.catalogue.resolve`.
+    """
+    resolved = resolve({name: preset.parameters() for name, preset in PRESETS.items()}, params)
+    preset = PRESETS[resolved.pop("preset")]
+    return preset, *preset.plan({name: value for name, value in resolved.items() if name not in COMMON})

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from shared.fields import Number, Whole
 from worker.presets.base import (
     Augment,
     BatchSize,
@@ -18,7 +19,7 @@ from worker.presets.base import (
     Smoothing,
     compiled,
 )
-from worker.presets.fields import Number, Whole
+from worker.presets.work import CHANNELS, CLASSES, SIDE, Layer, convolution, dense, norm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,9 +91,23 @@ def _block(params: ClassicParams, block: int, precision: str) -> Iterator[Any]:
     yield layers.Dropout(params.dropout * (block + 1), dtype=precision)
 
 
+def work(params: ClassicParams) -> Iterator[Layer]:
+    """Describe the layers of the network; see `Preset`."""
+    inputs = CHANNELS
+    for block in range(3):
+        width = params.width * 2**block
+        for _ in range(2):
+            yield convolution(SIDE // 2**block, 3, inputs, width)
+            yield norm(width)
+            inputs = width
+    yield dense(inputs, CLASSES)
+
+
 CLASSIC = Preset(
     name="classic",
     summary="Six convolutions with batch normalisation, dropout and augmentation: the textbook recipe",
     params=ClassicParams(),
     build=build,
+    work=work,
+    efficiency=0.5,
 )

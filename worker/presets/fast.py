@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.fields import Choice, Number, Whole
 from worker.presets.base import (
     Augment,
     BatchSize,
@@ -27,7 +28,7 @@ from worker.presets.base import (
     Translate,
     compiled,
 )
-from worker.presets.fields import Choice, Number, Whole
+from worker.presets.work import CHANNELS, CLASSES, SIDE, Layer, convolution, dense, norm
 from worker.whitening import channel_statistics, whitening_filters
 
 Width = Annotated[int, Whole("filters of each convolution of the block", 4, 2048)]
@@ -194,9 +195,24 @@ def _optimizer(params: FastParams, setup: Setup) -> Any:
     )
 
 
+def work(params: FastParams) -> Iterator[Layer]:
+    """Describe the layers of the network; see `Preset`."""
+    side, inputs = SIDE - PATCH + 1, 2 * PATCH * PATCH * CHANNELS
+    yield convolution(side, PATCH, CHANNELS, inputs, bias=True)
+    for width in (params.width1, params.width2, params.width3):
+        yield convolution(side, 3, inputs, width)
+        side //= 2
+        yield convolution(side, 3, width, width)
+        yield from (norm(width, scale=False) for _ in range(2))
+        inputs = width
+    yield dense((side // 3) ** 2 * inputs, CLASSES, bias=False)
+
+
 FAST = Preset(
     name="fast",
     summary="Whitening, six convolutions and the Muon optimizer, in eight epochs",
     params=FastParams(),
     build=build,
+    work=work,
+    efficiency=0.6,
 )

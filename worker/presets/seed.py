@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from shared.fields import Whole
 from worker.presets.base import (
     Augment,
     BatchSize,
@@ -17,7 +19,7 @@ from worker.presets.base import (
     Smoothing,
     compiled,
 )
-from worker.presets.fields import Whole
+from worker.presets.work import CHANNELS, CLASSES, SIDE, Layer, convolution, dense
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +85,22 @@ def build(params: SeedParams, setup: Setup) -> Any:
     return compiled(network, keras.optimizers.Adam(params.learning_rate), params)
 
 
+def work(params: SeedParams) -> Iterator[Layer]:
+    """Describe the layers of the network; see `Preset`."""
+    side, inputs = SIDE, CHANNELS
+    for filters in (params.first_filters, params.second_filters):
+        side -= params.kernel_size - 1
+        yield convolution(side, params.kernel_size, inputs, filters, bias=True)
+        side, inputs = side // params.pool_size, filters
+    yield dense(side**2 * inputs, params.hidden_units)
+    yield dense(params.hidden_units, CLASSES)
+
+
 SEED = Preset(
     name="seed",
     summary="Two convolutions, two dense layers: small, trained in minutes on two cores",
     params=SeedParams(),
     build=build,
+    work=work,
+    efficiency=0.2,
 )

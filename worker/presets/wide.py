@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from worker.presets.base import BatchSize, Epochs, LearningRate, Preset
-from worker.presets.fast import FastParams, Width, build
+from worker.presets.fast import FastParams, Width, build, work
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,9 @@ class WideParams(FastParams):
 
 WIDE = Preset(
     name="wide",
-    summary="The network of `fast`, wider and twice as long: ten times the work",
+    summary="The network of preset fast, wider and for twice the epochs: five times the work",
     params=WideParams(),
     build=build,
+    work=work,
+    efficiency=0.65,
 )

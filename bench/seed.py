@@ -1,0 +1,94 @@
+"""How long preset `seed` trains, against the same network in a plain `fit`, as a script for one page would do it.
+
+Both train on CIFAR-10's training images but those that Darkroom holds out, in processes of their own, in turn. The time
+is of the training alone, without imports and the reading of the data; Darkroom's has its validations in it.
+
+DARKROOM_CIFAR10=cifar10.npz python -m bench.seed --epochs 8 --repeats 1
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from typing import Any
+
+from worker.datasets import load_cifar10
+
+
+def plain(epochs: int) -> dict[str, Any]:
+    """Train the network as a script does: images as shares of 1, Adam, batches of 32, Keras's own loop."""
+    import keras
+    import numpy as np
+
+    keras.utils.set_random_seed(0)
+    data = load_cifar10()
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            layers.Conv2D(32, 3, activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Conv2D(64, 3, activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Flatten(),
+            layers.Dense(64, activation="relu"),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    images = data.x_train / np.float32(255)
+    begin = time.perf_counter()
+    model.fit(images, data.y_train, epochs=epochs, batch_size=32, verbose=0)
+    seconds = time.perf_counter() - begin
+    answers = model.predict(data.x_test / np.float32(255), batch_size=256, verbose=0)
+    return {"seconds": seconds, "accuracy": float(np.mean(answers.argmax(axis=1) == data.y_test))}
+
+
+def darkroom(epochs: int) -> dict[str, Any]:
+    """Train preset `seed` as a training job does."""
+    import numpy as np
+
+    from worker import evaluate, presets
+    from worker.train import train
+
+    preset, data = presets.get("seed"), load_cifar10()
+    begin = time.perf_counter()
+    trained = train(preset, data, 0, preset.params.changed(epochs=epochs))
+    seconds = time.perf_counter() - begin
+    answers = evaluate.predict(trained.model, data.x_test)
+    return {"seconds": seconds, "accuracy": float(np.mean(answers.argmax(axis=1) == data.y_test))}
+
+
+ARMS = {"plain": plain, "darkroom": darkroom}
+
+
+def run(arm: str, epochs: int) -> dict[str, Any]:
+    """Run one arm in a process of its own."""
+    command = [sys.executable, "-m", "bench.seed", "--arm", arm, "--epochs", str(epochs)]
+    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    result: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
+    print(f"{arm:10} {result['seconds']:7.1f} s   test accuracy {result['accuracy']:.2%}", flush=True)
+    return result
+
+
+def main() -> None:
+    """Print each run, and the ratio of the medians."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--epochs", type=int, default=8, help="passes over the training images (default: 8)")
+    parser.add_argument("--repeats", type=int, default=1, help="runs of each of the two, in turn (default: 1)")
+    parser.add_argument("--arm", choices=ARMS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.arm:
+        print(json.dumps(ARMS[options.arm](options.epochs)))
+        return
+    results = [{arm: run(arm, options.epochs) for arm in ARMS} for _ in range(options.repeats)]
+    medians = {arm: statistics.median(each[arm]["seconds"] for each in results) for arm in ARMS}
+    print(f"darkroom / plain: {medians['darkroom'] / medians['plain']:.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""The process of one training job, over a real Redis and a real folder: how each of its ways ends the job."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shared.card import MODEL_FILE
+from shared.entities import JobState, Training, checkpoint_key
+from shared.jobs import keys
+from shared.jobs.connection import Client
+from shared.jobs.trainings import Order
+from shared.registry import SHIPPED
+from shared.services import Services
+from tests.conftest import ROOT, wait_until
+from worker.pulse import Pulse
+from worker.trainer import Trainer
+
+SMALL = {"preset": "seed", "epochs": 3, "batch_size": 64, "promote": "never", "base": None, "dataset": "cifar10"}
+#: Grows tenfold with each of its two steps per epoch, until float32 ends.
+EXPLODING = {"preset": "fast", "batch_size": 160, "epochs": 60, "learning_rate": 10, "head_learning_rate": 10,
+             "weight_decay": 0.01, "norm_momentum": 0, "activation": "relu",
+             "width1": 4, "width2": 4, "width3": 4}  # fmt: skip
+#: Seconds for a training of a few steps, most of them TensorFlow's start.
+TRAINING_S = 120
+
+
+@pytest.fixture
+def environment(services: Services, squares_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `darkroom up` gives to a worker."""
+    monkeypatch.setenv("DARKROOM_REDIS_URL", services.settings.redis_url or "")
+    monkeypatch.setenv("DARKROOM_DATA_DIR", str(services.settings.data_dir))
+    monkeypatch.setenv("DARKROOM_CIFAR10", str(squares_file))
+
+
+def submit(services: Services, **params: Any) -> str:
+    return services.store.submit_training(SMALL | params, retention_s=3600)
+
+
+def claim(services: Services) -> Training:
+    training = services.trainings.claim("test")
+    assert training is not None
+    return training
+
+
+def start(training: Training) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "worker.train_job", training.id, training.job_id]
+    return subprocess.Popen(command, cwd=ROOT)
+
+
+def run(training: Training) -> int:
+    return start(training).wait(TRAINING_S)
+
+
+def curve(services: Services, job_id: str) -> list[tuple[Any, ...]]:
+    """The rows without what is about the time."""
+    return [
+        tuple(value for name, value in row.items() if name not in ("at", "images_per_s"))
+        for row in services.trainings.rows(job_id, 0, 1000)
+    ]
+
+
+def weights(services: Services, version: str) -> list[np.ndarray]:
+    import keras
+
+    model = keras.saving.load_model(services.registry.model_file(version), compile=False)
+    return list(model.get_weights())
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_training_publishes_a_version_and_ends_its_job(services: Services) -> None:
+    job_id = submit(services)
+    assert run(claim(services)) == os.EX_OK
+    job = services.store.get(job_id)
+    assert job.state is JobState.SUCCEEDED, job.failure
+    assert job.promotion == {"promoted": False, "reason": "promote: never"}
+    rows = services.trainings.rows(job_id, 0, 1000)
+    assert [row["n"] for row in rows] == list(range(1, len(rows) + 1))
+    assert {row["epoch"] for row in rows} == {1, 2, 3}
+    assert rows[-1]["step"] == rows[-1]["steps"] == job.step
+    card = services.registry.card(job.model or "")
+    assert card.params["epochs"] == 3
+    assert len(card.history) == 3
+    assert card.metrics is not None
+    assert services.registry.alias().version != job.model
+    assert not services.blobs.exists(checkpoint_key(job_id))
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_killed_training_goes_on_from_its_checkpoint_with_the_same_curve_and_weights(services: Services) -> None:
+    whole, broken = submit(services, epochs=6), submit(services, epochs=6)
+    assert run(claim(services)) == os.EX_OK
+
+    training = claim(services)
+    process = start(training)
+    wait_until(lambda: services.store.get(broken).step >= 15, "half of the steps are done", TRAINING_S)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    seen = len(curve(services, broken))
+    assert 0 < seen < len(curve(services, whole))
+    services.chunks.release(training.id, died=True)
+
+    assert run(claim(services)) == os.EX_OK
+    assert curve(services, broken) == curve(services, whole)
+    first, second = (services.store.get(job_id).model or "" for job_id in (whole, broken))
+    for one, other in zip(weights(services, first), weights(services, second), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_process_that_finds_its_version_published_only_ends_the_job(services: Services) -> None:
+    job_id = submit(services)
+    shipped = services.registry.versions()[-1].version
+    training = claim(services)
+    services.trainings.makes(training, shipped)
+    assert run(training) == os.EX_OK
+    job = services.store.get(job_id)
+    assert (job.state, job.model) == (JobState.SUCCEEDED, shipped)
+    assert curve(services, job_id) == []
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_training_that_diverges_fails_and_keeps_its_last_checkpoint(services: Services) -> None:
+    job_id = submit(services, **EXPLODING)
+    assert run(claim(services)) == os.EX_OK
+    job = services.store.get(job_id)
+    assert job.state is JobState.FAILED
+    assert job.failure is not None
+    assert job.failure.code == "diverged"
+    assert services.blobs.exists(checkpoint_key(job_id))
+    assert all(np.isfinite(row["loss"]) for row in services.trainings.rows(job_id, 0, 1000))
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_missing_data_set_fails_the_job_and_says_what_to_do(
+    services: Services, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DARKROOM_CIFAR10", str(tmp_path / "gone.npz"))
+    job_id = submit(services)
+    assert run(claim(services)) == os.EX_OK
+    failure = services.store.get(job_id).failure
+    assert failure is not None
+    assert failure.code == "dataset"
+    assert "correct it, or unset it to download CIFAR-10" in failure.detail
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_base_of_another_network_fails_the_job(services: Services) -> None:
+    job_id = submit(services, first_filters=4, base=next(SHIPPED.glob(f"seed-*/{MODEL_FILE}")).parent.name)
+    assert run(claim(services)) == os.EX_OK
+    failure = services.store.get(job_id).failure
+    assert failure is not None
+    assert failure.code == "not_trainable"
+    assert "another network" in failure.detail
+
+
+@pytest.mark.usefixtures("environment")
+def test_parameters_that_this_code_does_not_know_fail_the_job(services: Services) -> None:
+    job_id = submit(services, sharpness=3)
+    assert run(claim(services)) == os.EX_OK
+    failure = services.store.get(job_id).failure
+    assert failure is not None
+    assert "sharpness" in failure.detail
+
+
+@pytest.mark.usefixtures("environment")
+def test_an_early_end_keeps_the_best_model_so_far(services: Services) -> None:
+    job_id = submit(services, epochs=1000)
+    process = start(claim(services))
+    wait_until(lambda: services.store.get(job_id).step, "the first row is there", TRAINING_S)
+    assert services.trainings.finish(job_id)
+    assert process.wait(TRAINING_S) == os.EX_OK
+    job = services.store.get(job_id)
+    assert job.state is JobState.SUCCEEDED
+    assert len(services.registry.card(job.model or "").history) < 1000
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_process_whose_training_went_to_another_stops_and_writes_nothing(services: Services) -> None:
+    job_id = submit(services, epochs=1000)
+    lost = claim(services)
+    process = start(lost)
+    wait_until(lambda: services.store.get(job_id).step, "the first row is there", TRAINING_S)
+    services.chunks.release(lost.id, died=True)
+    ours = claim(services)
+    assert process.wait(TRAINING_S) == os.EX_TEMPFAIL
+    assert services.trainings.order(ours) is Order.GO_ON
+    assert services.store.get(job_id).state is JobState.RUNNING
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_worker_that_stops_gives_its_training_back_without_a_death(services: Services, redis_client: Client) -> None:
+    job_id = submit(services, epochs=1000)
+    script = (
+        "from shared.services import Services; from shared.settings import load_settings\n"
+        "from shared.jobs.workers import Worker; from worker.pulse import Pulse; from worker.trainer import Trainer\n"
+        "services = Services.build(load_settings())\n"
+        "pulse = Pulse(services.workers, services.chunks, lambda: Worker('w', ('train',), None))\n"
+        "pulse.start(); Trainer(services, pulse, 'w').work(); pulse.stop()"
+    )
+    worker = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
+    wait_until(lambda: services.store.get(job_id).step, "the first row is there", TRAINING_S)
+    worker.terminate()
+    assert worker.wait(TRAINING_S) == 0
+    assert claim(services).job_id == job_id
+    assert not redis_client.exists(keys.job(job_id, "deaths"))
+
+
+def test_nothing_waits(services: Services) -> None:
+    pulse = Pulse(services.workers, services.chunks, lambda: pytest.fail("no pulse was started"))
+    assert not Trainer(services, pulse, "test").work()

@@ -1,0 +1,76 @@
+"""How good and how fast a saved model is, as it is served: what its card will say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.card import Calibration, Latency, Metrics, Views
+from worker import evaluate, forward, views
+from worker.datasets import Dataset
+from worker.forward import Forward
+
+#: Over how many views of an image a model is served; adaptive: six where one is not sure.
+ViewsServed = Literal["one", "six", "adaptive"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Measures:
+    """Fields of a card, and the probabilities (n, classes) that the test images were given; n = 0 without any."""
+
+    answers: NDArray[np.floating[Any]]
+    latency: Latency
+    views: Views | None = None
+    metrics: Metrics | None = None
+    calibration: Calibration | None = None
+
+
+def unmeasured(model: Any) -> Measures:
+    """Return what can be said where there are no test images: how fast the model answers to noise, with one view."""
+    shape = model.input_shape[1:]
+    noise = evaluate.noise((evaluate.BATCH_SIZE, *shape))
+    nothing = np.zeros((0, model.output_shape[1]))
+    return Measures(answers=nothing, latency=evaluate.latency(forward.served(model, shape), noise))
+
+
+def measured(model: Any, dataset: Dataset, temperature: float | None, served: ViewsServed) -> Measures:
+    """Return how good a model, which gives probabilities to one view, is on the test images when it is served so.
+
+    `temperature` is what its logits are divided by; there is no calibration without it. The validation images choose
+    the threshold of adaptive views.
+    """
+    how = _views(model, dataset, served)
+    serve = _forward(model, forward.threshold(how))
+    answers, truth = evaluate.answers(serve, dataset.x_test), dataset.y_test
+    return Measures(
+        answers=answers,
+        views=how,
+        metrics=evaluate.measure(answers, truth, dataset.labels),
+        calibration=evaluate.calibration(answers, truth, temperature) if temperature else None,
+        latency=evaluate.latency(serve, dataset.x_test),
+    )
+
+
+def _views(model: Any, dataset: Dataset, served: ViewsServed) -> Views:
+    one, six = _forward(model, forward.NONE), _forward(model, forward.ALL)
+    answers = evaluate.answers(one, dataset.x_test)
+    accuracies = {
+        "single_accuracy": _accuracy(answers, dataset),
+        "six_accuracy": _accuracy(evaluate.answers(six, dataset.x_test), dataset),
+    }
+    if served != "adaptive":
+        return Views(served=1 if served == "one" else 6, **accuracies)
+    threshold = views.threshold(evaluate.answers(one, dataset.x_val), evaluate.answers(six, dataset.x_val))
+    share = float(np.mean(answers.max(axis=1) < threshold))
+    return Views(served="adaptive", threshold=threshold, share=share, **accuracies)
+
+
+def _forward(model: Any, again_below: float) -> Forward:
+    return forward.served(model, model.input_shape[1:], again_below)
+
+
+def _accuracy(answers: evaluate.Floats, dataset: Dataset) -> float:
+    return float(np.mean(answers.argmax(axis=1) == dataset.y_test))

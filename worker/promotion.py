@@ -1,0 +1,34 @@
+"""Whether a new version takes over: the rule that the training job was given, applied to the champion of the moment."""
+
+from __future__ import annotations
+
+from shared.comparison import Decision, decide
+from shared.errors import Conflict, NotFound, PreconditionFailed
+from shared.registry import Registry
+
+
+def promote(registry: Registry, rule: str, version: str) -> Decision:
+    """Make `version` the champion where the rule says so, and return what was decided and why.
+
+    Where somebody else changes the champion meanwhile, it is decided again.
+    """
+    while True:
+        alias = registry.alias()
+        if alias.version == version:
+            return Decision(True, "it is the champion")
+        decision = _decide(registry, rule, alias.version, version)
+        try:
+            if decision.promoted:
+                registry.promote(version, alias.revision)
+            return decision
+        except PreconditionFailed:
+            continue
+
+
+def _decide(registry: Registry, rule: str, champion: str, version: str) -> Decision:
+    if rule != "if_better":
+        return Decision(rule == "always", f"promote: {rule}")
+    try:
+        return decide(rule, registry.compare(champion, version))
+    except (NotFound, Conflict) as error:
+        return Decision(False, f"keep the champion: {error}")
