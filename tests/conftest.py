@@ -21,6 +21,7 @@ import redis
 from cli.redis_server import free_port, program
 from shared.jobs.connection import Client, connect
 from shared.settings import PREFIX
+from tests.fixtures import make
 
 ROOT = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI") == "true"
@@ -137,6 +138,19 @@ def is_ready(service: Service, output) -> bool:
 def service(tmp_path_factory) -> Iterator[Service]:
     """One running Darkroom for all tests that leave it as it was."""
     with running_service(tmp_path_factory.mktemp("service")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def small_cifar10(tmp_path_factory) -> Path:
+    """A data set in the form of CIFAR-10 that trains in seconds; for DARKROOM_CIFAR10."""
+    return make.small_cifar10(tmp_path_factory.mktemp("cifar10") / "small.npz")
+
+
+@pytest.fixture(scope="session")
+def training_service(tmp_path_factory, small_cifar10) -> Iterator[Service]:
+    """One running Darkroom that trains on the small data set."""
+    with running_service(tmp_path_factory.mktemp("training"), cifar10=str(small_cifar10)) as running:
         yield running
 
 

@@ -10,7 +10,8 @@ from flask_bootstrap import Bootstrap5
 from shared.services import Services
 from shared.settings import load_settings
 from web import pages, problems
-from web.api import health, items, jobs, results
+from web.api import health, items, jobs, models, presets, results, trainings
+from web.imports import ImportDesk
 from web.waiting import Waiter
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
@@ -34,13 +35,14 @@ def create_app(services: Services) -> Flask:
     app.extensions["darkroom"] = services
     # Long polls leave half of the threads to everybody else.
     app.extensions["darkroom.waiter"] = Waiter(max(1, services.settings.web_threads // 2))
+    app.extensions["darkroom.imports"] = ImportDesk(services)
     app.url_map.merge_slashes = False  # a redirect has an HTML body
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_request_bytes
     app.config["BOOTSTRAP_SERVE_LOCAL"] = True
     app.json.sort_keys = False  # type: ignore[attr-defined]
     Bootstrap5(app)
     problems.install(app)
-    for blueprint in (jobs.blueprint, health.blueprint, pages.blueprint):
+    for blueprint in (jobs.blueprint, models.blueprint, presets.blueprint, health.blueprint, pages.blueprint):
         app.register_blueprint(blueprint)
     app.before_request(_notice_broken_bodies)
     app.after_request(_secure)
@@ -64,5 +66,5 @@ def _secure(response: Response) -> Response:
     return response
 
 
-#: The blueprints of items and results are the one of jobs: importing them adds their calls to it.
-__all__ = ["create_app", "from_environment", "items", "results"]
+#: The blueprints of items, results and trainings are the one of jobs: importing them adds their calls to it.
+__all__ = ["create_app", "from_environment", "items", "results", "trainings"]

@@ -1,23 +1,30 @@
-"""The pages: upload, one job's result, and the list of jobs. They show what the API says, and nothing else."""
+"""The pages: upload, jobs, training and models. They show what the API says, and nothing else."""
 
 from __future__ import annotations
 
-from flask import Blueprint, render_template
+from functools import cache
+from importlib.metadata import distribution
+from pathlib import Path
 
-from shared.entities import JOB_ID_PATTERN, Job
-from shared.errors import NotFound
+from flask import Blueprint, Response, render_template, request, send_file
+
+from shared.card import ModelCard
+from shared.entities import JOB_ID_PATTERN, Job, JobKind
+from shared.errors import NotFound, Unavailable
 from shared.formats import ACCEPTED
 from web.api.requests import services
 from web.views import labels_of
 
 blueprint = Blueprint("pages", __name__)
 
+#: Seconds that a browser keeps the chart library: a year, since its address changes with its version.
+CHART_LIBRARY_AGE_S = 365 * 24 * 3600
+
 
 @blueprint.get("/")
 def upload() -> str:
     """Pick or drop pictures."""
-    parts = services()
-    limits, card = parts.settings, parts.registry.champion()
+    limits, card = services().settings, _champion()
     return render_template(
         "imgclass.html", limits=limits, max_file=readable_bytes(limits.max_file_bytes), formats=ACCEPTED, card=card
     )
@@ -25,8 +32,10 @@ def upload() -> str:
 
 @blueprint.get("/result/<job_id>")
 def result(job_id: str) -> str:
-    """Watch a job, and see its pictures with their classes."""
+    """Watch a job: a training one, or one of pictures and their classes."""
     job = _job(job_id)
+    if job.kind is JobKind.TRAINING:
+        return render_template("training.html", job=job)
     return render_template("result.html", job=job, labels=labels_of(job, services().registry))
 
 
@@ -34,6 +43,56 @@ def result(job_id: str) -> str:
 def jobs() -> str:
     """All jobs, newest first."""
     return render_template("jobs.html")
+
+
+@blueprint.get("/train")
+def train() -> str:
+    """Choose a preset and its settings, and start a training."""
+    return render_template("train.html")
+
+
+@blueprint.get("/models")
+def models() -> str:
+    """All versions, which of them serves, and importing one."""
+    return render_template("models.html")
+
+
+@blueprint.get("/models/compare")
+def compare() -> str:
+    """Two versions side by side."""
+    return render_template("compare.html")
+
+
+@blueprint.get("/models/<version>")
+def model(version: str) -> str:
+    """One version's card."""
+    return render_template("model.html", card=services().registry.card(version))
+
+
+@blueprint.get("/plotly.min.js")
+def chart_library() -> Response:
+    """The chart library out of the wheel that it came in; plotly's Python is never imported."""
+    return send_file(_chart_wheel()[1], "text/javascript", max_age=CHART_LIBRARY_AGE_S if "v" in request.args else None)
+
+
+@blueprint.app_template_global()
+def chart_version() -> str:
+    """The wheel's version, for the library's address."""
+    return _chart_wheel()[0]
+
+
+@cache
+def _chart_wheel() -> tuple[str, Path]:
+    wheel = distribution("plotly")
+    return wheel.version, Path(str(wheel.locate_file("plotly/package_data/plotly.min.js")))
+
+
+def _champion() -> ModelCard | None:
+    """The model that answers; None while nobody can say: the page is there without it."""
+    try:
+        return services().registry.champion()
+    except Unavailable:
+        return None
 
 
 def readable_bytes(count: int) -> str:

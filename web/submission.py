@@ -11,7 +11,7 @@ from typing import IO
 
 from flask import Request
 
-from shared.entities import Failure, ItemState, JobKind, Upload, queue_for, valid_key
+from shared.entities import Failure, ItemState, JobKind, Upload, queue_of, valid_key
 from shared.errors import (
     Conflict,
     DarkroomError,
@@ -114,7 +114,7 @@ def add(services: Services, job_id: str, uploads: list[Upload]) -> list[Added]:
 def wake(services: Services, job_id: str, items: int) -> None:
     """Wake workers for so many new items. Where that fails the reconciler does it."""
     with contextlib.suppress(NotFound):
-        queue = queue_for(services.store.get(job_id).counts.total)
+        queue = queue_of(services.store.get(job_id))
         try:
             services.messenger.wake(queue, math.ceil(items / CHUNK_ITEMS))
         except Unavailable:

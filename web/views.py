@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.entities import Counts, Failure, Item, Job, JobState, Prediction
+from shared.entities import Counts, Failure, Item, Job, JobKind, JobState, Prediction
 from shared.registry import Registry
 
 #: Decimal places of `progress`.
@@ -40,7 +40,13 @@ def job_view(job: Job) -> dict[str, Any]:
             "cancel": f"{api}/cancel",
             "page": f"/result/{job.id}",
         },
-    }
+    } | (training_view(job, api) if job.kind is JobKind.TRAINING else {})
+
+
+def training_view(job: Job, api: str) -> dict[str, Any]:
+    """What a training job has beside the others; its links take the place of theirs."""
+    calls = {name: f"{api}/{name}" for name in ("metrics", "finish", "cancel", "results")}
+    return {"promotion": job.promotion, "links": {"self": api, **calls, "page": f"/result/{job.id}"}}
 
 
 def item_view(item: Item, labels: tuple[str, ...], model: str | None) -> dict[str, Any]:
@@ -80,16 +86,22 @@ def labels_of(job: Job, registry: Registry) -> tuple[str, ...]:
 
 
 def progress(job: Job) -> float:
-    """The share of the items that have ended, in [0, 1]."""
+    """The share of the items that have ended, or of the training's steps that are done, in [0, 1]."""
     if job.state.done:
         return 1.0
+    if job.steps:
+        return round(job.step / job.steps, PROGRESS_DECIMALS)
     counts = job.counts
     return round(counts.finished / counts.total, PROGRESS_DECIMALS) if counts.total else 0.0
 
 
 def eta_s(job: Job, now: float) -> int | None:
     """Seconds until the end at the rate so far; None where nothing is finished yet, or where the job is over."""
-    if job.state.done or job.started_at is None or not job.counts.finished or not job.sealed:
+    if job.state.done:
+        return None
+    if job.ends_at is not None:
+        return math.ceil(max(0.0, job.ends_at - now)) if job.state is JobState.RUNNING else None
+    if job.started_at is None or not job.counts.finished or not job.sealed:
         return None
     return math.ceil(max(0.0, now - job.started_at) * remaining(job.counts) / job.counts.finished)
 

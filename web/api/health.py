@@ -14,6 +14,8 @@ from web.api.requests import services
 
 blueprint = Blueprint("health", __name__)
 
+Outcome = dict[str, object]
+
 
 @blueprint.get("/healthz")
 def healthz() -> Response:
@@ -24,10 +26,10 @@ def healthz() -> Response:
 @blueprint.get("/readyz")
 def readyz() -> tuple[Response, int]:
     """200 where a job would be done now, else 503; each part says whether it is the one that fails."""
-    checks = {
-        name: _outcome(check, services())
-        for name, check in (("redis", _redis), ("storage", _storage), ("model", _model), ("workers", _workers))
-    }
+    parts = services()
+    checks = {"redis": _outcome(_redis, parts), "storage": _outcome(_storage, parts)}
+    for name, check in (("model", _model), ("workers", _workers)):
+        checks[name] = _with_redis(check, parts, checks["redis"])
     ready = all(check["ok"] for check in checks.values())
     response = jsonify({"ready": ready, "checks": checks})
     if not ready:
@@ -35,7 +37,12 @@ def readyz() -> tuple[Response, int]:
     return response, 200 if ready else 503
 
 
-def _outcome(check: Callable[[Services], None], parts: Services) -> dict[str, object]:
+def _with_redis(check: Callable[[Services], None], parts: Services, redis: Outcome) -> Outcome:
+    """A check that asks Redis too: where that has not answered just now, it is not waited for again."""
+    return _outcome(check, parts) if redis["ok"] else redis
+
+
+def _outcome(check: Callable[[Services], None], parts: Services) -> Outcome:
     try:
         check(parts)
     except DarkroomError as error:

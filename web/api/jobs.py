@@ -13,6 +13,7 @@ from shared.jobs.store import no_job
 from shared.services import Services
 from web.api.requests import JobsQuery, NewJob, StatusQuery, json_body, preferred_wait_s, query, services
 from web.submission import submit, wake
+from web.training import submit_training
 from web.views import item_view, job_view, labels_of
 from web.waiting import Waiter
 
@@ -34,9 +35,12 @@ def _known_form(_endpoint: str | None, values: dict[str, Any] | None) -> None:
 
 @blueprint.post("")
 def create() -> Response:
-    """Make a job of the files in the request, or an open one to be filled."""
+    """Make a job of the files in the request, an open one to be filled, or a training."""
     if request.mimetype == "application/json":
-        return _open_job(json_body(NewJob, request))
+        wanted = json_body(NewJob, request)
+        if wanted.kind is JobKind.TRAINING:
+            return _submitted(submit_training(services(), wanted.params, wanted.metadata))
+        return _open_job(wanted)
     return _submitted(submit(services(), request))
 
 
@@ -80,7 +84,7 @@ def cancel(job_id: str) -> Response:
 
 @blueprint.post("/<job_id>/retry")
 def retry(job_id: str) -> Response:
-    """Queue the failed and cancelled items again."""
+    """Queue the failed and cancelled items again; or a training, which goes on from its last checkpoint."""
     count = services().store.retry(job_id)
     wake(services(), job_id, count)
     return _submitted(job_id)
@@ -118,10 +122,9 @@ def etag(job_id: str, revision: int) -> str:
 def _open_job(wanted: NewJob) -> Response:
     parts = services()
     job_id = parts.store.create(
-        JobKind(wanted.kind),
+        wanted.kind,
         retention_s=parts.settings.retention_hours * 3600,
         model=parts.registry.champion().version,
-        params=wanted.params,
         metadata=wanted.metadata,
     )
     response = job_response(parts.store.get(job_id), 201, conditional=False)

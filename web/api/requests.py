@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from flask import Request, current_app
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shared.entities import ItemState, JobKind, JobState
 from shared.errors import Fault, InvalidRequest, MalformedRequest, TooLarge, UnsupportedMedia
@@ -76,9 +76,15 @@ class NewJob(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: Literal[JobKind.CLASSIFICATION] = JobKind.CLASSIFICATION
-    params: Annotated[dict[str, Any], Field(max_length=0)] = {}
+    kind: JobKind = JobKind.CLASSIFICATION
+    params: dict[str, Any] = {}
     metadata: Any = None
+
+    @model_validator(mode="after")
+    def _only_training_has_params(self) -> Self:
+        if self.params and self.kind is JobKind.CLASSIFICATION:
+            raise ValueError("params are those of a training: a classification job has none")
+        return self
 
 
 Model = TypeVar("Model", bound=BaseModel)

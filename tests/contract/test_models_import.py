@@ -1,0 +1,189 @@
+"""`POST /v1/models` against the running service: from a file to a version that classifies, or the reason why not."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+from shared.card import ModelCard
+from shared.services import Services
+from tests.conftest import Service, wait_until
+from tests.integration.helpers import MULTIPART, cifar10, exchange, finished, head, png, problem, results, submit
+from tests.models_kit import lambda_that_makes, small_app_answers, small_app_file, small_app_of_keras_2
+from tests.versions_kit import apart, services_of, shipped
+from web import imports as web_imports
+
+
+@pytest.fixture
+def parts(service: Service) -> Iterator[Services]:
+    """The service's parts; what was imported is gone afterwards."""
+    with services_of(service) as services:
+        yield services
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("models")
+
+
+def post(http: httpx.Client, file: Path, **fields: str) -> httpx.Response:
+    """Import a file; `fields` are the parts beside it."""
+    return http.post("/v1/models", files=[("file", (file.name, file.read_bytes()))], data=fields)
+
+
+@pytest.mark.parametrize(
+    ("name", "save"), [("cnn_model.keras", small_app_file), ("cnn_model.h5", small_app_of_keras_2)]
+)
+@pytest.mark.usefixtures("parts")
+def test_a_model_is_imported_promoted_and_classifies(
+    http: httpx.Client, tmp_path: Path, name: str, save: Callable[[Path], Path]
+) -> None:
+    file = apart(save, tmp_path / name)
+    began = time.monotonic()
+    answer = post(http, file)
+    print(f"importing {name} took {time.monotonic() - began:.1f} s")
+    assert answer.status_code == 201, answer.text
+    model = answer.json()
+    assert answer.headers["Location"] == model["links"]["self"] == f"/v1/models/{model['version']}"
+    assert (model["preset"], model["source"], model["champion"]) == ("imported", file.name, False)
+    assert (model["metrics"], model["links"]["confusions"]) == (None, None)
+    assert http.get(answer.headers["Location"]).json() == model
+
+    again = post(http, file.rename(file.with_stem("another_name")))
+    assert (again.status_code, again.json()["version"]) == (200, model["version"])
+
+    seen = http.get("/v1/models/aliases").headers["ETag"]
+    promoted = http.put("/v1/models/aliases/champion", json={"version": model["version"]}, headers={"If-Match": seen})
+    assert promoted.status_code == 200, promoted.text
+    pictures = cifar10()[:5]
+    job = finished(http, submit(http, *pictures))
+    assert (job["model"], job["counts"]["succeeded"]) == (model["version"], 5)
+    best = {item["filename"]: item["predictions"][0] for item in results(http, job["id"])}
+    expected = apart(small_app_answers, np.stack([_pixels(content) for _, content in pictures]))
+    for (picture, _), scores in zip(pictures, expected, strict=True):
+        assert best[picture]["index"] == scores.argmax()
+        assert best[picture]["score"] == pytest.approx(scores.max(), abs=1e-4)
+    assert http.get("/").status_code == 200
+
+
+def _pixels(content: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+
+
+@pytest.mark.usefixtures("parts")
+def test_what_is_said_of_a_model_counts(http: httpx.Client, folder: Path) -> None:
+    file = apart(small_app_file, folder / "three.keras", 3)
+    labels = ["ä", "b", "c"]
+    model = post(http, file, labels=json.dumps(labels), value_range="0-255", name="Anna's network").json()
+    assert (model["labels"], model["source"]) == (labels, "Anna's network")
+    assert (model["params"]["value_range"], model["params"]["value_range_basis"]) == ("0-255", "given")
+    ModelCard.model_validate({name: value for name, value in model.items() if name not in ("champion", "links")})
+    assert http.get("/v1/models").json()["data"][0] == model
+
+
+@pytest.mark.usefixtures("parts")
+def test_a_refused_model_says_why_at_once_the_second_time(http: httpx.Client, tmp_path: Path, service: Service) -> None:
+    marker = tmp_path / "marker"
+    file = apart(lambda_that_makes, marker, tmp_path / "model.h5")
+    for _ in range(2):
+        body = problem(post(http, file), 422)
+        assert "'sneaky' is a Lambda layer" in body["detail"]
+        assert [fault["pointer"] for fault in body["errors"]] == ["/file"]
+    assert not marker.exists()
+    assert [model["version"] for model in http.get("/v1/models").json()["data"]] == [shipped()]
+    assert list((service.data_dir / "blobs").glob("imports/*")) == []
+
+
+WRONG = [
+    ({"labels": "a, b"}, 400, None),
+    ({"labels": '["a"]'}, 422, "/labels"),
+    ({"labels": '["a", "a"]'}, 422, "/labels"),
+    ({"labels": '["a", "", "c"]'}, 422, "/labels/1"),
+    ({"labels": '["a", 3, "c"]'}, 422, "/labels/1"),
+    ({"labels": '{"a": 1}'}, 422, "/labels"),
+    ({"labels": json.dumps([str(n) for n in range(1001)])}, 422, "/labels"),
+    ({"labels": json.dumps(["x" * 65, "b", "c"])}, 422, "/labels/0"),
+    ({"value_range": "0-2"}, 422, "/value_range"),
+    ({"colour": "red"}, 422, "/colour"),
+    ({"name": "x" * 5000}, 413, None),
+    ({"labels": json.dumps("x" * 300_000)}, 413, None),
+]
+
+
+@pytest.mark.parametrize(("fields", "status", "pointer"), WRONG)
+def test_a_wrong_part_is_named(
+    http: httpx.Client, folder: Path, fields: dict[str, str], status: int, pointer: str | None
+) -> None:
+    file = folder / "any.keras"
+    file.write_bytes(b"PK\x03\x04")
+    body = problem(post(http, file, **fields), status)
+    assert [fault["pointer"] for fault in body.get("errors", [])] == ([pointer] if pointer else [])
+
+
+@pytest.mark.parametrize("content", [b"no model", png(), b"\x89HDF"])
+def test_what_is_no_model_file_is_refused_at_once(http: httpx.Client, folder: Path, content: bytes) -> None:
+    file = folder / "no.keras"
+    file.write_bytes(content)
+    assert "neither a .keras nor a .h5" in problem(post(http, file), 422)["detail"]
+
+
+def test_a_model_needs_a_file(http: httpx.Client, folder: Path) -> None:
+    empty = folder / "empty.keras"
+    empty.touch()
+    for answer in (
+        post(http, empty),
+        http.post("/v1/models", files=[("labels", (None, b'["a", "b"]'))]),
+        http.post("/v1/models", files=[("files", ("a.keras", b"PK\x03\x04"))]),
+        http.post("/v1/models", data={"file": "PK"}, files=[("file", (None, b"PK\x03\x04"))]),
+    ):
+        problem(answer, 422)
+    two = [("file", (name, b"PK\x03\x04")) for name in ("a.keras", "b.keras")]
+    problem(http.post("/v1/models", files=two), 422)
+    problem(http.post("/v1/models", content=b"PK\x03\x04", headers={"Content-Type": "application/zip"}), 415)
+    problem(http.post("/v1/models", json={}), 415)
+
+
+def test_a_model_over_the_limit_is_refused_by_its_length(service: Service) -> None:
+    """It is refused by its head: the body is not even sent."""
+    length = web_imports.MAX_MODEL_BYTES + web_imports.OVERHEAD_BYTES + 1
+    problem(exchange(service, head(length, MULTIPART, "/v1/models")), 413)
+
+
+def reconciler(service: Service) -> psutil.Process:
+    children = psutil.Process(service.process.pid).children(recursive=True)
+    return next(child for child in children if "worker.reconcile" in child.cmdline())
+
+
+@pytest.mark.usefixtures("parts")
+def test_the_service_goes_on_while_a_model_is_imported(service: Service, http: httpx.Client, folder: Path) -> None:
+    """Given an importer that stands still, then jobs are done meanwhile, and only so many requests wait for it."""
+    file = apart(small_app_file, folder / "four.keras", 4)
+    labels = [json.dumps([prefix, "b", "c", "d"]) for prefix in "klmnop"]
+    process = reconciler(service)
+    process.suspend()
+    try:
+        with ThreadPoolExecutor(len(labels)) as pool, service.client() as client:
+            waiting = [pool.submit(post, client, file, labels=text) for text in labels]
+            turned_away = wait_until(lambda: [one for one in waiting if one.done()], "some are turned away")
+            for one in turned_away:
+                answer = one.result()
+                assert "send this one again" in problem(answer, 503)["detail"]
+                assert int(answer.headers["Retry-After"]) >= 1
+            assert finished(http, submit(http, ("a.png", png())))["state"] == "succeeded"
+            process.resume()
+            answers = [one.result() for one in waiting]
+    finally:
+        process.resume()
+    statuses = [answer.status_code for answer in answers]
+    assert set(statuses) <= {201, 503}
+    assert statuses.count(201) >= 1

@@ -1,0 +1,164 @@
+"""The champion changes under load: no item fails, each job stays with its version, and every worker follows in time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from shared.entities import Queue
+from shared.services import Services
+from tests.conftest import Service, running_service, wait_until
+from tests.integration.helpers import cifar10, files, finished, open_job, put, results, submit
+from tests.versions_kit import apart, services_of, shipped, turned_network, version_folder
+
+#: Seconds until every worker holds a new champion, at most: 2 are promised, on a machine that does nothing else.
+PATIENCE_S = 15
+PICTURES = cifar10()
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with running_service(tmp_path_factory.mktemp("promotion"), classify_workers="2") as service:
+        yield service
+
+
+@pytest.fixture
+def http(own: Service) -> Iterator[httpx.Client]:
+    with own.client() as client:
+        yield client
+
+
+@pytest.fixture
+def parts(own: Service) -> Iterator[Services]:
+    """The service's parts, when every worker holds the shipped model."""
+    with services_of(own) as services:
+        followed(services, shipped())
+        yield services
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return apart(turned_network, tmp_path_factory.mktemp("turned"))
+
+
+@pytest.fixture
+def turned(parts: Services, folder: Path) -> str:
+    """A published version that answers other labels than the shipped one, so that its answers are known by them."""
+    return parts.registry.publish(folder).version
+
+
+def promote(http: httpx.Client, version: str) -> None:
+    answer = http.put("/v1/models/aliases/champion", json={"version": version}, headers={"If-Match": "*"})
+    assert answer.status_code == 200, answer.text
+
+
+def held(parts: Services) -> list[str | None]:
+    """What the processes that classify hold."""
+    return [worker.model for worker in parts.workers.alive() if Queue.INTERACTIVE in worker.queues]
+
+
+def followed(parts: Services, version: str) -> float:
+    """Wait until every worker holds `version`; the seconds that it took."""
+    began = time.monotonic()
+    wait_until(lambda: held(parts) == [version] * 3, f"every worker holds {version}", PATIENCE_S)
+    return time.monotonic() - began
+
+
+def answers(http: httpx.Client, job_id: str) -> dict[str, int]:
+    """The best label's index for each picture."""
+    return {item["filename"]: item["predictions"][0]["index"] for item in results(http, job_id, limit=1000)}
+
+
+def reference(http: httpx.Client, version: str) -> dict[str, int]:
+    """What one version answers to the pictures, asked while nothing else happens."""
+    promote(http, version)
+    job = finished(http, submit(http, *PICTURES))
+    assert job["model"] == version
+    return answers(http, job["id"])
+
+
+def test_every_worker_follows_in_time(http: httpx.Client, parts: Services, turned: str) -> None:
+    """Given a busy service, when the champion changes and is rolled back, then each worker holds it soon.
+
+    The first change is to a model that no worker has loaded before.
+    """
+    for job in range(3):
+        submit(http, *((f"{job}-{turn}-{name}", content) for turn in range(10) for name, content in PICTURES))
+    times = []
+    for version in [turned, shipped()] * 3:
+        promote(http, version)
+        times.append(followed(parts, version))
+    print("seconds until every worker held the new champion:", [round(seconds, 2) for seconds in times])
+
+
+def test_switching_under_load(own: Service, http: httpx.Client, turned: str) -> None:
+    """Given jobs in flight, when the champion changes again and again, then every answer is by its job's version."""
+    expected = {version: reference(http, version) for version in (turned, shipped())}
+    assert all(label == (expected[shipped()][name] + 1) % 10 for name, label in expected[turned].items())
+    many = [(f"{turn}/{name}", content) for turn in range(10) for name, content in PICTURES]
+    jobs: dict[str, str] = {}
+
+    def send(version: str) -> None:
+        with own.client() as client:
+            answer = client.post("/v1/jobs", files=files(*many)).json()
+        jobs[answer["id"]] = answer["model"]
+        assert answer["model"] == version  # the alias had changed before the job was made
+
+    in_flight = []
+    with ThreadPoolExecutor(4) as pool:
+        for version in [turned, shipped()] * 4:
+            promote(http, version)
+            in_flight.append(sum(not http.get(f"/v1/jobs/{job_id}").json()["done"] for job_id in jobs))
+            for sent in [pool.submit(send, version) for _ in range(2)]:
+                sent.result()
+    assert any(in_flight), "no job was running when the champion changed"
+    for job_id, version in jobs.items():
+        job = finished(http, job_id)
+        assert (job["model"], job["counts"]["succeeded"]) == (version, len(many))
+        found = answers(http, job_id)
+        assert {name: label for name, label in found.items() if label != expected[version][name.split("/")[1]]} == {}
+
+
+def test_an_open_job_keeps_its_version(http: httpx.Client, parts: Services, turned: str) -> None:
+    job_id = open_job(http)
+    promote(http, turned)
+    followed(parts, turned)
+    for name, content in PICTURES[:3]:
+        assert put(http, job_id, name, content).status_code == 201
+    http.post(f"/v1/jobs/{job_id}/seal")
+    assert finished(http, job_id)["model"] == shipped()
+    found = answers(http, job_id)
+    promote(http, shipped())
+    again = submit(http, *PICTURES[:3])
+    finished(http, again)
+    assert found == answers(http, again)
+
+
+def test_a_champion_that_cannot_be_loaded_stops_no_worker(
+    own: Service, http: httpx.Client, parts: Services, tmp_path: Path
+) -> None:
+    """Its own jobs fail and say why, jobs of other versions go on, and one PUT mends it."""
+    processes = {child.pid for child in psutil.Process(own.process.pid).children(recursive=True)}
+    pinned = open_job(http)
+    broken = parts.registry.publish(version_folder(tmp_path)).version
+    promote(http, broken)
+    wait_until(lambda: broken in own.log(), "a worker has tried to load it")
+    failed = finished(http, submit(http, *PICTURES[:2]))
+    assert (failed["state"], failed["error"]["code"], broken in failed["error"]["detail"]) == (
+        "failed",
+        "model_unusable",
+        True,
+    )
+    put(http, pinned, "a", PICTURES[0][1])
+    http.post(f"/v1/jobs/{pinned}/seal")
+    assert finished(http, pinned)["counts"]["succeeded"] == 1
+    assert held(parts) == [shipped()] * 3
+    promote(http, shipped())
+    assert finished(http, submit(http, *PICTURES[:2]))["counts"]["succeeded"] == 2
+    assert {child.pid for child in psutil.Process(own.process.pid).children(recursive=True)} == processes

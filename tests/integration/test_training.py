@@ -1,0 +1,313 @@
+"""Training jobs through the running service: as a client sees them, and what kills and cancels do to them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from cli.redis_server import program
+from shared.blobs import RESERVE_BYTES
+from shared.entities import JobState, Queue
+from shared.jobs import keys
+from shared.services import Services
+from shared.settings import Settings
+from tests.conftest import ROOT, Service, running_redis, running_service, wait_until
+from tests.integration.helpers import png, redis_of, submit
+
+#: Seconds for a short training, most of them TensorFlow's start.
+TRAINING_S = 120
+#: Trains for hours unless somebody stops it.
+ENDLESS = {"preset": "seed", "epochs": 1000, "batch_size": 8}
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def http(training_service: Service) -> Iterator[httpx.Client]:
+    with training_service.client() as client:
+        yield client
+
+
+def train(http: httpx.Client, **params: Any) -> str:
+    answer = http.post("/v1/jobs", json={"kind": "training", "params": params})
+    assert answer.status_code == 202, answer.text
+    return answer.json()["id"]
+
+
+def status(http: httpx.Client, job_id: str) -> dict[str, Any]:
+    return http.get(f"/v1/jobs/{job_id}").json()
+
+
+def ended(http: httpx.Client, job_id: str) -> dict[str, Any]:
+    """The job when it is over."""
+    return wait_until(lambda: (job := status(http, job_id))["done"] and job, "the training is over", TRAINING_S)
+
+
+def rows(http: httpx.Client, job_id: str, after: int = 0) -> list[dict[str, Any]]:
+    answer = http.get(f"/v1/jobs/{job_id}/metrics", params={"after": after})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["next"] == after + len(answer.json()["data"])
+    return answer.json()["data"]
+
+
+def wait_for_rows(http: httpx.Client, job_id: str) -> None:
+    wait_until(lambda: rows(http, job_id), "the first row is there", TRAINING_S)
+
+
+def trainers(service: Service, job_id: str) -> list[psutil.Process]:
+    """The processes that work on a training."""
+    found = []
+    for process in psutil.Process(service.process.pid).children(recursive=True):
+        try:
+            if job_id in process.cmdline():
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def test_a_training_runs_and_its_model_can_be_seen_and_had(http: httpx.Client) -> None:
+    job_id = train(http, preset="seed", epochs=2, seed=3)
+    job = ended(http, job_id)
+    assert (job["kind"], job["state"], job["error"]) == ("training", "succeeded", None)
+    assert (job["progress"], job["eta_s"], job["counts"]["total"]) == (1.0, None, 0)
+    assert job["promotion"] == {"promoted": False, "reason": "promote: never"}
+    assert job["params"] | {"preset": "seed", "epochs": 2, "seed": 3, "promote": "never"} == job["params"]
+    found = rows(http, job_id)
+    assert [row["n"] for row in found] == list(range(1, len(found) + 1))
+    assert rows(http, job_id, after=len(found) - 1) == found[-1:]
+    assert sum(row["val_accuracy"] is not None for row in found) == 2
+    card = http.get(f"/v1/models/{job['model']}").json()
+    assert (card["version"], card["seed"], card["params"]["epochs"]) == (job["model"], 3, 2)
+    assert job["model"] in [model["version"] for model in http.get("/v1/models").json()["data"]]
+    assert http.get(f"/v1/models/{job['model']}/file").content[:2] == b"PK"
+    assert http.get(f"/v1/jobs/{job_id}/results").json() == {"data": [], "next": None, "done": True}
+    assert http.post(f"/v1/jobs/{job_id}/finish").status_code == 200
+    assert http.post(f"/v1/jobs/{job_id}/cancel").status_code == 200
+    assert http.post(f"/v1/jobs/{job_id}/retry").status_code == 409
+    assert http.delete(f"/v1/jobs/{job_id}").status_code == 204
+    assert http.get(f"/v1/models/{job['model']}").status_code == 200
+
+
+def test_the_rule_promotes_a_version_that_serves_the_next_job(http: httpx.Client) -> None:
+    before = http.get("/v1/models/aliases").json()["champion"]["version"]
+    kept = ended(http, train(http, preset="seed", epochs=1, promote="if_better"))
+    assert kept["promotion"]["promoted"] is False
+    assert "keep the champion" in kept["promotion"]["reason"]
+    job = ended(http, train(http, preset="seed", epochs=1, promote="always"))
+    assert job["promotion"]["promoted"] is True
+    assert http.get("/v1/models/aliases").json()["champion"]["version"] == job["model"]
+    answer = http.post("/v1/jobs", content=png(), headers={"Content-Type": "image/png", "Prefer": "wait=20"})
+    assert (answer.json()["model"], answer.json()["state"]) == (job["model"], "succeeded")
+    answer = http.put("/v1/models/aliases/champion", json={"version": before}, headers={"If-Match": "*"})
+    assert answer.status_code == 200
+
+
+def test_a_cancelled_training_is_gone_at_once_and_can_go_on(training_service: Service, http: httpx.Client) -> None:
+    job_id = train(http, **ENDLESS)
+    wait_until(lambda: any(row["epoch"] == 2 for row in rows(http, job_id)), "a checkpoint is there", TRAINING_S)
+    assert len(trainers(training_service, job_id)) == 1
+    answer = http.post(f"/v1/jobs/{job_id}/cancel")
+    assert (answer.status_code, answer.json()["state"]) == (202, "cancelling")
+    job = ended(http, job_id)
+    assert (job["state"], job["model"]) == ("cancelled", None)
+    assert trainers(training_service, job_id) == []
+    seen = rows(http, job_id)
+    assert http.post(f"/v1/jobs/{job_id}/retry").status_code == 202
+    wait_until(lambda: len(rows(http, job_id)) > len(seen), "it goes on", TRAINING_S)
+    assert rows(http, job_id)[0] == seen[0]  # from the checkpoint, not from the beginning
+    http.post(f"/v1/jobs/{job_id}/cancel")
+    assert ended(http, job_id)["state"] == "cancelled"
+
+
+def test_an_early_end_keeps_the_best_model(http: httpx.Client) -> None:
+    job_id = train(http, **ENDLESS)
+    assert http.post(f"/v1/jobs/{job_id}/finish").status_code in (202, 409)  # 409: it has not begun
+    wait_for_rows(http, job_id)
+    assert http.post(f"/v1/jobs/{job_id}/finish").status_code in (202, 200)
+    job = ended(http, job_id)
+    assert job["state"] == "succeeded"
+    card = http.get(f"/v1/models/{job['model']}").json()
+    assert 1 <= len(card["history"]) < ENDLESS["epochs"]
+
+
+def test_a_killed_training_ends_as_if_it_had_not_been(training_service: Service, http: httpx.Client) -> None:
+    params = {"preset": "seed", "epochs": 8, "batch_size": 8, "seed": 5}
+    whole = train(http, **params)
+    assert ended(http, whole)["state"] == "succeeded"
+    broken = train(http, **params)
+    wait_until(lambda: any(row["epoch"] == 5 for row in rows(http, broken)), "epoch 5 runs", TRAINING_S)
+    (trainer,) = trainers(training_service, broken)
+    worker = trainer.parent()
+    for process in (worker, trainer):
+        process.kill()
+    assert ended(http, broken)["state"] == "succeeded"
+    assert curve(rows(http, broken)) == curve(rows(http, whole))
+
+
+def test_a_training_outlives_a_restart_of_darkroom(tmp_path: Path, small_cifar10: Path) -> None:
+    with running_service(tmp_path, cifar10=str(small_cifar10)) as service, service.client() as http:
+        job_id = train(http, **ENDLESS)
+        wait_until(lambda: any(row["epoch"] == 2 for row in rows(http, job_id)), "a checkpoint is there", TRAINING_S)
+        before = rows(http, job_id)
+        processes = psutil.Process(service.process.pid).children(recursive=True)
+    assert not [process for process in processes if process.is_running()]
+    with running_service(tmp_path, cifar10=str(small_cifar10)) as service, service.client() as http:
+        wait_until(lambda: len(rows(http, job_id)) > len(before), "it goes on", TRAINING_S)
+        assert rows(http, job_id)[0] == before[0]
+        assert redis_of(service).hlen(keys.job(job_id, "deaths")) == 0
+        http.post(f"/v1/jobs/{job_id}/cancel")
+        assert ended(http, job_id)["state"] == "cancelled"
+
+
+def curve(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows without what is about the time."""
+    return [{name: value for name, value in row.items() if name not in ("at", "images_per_s")} for row in found]
+
+
+def test_pictures_do_not_wait_for_a_training(http: httpx.Client) -> None:
+    job_id = train(http, **ENDLESS)
+    wait_for_rows(http, job_id)
+    pictures = [(f"{n}.png", png(n)) for n in range(40)]
+    for few in (pictures[:1], pictures):
+        answer = http.get(f"/v1/jobs/{submit(http, *few)}", params={"wait": 20}).json()
+        done = wait_until(
+            lambda id_=answer["id"]: (job := status(http, id_))["done"] and job, "pictures are classified"
+        )
+        assert done["counts"]["succeeded"] == len(few)
+    assert status(http, job_id)["state"] == "running"
+    http.post(f"/v1/jobs/{job_id}/cancel")
+    assert ended(http, job_id)["state"] == "cancelled"
+
+
+def test_a_second_training_waits_for_the_first(training_service: Service, http: httpx.Client) -> None:
+    first, second = train(http, **ENDLESS), train(http, **ENDLESS)
+    wait_for_rows(http, first)
+    waiting = status(http, second)
+    assert (waiting["state"], waiting["queue_position"], waiting["progress"]) == ("queued", 0, 0)
+    assert http.post(f"/v1/jobs/{second}/finish").status_code == 409
+    assert trainers(training_service, second) == []
+    assert http.post(f"/v1/jobs/{second}/cancel").json()["state"] == "cancelled"
+    running = status(http, first)
+    assert 0 < running["progress"] < 1
+    assert running["eta_s"] > 0
+    assert http.delete(f"/v1/jobs/{first}").status_code == 409
+    http.post(f"/v1/jobs/{first}/cancel")
+    assert ended(http, first)["state"] == "cancelled"
+
+
+WRONG = {
+    "unknown preset": ({"preset": "huge"}, "/params/preset"),
+    "unknown parameter": ({"sharpness": 1}, "/params/sharpness"),
+    "out of range": ({"epochs": 0}, "/params/epochs"),
+    "too many": ({"epochs": 10**30}, "/params/epochs"),
+    "no number": ({"learning_rate": "fast"}, "/params/learning_rate"),
+    "a flag for a number": ({"batch_size": True}, "/params/batch_size"),
+    "null": ({"preset": None}, "/params/preset"),
+    "a list": ({"augment": [1]}, "/params/augment"),
+    "unknown data set": ({"dataset": "imagenet"}, "/params/dataset"),
+    "unknown rule": ({"promote": "perhaps"}, "/params/promote"),
+    "unknown base": ({"base": "seed-20200101-00000000"}, "/params/base"),
+    "a path as base": ({"base": "../../etc"}, "/params/base"),
+    "seed below zero": ({"seed": -1}, "/params/seed"),
+}
+
+
+@pytest.mark.parametrize(("params", "pointer"), WRONG.values(), ids=WRONG)
+def test_a_wrong_parameter_is_named(http: httpx.Client, params: dict[str, Any], pointer: str) -> None:
+    answer = http.post("/v1/jobs", json={"kind": "training", "params": params})
+    assert answer.status_code == 422, answer.text
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+def test_a_base_of_another_preset_is_refused(http: httpx.Client) -> None:
+    base = http.get("/v1/models/aliases").json()["champion"]["version"]
+    other = next(name for name in ("classic", "wide") if not base.startswith(name))
+    answer = http.post("/v1/jobs", json={"kind": "training", "params": {"preset": other, "base": base}})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/params/base"
+
+
+def test_only_trainings_have_rows_an_early_end_and_params(http: httpx.Client) -> None:
+    job_id = submit(http, ("a.png", png()))
+    assert http.get(f"/v1/jobs/{job_id}/metrics").status_code == 409
+    assert http.post(f"/v1/jobs/{job_id}/finish").status_code == 409
+    assert http.get(f"/v1/jobs/{'0' * 32}/metrics").status_code == 404
+    assert http.post(f"/v1/jobs/{'0' * 32}/finish").status_code == 404
+    assert http.get(f"/v1/jobs/{job_id}/metrics", params={"after": "x"}).status_code == 422
+    assert http.post("/v1/jobs", json={"kind": "classification", "params": {"epochs": 1}}).status_code == 422
+
+
+@contextmanager
+def train_worker(data_dir: Path, redis_url: str, cifar10: Path, app: str = "worker.app") -> Iterator[None]:
+    """A Celery worker for trainings alone."""
+    environment = {**os.environ, "DARKROOM_REDIS_URL": redis_url, "DARKROOM_DATA_DIR": str(data_dir)}
+    environment |= {"DARKROOM_CIFAR10": str(cifar10)}
+    command = [sys.executable, "-m", "celery", "--app", app, "worker", "--queues", "train", "--concurrency", "1"]
+    worker = subprocess.Popen([*command, "--pool", "prefork"], cwd=ROOT, env=environment)
+    try:
+        yield
+    finally:
+        worker.send_signal(signal.SIGTERM)
+        worker.wait(30)
+
+
+def test_a_training_longer_than_the_visibility_timeout_runs_once(tmp_path: Path, small_cifar10: Path) -> None:
+    """Celery's transport delivers a message again that is not acknowledged in time: here after a second."""
+    with running_redis(program(), tmp_path) as url:
+        services = Services.build(Settings(redis_url=url, data_dir=tmp_path))
+        params = {**ENDLESS, "promote": "never", "base": None, "dataset": "cifar10"}
+        job_id = services.store.submit_training(params, retention_s=3600)
+        services.messenger.wake(Queue.TRAIN, 4)
+        with train_worker(tmp_path, url, small_cifar10, app="tests.integration.impatient_broker"):
+            wait_until(lambda: services.trainings.rows(job_id, 0, 1), "the first row is there", TRAINING_S)
+            began = time.monotonic()
+            seen: set[int] = set()
+            while time.monotonic() < began + 20 or not seen:
+                seen |= {process.pid for process in psutil.process_iter() if runs(process, job_id)}
+                time.sleep(0.1)
+            assert len(seen) == 1
+            services.store.cancel(job_id)
+            wait_until(lambda: services.store.get(job_id).state is JobState.CANCELLED, "it is cancelled")
+        services.messenger.close()
+
+
+def runs(process: psutil.Process, job_id: str) -> bool:
+    try:
+        return job_id in process.cmdline()
+    except psutil.Error:
+        return False
+
+
+@pytest.fixture
+def cramped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A disk with room for Redis and the logs, but not for a checkpoint; mounting it takes root."""
+    disk = tmp_path_factory.mktemp("disk")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={RESERVE_BYTES + 20 * MIB}", "tmpfs", disk], check=True)
+    yield disk
+    subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+def test_a_full_disk_fails_the_training_and_says_so(cramped: Path, small_cifar10: Path) -> None:
+    with running_service(cramped / "var", cifar10=str(small_cifar10)) as service, service.client() as http:
+        with (cramped / "filler").open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, 20 * MIB)
+        job = ended(http, train(http, **ENDLESS))
+        assert (job["state"], job["error"]["code"]) == ("failed", "storage_full")
+        assert "disk" in job["error"]["detail"]
+        (cramped / "filler").unlink()
+        assert http.post(f"/v1/jobs/{job['id']}/retry").status_code == 202
+        wait_for_rows(http, job["id"])
+        http.post(f"/v1/jobs/{job['id']}/cancel")
+        assert ended(http, job["id"])["state"] == "cancelled"

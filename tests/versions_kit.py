@@ -1,0 +1,91 @@
+"""Versions to publish in tests: folders as a training leaves them, made from the model that ships with Darkroom."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, TypeVar
+
+from shared.card import CARD_FILE, CONFUSIONS_FILE, MODEL_FILE, PREDICTIONS_FILE, TRUTH_FILE
+from shared.jobs import keys
+from shared.registry import SHIPPED, Registry
+from shared.services import Services
+from shared.settings import Settings
+from shared.versions import PREFIX
+from tests.conftest import Service
+from tests.integration.helpers import redis_of
+
+Result = TypeVar("Result")
+
+#: Ten test images, one of each class.
+TRUTH = bytes(range(10))
+
+
+def shipped() -> str:
+    """The version that ships with Darkroom and is the champion where nobody chose one."""
+    return Registry().champion().version
+
+
+def version_folder(parent: Path, model: bytes = b"no network", **changes: Any) -> Path:
+    """A version with these bytes as its model; `changes` are entries of its card."""
+    digest = hashlib.sha256(model).hexdigest()
+    card = json.loads((SHIPPED / shipped() / CARD_FILE).read_text())
+    card |= {"file_sha256": digest, "version": f"copy-20260101-{digest[:8]}", "preset": "copy"} | changes
+    folder = parent / str(card["version"])
+    folder.mkdir(parents=True)
+    (folder / MODEL_FILE).write_bytes(model)
+    (folder / CARD_FILE).write_text(json.dumps(card))
+    return folder
+
+
+def measured(folder: Path, answers: bytes = TRUTH, truth: bytes = TRUTH) -> Path:
+    """The same folder with the files that a measured version has beside its card."""
+    (folder / PREDICTIONS_FILE).write_bytes(answers)
+    (folder / TRUTH_FILE).write_bytes(truth)
+    (folder / CONFUSIONS_FILE).write_bytes(b"\x89PNG")
+    return folder
+
+
+def copy_of_shipped(parent: Path) -> Path:
+    """The shipped version as a folder of its own."""
+    return Path(shutil.copytree(SHIPPED / shipped(), parent / shipped()))
+
+
+def apart(function: Callable[..., Result], *args: Any) -> Result:
+    """Call a function that uses TensorFlow in a process of its own: its threads are set before its first operation."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(function, *args).result()
+
+
+def turned_network(parent: Path) -> Path:
+    """A version whose network is the shipped one, but what that one takes for label n it takes for n + 1."""
+    import keras
+    import numpy as np
+
+    network = keras.saving.load_model(SHIPPED / shipped() / MODEL_FILE, compile=False)
+    last = next(layer for layer in reversed(network.layers) if layer.weights)
+    last.set_weights([np.roll(weights, 1, axis=-1) for weights in last.get_weights()])
+    parent.mkdir(parents=True, exist_ok=True)
+    network.save(parent / MODEL_FILE)
+    return version_folder(parent, (parent / MODEL_FILE).read_bytes())
+
+
+@contextmanager
+def services_of(service: Service) -> Iterator[Services]:
+    """The parts of a running service, for what its API cannot do; published versions are gone afterwards."""
+    with redis_of(service) as client:
+        where = client.connection_pool.connection_kwargs
+        url = f"redis://:{where['password']}@127.0.0.1:{where['port']}/0"
+        parts = Services.build(Settings(redis_url=url, data_dir=service.data_dir))
+        try:
+            yield parts
+        finally:
+            client.delete(keys.CHAMPION)
+            parts.blobs.delete_all(PREFIX)
+            parts.messenger.close()

@@ -1,0 +1,41 @@
+"""From a request for a training to its job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.errors import Fault, InvalidRequest, NotFound
+from shared.registry import Registry
+from shared.services import Services
+from web.submission import wake
+
+
+def submit_training(services: Services, given: Mapping[str, Any], metadata: Any) -> str:
+    """Queue a training with these parameters and return its job's id.
+
+    Raises InvalidRequest with a Fault for each wrong parameter, and Unavailable where nobody has ever said what can be
+    trained.
+    """
+    params = services.catalogue.resolve(given)
+    _check_base(services.registry, params)
+    job_id = services.store.submit_training(params, metadata, retention_s=services.settings.retention_hours * 3600)
+    wake(services, job_id, items=1)
+    return job_id
+
+
+def _check_base(registry: Registry, params: Mapping[str, Any]) -> None:
+    """Raise InvalidRequest where the version to continue from is not there, or is another preset's."""
+    base = params["base"]
+    if base is None:
+        return
+    try:
+        preset = registry.card(base).preset
+    except NotFound as error:
+        raise _wrong_base(f"there is no model version {base}") from error
+    if preset != params["preset"]:
+        raise _wrong_base(f"{base} is of preset {preset}: its weights do not fit {params['preset']}")
+
+
+def _wrong_base(detail: str) -> InvalidRequest:
+    return InvalidRequest(f"base: {detail}.", [Fault("/params/base", detail)])
