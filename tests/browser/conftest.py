@@ -37,7 +37,17 @@ def complaints() -> Complaints:
 @pytest.fixture
 def page(browser: Browser, service, complaints: Complaints) -> Iterator[Page]:
     """A page of a context of its own. A console error, such as one of the content security policy, fails the test."""
-    context = browser.new_context(base_url=service.url, viewport={"width": 1280, "height": 800})
+    yield from opened(browser, service.url, complaints)
+
+
+@pytest.fixture
+def training_page(browser: Browser, training_service, complaints: Complaints) -> Iterator[Page]:
+    """The same, in front of the service that trains on a small data set."""
+    yield from opened(browser, training_service.url, complaints)
+
+
+def opened(browser: Browser, url: str, complaints: Complaints) -> Iterator[Page]:
+    context = browser.new_context(base_url=url, viewport={"width": 1280, "height": 800})
     context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     watch_console(page, complaints)
@@ -50,3 +60,23 @@ def page(browser: Browser, service, complaints: Complaints) -> Iterator[Page]:
 def api(service) -> Iterator[Api]:
     with contextlib.closing(Api(service.url)) as api:
         yield api
+
+
+@pytest.fixture(scope="session")
+def training_api(training_service) -> Iterator[Api]:
+    with contextlib.closing(Api(training_service.url)) as api:
+        yield api
+
+
+@pytest.fixture(scope="session")
+def trained_job(training_api: Api) -> str:
+    """A finished training of two epochs."""
+    job = training_api.training(epochs=2, batch_size=64)
+    training_api.finished(job)
+    return job
+
+
+@pytest.fixture(scope="session")
+def two_versions(training_api: Api, trained_job: str) -> tuple[str, str]:
+    """Two versions that were measured on the same test images; the shipped one is the champion."""
+    return training_api.status(trained_job)["model"], training_api.trained(epochs=1, batch_size=64, seed=1)

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 from playwright.sync_api import Page, expect
 
+from tests.conftest import wait_until
 from tests.fixtures import make
 
 #: Milliseconds until a condition that is waited for counts as never coming: the shared cores may be busy.
@@ -16,6 +17,11 @@ expect.set_options(timeout=PATIENCE_MS)
 
 SCREENSHOTS = Path(__file__).parent.parent / "screenshots"
 SAMPLES = sorted(make.CIFAR10.glob("*.png"))
+
+
+SIZES = {"phone": {"width": 360, "height": 800}, "desktop": {"width": 1280, "height": 800}}
+#: CSS pixels of the smallest side of something to click (WCAG 2.2, 2.5.8).
+TARGET = 24
 
 
 class Complaints(list[str]):
@@ -31,6 +37,22 @@ class Complaints(list[str]):
 def watch_console(page: Page, complaints: Complaints) -> None:
     page.on("console", lambda message: complaints.add(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: complaints.add(str(error)))
+
+
+def check(page: Page, name: str) -> None:
+    """Save a picture of the page. Nothing of it may stick out sideways, be too small to hit, or be without a name."""
+    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    # A link that covers its whole row, or stands within a sentence, is no target of its own size.
+    small = page.locator("button:visible, .btn:visible, select:visible, input:visible, nav a:visible").evaluate_all(
+        f"""all => all.map((one) => [one.outerHTML, one.getBoundingClientRect()])
+            .filter(([, box]) => Math.min(box.width, box.height) < {TARGET}).map(([html]) => html)"""
+    )
+    assert not small
+    nameless = page.locator("input:visible, select:visible, textarea:visible").evaluate_all(
+        "all => all.filter((one) => !one.labels.length && !one.ariaLabel).map((one) => one.outerHTML)"
+    )
+    assert not nameless
 
 
 class Api:
@@ -57,6 +79,37 @@ class Api:
         job = self.ask("POST", "/v1/jobs", json={"kind": "classification"}).json()["id"]
         self.ask("POST", f"/v1/jobs/{job}/items", files=[("files", (n, io.BytesIO(c))) for n, c in files])
         return job
+
+    def training(self, **params) -> str:
+        """A training of preset seed, which takes seconds on a small data set."""
+        body = {"kind": "training", "params": {"preset": "seed", **params}}
+        return self.ask("POST", "/v1/jobs", json=body).json()["id"]
+
+    def trained(self, **params) -> str:
+        """The version that such a training made."""
+        return self.finished(self.training(**params))["model"]
+
+    def finished(self, job: str) -> dict:
+        """The training job, which must succeed, when it is over."""
+        over = wait_until(lambda: self._over(job), f"training {job} is over", 120)
+        assert over["state"] == "succeeded", over
+        return over
+
+    def _over(self, job: str) -> dict | None:
+        found = self.ask("GET", f"/v1/jobs/{job}", params={"wait": 5}).json()
+        return found if found["done"] else None
+
+    def model(self, version: str) -> dict:
+        return self.ask("GET", f"/v1/models/{version}").json()
+
+    def models(self) -> list[dict]:
+        return self.ask("GET", "/v1/models").json()["data"]
+
+    def champion(self) -> str:
+        return self.ask("GET", "/v1/models/aliases").json()["champion"]["version"]
+
+    def promote(self, version: str) -> None:
+        self.ask("PUT", "/v1/models/aliases/champion", json={"version": version}, headers={"If-Match": "*"})
 
     def status(self, job: str) -> dict:
         return self.ask("GET", f"/v1/jobs/{job}").json()

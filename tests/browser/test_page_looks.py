@@ -1,4 +1,4 @@
-"""Every page in both themes on a phone and a desktop: pictures for people, and what can be measured of them."""
+"""Every page on a phone and a desktop, light and dark: pictures for people, and what can be measured of them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.kit import SAMPLES, SCREENSHOTS, Api, pictures, watch_console
-
-SIZES = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1280, "height": 800}}
-#: CSS pixels of the smallest side of something to click (WCAG 2.2, 2.5.8).
-TARGET = 24
+from tests.browser.kit import PATIENCE_MS, SAMPLES, SIZES, Api, check, pictures, watch_console
 
 
 @pytest.fixture(scope="session")
@@ -19,27 +15,30 @@ def mixed_job(api: Api) -> str:
     return api.job([("notes.png", b"only text"), *pictures(70)])
 
 
-@pytest.fixture(params=[(size, theme) for size in SIZES for theme in ("dark", "light")], ids="-".join)
-def look(request, browser: Browser, service, complaints) -> Iterator[tuple[Page, str]]:
-    size, theme = request.param
-    context = browser.new_context(base_url=service.url, viewport=SIZES[size], color_scheme=theme)
+@pytest.fixture
+def look(browser: Browser, service, complaints, size_and_theme: tuple[str, str]) -> Iterator[tuple[Page, str]]:
+    yield from looking(browser, service.url, complaints, size_and_theme)
+
+
+@pytest.fixture
+def training_look(browser: Browser, training_service, complaints, size_and_theme) -> Iterator[tuple[Page, str]]:
+    yield from looking(browser, training_service.url, complaints, size_and_theme)
+
+
+@pytest.fixture(params=[("phone", "light"), ("desktop", "dark")], ids="-".join)
+def size_and_theme(request) -> tuple[str, str]:
+    return request.param
+
+
+def looking(browser: Browser, url: str, complaints, size_and_theme: tuple[str, str]) -> Iterator[tuple[Page, str]]:
+    size, theme = size_and_theme
+    context = browser.new_context(base_url=url, viewport=SIZES[size], color_scheme=theme)
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     watch_console(page, complaints)
     yield page, f"{size}-{theme}"
     context.close()
     assert not complaints
-
-
-def check(page: Page, name: str) -> None:
-    """Save a picture of the page. Nothing of it may stick out sideways or be too small to hit."""
-    page.screenshot(path=SCREENSHOTS / f"{name}.png")
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    # A link that covers its whole row, or stands within a sentence, is no target of its own size.
-    small = page.locator("button:visible, .btn:visible, select:visible, nav a:visible").evaluate_all(
-        f"""all => all.map((one) => [one.textContent, one.getBoundingClientRect()])
-            .filter(([, box]) => Math.min(box.width, box.height) < {TARGET}).map(([text]) => text)"""
-    )
-    assert not small
 
 
 def test_upload(look: tuple[Page, str], tmp_path) -> None:
@@ -75,3 +74,43 @@ def test_unknown(look: tuple[Page, str], complaints) -> None:
     page, name = look
     page.goto("/result/nothing")
     check(page, f"unknown-{name}")
+
+
+def test_train(training_look: tuple[Page, str]) -> None:
+    page, name = training_look
+    page.goto("/train")
+    expect(page.locator("#form")).to_be_visible()
+    page.click("#rest-title")
+    check(page, f"train-{name}")
+
+
+def test_training(training_look: tuple[Page, str], trained_job: str) -> None:
+    page, name = training_look
+    page.goto(f"/result/{trained_job}")
+    expect(page.locator(".scatterlayer")).to_have_count(2)
+    expect(page.locator("#measured")).to_be_visible()
+    page.click("#epochs-details summary")
+    check(page, f"training-{name}")
+
+
+def test_models(training_look: tuple[Page, str], two_versions: tuple[str, str]) -> None:
+    page, name = training_look
+    page.goto("/models")
+    expect(page.locator(f"tr[data-version='{two_versions[0]}']")).to_be_visible()
+    check(page, f"models-{name}")
+    page.click(f"tr[data-version='{two_versions[0]}'] >> text=Promote")
+    check(page, f"promote-{name}")
+
+
+def test_model(training_look: tuple[Page, str], two_versions: tuple[str, str]) -> None:
+    page, name = training_look
+    page.goto(f"/models/{two_versions[0]}")
+    expect(page.locator(".scatterlayer")).to_have_count(3)
+    check(page, f"model-{name}")
+
+
+def test_compare(training_look: tuple[Page, str], two_versions: tuple[str, str]) -> None:
+    page, name = training_look
+    page.goto(f"/models/compare?versions={','.join(two_versions)}")
+    expect(page.locator("#comparison")).to_be_visible()
+    check(page, f"compare-{name}")

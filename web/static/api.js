@@ -2,13 +2,13 @@
 
 /** An answer that says no. `status` is 0 where there was no answer at all. */
 export class Problem extends Error {
-  /** @param {number} status @param {string} title @param {string} detail @param {number} retryAfter seconds */
-  constructor(status, title, detail, retryAfter = 0) {
+  /**
+   * @param {number} status @param {string} title @param {string} detail @param {number} retryAfter seconds
+   * @param {{pointer: string, detail: string}[]} faults what is wrong in the request, one by one
+   */
+  constructor(status, title, detail, retryAfter = 0, faults = []) {
     super(detail || title);
-    this.status = status;
-    this.title = title;
-    this.detail = detail;
-    this.retryAfter = retryAfter;
+    Object.assign(this, { status, title, detail, retryAfter, faults });
   }
 
   /** Whether the same may well work a little later. */
@@ -27,8 +27,8 @@ export const noAnswer = () =>
  */
 export function problemOf(status, text, retryAfter = null) {
   try {
-    const { title, detail } = JSON.parse(text);
-    if (typeof title === "string") return new Problem(status, sentence(title), sentence(detail ?? ""), Number(retryAfter) || 0);
+    const { title, detail, errors } = JSON.parse(text);
+    if (typeof title === "string") return new Problem(status, sentence(title), sentence(detail ?? ""), Number(retryAfter) || 0, errors ?? []);
   } catch {
     // no problem document: a proxy in between, perhaps
   }
@@ -63,15 +63,18 @@ export const askJson = async (path, options = {}) => (await ask(path, options)).
 
 const job = (id) => `/v1/jobs/${id}`;
 const post = (path) => askJson(path, { method: "POST" });
+const inJson = (method, body, headers = {}) => ({
+  method,
+  headers: { "Content-Type": "application/json", ...headers },
+  body: JSON.stringify(body),
+});
+
+/** Unguessable enough to tell requests apart, also where the page came over plain HTTP. */
+export const newId = () => Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(16).padStart(8, "0")).join("");
 
 /** @param {object} metadata @param {AbortSignal} signal @returns {Promise<object>} a new open Job */
 export const openJob = (metadata, signal) =>
-  askJson("/v1/jobs", {
-    method: "POST",
-    signal,
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ kind: "classification", metadata }),
-  });
+  askJson("/v1/jobs", { ...inJson("POST", { kind: "classification", metadata }), signal });
 
 /** @param {string} id */
 export const sealJob = (id) => post(`${job(id)}/seal`);
@@ -81,6 +84,43 @@ export const cancelJob = (id) => post(`${job(id)}/cancel`);
 export const retryJob = (id) => post(`${job(id)}/retry`);
 /** @param {string} id */
 export const deleteJob = (id) => ask(job(id), { method: "DELETE" });
+
+/** Queue a training. @param {object} params @param {string} id names the request, so that a repeat is known */
+export const startTraining = (params, id) =>
+  askJson("/v1/jobs", inJson("POST", { kind: "training", params }, { "Idempotency-Key": id }));
+/** End a training early and keep the best model so far. @param {string} id */
+export const finishJob = (id) => post(`${job(id)}/finish`);
+/** The rows of a training after row number `after`. @param {string} id @param {number} after @param {AbortSignal} signal */
+export const readRows = (id, after, signal) => askJson(`${job(id)}/metrics?after=${after}`, { signal });
+/** What can be trained, with all settings. */
+export const readPresets = () => askJson("/v1/presets");
+
+/** Whether a worker for trainings was seen lately; null where that cannot be told. @param {AbortSignal} signal */
+export async function hasTrainWorker(signal) {
+  try {
+    const { checks } = await (await fetch("/readyz", { cache: "no-store", signal })).json();
+    return checks.workers.ok || !/\btrain\b/.test(checks.workers.detail);
+  } catch {
+    return null;
+  }
+}
+
+const model = (version) => `/v1/models/${encodeURIComponent(version)}`;
+
+/** All versions, newest first. @returns {Promise<object[]>} */
+export const readModels = async () => (await askJson("/v1/models")).data;
+/** @param {string} version */
+export const readModel = (version) => askJson(model(version));
+/** @param {string} first @param {string} second */
+export const compareModels = (first, second) => askJson(`/v1/models/compare?${asQuery({ versions: `${first},${second}` })}`);
+
+/** The champion, and the ETag that a change of it must name. @returns {Promise<{champion: object, etag: string}>} */
+export const readChampion = async () => withTag(await ask("/v1/models/aliases"));
+/** Let a version serve new jobs, unless somebody has changed that since. @param {string} version @param {string} etag */
+export const promoteModel = async (version, etag) =>
+  withTag(await ask("/v1/models/aliases/champion", inJson("PUT", { version }, { "If-Match": etag })));
+
+const withTag = async (response) => ({ ...(await response.json()), etag: response.headers.get("ETag") });
 
 /**
  * A page of results.

@@ -1,5 +1,7 @@
 // Groups files into requests of a bearable size.
 
+import { newId } from "./api.js";
+
 //: Up to so many files go in one request that is the whole job.
 const WHOLE_JOB_FILES = 16;
 const BATCH_FILES = 50;
@@ -50,6 +52,3 @@ export async function takeOutUnreadable(batch) {
   batch.keys = batch.keys && batch.keys.filter((_, index) => readable[index]);
   return names;
 }
-
-/** Unguessable enough to tell requests apart, also where the page came over plain HTTP. */
-const newId = () => Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(16).padStart(8, "0")).join("");

@@ -10,20 +10,28 @@ import { noAnswer, problemOf } from "./api.js";
  * @param {(share: number) => void} onShare how much of the body is sent, in [0, 1]
  * @param {AbortSignal} signal
  */
-export function postForm(path, batch, fields, onShare, signal) {
+export const postForm = (path, batch, fields, onShare, signal) =>
+  postParts(path, formOf(batch, fields), batch.id, onShare, signal);
+
+/**
+ * Post a form and return the parsed answer. Throws as `postForm` does.
+ * @param {string} path @param {FormData} form @param {string} id names the request, so that a repeat is known
+ * @param {(share: number) => void} onShare @param {AbortSignal} signal
+ */
+export function postParts(path, form, id, onShare, signal) {
   const request = new XMLHttpRequest();
   const stop = () => request.abort();
   return new Promise((resolve, reject) => {
     request.open("POST", path);
     request.setRequestHeader("Accept", "application/json");
-    request.setRequestHeader("Idempotency-Key", batch.id);
+    request.setRequestHeader("Idempotency-Key", id);
     request.upload.onprogress = ({ loaded, total }) => onShare(total ? loaded / total : 0);
     request.onload = () => settle(request, resolve, reject);
     request.onerror = () => reject(noAnswer());
     request.onabort = () => reject(new DOMException("cancelled", "AbortError"));
     request.onloadend = () => signal.removeEventListener("abort", stop);
     signal.addEventListener("abort", stop);
-    request.send(formOf(batch, fields));
+    request.send(form);
   });
 }
 

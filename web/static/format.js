@@ -31,6 +31,25 @@ export function percent(share) {
   return `${(share * 100).toFixed(1)} %`;
 }
 
+/** A share of test images, such as an accuracy, to a hundredth of a percent; "–" where it is not there. */
+export const points = (share) => (typeof share === "number" ? `${(share * 100).toFixed(2)} %` : "–");
+
+/** A difference of two shares in percentage points, with its sign. @param {number} difference */
+export const signed = (difference) => {
+  const rounded = (Math.abs(difference) * 100).toFixed(2);
+  return `${Number(rounded) ? (difference < 0 ? "−" : "+") : ""}${rounded}`;
+};
+
+/** A count to three digits: 167562 → "168 k". @param {number} count */
+export function about(count) {
+  if (count < 10000) return number(count);
+  const [value, unit] = count < 1e6 ? [count / 1e3, "k"] : [count / 1e6, "M"];
+  return `${Number(value.toPrecision(3))} ${unit}`;
+}
+
+/** A figure as short as it can be written exactly to so many digits. @param {number} value @param {number} digits */
+export const short = (value, digits = 4) => (Number.isFinite(value) ? String(Number(value.toPrecision(digits))) : "–");
+
 /** Bytes for people; 1 KB is 1,024 bytes, as on the server's side. @param {number} count */
 export function bytes(count) {
   const power = count < 1 ? 0 : Math.min(UNITS.length - 1, Math.floor(Math.log2(count) / 10));
@@ -67,6 +86,6 @@ export function ago(timestamp, now = Date.now()) {
 export function titleOf(job) {
   const title = job.metadata?.title;
   if (typeof title === "string" && title.trim()) return title.trim().slice(0, 120);
-  if (job.kind !== "classification") return "Training";
+  if (job.kind !== "classification") return job.params?.preset ? `Training of ${job.params.preset}` : "Training";
   return job.counts.total ? plural(job.counts.total, "picture") : "No pictures yet";
 }

@@ -67,7 +67,7 @@ function update(jobs) {
 }
 
 function rowOf(job, old) {
-  const look = JSON.stringify([job.state, job.counts, ago(job.created_at)]);
+  const look = JSON.stringify([job.state, job.counts, job.progress, ago(job.created_at)]);
   if (old?.dataset.look === look) return old;
   const row = old ?? element("tr", { "data-job": job.id });
   row.dataset.look = look;
@@ -77,24 +77,33 @@ function rowOf(job, old) {
 }
 
 function fillRow(row, job) {
-  const [name, state, pictures, when, model] = row.children;
+  const [name, state, progress, when, model] = row.children;
   if (!name.firstChild) name.append(element("a", { href: `/result/${job.id}` }), element("span", { class: "job-id" }, job.id.slice(0, 8)));
   name.firstChild.textContent = titleOf(job);
   const { icon: mark, text } = stateOf(job.state);
   state.replaceChildren(element("span", { class: "state", "data-state": job.state }, icon(mark), text));
-  pictures.replaceChildren(...progressOf(job));
+  progress.replaceChildren(...progressOf(job));
   when.replaceChildren(element("time", { datetime: job.created_at, title: moment(job.created_at) }, ago(job.created_at)));
   model.textContent = job.model ?? "–";
 }
 
 function progressOf(job) {
+  const text = element("span", {}, job.kind === "training" ? trained(job) : classified(job));
+  const what = job.kind === "training" ? "Steps done" : "Pictures finished";
+  return job.done ? [text] : [text, element("progress", { max: 1, value: job.progress, "aria-label": what })];
+}
+
+function trained(job) {
+  const epochs = plural(job.params.epochs, "epoch");
+  return job.done ? epochs : `${Math.floor(job.progress * 100)} % of ${epochs}`;
+}
+
+function classified(job) {
   const { total, succeeded, failed, cancelled } = job.counts;
   const words = [`${succeeded === total ? number(total) : `${number(succeeded)} of ${number(total)}`} classified`];
   if (failed) words.push(`${number(failed)} failed`);
   if (cancelled) words.push(`${number(cancelled)} cancelled`);
-  const text = element("span", {}, words.join(", "));
-  if (job.done) return [text];
-  return [text, element("progress", { max: 1, value: job.progress, "aria-label": "Pictures finished" })];
+  return words.join(", ");
 }
 
 byId("previous").addEventListener("click", () => trail.back());

@@ -1,0 +1,109 @@
+// Two versions on the same test images.
+
+import { compareModels, readChampion, readModels, sentence } from "./api.js";
+import { does } from "./buttons.js";
+import { figuresOf } from "./card-facts.js";
+import { announce, byId, element, notice, setText, show } from "./dom.js";
+import { number, points, short, signed } from "./format.js";
+import { compareAddress, modelLink } from "./model-links.js";
+import { pair } from "./outcome.js";
+import { promote } from "./promoting.js";
+
+const VERDICTS = { better: "The second is better", worse: "The second is worse", inconclusive: "No difference beyond chance" };
+//: How much wider than the interval the scale is that it is drawn on.
+const ROOM = 1.25;
+
+const asked = (new URLSearchParams(location.search).get("versions") ?? "").split(",").filter(Boolean);
+let models = [];
+let alias = null;
+let better = null;
+
+async function open() {
+  try {
+    [models, alias] = await Promise.all([readModels(), readChampion()]);
+    fillChoice();
+    if (asked.length !== 2) return notice("Which two?", "Choose two versions to compare.");
+    showComparison(await compareModels(...asked));
+  } catch (problem) {
+    notice(problem.title ?? "Something cannot be shown.", problem.detail ?? problem.message);
+  }
+  return undefined;
+}
+
+function fillChoice() {
+  ["first", "second"].forEach((id, place) => {
+    byId(id).replaceChildren(...models.map(({ version }) => element("option", { value: version }, labelOf(version))));
+    byId(id).value = asked[place] ?? models[place]?.version ?? "";
+  });
+}
+
+const labelOf = (version) => (version === alias.champion.version ? `${version} (champion)` : version);
+const modelOf = (version) => models.find((model) => model.version === version);
+
+function showComparison(found) {
+  const [first, second] = found.versions;
+  setText("verdict", VERDICTS[found.verdict]);
+  setText("summary", sentence(found.summary));
+  drawInterval(found);
+  const figures = [
+    ["Test images", number(found.images)], ["Right only by the first", number(found.only_first)],
+    ["Right only by the second", number(found.only_second)], ["McNemar's p", probability(found.p_value)],
+  ];
+  byId("test").replaceChildren(...figures.map(([name, value]) => pair(name, value)));
+  showBoth(first, second);
+  byId("classes").replaceChildren(...found.per_class.map(classRow));
+  better = { better: second, worse: first }[found.verdict] ?? null;
+  showPromote();
+  show("comparison", true);
+  announce(`${VERDICTS[found.verdict]}.`);
+}
+
+const probability = (p) => (p < 0.0001 ? "<0.0001" : short(p, 2));
+
+function drawInterval({ difference, interval: [low, high] }) {
+  const span = Math.max(Math.abs(low), Math.abs(high), Number.EPSILON) * ROOM;
+  const place = (value) => String((value + span) / (2 * span));
+  const box = byId("interval");
+  for (const [name, value] of Object.entries({ low, high, at: difference })) box.style.setProperty(`--${name}`, place(value));
+  box.setAttribute("aria-label", `Difference ${signed(difference)} points, between ${signed(low)} and ${signed(high)}`);
+  setText("interval-low", `${signed(-span)} first better`);
+  setText("interval-high", `second better ${signed(span)}`);
+}
+
+function showBoth(first, second) {
+  const cards = [modelOf(first), modelOf(second)];
+  for (const [id, version] of [["first-name", first], ["second-name", second]]) {
+    byId(id).replaceChildren(modelLink(version), ...(version === alias.champion.version ? [element("small", {}, "champion")] : []));
+  }
+  const [left, right] = cards.map(figuresOf);
+  byId("both").replaceChildren(...left.map(([name, value], row) =>
+    element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, value), element("td", {}, right[row][1]))));
+}
+
+function classRow({ label, first, second, difference }) {
+  const cell = element("td", { class: difference < 0 ? "less" : difference > 0 ? "more-of" : "" }, signed(difference));
+  return element("tr", {}, element("th", { scope: "row" }, label), element("td", {}, points(first)), element("td", {}, points(second)), cell);
+}
+
+function showPromote() {
+  show("promote", better !== null && better !== alias.champion.version);
+  setText("promote-text", better === asked[0] ? "Promote the first" : "Promote the second");
+}
+
+async function takeOver() {
+  const champion = modelOf(alias.champion.version) ?? alias.champion;
+  const serving = await promote(modelOf(better), champion, alias.etag);
+  if (!serving) return;
+  alias = await readChampion();
+  fillChoice();
+  showBoth(...asked);
+  showPromote();
+  announce(`${serving} serves new jobs now.`);
+}
+
+byId("choice").addEventListener("submit", (event) => {
+  event.preventDefault();
+  location.assign(compareAddress(byId("first").value, byId("second").value));
+});
+does("promote", takeOver);
+open();

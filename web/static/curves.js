@@ -1,0 +1,70 @@
+// Loss and accuracy of a training, as charts and as a table. A point is {at, loss, accuracy, val_loss, val_accuracy}
+// at so many epochs; the validation's figures are null within an epoch.
+
+import { Chart } from "./charts.js";
+import { byId, element, show } from "./dom.js";
+import { points as share } from "./format.js";
+
+const X = "Epoch";
+
+/** The points of a running training's rows. @param {object[]} rows @param {number} epochs as planned */
+export const pointsOfRows = (rows, epochs) => rows.map((row) => ({ ...row, at: (row.step / row.steps) * epochs }));
+
+/** The points of a card's history. @param {object[]} history */
+export const pointsOfHistory = (history) => history.map((row) => ({ ...row, at: row.epoch }));
+
+/**
+ * The epochs that have ended: the mean of each one's rows, as much as each of them counts, and the validation's figures.
+ * @param {object[]} points those of one epoch follow each other
+ */
+export function epochsOf(points) {
+  const epochs = new Map();
+  let before = 0;
+  for (const point of points) {
+    const epoch = epochs.get(point.epoch) ?? { epoch: point.epoch, weight: 0, loss: 0, accuracy: 0 };
+    const weight = point.at - before;
+    before = point.at;
+    epoch.weight += weight;
+    epoch.loss += weight * point.loss;
+    epoch.accuracy += weight * point.accuracy;
+    Object.assign(epoch, { val_loss: point.val_loss, val_accuracy: point.val_accuracy });
+    epochs.set(point.epoch, epoch);
+  }
+  return [...epochs.values()]
+    .filter(({ val_loss: loss }) => typeof loss === "number")
+    .map((epoch) => ({ ...epoch, loss: epoch.loss / epoch.weight, accuracy: epoch.accuracy / epoch.weight }));
+}
+
+/** The two charts and the table of `_curves.html`. */
+export class Curves {
+  constructor() {
+    this.charts = [
+      ["loss", new Chart("chart-loss", { x: X, y: "", yFormat: ".3f" })],
+      ["accuracy", new Chart("chart-accuracy", { x: X, y: "", yFormat: ".1~%" })],
+    ];
+  }
+
+  /** Show these instead of those before. Throws where the chart library does not come. @param {object[]} points */
+  async show(points) {
+    show("curves", points.length > 0);
+    if (!points.length) return;
+    byId("epochs").replaceChildren(...epochsOf(points).map(rowOf));
+    await Promise.all(this.charts.map(([figure, chart]) => chart.show(linesOf(points, figure))));
+  }
+}
+
+function linesOf(points, figure) {
+  const validated = points.filter((point) => typeof point[`val_${figure}`] === "number");
+  const line = (name, kind, marks, from, field) => ({
+    name, line: kind, marks, x: from.map(({ at }) => at), y: from.map((point) => point[field]),
+  });
+  return [
+    line("Training", "first", points.length === 1, points, figure),
+    line("Validation", "second", true, validated, `val_${figure}`),
+  ];
+}
+
+function rowOf({ epoch, loss, accuracy, val_loss: valLoss, val_accuracy: valAccuracy }) {
+  const cells = [loss.toFixed(4), share(accuracy), valLoss.toFixed(4), share(valAccuracy)];
+  return element("tr", {}, element("th", { scope: "row" }, String(epoch)), ...cells.map((text) => element("td", {}, text)));
+}

@@ -1,0 +1,116 @@
+// Fields of a form, made of the API's description of parameters: {default, type, minimum, maximum, enum, unit, description}.
+
+import { element } from "./dom.js";
+import { words } from "./outcome.js";
+
+/** One parameter as a field. */
+export class Field {
+  /** @param {string} name @param {object} spec @param {{value: any, text: string}[]} choices instead of those of the spec */
+  constructor(name, spec, choices = choicesOf(spec)) {
+    Object.assign(this, { name, spec, id: `field-${name}` });
+    this.input = choices ? selectOf(choices) : inputOf(spec);
+    this.fault = element("p", { class: "field-fault", id: `${this.id}-fault`, hidden: true });
+    this.changed = element("button", { type: "button", class: "field-reset", hidden: true }, "Reset");
+    this.changed.setAttribute("aria-label", `Reset ${words(name)} to ${written(spec.default)}`);
+    this.element = this.#make();
+    this.value = spec.default;
+    this.changed.addEventListener("click", () => this.#reset());
+    this.input.addEventListener("input", () => this.show());
+  }
+
+  /** What is entered: a number, text, true or false, or null. */
+  get value() {
+    const { input, spec } = this;
+    if (input.type === "checkbox") return input.checked;
+    if (input.tagName === "SELECT") return JSON.parse(input.value);
+    return isNumeric(spec) ? input.valueAsNumber : input.value || null;
+  }
+
+  set value(value) {
+    if (this.input.type === "checkbox") this.input.checked = value === true;
+    else this.input.value = this.input.tagName === "SELECT" ? JSON.stringify(value) : (value ?? "");
+    if (this.input.tagName === "SELECT" && this.input.selectedIndex < 0) this.input.value = JSON.stringify(this.spec.default);
+    this.show();
+  }
+
+  /** Whether it differs from the default. */
+  get isChanged() {
+    return !Object.is(this.value, this.spec.default);
+  }
+
+  /** Mark what differs, and forget a fault that was said of an earlier value. */
+  show() {
+    this.changed.hidden = !this.isChanged;
+    this.element.classList.toggle("field-changed", this.isChanged);
+    this.refuse(null);
+  }
+
+  /** Say what is wrong with the value, or with null that nothing is. @param {string | null} detail */
+  refuse(detail) {
+    this.fault.textContent = detail ?? "";
+    this.fault.hidden = !detail;
+    if (detail) this.input.setAttribute("aria-invalid", "true");
+    else this.input.removeAttribute("aria-invalid");
+  }
+
+  /** What is wrong with the value as far as can be told here; null where nothing is. */
+  check() {
+    return this.input.validity.valid ? null : `Give ${allowed(this.spec)}.`;
+  }
+
+  #reset() {
+    this.value = this.spec.default;
+    this.input.dispatchEvent(new Event("input", { bubbles: true }));
+    this.input.focus();
+  }
+
+  #make() {
+    const { id, input, spec } = this;
+    const hint = `${id}-hint`;
+    input.id = id;
+    input.name = this.name;
+    input.setAttribute("aria-describedby", `${hint} ${this.fault.id}`);
+    const unit = spec.unit ? [element("span", { class: "unit" }, spec.unit)] : [];
+    const head = element("div", { class: "field-head" }, element("label", { for: id }, words(this.name)), this.changed);
+    const control = element("div", { class: "field-input" }, input, ...unit);
+    return element("div", { class: "field" }, head, control, this.fault, element("p", { class: "hint", id: hint }, hintOf(spec)));
+  }
+}
+
+/** A large radio button with an explanation. @param {string} group @param {string} value @param {...Node} content */
+export function choiceCard(group, value, ...content) {
+  const input = element("input", { type: "radio", name: group, value, class: "form-check-input" });
+  return element("label", { class: "choice" }, input, element("span", { class: "choice-text" }, ...content));
+}
+
+const isNumeric = ({ type }) => type === "integer" || type === "number";
+const choicesOf = (spec) => spec.enum?.map((value) => ({ value, text: String(value) })) ?? null;
+
+function selectOf(choices) {
+  const options = choices.map(({ value, text }) => element("option", { value: JSON.stringify(value) }, text));
+  return element("select", { class: "form-select", autocomplete: "off" }, ...options);
+}
+
+function inputOf(spec) {
+  if (spec.type === "boolean") return element("input", { type: "checkbox", class: "form-check-input", autocomplete: "off" });
+  if (!isNumeric(spec)) return element("input", { type: "text", class: "form-control", autocomplete: "off" });
+  const step = spec.type === "integer" ? 1 : "any";
+  const range = Object.fromEntries(Object.entries({ min: spec.minimum, max: spec.maximum }).filter(([, end]) => end !== undefined));
+  return element("input", {
+    type: "number", class: "form-control", autocomplete: "off", required: true, step, ...range,
+    inputmode: spec.type === "integer" ? "numeric" : "decimal",
+  });
+}
+
+function hintOf(spec) {
+  const range = isNumeric(spec) && spec.maximum !== undefined ? `${spec.minimum} to ${spec.maximum}` : "";
+  const standard = spec.default === null ? "" : `default ${written(spec.default)}`;
+  return [spec.description, [range, standard].filter(Boolean).join(", ")].filter(Boolean).join(" · ");
+}
+
+function allowed(spec) {
+  const what = spec.type === "integer" ? "a whole number" : isNumeric(spec) ? "a number" : "a value";
+  return isNumeric(spec) && spec.maximum !== undefined ? `${what} from ${spec.minimum} to ${spec.maximum}` : what;
+}
+
+const written = (value) => (value === true ? "yes" : value === false ? "no" : value === null ? "none" : String(value));

@@ -1,0 +1,86 @@
+// The form that imports a model: sends the file, waits for the check, and says what came of it.
+
+import { newId, sentence } from "./api.js";
+import { announce, byId, element, icon, setText, show } from "./dom.js";
+import { postParts } from "./form.js";
+import { modelLink } from "./model-links.js";
+
+//: The parts of the request, and the fields that they come from.
+const FIELDS = { file: "file", labels: "labels", name: "name", value_range: "value-range" };
+
+/** @param {() => Promise<void>} onImported called when there is a new version */
+export function wireImport(onImported) {
+  byId("import-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    send(onImported);
+  });
+}
+
+async function send(onImported) {
+  for (const field of Object.values(FIELDS)) fault(field, null);
+  show("imported", false);
+  if (!byId("file").files.length) return fault("file", "Choose a .keras or .h5 file.", true);
+  busy(true);
+  try {
+    const model = await postParts("/v1/models", formOf(), newId(), showShare, new AbortController().signal);
+    byId("import-form").reset();
+    await onImported();
+    arrived(model);
+  } catch (problem) {
+    refused(problem);
+  } finally {
+    busy(false);
+  }
+  return undefined;
+}
+
+function formOf() {
+  const form = new FormData();
+  const [file] = byId("file").files;
+  const labels = byId("labels").value.split("\n").map((line) => line.trim()).filter(Boolean);
+  if (labels.length) form.append("labels", JSON.stringify(labels));
+  for (const field of ["name", "value-range"]) if (byId(field).value.trim()) form.append(byId(field).name, byId(field).value.trim());
+  form.append("file", file, file.name);
+  return form;
+}
+
+function busy(now) {
+  show("importing", now);
+  byId("import-start").disabled = now;
+  if (now) showShare(0);
+}
+
+function showShare(share) {
+  const bar = byId("import-progress");
+  if (share < 1) bar.value = share;
+  else bar.removeAttribute("value"); // nobody knows how long the check takes
+  setText("importing-text", share < 1 ? `Sending the file, ${Math.floor(share * 100)} %` : "The service reads the file and measures the model. That may take a minute.");
+}
+
+function arrived(model) {
+  const measured = model.metrics ? "" : " Its accuracy was not measured.";
+  byId("imported").replaceChildren(icon("done"), element("span", {}, "Imported as ", modelLink(model.version), `.${measured} It serves once you promote it.`));
+  show("imported", true);
+  byId("imported").focus();
+}
+
+/** Why it was refused stands beside the field that it is about; the file, where it is about none. */
+function refused(problem) {
+  const faults = problem.faults ?? [];
+  const known = faults.filter(({ pointer }) => FIELDS[nameOf(pointer)]);
+  for (const { pointer, detail } of known) fault(FIELDS[nameOf(pointer)], sentence(detail));
+  if (!known.length) fault("file", [problem.title, problem.detail].filter(Boolean).join(" "));
+  const first = known.length ? FIELDS[nameOf(known[0].pointer)] : "file";
+  byId(first).focus();
+  announce(byId(`${first}-fault`).textContent);
+}
+
+const nameOf = (pointer) => pointer.replace(/^\//, "").split("/")[0];
+
+function fault(field, detail, focus = false) {
+  setText(`${field}-fault`, detail ?? "");
+  show(`${field}-fault`, Boolean(detail));
+  if (detail) byId(field).setAttribute("aria-invalid", "true");
+  else byId(field).removeAttribute("aria-invalid");
+  if (focus) byId(field).focus();
+}

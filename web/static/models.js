@@ -1,0 +1,134 @@
+// The list of versions: which one serves, comparing, promoting, and rolling back.
+
+import { readChampion, readModels } from "./api.js";
+import { does, refuse } from "./buttons.js";
+import { announce, byId, element, icon, notice, setText, show } from "./dom.js";
+import { about, ago, bytes, moment, plural, points } from "./format.js";
+import { wireImport } from "./importing.js";
+import { compareAddress, modelAddress } from "./model-links.js";
+import { promote } from "./promoting.js";
+import { pause } from "./watch.js";
+
+const accuracyOf = ({ metrics }) => metrics?.accuracy ?? -1;
+const by = (value) => (one, other) => value(one) - value(other);
+const ORDERS = {
+  newest: by((model) => -Date.parse(model.created_at)),
+  accurate: by((model) => -accuracyOf(model)),
+  fast: by((model) => model.latency.single_image_ms),
+  small: by((model) => model.size.file_bytes),
+  name: (one, other) => (one.version < other.version ? -1 : 1),
+};
+//: Milliseconds between two looks: a training may publish a version, and somebody else may promote one.
+const LOOK_MS = 10000;
+
+let models = [];
+let alias = null;
+let picked = [];
+
+async function follow() {
+  for (;;) {
+    if (!document.hidden) await look();
+    await pause(LOOK_MS);
+  }
+}
+
+async function look() {
+  try {
+    const [versions, champion] = await Promise.all([readModels(), readChampion()]);
+    if (byId("notice").dataset.lost) notice(null);
+    delete byId("notice").dataset.lost;
+    [models, alias] = [versions, champion];
+    showAll();
+  } catch (problem) {
+    byId("notice").dataset.lost = "yes";
+    notice(problem.title ?? "Something cannot be shown.", `${problem.detail ?? problem.message} This page tries again by itself.`);
+  }
+}
+
+function showAll() {
+  const { version, since, previous } = alias.champion;
+  byId("champion-facts").replaceChildren(
+    element("span", {}, `${plural(models.length, "version")}. New jobs are served by `, element("strong", {}, version), ", since ",
+      element("time", { datetime: since, title: moment(since) }, ago(since)), "."));
+  show("roll-back", Boolean(previous) && previous !== version && models.some((model) => model.version === previous));
+  show("versions", true);
+  picked = picked.filter((one) => models.some((model) => model.version === one));
+  showRows();
+  showPicked();
+}
+
+/** Change only the rows that differ, so that the focus stays where it is. */
+function showRows() {
+  const body = byId("rows");
+  const old = new Map(Array.from(body.children, (row) => [row.dataset.version, row]));
+  const sorted = [...models].sort(ORDERS[byId("order").value]);
+  const wanted = sorted.map((model) => rowOf(model, old.get(model.version)));
+  wanted.forEach((row, place) => body.children[place] !== row && body.insertBefore(row, body.children[place] ?? null));
+  while (body.children.length > wanted.length) body.lastElementChild.remove();
+}
+
+function rowOf(model, old) {
+  const champion = model.version === alias.champion.version;
+  const look = JSON.stringify([champion, ago(model.created_at)]);
+  if (old?.dataset.look === look) return old;
+  const row = element("tr", { "data-version": model.version, "data-look": look });
+  const cell = (name, ...content) => element("td", { class: name }, ...content);
+  row.append(
+    cell("pick", pickOf(model.version)),
+    element("th", { scope: "row" }, ...nameOf(model, champion)),
+    cell("accuracy", model.metrics ? points(model.metrics.accuracy) : "not measured"),
+    cell("size", bytes(model.size.file_bytes), element("small", {}, `${about(model.size.parameters)} weights`)),
+    cell("latency", `${model.latency.single_image_ms.toFixed(1)} ms`),
+    cell("made", element("time", { datetime: model.created_at, title: moment(model.created_at) }, ago(model.created_at))),
+    cell("act", champion ? "" : promoteButton(model)),
+  );
+  old?.remove();
+  return row;
+}
+
+function nameOf({ version, parent }, champion) {
+  const name = [element("a", { href: modelAddress(version) }, version)];
+  if (champion) name.push(element("span", { class: "champion-mark" }, icon("done"), "Champion"));
+  if (parent) name.push(element("small", {}, `went on from ${parent}`));
+  return name;
+}
+
+function pickOf(version) {
+  const box = element("input", { type: "checkbox", class: "form-check-input", "aria-label": `Compare ${version}`, autocomplete: "off" });
+  box.checked = picked.includes(version);
+  box.addEventListener("change", () => pick(version, box.checked));
+  return box;
+}
+
+/** Of three that are picked, the one that was picked first goes. */
+function pick(version, chosen) {
+  picked = [...picked.filter((one) => one !== version), ...(chosen ? [version] : [])].slice(-2);
+  for (const row of byId("rows").children) row.querySelector("input").checked = picked.includes(row.dataset.version);
+  showPicked();
+}
+
+function showPicked() {
+  byId("compare").disabled = picked.length < 2;
+  setText("picked", picked.length === 2 ? `${picked[0]} and ${picked[1]}` : picked.length ? "Pick one more." : "Pick two to compare them.");
+}
+
+function promoteButton(model) {
+  const button = element("button", { type: "button", class: "btn btn-quiet", "aria-label": `Promote ${model.version}` }, "Promote");
+  button.addEventListener("click", () => change(model, "promote").catch(refuse));
+  return button;
+}
+
+async function change(model, what) {
+  notice(null);
+  const champion = models.find(({ version }) => version === alias.champion.version);
+  const serving = await promote(model, champion ?? { version: alias.champion.version }, alias.etag, what);
+  if (!serving) return;
+  await look();
+  announce(`${serving} serves new jobs now.`);
+}
+
+byId("order").addEventListener("change", showRows);
+byId("compare").addEventListener("click", () => location.assign(compareAddress(...picked)));
+does("roll-back", () => change(models.find(({ version }) => version === alias.champion.previous), "roll back"));
+wireImport(look);
+follow();

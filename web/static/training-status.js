@@ -1,0 +1,83 @@
+// A training's state, place, speed and times.
+
+import { announce, byId, element, icon, setText, show } from "./dom.js";
+import { ago, duration, moment, number, plural, points, rate, stateOf, titleOf } from "./format.js";
+
+//: What to do about a training that failed, by the code of its error.
+const ADVICE = {
+  diverged: "Choose a smaller learning rate, or a larger batch, and train another.",
+  dataset: "The training worker needs the data set: set DARKROOM_CIFAR10 to an .npz file that has it. Then try again.",
+  storage_full: "Make room where the service keeps its data. Then try again: it goes on from its last checkpoint.",
+  crashed: "A smaller batch or network needs less memory. The log of the training worker may say more.",
+};
+
+let known = { at: 0, eta: null };
+
+/** Show the job with its rows so far. @param {object} job @param {object[]} rows @param {boolean} finishing early */
+export function showTraining(job, rows, finishing) {
+  const row = rows.at(-1);
+  const share = `${Math.floor(job.progress * 100)} %`;
+  document.title = `${job.done ? "" : `${share} · `}${titleOf(job)} · Darkroom`;
+  setText("title", titleOf(job));
+  showFacts(job);
+  showState(job, finishing ? "It finishes after the step in hand" : share);
+  showPlace(job, row, rows);
+  if (known.eta !== job.eta_s) known = { at: performance.now(), eta: job.eta_s };
+  showTimes(job);
+  announce(inWords(job, row));
+}
+
+function showFacts(job) {
+  const created = element("time", { datetime: job.created_at, title: moment(job.created_at) }, ago(job.created_at));
+  const facts = [element("span", { title: job.id }, `Job ${job.id.slice(0, 8)}`), element("span", {}, "submitted ", created)];
+  if (job.expires_at) facts.push(element("span", {}, `kept until ${moment(job.expires_at)}`));
+  byId("facts").replaceChildren(...facts);
+}
+
+function showState(job, doing) {
+  const { icon: name, text } = stateOf(job.state);
+  const state = byId("state");
+  if (state.dataset.state !== job.state) {
+    state.dataset.state = job.state;
+    state.replaceChildren(icon(name), text);
+  }
+  setText("note", noteOf(job, doing));
+  const bar = byId("progress");
+  bar.value = job.progress;
+  bar.dataset.state = job.state;
+  bar.setAttribute("aria-valuetext", `${Math.floor(job.progress * 100)} %`);
+}
+
+function noteOf(job, doing) {
+  if (job.error) return [job.error.detail, ADVICE[job.error.code]].filter(Boolean).join(" ");
+  if (job.state === "queued") return job.queue_position ? `${plural(job.queue_position, "training")} in front of it` : "Next in the queue";
+  if (job.state === "cancelling") return "The step in hand is finished first.";
+  if (job.done) return "";
+  return job.progress < 1 ? doing : "Measuring and publishing what it has learnt";
+}
+
+function showPlace(job, row, rows) {
+  const { epochs } = job.params;
+  setText("epoch", row ? `${number(row.epoch)} of ${number(epochs)}` : `0 of ${number(epochs)}`);
+  setText("step", row ? `${number(row.step)} of ${number(row.steps)}` : "–");
+  setText("rate", row ? rate(row.images_per_s) : "–");
+  const best = Math.max(...rows.map((one) => one.val_accuracy ?? -1));
+  setText("accuracy", best >= 0 ? points(best) : "–");
+}
+
+/** Show the times as they are now: they go on between two answers. @param {object} job */
+export function showTimes(job) {
+  const end = job.finished_at ? Date.parse(job.finished_at) : Date.now();
+  const elapsed = job.started_at && (job.done || job.state === "running") ? Math.max(0, (end - Date.parse(job.started_at)) / 1000) : null;
+  show("elapsed-figure", elapsed !== null);
+  setText("elapsed-label", job.done ? "Took" : "Elapsed");
+  if (elapsed !== null) setText("elapsed", duration(elapsed));
+  const left = job.eta_s === null || job.done ? null : known.eta - (performance.now() - known.at) / 1000;
+  show("time-figure", left !== null);
+  if (left !== null) setText("time", left >= 10 ? duration(left) : "a few seconds");
+}
+
+function inWords(job, row) {
+  const place = row && !job.done ? `, epoch ${row.epoch} of ${job.params.epochs}` : "";
+  return `${stateOf(job.state).text}${place}.`;
+}

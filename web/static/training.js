@@ -1,0 +1,141 @@
+// The page of a training: how far it is, its curves, and what came out.
+
+import { cancelJob, deleteJob, finishJob, hasTrainWorker, readChampion, readModel, retryJob } from "./api.js";
+import { does } from "./buttons.js";
+import { confirmed } from "./confirm.js";
+import { Curves, pointsOfRows } from "./curves.js";
+import { byId, element, notice, show } from "./dom.js";
+import { showModel, showParams, showPromotion } from "./outcome.js";
+import { Rows } from "./rows.js";
+import { showTimes, showTraining } from "./training-status.js";
+import { watch } from "./watch.js";
+
+const { job: id } = byId("training").dataset;
+const rows = new Rows(id);
+const curves = new Curves();
+
+let job = null;
+let watching = null;
+let finishing = false;
+
+async function follow() {
+  watching?.abort();
+  watching = new AbortController();
+  try {
+    await watch(id, onJob, trouble, watching.signal);
+  } catch (problem) {
+    gone(problem);
+  }
+}
+
+async function onJob(now) {
+  if (watching.lost) notice(null);
+  watching.lost = false;
+  if (!job) showParams(now.params);
+  job = now;
+  showAll();
+  try {
+    await Promise.all([fill(), lookForWorker()]);
+    if (job.state === "succeeded") await showOutcome();
+  } catch (problem) {
+    if (problem.name !== "AbortError") trouble(problem);
+  }
+}
+
+async function fill() {
+  await rows.refresh(watching.signal);
+  showAll();
+  show("no-rows", rows.all.length === 0 && !job.done);
+  await curves.show(pointsOfRows(rows.all, job.params.epochs));
+}
+
+function showAll() {
+  finishing &&= job.state === "running";
+  showTraining(job, rows.all, finishing);
+  showButtons();
+}
+
+function showButtons() {
+  show("finish", job.state === "running" && !finishing);
+  show("cancel", !job.done && job.state !== "cancelling");
+  show("retry", job.state === "failed" || job.state === "cancelled");
+  show("another", job.done);
+  show("delete", job.done);
+  if (job.state !== "succeeded") show("outcome", false);
+}
+
+async function lookForWorker() {
+  show("no-worker", job.state === "queued" && (await hasTrainWorker(watching.signal)) === false);
+}
+
+async function showOutcome() {
+  showPromotion(job);
+  const [model, { champion }] = await Promise.all([readModel(job.model), readChampion()]);
+  showModel(model, champion.version);
+}
+
+function trouble(problem) {
+  watching.lost = problem.passing ?? false;
+  const more = problem.passing ? " This page tries again by itself; the training goes on meanwhile." : "";
+  notice(problem.passing ? "The connection was lost." : (problem.title ?? "Something cannot be shown."), `${problem.message}${more}`);
+}
+
+function gone(problem) {
+  const text = problem.status === 404 ? "It was deleted, or its time was over." : problem.detail;
+  notice(problem.status === 404 ? "This job is gone." : problem.title, text, " ", element("a", { href: "/jobs" }, "See all jobs"));
+  for (const name of ["finish", "cancel", "retry", "delete"]) show(name, false);
+}
+
+async function changed(work) {
+  onJob(await work(id));
+  if (!job.done) follow();
+}
+
+/** Ask first, then do it. */
+const asksFirst = (button, question, work) =>
+  does(button, async () => {
+    if (await confirmed(question())) await work();
+  });
+
+const paragraph = (text) => element("p", {}, text);
+
+const finishQuestion = () => ({
+  title: "Finish the training now?",
+  text: [paragraph("The step in hand is the last. The best model so far is measured on the test images and kept.")],
+  yes: "Finish now",
+  no: "Go on training",
+});
+
+const cancelQuestion = () => ({
+  title: "Cancel this training?",
+  text: [paragraph("No model comes out of it. What it has learnt since is kept for a while: trying again goes on from the last checkpoint.")],
+  yes: "Cancel the training",
+  no: "Go on training",
+  danger: true,
+});
+
+const deleteQuestion = () => ({
+  title: "Delete this job?",
+  text: [paragraph("Its curves and settings are removed from the service. That cannot be undone. A model that it made stays.")],
+  yes: "Delete",
+  no: "Keep it",
+  danger: true,
+});
+
+async function remove() {
+  await deleteJob(id);
+  location.assign("/jobs");
+}
+
+async function finish() {
+  const now = await finishJob(id);
+  finishing = true;
+  return now;
+}
+
+asksFirst("finish", finishQuestion, () => changed(finish));
+asksFirst("cancel", cancelQuestion, () => changed(cancelJob));
+asksFirst("delete", deleteQuestion, remove);
+does("retry", () => changed(retryJob));
+setInterval(() => job && showTimes(job), 1000);
+follow();
