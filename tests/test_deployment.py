@@ -235,7 +235,7 @@ def test_the_copied_folders_are_enough(tmp_path: Path) -> None:
         "print(from_environment().test_client().get('/').status)\n"
         "from shared.services import Services; from shared.settings import load_settings\n"
         "registry = Services.build(load_settings()).registry\n"
-        "assert registry.model_file(registry.champion().version).is_file()\n"
+        "assert registry.model_file(registry.versions()[0].version).is_file()\n"
     )
     environment = {"DARKROOM_REDIS_URL": "redis://127.0.0.1:1/0", "DARKROOM_DATA_DIR": str(tmp_path / "data")}
     answer = subprocess.run(
