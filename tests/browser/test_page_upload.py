@@ -155,6 +155,19 @@ def test_cancelling_an_upload(page: Page, api) -> None:
     assert api.status(job)["state"] == "cancelled"
 
 
+def test_cancelling_while_the_job_is_being_opened(page: Page, api) -> None:
+    held: list[Route] = []
+    page.route("**/v1/jobs", lambda route: held.append(route))  # noqa: PLW0108  # it takes no built-in
+    choose(page, *SAMPLES)
+    with page.expect_request("**/v1/jobs"):
+        page.click("#start")
+    page.click("#stop")
+    held[0].continue_()
+    expect(page.locator("#notice")).to_contain_text("The upload was cancelled.")
+    job = page.locator("#notice a").get_attribute("href").split("/")[-1]
+    assert api.status(job)["state"] == "cancelled"
+
+
 def test_leaving_while_an_upload_runs_is_asked_about(page: Page) -> None:
     page.route("**/v1/jobs/*/items", lambda _route: None)
     choose(page, *SAMPLES)

@@ -72,9 +72,8 @@ const inJson = (method, body, headers = {}) => ({
 /** Unguessable enough to tell requests apart, also where the page came over plain HTTP. */
 export const newId = () => Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(16).padStart(8, "0")).join("");
 
-/** @param {object} metadata @param {AbortSignal} signal @returns {Promise<object>} a new open Job */
-export const openJob = (metadata, signal) =>
-  askJson("/v1/jobs", { ...inJson("POST", { kind: "classification", metadata }), signal });
+/** @param {object} metadata @returns {Promise<object>} a new open Job */
+export const openJob = (metadata) => askJson("/v1/jobs", inJson("POST", { kind: "classification", metadata }));
 
 /** @param {string} id */
 export const sealJob = (id) => post(`${job(id)}/seal`);

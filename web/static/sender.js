@@ -25,6 +25,7 @@ export class Sender {
     this.sent = { files: 0, bytes: 0 };
     this.shares = new Map();
     this.jobId = null;
+    this.opening = null;
     this.rejected = []; // what the service did not add to the job, with its reasons
     this.unreadable = [];
     this.stopping = new AbortController();
@@ -34,16 +35,25 @@ export class Sender {
   async run() {
     this.stopping = new AbortController();
     if (this.whole) return this.#sendWhole(this.whole);
-    this.jobId ??= (await this.#patiently(() => openJob(this.metadata, this.stopping.signal))).id;
+    await this.#open();
     await this.#sendBatches();
     await this.#patiently(() => sealJob(this.jobId));
     return this.jobId;
   }
 
-  /** Stop sending. The job is cancelled; what had arrived stays with it. */
+  /** Stop sending. The job is cancelled, one that is just being opened too; what had arrived stays with it. */
   async cancel() {
     this.stopping.abort();
+    await this.opening?.catch(() => {}); // then there is none to cancel
     if (this.jobId) await cancelJob(this.jobId);
+  }
+
+  /** Open the job, once. The request is not cut off by `cancel`: the job might be there, and nobody would know. */
+  async #open() {
+    if (this.jobId) return;
+    this.opening = this.#patiently(() => openJob(this.metadata)).then(({ id }) => (this.jobId = id));
+    await this.opening;
+    this.stopping.signal.throwIfAborted();
   }
 
   async #sendWhole(batch) {

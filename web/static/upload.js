@@ -154,10 +154,14 @@ async function stop() {
   try {
     await stopped?.cancel();
     announce("The upload was cancelled.");
-    if (stopped?.jobId) notice("The upload was cancelled.", "What had arrived by then is in ", element("a", { href: `/result/${stopped.jobId}` }, "its job"), ".");
+    notice("The upload was cancelled.", ...whereabouts(stopped?.jobId));
   } catch (problem) {
     notice("The upload was cancelled,", "but the service could not be told: ", problem.message);
   }
+}
+
+function whereabouts(job) {
+  return job ? ["What had arrived by then is in ", element("a", { href: `/result/${job}` }, "its job"), "."] : ["Nothing of it was kept."];
 }
 
 function warn(event) {
