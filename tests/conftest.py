@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import hypothesis
 import pytest
 import redis
 
@@ -24,6 +25,9 @@ from shared.settings import PREFIX
 from tests.fixtures import make
 
 ROOT = Path(__file__).resolve().parent.parent
+# No example fails for being slow: what else the machine does is not up to it.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 IN_CI = os.environ.get("CI") == "true"
 #: Seconds for something that takes well under one on an idle machine.
 PATIENCE_S = 30

@@ -170,7 +170,7 @@ def test_a_reader_never_sees_a_part(blobs: BlobStore) -> None:
 
 
 @given(st.binary(max_size=3000), st.from_regex(r"[A-Za-z0-9._-]{1,128}", fullmatch=True).filter(lambda k: k.strip(".")))
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_come_back_under_any_key(blobs: BlobStore, content: bytes, key: str) -> None:
     blobs.put(f"any/{key}", content)
     assert blobs.get(f"any/{key}") == content

@@ -226,5 +226,5 @@ class StoreMachine(RuleBasedStateMachine):
 
 def test_no_order_of_calls_loses_or_doubles_an_item(each_redis) -> None:
     run_state_machine_as_test(
-        lambda: StoreMachine(each_redis), settings=settings(max_examples=50, stateful_step_count=30, deadline=None)
+        lambda: StoreMachine(each_redis), settings=settings(max_examples=50, stateful_step_count=30)
     )

@@ -76,7 +76,7 @@ def test_no_cursor_breaks_a_list(kit: Kit) -> None:
     kit.work_off()
     reads = [kit.results.finished, kit.results.least_sure, kit.results.items, kit.results.item_keys]
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(st.sampled_from(reads), CURSORS)
     def check(read, cursor: str) -> None:
         try:

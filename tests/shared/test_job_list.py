@@ -96,7 +96,7 @@ def test_new_jobs_do_not_move_a_cursor(kit: Kit) -> None:
 def test_any_other_cursor_is_the_callers_fault(kit: Kit) -> None:
     kit.open_job()
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(st.one_of(st.text(), st.builds(lambda text: encode_cursor("job", text), st.text(st.characters(codec=None)))))
     def check(cursor: str) -> None:
         try:

@@ -3,7 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -27,7 +27,6 @@ def test_a_shift_moves_down_and_right_and_mirrors_what_comes_in() -> None:
     assert moved[0, :, :, 0].tolist() == [[6, 5, 4, 5], [2, 1, 0, 1], [6, 5, 4, 5], [10, 9, 8, 9]]
 
 
-@settings(deadline=None)
 @given(st.integers(-2, 2), st.integers(-2, 2), st.integers(1, 5))
 def test_each_image_has_a_shift_of_its_own(row: int, column: int, count: int) -> None:
     images, shifts = noise(count), np.zeros((count, 2), np.int64)
