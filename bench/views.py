@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from worker import evaluate, forward, views
+from shared.card import OPENVINO_FILE
+from worker import evaluate, forward, hardware, openvino_network, views
 from worker.datasets import load_cifar10
 
 #: Confidence below which an image gets six views: none, some, all.
@@ -36,11 +36,10 @@ Floats = NDArray[np.floating[Any]]
 class Part:
     """The answers to one part of the images, by one view and by six, and the right ones."""
 
-    def __init__(self, model: Any, images: NDArray[np.uint8], truth: NDArray[Any]) -> None:
-        shape = images.shape[1:]
+    def __init__(self, network: forward.Network, images: NDArray[np.uint8], truth: NDArray[Any]) -> None:
         self.truth = truth
-        self.one = evaluate.answers(forward.served(model, shape, forward.NONE), images)
-        self.six = evaluate.answers(forward.served(model, shape, forward.ALL), images)
+        self.one = evaluate.answers(forward.served(network, forward.NONE), images)
+        self.six = evaluate.answers(forward.served(network, forward.ALL), images)
 
     def unsure(self, below: float) -> NDArray[np.bool_]:
         """Which images get six views."""
@@ -59,13 +58,13 @@ def main() -> None:
     """Print the table for one version."""
     parser = argparse.ArgumentParser(prog="python -m bench.views", description=__doc__.splitlines()[0])
     parser.add_argument("version", type=Path, help="folder of a model that answers by one view")
-    model = keras.saving.load_model(parser.parse_args().version / "model.keras", compile=False, safe_mode=True)
+    network = openvino_network.load(parser.parse_args().version / OPENVINO_FILE, hardware.cores())
     data = load_cifar10()
-    val, test = Part(model, data.x_val, data.y_val), Part(model, data.x_test, data.y_test)
+    val, test = Part(network, data.x_val, data.y_val), Part(network, data.x_test, data.y_test)
     chosen = views.threshold(val.one, val.six)
     thresholds = sorted({*THRESHOLDS, chosen})
     print(f"The validation images choose {chosen}.\n\n| {' | '.join(HEAD)} |\n|{'---|' * len(HEAD)}", flush=True)
-    for below, ratio in zip(thresholds, costs(model, data.x_test, thresholds), strict=True):
+    for below, ratio in zip(thresholds, costs(network, data.x_test, thresholds), strict=True):
         print(row(below, val, test, ratio))
 
 
@@ -94,9 +93,9 @@ def second_temperature(val: Part, below: float) -> float:
     return evaluate.temperature(views.log(val.six[unsure]), val.truth[unsure]) if unsure.any() else 1.0
 
 
-def costs(model: Any, images: NDArray[np.uint8], thresholds: Sequence[float]) -> list[float]:
+def costs(network: forward.Network, images: NDArray[np.uint8], thresholds: Sequence[float]) -> list[float]:
     """The processor time of each threshold as a multiple of the first one's, medians over the rounds."""
-    serves = [forward.served(model, images.shape[1:], below) for below in thresholds]
+    serves = [forward.served(network, below) for below in thresholds]
     for serve in serves:
         serve(images[:BATCH_SIZE])
     batches = (images[number * BATCH_SIZE : (number + 1) * BATCH_SIZE] for number in range(ROUNDS))

@@ -15,17 +15,18 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from shared.errors import InvalidRequest, NotFound
 
-#: Names of the files in a published model's folder. The last three are absent where the model was not measured:
+#: Names of the files in a published model's folder: the network as Keras loads it, and the same as OpenVINO does, where
+#: it could be made, see `worker.openvino_network`. The last three are absent where the model was not measured:
 #: one byte per test image, in the data set's order, with the index of the label that the served model answers; the same
 #: with that of the right one; and a picture of the confusions, see `worker.confusions`.
-MODEL_FILE, CARD_FILE = "model.keras", "card.json"
+MODEL_FILE, OPENVINO_FILE, CARD_FILE = "model.keras", "openvino.zip", "card.json"
 PREDICTIONS_FILE, TRUTH_FILE, CONFUSIONS_FILE = "test_predictions.bin", "test_truth.bin", "confusions.png"
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Software = Literal["python", "keras", "tensorflow", "numpy"]
+Software = Literal["python", "keras", "tensorflow", "openvino", "numpy"]
 
 
 class _Part(BaseModel):
@@ -179,6 +180,7 @@ class ModelCard(_Part):
     parent: str | None = Field(default=None, description="the version that training started from, if any")
     created_at: AwareDatetime = Field(description="UTC, RFC 3339")
     file_sha256: Sha256 = Field(description="digest of `model.keras`")
+    openvino_sha256: Sha256 | None = Field(default=None, description="digest of `openvino.zip`, where there is one")
     training_seconds: float | None = Field(default=None, ge=0, description="wall clock of the training alone")
 
     @field_validator("created_at")

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from shared.aliases import Alias, ChampionAlias
-from shared.card import CARD_FILE, PREDICTIONS_FILE, TRUTH_FILE, ModelCard
+from shared.card import CARD_FILE, MODEL_FILE, OPENVINO_FILE, PREDICTIONS_FILE, TRUTH_FILE, ModelCard
 from shared.comparison import Comparison, compare
 from shared.errors import ConfigError, Conflict, InvalidRequest, NotFound, Unavailable
 from shared.versions import PublishedVersions, ShippedVersions, VersionStore
@@ -66,7 +66,12 @@ class Registry:
     def model_file(self, version: str) -> Path:
         """The file that Keras loads; what is published is fetched once. Raises NotFound."""
         store, card = self._card(version)
-        return store.model_file(version, card.file_sha256)
+        return store.local(version, MODEL_FILE, card.file_sha256)
+
+    def openvino_file(self, version: str) -> Path | None:
+        """The file that OpenVINO loads, None where the version has none. Raises NotFound where it is lost."""
+        store, card = self._card(version)
+        return store.local(version, OPENVINO_FILE, card.openvino_sha256) if card.openvino_sha256 else None
 
     def publish(self, folder: Path) -> ModelCard:
         """Store the version that lies in `folder`, for every process to see, and return its card.

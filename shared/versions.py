@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Protocol
 
 from shared.blobs import BlobStore, storage_errors
-from shared.card import CARD_FILE, CONFUSIONS_FILE, MODEL_FILE, PREDICTIONS_FILE, TRUTH_FILE
+from shared.card import CARD_FILE, CONFUSIONS_FILE, MODEL_FILE, OPENVINO_FILE, PREDICTIONS_FILE, TRUTH_FILE
 from shared.errors import NotFound
 
 #: The blobs of all published versions: `models/<version>/<file>`.
 PREFIX = "models"
 #: What a version may hold, in the order in which it is published.
-FILES = (MODEL_FILE, PREDICTIONS_FILE, TRUTH_FILE, CONFUSIONS_FILE, CARD_FILE)
+FILES = (MODEL_FILE, OPENVINO_FILE, PREDICTIONS_FILE, TRUTH_FILE, CONFUSIONS_FILE, CARD_FILE)
 
 
 class VersionStore(Protocol):
@@ -30,8 +30,8 @@ class VersionStore(Protocol):
     def read(self, version: str, name: str) -> bytes:
         """The bytes of one file of a version. Raises NotFound."""
 
-    def model_file(self, version: str, sha256: str) -> Path:
-        """The model as a file on this machine; its digest should be `sha256`. Raises NotFound."""
+    def local(self, version: str, name: str, sha256: str) -> Path:
+        """One file of a version as a file on this machine; its digest should be `sha256`. Raises NotFound."""
 
 
 class ShippedVersions:
@@ -49,11 +49,11 @@ class ShippedVersions:
         with storage_errors(f"{version}/{name}"):
             return (self._folder / version / name).read_bytes()
 
-    def model_file(self, version: str, sha256: str) -> Path:  # noqa: ARG002 - whoever loads it checks the digest
+    def local(self, version: str, name: str, sha256: str) -> Path:  # noqa: ARG002 - whoever loads it checks the digest
         """As the port says."""
-        path = self._folder / version / MODEL_FILE
+        path = self._folder / version / name
         if not path.is_file():
-            raise NotFound(f"the file of model {version} is gone")
+            raise NotFound(f"{name} of model {version} is gone")
         return path
 
 
@@ -73,9 +73,9 @@ class PublishedVersions:
         """As the port says."""
         return self._blobs.get(_key(version, name))
 
-    def model_file(self, version: str, sha256: str) -> Path:
+    def local(self, version: str, name: str, sha256: str) -> Path:
         """As the port says; a file that arrives with another digest is not kept."""
-        path = self._cache / version / MODEL_FILE
+        path = self._cache / version / name
         if not path.is_file() or _digest(path) != sha256:
             self._fetch(version, sha256, path)
         return path
@@ -93,16 +93,16 @@ class PublishedVersions:
         with storage_errors(str(path)):
             path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._copy(version, part)
+            self._copy(_key(version, path.name), part)
             if _digest(part) != sha256:
-                raise NotFound(f"the file of model {version} is damaged: its digest is not that of its card")
+                raise NotFound(f"{path.name} of model {version} is damaged: its digest is not that of its card")
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
 
-    def _copy(self, version: str, path: Path) -> None:
+    def _copy(self, key: str, path: Path) -> None:
         with storage_errors(str(path)), path.open("xb") as file:
-            for chunk in self._blobs.stream(_key(version, MODEL_FILE)):
+            for chunk in self._blobs.stream(key):
                 file.write(chunk)
             file.flush()
             os.fsync(file.fileno())

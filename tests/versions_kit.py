@@ -12,7 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
-from shared.card import CARD_FILE, CONFUSIONS_FILE, MODEL_FILE, PREDICTIONS_FILE, TRUTH_FILE
+from shared.card import CARD_FILE, CONFUSIONS_FILE, MODEL_FILE, OPENVINO_FILE, PREDICTIONS_FILE, TRUTH_FILE
 from shared.jobs import keys
 from shared.registry import SHIPPED, Registry
 from shared.services import Services
@@ -32,14 +32,17 @@ def shipped() -> str:
     return Registry().champion().version
 
 
-def version_folder(parent: Path, model: bytes = b"no network", **changes: Any) -> Path:
-    """A version with these bytes as its model; `changes` are entries of its card."""
+def version_folder(parent: Path, model: bytes = b"no network", exported: bytes | None = None, **changes: Any) -> Path:
+    """A version with these bytes as its model, for Keras and for OpenVINO; `changes` are entries of its card."""
     digest = hashlib.sha256(model).hexdigest()
     card = json.loads((SHIPPED / shipped() / CARD_FILE).read_text())
-    card |= {"file_sha256": digest, "version": f"copy-20260101-{digest[:8]}", "preset": "copy"} | changes
+    card |= {"file_sha256": digest, "version": f"copy-20260101-{digest[:8]}", "preset": "copy"}
+    card |= {"openvino_sha256": hashlib.sha256(exported).hexdigest() if exported else None} | changes
     folder = parent / str(card["version"])
     folder.mkdir(parents=True)
     (folder / MODEL_FILE).write_bytes(model)
+    if exported:
+        (folder / OPENVINO_FILE).write_bytes(exported)
     (folder / CARD_FILE).write_text(json.dumps(card))
     return folder
 
@@ -68,12 +71,15 @@ def turned_network(parent: Path) -> Path:
     import keras
     import numpy as np
 
+    from worker import openvino_network
+
     network = keras.saving.load_model(SHIPPED / shipped() / MODEL_FILE, compile=False)
     last = next(layer for layer in reversed(network.layers) if layer.weights)
     last.set_weights([np.roll(weights, 1, axis=-1) for weights in last.get_weights()])
     parent.mkdir(parents=True, exist_ok=True)
     network.save(parent / MODEL_FILE)
-    return version_folder(parent, (parent / MODEL_FILE).read_bytes())
+    openvino_network.export(network, parent / OPENVINO_FILE)
+    return version_folder(parent, (parent / MODEL_FILE).read_bytes(), (parent / OPENVINO_FILE).read_bytes())
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,15 @@ BFLOAT16_FLAG = "amx_bf16"
 
 #: CUDA compute capability from which a GPU multiplies bfloat16 (Ampere).
 BFLOAT16_CAPABILITY = (8, 0)
+
+
+#: What there is where the driver of an NVIDIA GPU is loaded; and the build of TensorFlow that uses none.
+GPU_DEVICE, WITHOUT_GPU = Path("/dev/nvidiactl"), "tensorflow-cpu"
+
+
+def may_have_gpu() -> bool:
+    """Return whether TensorFlow might find a GPU, without loading it."""
+    return GPU_DEVICE.exists() and not _installed(WITHOUT_GPU)
 
 
 def on_accelerator() -> bool:
@@ -59,6 +69,13 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _installed(package: str) -> bool:
+    try:
+        return bool(metadata.version(package))
+    except metadata.PackageNotFoundError:
+        return False
 
 
 def _gpu() -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shared.card import Calibration, Latency, Metrics, Views
 from worker import evaluate, forward, views
 from worker.datasets import Dataset
-from worker.forward import Forward
+from worker.forward import Network
 
 #: Over how many views of an image a model is served; adaptive: six where one is not sure.
 ViewsServed = Literal["one", "six", "adaptive"]
@@ -28,22 +28,20 @@ class Measures:
     calibration: Calibration | None = None
 
 
-def unmeasured(model: Any) -> Measures:
-    """Return what can be said where there are no test images: how fast the model answers to noise, with one view."""
-    shape = model.input_shape[1:]
+def unmeasured(network: Network, shape: tuple[int, int, int]) -> Measures:
+    """Return what can be said where there are no test images: how fast one view of noise of `shape` is answered."""
     noise = evaluate.noise((evaluate.BATCH_SIZE, *shape))
-    nothing = np.zeros((0, model.output_shape[1]))
-    return Measures(answers=nothing, latency=evaluate.latency(forward.served(model, shape), noise))
+    return Measures(answers=np.zeros((0, 0)), latency=evaluate.latency(network, noise))
 
 
-def measured(model: Any, dataset: Dataset, temperature: float | None, served: ViewsServed) -> Measures:
-    """Return how good a model, which gives probabilities to one view, is on the test images when it is served so.
+def measured(network: Network, dataset: Dataset, temperature: float | None, served: ViewsServed) -> Measures:
+    """Return how good a network, which gives probabilities to one view, is on the test images when it is served so.
 
     `temperature` is what its logits are divided by; there is no calibration without it. The validation images choose
     the threshold of adaptive views.
     """
-    how = _views(model, dataset, served)
-    serve = _forward(model, forward.threshold(how))
+    how = _views(network, dataset, served)
+    serve = forward.served(network, forward.threshold(how))
     answers, truth = evaluate.answers(serve, dataset.x_test), dataset.y_test
     return Measures(
         answers=answers,
@@ -54,8 +52,8 @@ def measured(model: Any, dataset: Dataset, temperature: float | None, served: Vi
     )
 
 
-def _views(model: Any, dataset: Dataset, served: ViewsServed) -> Views:
-    one, six = _forward(model, forward.NONE), _forward(model, forward.ALL)
+def _views(network: Network, dataset: Dataset, served: ViewsServed) -> Views:
+    one, six = forward.served(network, forward.NONE), forward.served(network, forward.ALL)
     answers = evaluate.answers(one, dataset.x_test)
     accuracies = {
         "single_accuracy": _accuracy(answers, dataset),
@@ -66,10 +64,6 @@ def _views(model: Any, dataset: Dataset, served: ViewsServed) -> Views:
     threshold = views.threshold(evaluate.answers(one, dataset.x_val), evaluate.answers(six, dataset.x_val))
     share = float(np.mean(answers.max(axis=1) < threshold))
     return Views(served="adaptive", threshold=threshold, share=share, **accuracies)
-
-
-def _forward(model: Any, again_below: float) -> Forward:
-    return forward.served(model, model.input_shape[1:], again_below)
 
 
 def _accuracy(answers: evaluate.Floats, dataset: Dataset) -> float:

@@ -1,4 +1,4 @@
-"""Load a published model and run it: one compiled forward pass per batch."""
+"""Load a published model: by OpenVINO where that can be, by Keras on a GPU and for what OpenVINO cannot run."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import threading
 from collections import OrderedDict
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from shared.card import ModelCard
 from shared.errors import InvalidRequest, NotFound
 from shared.registry import Registry
-from worker.forward import Forward, ModelUnusable, compiled
+from worker import hardware, keras_network, openvino_network
+from worker.forward import Forward, ModelUnusable, Network, served, threshold
 
-__all__ = ["HELD", "LoadedModel", "ModelUnusable", "Models", "compiled"]
+__all__ = ["HELD", "LoadedModel", "ModelUnusable", "Models"]
 
 #: Models that a process holds at a time: the champion, and the one that was used last, for jobs that began with it.
 HELD = 2
@@ -33,7 +35,7 @@ class Models:
     """The models that this process holds, loaded when first asked for, from whichever thread that is."""
 
     def __init__(self, registry: Registry, threads: int) -> None:
-        """`threads` is how many cores TensorFlow may use for one operation."""
+        """`threads` is how many cores one model may use."""
         self._registry, self._threads = registry, threads
         self._held: OrderedDict[str, Future[LoadedModel]] = OrderedDict()
         self._lock = threading.Lock()
@@ -78,18 +80,30 @@ class Models:
 
     def _load(self, version: str) -> LoadedModel:
         try:
-            card, file = self._registry.card(version), self._registry.model_file(version)
+            card = self._registry.card(version)
+            network = self._network(card)
         except (NotFound, InvalidRequest) as error:
             raise ModelUnusable(str(error)) from error
-        if hashlib.sha256(file.read_bytes()).hexdigest() != card.file_sha256:
-            raise ModelUnusable(f"the file of model {version} is damaged: its digest is not that of its card")
-        model = LoadedModel(card, compiled(file, card, self._threads))
+        model = LoadedModel(card, served(network, threshold(card.views)))
         _check(model)
         return model
 
+    def _network(self, card: ModelCard) -> Network:
+        exported = None if hardware.may_have_gpu() else self._registry.openvino_file(card.version)
+        if exported:
+            return openvino_network.load(_undamaged(exported, card.openvino_sha256), self._threads)
+        file = self._registry.model_file(card.version)
+        return keras_network.load(_undamaged(file, card.file_sha256), self._threads)
+
+
+def _undamaged(file: Path, sha256: str | None) -> Path:
+    if hashlib.sha256(file.read_bytes()).hexdigest() != sha256:
+        raise ModelUnusable(f"{file.parent.name}/{file.name} is damaged: its digest is not that of its card")
+    return file
+
 
 def _check(model: LoadedModel) -> None:
-    """Run one blank image: the graph is traced before the first job, and the answer must fit the card."""
+    """Run one blank image: a first pass takes longer, so no job should have it; and the answer must fit the card."""
     shape = model.card.input
     blank = np.zeros((1, shape.height, shape.width, shape.channels), np.uint8)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import platform
 import shutil
 import sys
@@ -11,17 +12,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from shared.card import (
     CARD_FILE,
     CONFUSIONS_FILE,
     MODEL_FILE,
+    OPENVINO_FILE,
     PREDICTIONS_FILE,
     TRUTH_FILE,
     DatasetInfo,
@@ -33,16 +37,22 @@ from shared.card import (
     Software,
 )
 from shared.errors import Conflict
-from worker import evaluate, hardware
+from worker import evaluate, hardware, keras_network, openvino_network
 from worker.confusions import confusions
 from worker.datasets import Dataset
+from worker.forward import Network
 from worker.measures import Measures, ViewsServed, measured, unmeasured
 from worker.presets import Preset
 from worker.train import TrainedModel
 
+log = logging.getLogger(__name__)
+
 #: Presets that are served with adaptive views unless somebody says otherwise: those that are after accuracy. The others
 #: are after speed and plainness. The figures are in docs/decisions/0008-views.md.
 ADAPTIVE_PRESETS = frozenset({"fast", "wide"})
+
+#: Images that OpenVINO's answers are compared with those of Keras on, and how far apart probabilities may be.
+SAMPLES, TOLERANCE = 256, 1e-3
 
 #: The sources that decide what a training run gives, but for the preset's own.
 SOURCES = (
@@ -50,8 +60,10 @@ SOURCES = (
     "datasets.py",
     "evaluate.py",
     "forward.py",
+    "keras_network.py",
     "measures.py",
     "muon.py",
+    "openvino_network.py",
     "presets/base.py",
     "publish.py",
     "run.py",
@@ -72,6 +84,7 @@ def _software() -> dict[Software, str]:
         "python": platform.python_version(),
         "keras": keras.__version__,
         "tensorflow": tf.__version__,
+        "openvino": metadata.version("openvino"),
         "numpy": np.__version__,
     }
 
@@ -143,10 +156,12 @@ def publish_file(
     model = keras.saving.load_model(file, compile=False, safe_mode=True)
     with _staging(out) as folder:
         shutil.copyfile(file, folder / MODEL_FILE)
-        measures = measured(model, dataset, temperature, served) if dataset else unmeasured(model)
+        shape = model.input_shape[1:]
+        network = _as_served(model, folder, dataset.x_val if dataset else evaluate.noise((SAMPLES, *shape)))
+        measures = measured(network, dataset, temperature, served) if dataset else unmeasured(network, shape)
         if dataset:
             _write_answers(folder, dataset, measures.answers)
-        card = _card(folder / MODEL_FILE, model, about, dataset, measures)
+        card = _card(folder, model, about, dataset, measures)
         card.write(folder / CARD_FILE)
         if (out / card.version).exists():
             raise Conflict(f"There is a version {card.version} already.")
@@ -168,6 +183,30 @@ def answering(network: Any, temperature: float) -> Any:
     return keras.Model(network.inputs[0], answer, name=network.name)
 
 
+def _as_served(model: Any, folder: Path, images: NDArray[np.uint8]) -> Network:
+    """Return what will run the model, tried on `images`: OpenVINO, and where that is not as good, Keras.
+
+    The file for OpenVINO is kept only where its answers to the images are those of Keras.
+    """
+    by_keras, file = keras_network.compiled(model), folder / OPENVINO_FILE
+    try:
+        openvino_network.export(model, file)
+        by_openvino = openvino_network.load(file, hardware.cores())
+        _compare(by_openvino(images[:SAMPLES]), by_keras(images[:SAMPLES]))
+    except Exception as error:  # noqa: BLE001  # whatever TensorFlow and OpenVINO say of layers they do not know
+        log.warning("Keras will serve this model, which is slower: %s", error)
+        file.unlink(missing_ok=True)
+        return by_keras
+    return by_keras if hardware.may_have_gpu() else by_openvino
+
+
+def _compare(answers: evaluate.Floats, expected: evaluate.Floats) -> None:
+    """Raise ValueError where answers (n, labels) are not the same but for rounding; NaN is the same as NaN."""
+    difference = np.abs(answers - expected).max()
+    if not np.allclose(answers, expected, rtol=0, atol=TOLERANCE, equal_nan=True):
+        raise ValueError(f"OpenVINO's answers differ from those of Keras by {difference:.2g}")
+
+
 def _write_answers(folder: Path, dataset: Dataset, answers: evaluate.Floats) -> None:
     """Write what is kept of `answers` (n, classes), to the test images; there are at most 256 classes."""
     (folder / PREDICTIONS_FILE).write_bytes(answers.argmax(axis=1).astype(np.uint8).tobytes())
@@ -185,9 +224,10 @@ def _staging(out: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _card(file: Path, model: Any, about: About, dataset: Dataset | None, measures: Measures) -> ModelCard:
+def _card(folder: Path, model: Any, about: About, dataset: Dataset | None, measures: Measures) -> ModelCard:
     height, width, channels = model.input_shape[1:]
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    file, exported = folder / MODEL_FILE, folder / OPENVINO_FILE
+    digest = _digest(file)
     return ModelCard(
         version=f"{about.preset}-{about.created_at:%Y%m%d}-{digest[:8]}",
         input=Input(height=height, width=width, channels=channels),
@@ -199,8 +239,13 @@ def _card(file: Path, model: Any, about: About, dataset: Dataset | None, measure
         size=Size(file_bytes=file.stat().st_size, parameters=model.count_params()),
         latency=measures.latency,
         file_sha256=digest,
+        openvino_sha256=_digest(exported) if exported.exists() else None,
         **vars(about),
     )
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _dataset_info(dataset: Dataset) -> DatasetInfo:

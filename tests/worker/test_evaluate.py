@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from worker import evaluate
-from worker.forward import served
+from worker.keras_network import compiled
 from worker.views import softmax
 
 
@@ -158,7 +158,7 @@ def test_answers_are_those_of_keras_in_batches(network: Any) -> None:
 
     def forward(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         sizes.append(len(batch))
-        return served(network, (8, 8, 3))(batch)
+        return compiled(network)(batch)
 
     answers = evaluate.answers(forward, images)
     assert (answers.shape, sizes) == ((300, 4), [256, 44])
@@ -167,7 +167,7 @@ def test_answers_are_those_of_keras_in_batches(network: Any) -> None:
 
 
 def test_latency_of_a_real_network(network: Any) -> None:
-    measured = evaluate.latency(served(network, (8, 8, 3)), evaluate.noise((300, 8, 8, 3)), repeats=3)
+    measured = evaluate.latency(compiled(network), evaluate.noise((300, 8, 8, 3)), repeats=3)
     assert (measured.batch_size, measured.repeats) == (256, 3)
     assert measured.single_image_ms > 0 < measured.batch_images_per_second
 

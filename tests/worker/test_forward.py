@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from shared.card import Views
-from worker import evaluate, forward
+from worker import evaluate, forward, keras_network, openvino_network
 from worker.augment import shifted
 from worker.views import VIEWS, log, softmax
 
@@ -19,7 +19,7 @@ SIZE = (12, 10, 3)
 IMAGES = np.random.default_rng(1).integers(0, 256, (60, *SIZE), dtype=np.uint8)
 
 
-def network() -> Any:
+def small_model() -> Any:
     """Random weights: what it answers depends on where things are in the image."""
     keras.utils.set_random_seed(3)
     return keras.Sequential(
@@ -37,7 +37,17 @@ def network() -> Any:
 
 @pytest.fixture(scope="module")
 def model() -> Any:
-    return network()
+    return small_model()
+
+
+@pytest.fixture(scope="module", params=["keras", "openvino"])
+def network(request: pytest.FixtureRequest, model: Any, tmp_path_factory: pytest.TempPathFactory) -> forward.Network:
+    """The model, by either of the two that can run it."""
+    if request.param == "keras":
+        return keras_network.compiled(model)
+    file = tmp_path_factory.mktemp("exported") / "openvino.zip"
+    openvino_network.export(model, file)
+    return openvino_network.load(file, 2)
 
 
 @pytest.fixture(scope="module")
@@ -66,20 +76,22 @@ def half(model: Any) -> float:
     return float((ordered[middle - 1] + ordered[middle]) / 2)
 
 
-def test_one_view_is_the_network_itself(model: Any, expected: Callable[[float], NDArray[Any]]) -> None:
-    np.testing.assert_allclose(forward.served(model, SIZE)(IMAGES), expected(forward.NONE), atol=1e-5)
+def test_one_view_is_the_network_itself(network: forward.Network, expected: Callable[[float], NDArray[Any]]) -> None:
+    np.testing.assert_allclose(forward.served(network)(IMAGES), expected(forward.NONE), atol=1e-5)
 
 
-def test_six_views_are_the_mean_of_the_logits(model: Any, expected: Callable[[float], NDArray[Any]]) -> None:
-    six = forward.served(model, SIZE, forward.ALL)(IMAGES)
+def test_six_views_are_the_mean_of_the_logits(
+    network: forward.Network, expected: Callable[[float], NDArray[Any]]
+) -> None:
+    six = forward.served(network, forward.ALL)(IMAGES)
     assert np.abs(six - expected(forward.NONE)).max() > 0.01
     np.testing.assert_allclose(six, expected(forward.ALL), atol=1e-5)
 
 
 def test_adaptive_views_change_the_unsure_answers_only(
-    model: Any, expected: Callable[[float], NDArray[Any]], half: float
+    model: Any, network: forward.Network, expected: Callable[[float], NDArray[Any]], half: float
 ) -> None:
-    answers = forward.served(model, SIZE, half)(IMAGES)
+    answers = forward.served(network, half)(IMAGES)
     sure = confidences(model) >= half
     assert np.count_nonzero(sure) == len(IMAGES) // 2
     np.testing.assert_allclose(answers, expected(half), atol=1e-5)
@@ -87,8 +99,8 @@ def test_adaptive_views_change_the_unsure_answers_only(
     np.testing.assert_allclose(answers[~sure], expected(forward.ALL)[~sure], atol=1e-5)
 
 
-def test_an_answer_does_not_depend_on_the_batch(model: Any, half: float) -> None:
-    serve = forward.served(model, SIZE, half)
+def test_an_answer_does_not_depend_on_the_batch(network: forward.Network, half: float) -> None:
+    serve = forward.served(network, half)
     together = serve(IMAGES)
     alone = np.concatenate([serve(IMAGES[[place]]) for place in range(len(IMAGES))])
     order = np.random.default_rng(2).permutation(len(IMAGES))
@@ -99,31 +111,17 @@ def test_an_answer_does_not_depend_on_the_batch(model: Any, half: float) -> None
 
 @pytest.mark.parametrize("sure", [True, False])
 def test_a_batch_of_only_sure_or_only_unsure_images(
-    model: Any, expected: Callable[[float], NDArray[Any]], half: float, sure: bool
+    model: Any, network: forward.Network, expected: Callable[[float], NDArray[Any]], half: float, sure: bool
 ) -> None:
     chosen = (confidences(model) >= half) == sure
-    np.testing.assert_allclose(forward.served(model, SIZE, half)(IMAGES[chosen]), expected(half)[chosen], atol=1e-5)
+    np.testing.assert_allclose(forward.served(network, half)(IMAGES[chosen]), expected(half)[chosen], atol=1e-5)
 
 
 @pytest.mark.parametrize("below", [forward.NONE, 0.5, forward.ALL])
-def test_answers_are_probabilities_in_float32(model: Any, below: float) -> None:
-    answers = forward.served(model, SIZE, below)(IMAGES)
+def test_answers_are_probabilities_in_float32(network: forward.Network, below: float) -> None:
+    answers = forward.served(network, below)(IMAGES)
     assert (answers.dtype, answers.shape) == (np.float32, (60, 4))
     np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
-
-
-def test_no_batch_size_makes_a_new_graph(model: Any, half: float) -> None:
-    """The model's own code runs for each view once, and never for a batch."""
-    calls = []
-
-    def counted(images: Any, **how: Any) -> Any:
-        calls.append(images.shape.as_list())
-        return model(images, **how)
-
-    serve = forward.served(counted, SIZE, half)
-    for count in (1, 2, 60, 1, 33):
-        assert serve(IMAGES[:count]).shape == (count, 4)
-    assert calls == [[None, *SIZE]] * len(VIEWS)
 
 
 def test_a_certain_answer_stays_a_number() -> None:
@@ -131,7 +129,15 @@ def test_a_certain_answer_stays_a_number() -> None:
         [keras.Input(SIZE), keras.layers.Flatten(), keras.layers.Dense(2), keras.layers.Softmax()]
     )
     certain.set_weights([weights * 0 + [0, 1e6] for weights in certain.get_weights()])
-    np.testing.assert_allclose(forward.served(certain, SIZE, forward.ALL)(IMAGES[:2]), [[0, 1]] * 2, atol=1e-6)
+    serve = forward.served(keras_network.compiled(certain), forward.ALL)
+    np.testing.assert_allclose(serve(IMAGES[:2]), [[0, 1]] * 2, atol=1e-6)
+
+
+def test_the_networks_own_answers_are_left_as_they_are(model: Any, half: float) -> None:
+    given = keras_network.compiled(model)(IMAGES)
+    kept = given.copy()
+    forward.served(lambda images: given if len(images) == len(IMAGES) else given[: len(images)], half)(IMAGES)
+    np.testing.assert_array_equal(given, kept)
 
 
 @pytest.mark.parametrize(

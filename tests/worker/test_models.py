@@ -7,7 +7,6 @@ import json
 import shutil
 import threading
 import zipfile
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,10 @@ import keras
 import numpy as np
 import pytest
 
-from shared.card import CARD_FILE, MODEL_FILE
+from shared.card import CARD_FILE, MODEL_FILE, OPENVINO_FILE
 from shared.registry import SHIPPED, Registry
-from worker.models import HELD, Models, ModelUnusable, compiled
+from worker import hardware, openvino_network
+from worker.models import HELD, Models, ModelUnusable
 
 
 @pytest.fixture(scope="module")
@@ -33,16 +33,25 @@ def registry(tmp_path: Path) -> Registry:
     return Registry(tmp_path)
 
 
-def publish(shipped: Path, folder: Path, content: bytes | None = None, **changes: Any) -> str:
-    """A copy of the shipped model, with another file or other entries of its card; its digest fits the file."""
-    content = content if content is not None else (shipped / MODEL_FILE).read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    card = json.loads((shipped / CARD_FILE).read_text()) | {"file_sha256": digest}
-    card["version"] = f"copy-20260101-{digest[:8]}"
+def publish(
+    shipped: Path, folder: Path, content: bytes | None = None, exported: bytes | None = None, **changes: Any
+) -> str:
+    """A copy of the shipped model, with other files or other entries of its card; its digests fit the files.
+
+    With another `content` for Keras but none for OpenVINO, there is no file for OpenVINO.
+    """
+    card = json.loads((shipped / CARD_FILE).read_text())
+    files = {MODEL_FILE: content or (shipped / MODEL_FILE).read_bytes()}
+    if exported or not content:
+        files[OPENVINO_FILE] = exported or (shipped / OPENVINO_FILE).read_bytes()
+    digests = {name: hashlib.sha256(file).hexdigest() for name, file in files.items()}
+    card |= {"file_sha256": digests[MODEL_FILE], "openvino_sha256": digests.get(OPENVINO_FILE)}
+    card["version"] = f"copy-20260101-{digests[MODEL_FILE][:8]}"
     card |= changes
     target = folder / card["version"]
     target.mkdir()
-    (target / MODEL_FILE).write_bytes(content)
+    for name, file in files.items():
+        (target / name).write_bytes(file)
     (target / CARD_FILE).write_text(json.dumps(card))
     return str(card["version"])
 
@@ -51,7 +60,15 @@ def blank(count: int) -> np.ndarray:
     return np.zeros((count, 32, 32, 3), np.uint8)
 
 
-def test_the_compiled_model_answers_as_keras_does(threads: int) -> None:
+@pytest.fixture(params=[OPENVINO_FILE, MODEL_FILE])
+def served_file(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Which file is served: on a GPU it is that of Keras."""
+    monkeypatch.setattr(hardware, "may_have_gpu", lambda: request.param == MODEL_FILE)
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("served_file")
+def test_it_answers_as_keras_does(threads: int) -> None:
     registry = Registry()
     version = registry.champion().version
     images = np.random.default_rng(3).integers(0, 256, (7, 32, 32, 3), dtype=np.uint8)
@@ -64,20 +81,14 @@ def test_the_compiled_model_answers_as_keras_does(threads: int) -> None:
     np.testing.assert_allclose(answer.sum(axis=1), 1, atol=1e-5)
 
 
-def test_no_batch_size_makes_a_new_graph(shipped: Path, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The model's own code runs once for each tracing, and never for a batch."""
-    calls = []
-    real_load = keras.saving.load_model
-
-    def load(*args: Any, **kwargs: Any) -> Callable[..., Any]:
-        model = real_load(*args, **kwargs)
-        return lambda *inputs, **how: (calls.append(inputs[0].shape), model(*inputs, **how))[1]
-
-    monkeypatch.setattr(keras.saving, "load_model", load)
-    forward = compiled(shipped / MODEL_FILE, Registry().champion(), threads)
-    for count in (1, 2, 256, 1, 33):
-        assert forward(blank(count)).shape == (count, 10)
-    assert [shape.as_list() for shape in calls] == [[None, 32, 32, 3]]
+def test_a_version_without_a_file_for_openvino_is_served_by_keras(shipped: Path, tmp_path: Path, threads: int) -> None:
+    version = publish(shipped, tmp_path, (shipped / MODEL_FILE).read_bytes())
+    assert not (tmp_path / version / OPENVINO_FILE).exists()
+    ours, shipped_one = (
+        Models(Registry(folder), threads).get(name) for folder, name in ((tmp_path, version), (SHIPPED, shipped.name))
+    )
+    images = np.random.default_rng(3).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    np.testing.assert_allclose(ours.forward(images), shipped_one.forward(images), atol=1e-5)
 
 
 @pytest.fixture
@@ -116,8 +127,8 @@ def test_the_champion_is_held_however_many_others_are_used(
 def test_threads_that_ask_at_once_load_a_model_once(
     registry: Registry, versions: list[str], threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loads, real_load = [], keras.saving.load_model
-    monkeypatch.setattr(keras.saving, "load_model", lambda *args, **how: (loads.append(1), real_load(*args, **how))[1])
+    loads, real_load = [], openvino_network.load
+    monkeypatch.setattr(openvino_network, "load", lambda *args: (loads.append(1), real_load(*args))[1])
     models, together = Models(registry, threads), threading.Barrier(6)
 
     def ask(_: int) -> object:
@@ -135,14 +146,14 @@ def test_other_versions_serve_while_one_is_loaded(
     """Given a load that does not end, then the lock is free, and who asked for that version gets it in the end."""
     models = Models(registry, threads)
     models.get(versions[0])
-    begun, go_on, real_load = threading.Event(), threading.Event(), keras.saving.load_model
+    begun, go_on, real_load = threading.Event(), threading.Event(), openvino_network.load
 
-    def slow(*args: Any, **how: Any) -> Any:
+    def slow(*args: Any) -> Any:
         begun.set()
         assert go_on.wait(30)
-        return real_load(*args, **how)
+        return real_load(*args)
 
-    monkeypatch.setattr(keras.saving, "load_model", slow)
+    monkeypatch.setattr(openvino_network, "load", slow)
     with ThreadPoolExecutor(2) as pool:
         preload = pool.submit(models.preload, versions[1])
         assert begun.wait(30)
@@ -174,30 +185,28 @@ def test_a_version_that_is_not_there_is_unusable(registry: Registry, threads: in
             Models(registry, threads).get(version)
 
 
-@pytest.mark.parametrize("damage", ["one bit", "cut short", "empty", "gone", "another file that Keras can load"])
-def test_a_damaged_file_is_unusable(
-    shipped: Path, registry: Registry, tmp_path: Path, threads: int, damage: str
-) -> None:
+@pytest.mark.parametrize("damage", ["one bit", "cut short", "empty", "gone", "another file that can be loaded"])
+def test_a_damaged_file_is_unusable(shipped: Path, tmp_path: Path, threads: int, served_file: str, damage: str) -> None:
     version = publish(shipped, tmp_path)
-    file = tmp_path / version / MODEL_FILE
+    file = tmp_path / version / served_file
     content = bytearray(file.read_bytes())
     if damage == "one bit":
         content[len(content) // 2] ^= 1
     file.write_bytes({"cut short": content[:1000], "empty": b""}.get(damage, content))
     if damage == "gone":
         file.unlink()
-    if damage == "another file that Keras can load":
+    if damage == "another file that can be loaded":
         with zipfile.ZipFile(file, "a") as archive:
             archive.comment = b"not what was published"
     with pytest.raises(ModelUnusable, match=version):
-        Models(registry, threads).get(version)
+        Models(Registry(tmp_path), threads).get(version)
 
 
 @pytest.mark.parametrize("content", ["no archive", "cut archive", "another archive", "broken weights"])
-def test_a_file_that_keras_cannot_load_is_unusable(
-    shipped: Path, registry: Registry, tmp_path: Path, threads: int, content: str
+def test_a_file_that_cannot_be_loaded_is_unusable(
+    shipped: Path, tmp_path: Path, threads: int, served_file: str, content: str
 ) -> None:
-    real = (shipped / MODEL_FILE).read_bytes()
+    real = (shipped / served_file).read_bytes()
     middle = len(real) // 2
     contents = {
         "no archive": b"these are no weights",
@@ -205,9 +214,10 @@ def test_a_file_that_keras_cannot_load_is_unusable(
         "another archive": _zipped(tmp_path),
         "broken weights": real[:middle] + bytes(2000) + real[middle + 2000 :],
     }
-    version = publish(shipped, tmp_path, contents[content])
+    place = "content" if served_file == MODEL_FILE else "exported"
+    version = publish(shipped, tmp_path, **{place: contents[content]})
     with pytest.raises(ModelUnusable, match=version):
-        Models(registry, threads).get(version)
+        Models(Registry(tmp_path), threads).get(version)
 
 
 def _zipped(tmp_path: Path) -> bytes:

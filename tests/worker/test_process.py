@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.card import MODEL_FILE
+from shared.card import OPENVINO_FILE
 from shared.entities import Counts, JobState, Queue, blob_key
 from shared.jobs import keys
 from shared.jobs.chunks import LEASE_S, MAX_DEATHS, RENEW_S
@@ -95,7 +95,7 @@ def test_a_picture_that_is_gone_fails_alone(services: Services, worker: WorkerPr
 def test_a_model_that_cannot_serve_fails_its_job_and_says_why(services: Services, tmp_path: Path) -> None:
     version = services.registry.champion().version
     shutil.copytree(SHIPPED / version, tmp_path / "models" / version)
-    (tmp_path / "models" / version / MODEL_FILE).write_bytes(b"damaged")
+    (tmp_path / "models" / version / OPENVINO_FILE).write_bytes(b"damaged")
     worker = WorkerProcess(replace(services, registry=Registry(tmp_path / "models")), BOTH)
     job_id = stored(services, pictures(2))
     assert worker.work()

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -15,10 +16,13 @@ from PIL import Image
 
 from shared.card import ModelCard
 from shared.errors import Conflict
-from worker import evaluate, forward, presets, views
+from shared.registry import Registry
+from worker import evaluate, forward, keras_network, openvino_network, presets, views
 from worker.confusions import confusions
 from worker.datasets import CIFAR10_SETTING, Dataset
 from worker.measures import ViewsServed
+from worker.models import Models
+from worker.process import threads_of_process
 from worker.publish import About, answering, code_version, plain, publish, publish_file
 from worker.train import TrainedModel, train
 from worker.train_command import main
@@ -59,12 +63,12 @@ def load(published: Path) -> Any:
 @pytest.fixture
 def answers(published: Path, card: ModelCard, threads: int, squares: Dataset) -> NDArray[Any]:
     """What a worker that serves the version says to the test images."""
-    return evaluate.answers(forward.compiled(published / "model.keras", card, threads), squares.x_test)
+    return evaluate.answers(Models(Registry(published.parent), threads).get(card.version).forward, squares.x_test)
 
 
 def test_the_folder_is_complete(published: Path) -> None:
-    expected = ["card.json", "confusions.png", "model.keras", "test_predictions.bin", "test_truth.bin"]
-    assert sorted(path.name for path in published.iterdir()) == expected
+    measures = {"confusions.png", "test_predictions.bin", "test_truth.bin"}
+    assert {path.name for path in published.iterdir()} == {"card.json", "model.keras", "openvino.zip"} | measures
     assert [path.name for path in published.parent.iterdir()] == [published.name]
 
 
@@ -72,6 +76,7 @@ def test_the_card_describes_the_file(published: Path, card: ModelCard, trained: 
     content = (published / "model.keras").read_bytes()
     assert card.version == published.name
     assert card.file_sha256 == hashlib.sha256(content).hexdigest()
+    assert card.openvino_sha256 == hashlib.sha256((published / "openvino.zip").read_bytes()).hexdigest()
     assert card.size.file_bytes == len(content)
     assert card.size.parameters == trained.model.count_params()
     assert (card.preset, card.seed, card.params) == ("fast", 1, PARAMS.as_dict())
@@ -147,7 +152,7 @@ def test_the_threshold_is_chosen_on_the_validation_images(folders: dict[str, Pat
     adaptive = ModelCard.read(folders["adaptive"] / "card.json").views
     assert adaptive is not None
     model = load(folders["adaptive"])
-    one, six = (forward.served(model, (32, 32, 3), below) for below in (forward.NONE, forward.ALL))
+    one, six = (forward.served(keras_network.compiled(model), below) for below in (forward.NONE, forward.ALL))
     threshold = views.threshold(one(squares.x_val), six(squares.x_val))
     assert (adaptive.threshold, adaptive.share) == (threshold, np.mean(one(squares.x_test).max(axis=1) < threshold))
     assert 0 < threshold <= 1
@@ -178,7 +183,38 @@ def test_a_file_can_be_published_without_a_dataset(saved: Path, tmp_path: Path) 
     assert (card.dataset, card.metrics, card.views, card.labels) == (None, None, None, tuple("abcdefghij"))
     assert card.latency.single_image_ms > 0
     files = (tmp_path / "models" / card.version).iterdir()
-    assert sorted(path.name for path in files) == ["card.json", "model.keras"]
+    assert sorted(path.name for path in files) == ["card.json", "model.keras", "openvino.zip"]
+
+
+def without(_model: Any, _file: Path) -> None:
+    raise RuntimeError("No conversion rule found for operations: Novelty")
+
+
+def wrong(model: Any, file: Path, export: Callable[[Any, Path], None] = openvino_network.export) -> None:
+    export(keras.models.clone_model(model), file)
+
+
+@pytest.fixture(
+    params=[(without, "Novelty"), (wrong, "answers differ from those of Keras by")], ids=["without", "wrong"]
+)
+def reason(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Why OpenVINO cannot run the model, as the log says it."""
+    export, text = request.param
+    monkeypatch.setattr(openvino_network, "export", export)
+    return str(text)
+
+
+def test_what_openvino_cannot_run_is_served_by_keras(
+    reason: str, saved: Path, squares: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    card = publish_file(saved, replace(ABOUT, labels=squares.labels), tmp_path / "models", squares)
+    assert reason in caplog.text
+    assert (card.openvino_sha256, (tmp_path / "models" / card.version / "openvino.zip").exists()) == (None, False)
+    forward = Models(Registry(tmp_path / "models"), threads_of_process(1)).get(card.version).forward
+    expected = evaluate.predict(load(tmp_path / "models" / card.version), squares.x_test)
+    np.testing.assert_allclose(evaluate.answers(forward, squares.x_test), expected, atol=1e-5)
+    assert card.metrics is not None
+    assert card.metrics.accuracy == np.mean(expected.argmax(axis=1) == squares.y_test)
 
 
 def test_a_version_is_never_overwritten(saved: Path, tmp_path: Path) -> None:
