@@ -52,10 +52,11 @@ def darkroom(epochs: int) -> dict[str, Any]:
     """Train preset `seed` as a training job does."""
     import numpy as np
 
-    from worker import evaluate, presets
+    from worker import evaluate, presets, steps
     from worker.train import train
 
     preset, data = presets.get("seed"), load_cifar10()
+    steps.share_cores(steps.parts(preset, preset.params.batch_size))
     begin = time.perf_counter()
     trained = train(preset, data, 0, preset.params.changed(epochs=epochs))
     seconds = time.perf_counter() - begin

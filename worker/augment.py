@@ -56,7 +56,11 @@ class Draws:
 
 def mirrored(images: Images, which: NDArray[np.bool_]) -> Images:
     """Return images (n, height, width, channels), those of which `which` (n,) is true turned left to right."""
-    return np.where(which[:, None, None, None], images[:, :, ::-1], images)
+    if not which.any():
+        return images
+    turned = images.copy()
+    turned[which] = images[which, :, ::-1]
+    return turned
 
 
 def shifted(images: Images, shifts: NDArray[np.int64], greatest: int) -> Images:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, get_args
 
 from shared.card import CARD_FILE, MODEL_FILE, Epoch, ModelCard
 from shared.errors import DarkroomError, InvalidRequest
-from worker import presets
+from worker import presets, steps
 from worker.checkpoint import CheckpointStore, FileCheckpoint, NoCheckpoints
 from worker.datasets import load_cifar10
 from worker.measures import ViewsServed
@@ -47,6 +47,7 @@ def _run(options: argparse.Namespace) -> ModelCard:
     params, seed = preset.plan(_given(options), "")
     dataset = load_cifar10()
     print(f"{preset.name}, seed {seed}, {params.as_dict()}", flush=True)
+    steps.share_cores(steps.parts(preset, params.batch_size))
     store: CheckpointStore = FileCheckpoint(options.checkpoint) if options.checkpoint else NoCheckpoints()
     trained = train(preset, dataset, seed, params, Watch(on_epoch=_print_epoch, checkpoint=store), base=options.base)
     print(trained.profile.sentence, flush=True)

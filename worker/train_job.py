@@ -144,10 +144,12 @@ def _train(services: Services, training: Training) -> str:
     base = training.params.get("base")
     base_file = services.registry.model_file(base) if base else None
 
-    from worker.publish import publish  # noqa: PLC0415 - see above
+    from worker import steps  # noqa: PLC0415 - see above
+    from worker.publish import publish  # noqa: PLC0415
     from worker.run import Watch  # noqa: PLC0415
     from worker.train import train  # noqa: PLC0415
 
+    steps.share_cores(steps.parts(preset, params.batch_size))
     rows = Rows(services.trainings, training, params.batch_size)
     watch = Watch(
         on_start=rows.restore,

@@ -121,7 +121,9 @@ class Preset(Generic[P]):
     from one-hot targets. It imports Keras itself, so that listing the presets does not load TensorFlow.
 
     `work` describes the layers that `build` makes for CIFAR-10. `efficiency` is the share of the speed of small matrix
-    products that training with the default hyperparameters reached on the two cores where it was tried.
+    products that training with the default hyperparameters reached on the two cores where it was tried. `divisible`:
+    no layer looks at the other images of the batch, as normalisation does, or draws by chance, as dropout does, so that
+    the mean of the gradients of its parts is that of the whole.
     """
 
     name: str
@@ -130,6 +132,7 @@ class Preset(Generic[P]):
     build: Callable[[P, Setup], Any]
     work: Callable[[P], Iterable[Layer]]
     efficiency: float
+    divisible: bool = False
 
     def parameters(self) -> dict[str, Parameter]:
         """Return each parameter of a training with this preset by name: its hyperparameters, then the seed."""

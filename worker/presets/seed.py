@@ -103,4 +103,5 @@ SEED = Preset(
     build=build,
     work=work,
     efficiency=0.2,
+    divisible=True,
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from worker.presets.base import BatchSize, Epochs, LearningRate, Preset
+from worker.presets.base import Epochs, Preset
 from worker.presets.fast import FastParams, Width, build, work
 
 
@@ -19,25 +19,19 @@ class WideParams(FastParams):
     # More filters learn by heart sooner, but alternating mirror images keep 16 epochs fresh.
     epochs: Epochs = 16
 
-    # As `fast`: Muon's steps are tuned to it.
-    batch_size: BatchSize = 2000
-
-    # As `fast`: steps are orthogonal, so that wider filters need no smaller ones.
-    learning_rate: LearningRate = 0.24
-
-    # Twice those of `fast`.
+    # Twice those of the network that `fast` is made from.
     width1: Width = 128
 
-    # Half as many again.
+    # Half as many again as that.
     width2: Width = 384
 
-    # Half as many again.
+    # Half as many again as that.
     width3: Width = 384
 
 
 WIDE = Preset(
     name="wide",
-    summary="The network of preset fast, wider and for twice the epochs: five times the work",
+    summary="The network of preset fast, wider and for twice the epochs: three times the work",
     params=WideParams(),
     build=build,
     work=work,
