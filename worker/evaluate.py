@@ -38,7 +38,7 @@ TEMPERATURES = (0.05, 20.0)
 SEARCH_STEPS = 40
 
 #: Forward passes behind each median of `latency`, and those run before them to warm up.
-REPEATS, WARM_UP = 30, 5
+REPEATS, WARM_UP = 11, 2
 
 Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]

@@ -30,8 +30,8 @@ def test_every_preset_is_announced_with_its_parameters_and_cost(services: Servic
         assert preset.summary == presets.get(preset.name).summary
         assert (preset.cost.basis, preset.cost.host) == ("estimated", socket.gethostname())
         assert preset.cost.images_per_s > 0
-    assert costs(services)["fast"].parameters == 1_973_944
-    assert costs(services)["fast"].flops_per_image == 236_294_720
+    assert costs(services)["fast"].parameters == 3_077_912
+    assert costs(services)["fast"].flops_per_image == 360_594_496
 
 
 @pytest.mark.parametrize("name", sorted(presets.PRESETS))
