@@ -108,7 +108,8 @@ def test_rows_tell_where_the_training_is(fast: TrainedModel, told: list[Row]) ->
     assert {row.steps for row in rows} == {30}
     assert [row.n for row in rows if row.val_loss is not None and row.val_accuracy is not None] == [6, 12, 18]
     begun = [0, *(row.step for row in rows[:-1])]
-    assert [row.lr for row in rows] == pytest.approx([fast.params.learning_rate * (1 - step / 30) for step in begun], rel=1e-5)
+    rates = [fast.params.learning_rate * (1 - step / 30) for step in begun]
+    assert [row.lr for row in rows] == pytest.approx(rates, rel=1e-5)
     assert all(row.images_per_s > 0 and row.loss > 0 and 0 <= row.accuracy <= 1 for row in rows)
     assert [row.at for row in rows] == sorted(row.at for row in rows)
     names = "n epoch step steps loss accuracy val_loss val_accuracy lr images_per_s at"

@@ -153,7 +153,7 @@ def test_a_missing_data_set_fails_the_job_and_says_what_to_do(
 
 @pytest.mark.usefixtures("environment")
 def test_a_base_of_another_network_fails_the_job(services: Services) -> None:
-    job_id = submit(services, first_filters=4, base=next(SHIPPED.glob(f"seed-*/{MODEL_FILE}")).parent.name)
+    job_id = submit(services, base=next(SHIPPED.glob(f"*/{MODEL_FILE}")).parent.name)
     assert run(claim(services)) == os.EX_OK
     failure = services.store.get(job_id).failure
     assert failure is not None
