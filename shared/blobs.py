@@ -5,6 +5,7 @@ Every write is atomic: a reader sees the whole blob or none, also after a crash.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import shutil
 from collections.abc import Iterator
@@ -100,11 +101,20 @@ class BlobStore:
         count = 0
         with storage_errors(prefix):
             for batch in obstore.list(self._store, prefix, chunk_size=DELETE_BATCH):
-                obstore.delete(self._store, [str(entry["path"]) for entry in batch])
+                self._delete([str(entry["path"]) for entry in batch])
                 count += len(batch)
         if self._folder is not None:  # what a killed process had begun to write is there, but not listed
             shutil.rmtree(self._folder / prefix, ignore_errors=True)
         return count
+
+    def _delete(self, keys: list[str]) -> None:
+        """Delete blobs, of which somebody else may delete some at the same time."""
+        try:
+            obstore.delete(self._store, keys)
+        except (FileNotFoundError, NotFoundError):  # the rest of them may be there still
+            for key in keys:
+                with contextlib.suppress(FileNotFoundError, NotFoundError):
+                    obstore.delete(self._store, key)
 
     def check_room(self, needed: int = 0) -> None:
         """Raise StorageFull where `needed` bytes more would leave less than the reserve on a local disk."""

@@ -148,7 +148,8 @@ def test_a_link_names_the_version_to_go_on_from(training_page: Page, training_ap
     training_page.goto(f"/models/{version}")
     training_page.click("#go-on")
     expect(training_page.locator("#field-base")).to_have_value(f'"{version}"')
-    expect(training_page.locator("input[name=preset][value=seed]")).to_be_checked()
+    preset = version.split("-")[0]
+    expect(training_page.locator(f"input[name=preset][value={preset}]")).to_be_checked()
 
 
 def test_nobody_has_said_what_can_be_trained(training_page: Page, complaints) -> None:

@@ -6,6 +6,7 @@ import io
 import os
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import boto3
@@ -120,6 +121,16 @@ def test_a_file_is_stored_whole(blobs: BlobStore, tmp_path: Path, size: int) -> 
     blobs.put("from-memory", io.BytesIO(content))
     assert blobs.get("from-disk") == content
     assert blobs.get("from-memory") == content
+
+
+def test_several_may_delete_the_same_at_once(blobs: BlobStore) -> None:
+    for turn in range(10):
+        for number in range(20):
+            blobs.put(f"jobs/{turn}/{number}", b"x")
+        with ThreadPoolExecutor(4) as pool:
+            for done in [pool.submit(blobs.delete_all, f"jobs/{turn}") for _ in range(4)]:
+                done.result()
+        assert blobs.keys(f"jobs/{turn}") == []
 
 
 def test_delete_all_takes_one_jobs_blobs_and_no_others(blobs: BlobStore) -> None:
