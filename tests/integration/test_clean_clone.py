@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from cli.redis_server import free_port
-from tests.conftest import ROOT, wait_until
+from tests.conftest import NO_TLS, ROOT, wait_until
 
 PICTURES = sorted((ROOT / "tests" / "fixtures" / "cifar10").glob("*.png"))
 #: Seconds to download and install everything from a slow mirror, and to start for the first time.
@@ -27,9 +27,9 @@ def newcomer(home: Path, data_dir: Path, port: int) -> dict[str, str]:
     return kept | {"PATH": path, "HOME": str(home)} | settings
 
 
-def answers(url: str) -> bool:
+def answers(client: httpx.Client) -> bool:
     try:
-        return httpx.get(f"{url}/readyz", trust_env=False).status_code == 200
+        return client.get("/readyz").status_code == 200
     except httpx.TransportError:
         return False
 
@@ -39,14 +39,15 @@ def test_up_on_a_clean_clone_classifies_pictures(tmp_path):
     clone, home, port = tmp_path / "clone", tmp_path / "home", free_port()
     home.mkdir()
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
-    url = f"http://127.0.0.1:{port}"
+    client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False, verify=NO_TLS)
     up = subprocess.Popen([str(clone / "darkroom"), "up"], cwd=clone, env=newcomer(home, clone / "var", port))
     try:
-        wait_until(lambda: up.poll() is not None or answers(url), "ready", INSTALL_S)
+        wait_until(lambda: up.poll() is not None or answers(client), "ready", INSTALL_S, every=0.1)
         assert up.poll() is None, "it ended by itself"
         files = [("files", (path.name, path.read_bytes(), "image/png")) for path in PICTURES]
-        answer = httpx.post(f"{url}/v1/jobs", files=files, headers={"Prefer": "wait=30"}, timeout=60, trust_env=False)
+        answer = client.post("/v1/jobs", files=files, headers={"Prefer": "wait=30"})
     finally:
+        client.close()
         up.send_signal(signal.SIGINT)
         up.wait(30)
     assert answer.status_code == 200, answer.text

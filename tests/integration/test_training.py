@@ -48,9 +48,14 @@ def status(http: httpx.Client, job_id: str) -> dict[str, Any]:
     return http.get(f"/v1/jobs/{job_id}").json()
 
 
+def later(http: httpx.Client, job_id: str) -> dict[str, Any]:
+    """The job when something about it has changed, or after a while."""
+    return http.get(f"/v1/jobs/{job_id}", params={"wait": 5}).json()
+
+
 def ended(http: httpx.Client, job_id: str) -> dict[str, Any]:
     """The job when it is over."""
-    return wait_until(lambda: (job := status(http, job_id))["done"] and job, "the training is over", TRAINING_S)
+    return wait_until(lambda: (job := later(http, job_id))["done"] and job, "the training is over", TRAINING_S)
 
 
 def rows(http: httpx.Client, job_id: str, after: int = 0) -> list[dict[str, Any]]:
