@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -11,6 +12,8 @@ from playwright.sync_api import Page, Route, expect
 from shared.card import MODEL_FILE
 from shared.registry import SHIPPED
 from tests.browser.kit import Api
+from tests.models_kit import small_app_file
+from tests.versions_kit import apart
 
 
 @pytest.fixture
@@ -183,8 +186,8 @@ def test_wrong_labels_are_said_beside_them(models: Page, complaints) -> None:
     expect(models.locator("#labels")).to_be_focused()
 
 
-def test_import(models: Page, training_api: Api) -> None:
-    models.set_input_files("#file", str(next(SHIPPED.glob(f"*/{MODEL_FILE}"))))
+def test_import(models: Page, training_api: Api, tmp_path: Path) -> None:
+    models.set_input_files("#file", str(apart(small_app_file, tmp_path / "small.keras")))
     models.fill("#name", "from-elsewhere.keras")
     models.click("#import-start")
     expect(models.locator("#imported")).to_contain_text("Imported as imported-")
