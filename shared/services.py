@@ -10,7 +10,7 @@ from shared.catalogue import Catalogue
 from shared.entities import blob_key, job_folder
 from shared.imports import Imports
 from shared.jobs.chunks import ChunkStore
-from shared.jobs.connection import connect
+from shared.jobs.connection import Client, connect
 from shared.jobs.results import Results
 from shared.jobs.store import JobStore
 from shared.jobs.trainings import TrainingStore
@@ -29,6 +29,7 @@ class Services:
     """What there is one of in each process. Nothing connects before it is used."""
 
     settings: Settings
+    redis: Client
     store: JobStore
     results: Results
     chunks: ChunkStore
@@ -48,6 +49,7 @@ class Services:
         published = PublishedVersions(blobs, settings.data_dir / MODEL_CACHE)
         return cls(
             settings=settings,
+            redis=client,
             store=JobStore(client),
             results=Results(client),
             chunks=ChunkStore(client),
@@ -59,6 +61,11 @@ class Services:
             messenger=Messenger(settings.resolved_broker_url()),
             catalogue=Catalogue(client),
         )
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.redis.close()
+        self.messenger.close()
 
     def delete_bytes(self, job_id: str) -> None:
         """Delete every stored byte of a removed job, then forget it. Safe to repeat after a crash."""

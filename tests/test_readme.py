@@ -77,7 +77,7 @@ def method_of(words: list[str]) -> str:
 def app(tmp_path: Path) -> Iterator[Flask]:
     services = Services.build(Settings(redis_url=NO_REDIS, data_dir=tmp_path))
     yield create_app(services)
-    services.messenger.close()
+    services.close()
 
 
 @pytest.fixture(scope="module")

@@ -94,4 +94,4 @@ def services_of(service: Service) -> Iterator[Services]:
         finally:
             client.delete(keys.CHAMPION)
             parts.blobs.delete_all(PREFIX)
-            parts.messenger.close()
+            parts.close()

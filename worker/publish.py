@@ -67,6 +67,7 @@ SOURCES = (
     "presets/base.py",
     "publish.py",
     "run.py",
+    "steps.py",
     "train.py",
     "views.py",
     "whitening.py",

@@ -73,6 +73,7 @@ def test_unknown(look: tuple[Page, str], complaints) -> None:
     complaints.expected = ("404",)
     page, name = look
     page.goto("/result/nothing")
+    expect(page.locator("h1")).to_be_visible()
     check(page, f"unknown-{name}")
 
 

@@ -11,9 +11,10 @@ from playwright.sync_api import Page, Route, expect
 from tests.browser.kit import Api
 
 
-def chart_lengths(page: Page, chart: str) -> list[int]:
-    """How many points each line of a chart has."""
-    return page.locator(f"#chart-{chart}-area").evaluate("area => area.data.map(({x}) => x.length)")
+def expect_points(page: Page, chart: str, *counts: int) -> None:
+    """Wait until the lines of a chart have so many points."""
+    lengths = f"document.querySelector('#chart-{chart}-area').data?.map(({{x}}) => x.length)"
+    page.wait_for_function(f"{lengths}?.join() === '{','.join(map(str, counts))}'")
 
 
 def rows(count: int, per_epoch: int = 4, steps: int = 40, at: str = "2026-01-01T00:00:00.000Z") -> list[dict]:
@@ -74,7 +75,8 @@ def test_from_the_first_step_to_the_model(training_page: Page, training_api: Api
     expect(page.locator("#epoch")).to_have_text("3 of 3")
     read = training_api.ask("GET", f"/v1/jobs/{job}/metrics").json()["data"]
     expect(page.locator("#curves")).to_be_visible()
-    assert chart_lengths(page, "loss") == chart_lengths(page, "accuracy") == [len(read), 3]
+    for chart in ("loss", "accuracy"):
+        expect_points(page, chart, len(read), 3)
     last = page.locator("#epochs tr").last.locator("td")
     expect(last.nth(2)).to_have_text(f"{read[-1]['val_loss']:.4f}")
     expect(last.nth(3)).to_have_text(f"{read[-1]['val_accuracy'] * 100:.2f} %")
@@ -140,7 +142,7 @@ def test_rows_that_were_written_again_replace_the_old_ones(made_up) -> None:
     expect(page.locator("#epochs tr")).to_have_count(3)
     made_up(rows(9, at="2026-01-01T00:01:00.000Z"), state="running", progress=0.2)
     expect(page.locator("#epochs tr")).to_have_count(2)
-    assert chart_lengths(page, "loss")[0] == 9
+    expect_points(page, "loss", 9, 2)
 
 
 def test_running(made_up) -> None:

@@ -284,7 +284,7 @@ def test_a_training_longer_than_the_visibility_timeout_runs_once(tmp_path: Path,
             assert len(seen) == 1
             services.store.cancel(job_id)
             wait_until(lambda: services.store.get(job_id).state is JobState.CANCELLED, "it is cancelled")
-        services.messenger.close()
+        services.close()
 
 
 def runs(process: psutil.Process, job_id: str) -> bool:

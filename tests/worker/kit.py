@@ -50,7 +50,7 @@ def services(redis_client: Client, redis_url: str, tmp_path: Path) -> Iterator[S
     assert redis_client.ping()
     services = Services.build(Settings(redis_url=redis_url, data_dir=tmp_path))
     yield services
-    services.messenger.close()
+    services.close()
 
 
 def pictures(count: int | None = None) -> dict[str, bytes]:

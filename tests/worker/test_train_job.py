@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from shared.card import MODEL_FILE
-from shared.entities import JobState, Training, checkpoint_key
+from shared.entities import Failure, JobState, Training, checkpoint_key
 from shared.jobs import keys
 from shared.jobs.connection import Client
 from shared.jobs.trainings import Order
@@ -57,6 +57,15 @@ def start(training: Training) -> subprocess.Popen[bytes]:
 
 def run(training: Training) -> int:
     return start(training).wait(TRAINING_S)
+
+
+def failure_of(services: Services, **params: Any) -> Failure:
+    """Why a training with these parameters fails; the process that runs it ends well."""
+    job_id = submit(services, **params)
+    assert run(claim(services)) == os.EX_OK
+    failure = services.store.get(job_id).failure
+    assert failure is not None
+    return failure
 
 
 def curve(services: Services, job_id: str) -> list[tuple[Any, ...]]:
@@ -143,31 +152,21 @@ def test_a_missing_data_set_fails_the_job_and_says_what_to_do(
     services: Services, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DARKROOM_CIFAR10", str(tmp_path / "gone.npz"))
-    job_id = submit(services)
-    assert run(claim(services)) == os.EX_OK
-    failure = services.store.get(job_id).failure
-    assert failure is not None
+    failure = failure_of(services)
     assert failure.code == "dataset"
     assert "correct it, or unset it to download CIFAR-10" in failure.detail
 
 
 @pytest.mark.usefixtures("environment")
 def test_a_base_of_another_network_fails_the_job(services: Services) -> None:
-    job_id = submit(services, base=next(SHIPPED.glob(f"*/{MODEL_FILE}")).parent.name)
-    assert run(claim(services)) == os.EX_OK
-    failure = services.store.get(job_id).failure
-    assert failure is not None
+    failure = failure_of(services, base=next(SHIPPED.glob(f"*/{MODEL_FILE}")).parent.name)
     assert failure.code == "not_trainable"
     assert "another network" in failure.detail
 
 
 @pytest.mark.usefixtures("environment")
 def test_parameters_that_this_code_does_not_know_fail_the_job(services: Services) -> None:
-    job_id = submit(services, sharpness=3)
-    assert run(claim(services)) == os.EX_OK
-    failure = services.store.get(job_id).failure
-    assert failure is not None
-    assert "sharpness" in failure.detail
+    assert "sharpness" in failure_of(services, sharpness=3).detail
 
 
 @pytest.mark.usefixtures("environment")

@@ -1,12 +1,12 @@
 // The result page: follows the job, fills in its results, and does what the buttons say.
 
 import { cancelJob, deleteJob, retryJob, sealJob } from "./api.js";
-import { announce, byId, element, notice, setText, show } from "./dom.js";
+import { announce, byId, notice, setText, show } from "./dom.js";
+import { Follower } from "./follower.js";
 import { plural } from "./format.js";
 import { Gallery } from "./gallery.js";
 import { showStatus } from "./status.js";
 import { Trail } from "./trail.js";
-import { watch } from "./watch.js";
 
 //: Milliseconds that the copy button says what it did.
 const COPIED_MS = 2500;
@@ -15,8 +15,9 @@ const form = byId("filters");
 const trail = new Trail(turn);
 const gallery = new Gallery(id, trail, filter);
 
+const following = new Follower(id, onJob, trouble, ["seal", "cancel", "retry", "delete"]);
+
 let job = null;
-let watching = null;
 
 /** What the three selects ask for; they are in the page's address too. */
 function filter() {
@@ -24,19 +25,7 @@ function filter() {
   return { label, state, sort };
 }
 
-async function follow() {
-  watching?.abort();
-  watching = new AbortController();
-  try {
-    await watch(id, onJob, trouble, watching.signal);
-  } catch (problem) {
-    gone(problem);
-  }
-}
-
 function onJob(now) {
-  if (watching.lost) notice(null);
-  watching.lost = false;
   job = now;
   showStatus(job);
   showButtons();
@@ -54,14 +43,8 @@ async function fill() {
 }
 
 function trouble(problem) {
-  watching.lost = true;
+  following.lost = true;
   notice("The connection was lost.", `${problem.message} This page tries again by itself; the job goes on meanwhile.`);
-}
-
-function gone(problem) {
-  const text = problem.status === 404 ? "It was deleted, or its time was over." : problem.detail;
-  notice(problem.status === 404 ? "This job is gone." : problem.title, text, " ", element("a", { href: "/jobs" }, "See all jobs"));
-  for (const name of ["seal", "cancel", "retry", "delete"]) show(name, false);
 }
 
 function showButtons() {
@@ -110,14 +93,9 @@ function does(button, work) {
   });
 }
 
-async function changed(work) {
-  onJob(await work(id));
-  if (!job.done) follow();
-}
-
 async function retry() {
   try {
-    await changed(retryJob);
+    await following.change(retryJob);
   } catch (problem) {
     if (problem.status !== 409) throw problem;
     notice("There is nothing to try again.", problem.detail, " A file that was refused when it was sent must be sent anew.");
@@ -151,8 +129,8 @@ async function remove() {
 }
 
 function wire() {
-  does("seal", () => changed(sealJob));
-  does("cancel", () => changed(cancelJob));
+  does("seal", () => following.change(sealJob));
+  does("cancel", () => following.change(cancelJob));
   does("retry", retry);
   does("copy", copy);
   does("delete", askToDelete);
@@ -171,4 +149,4 @@ function wire() {
 
 readAddress();
 wire();
-follow();
+following.start();

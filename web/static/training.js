@@ -5,32 +5,21 @@ import { does } from "./buttons.js";
 import { confirmed } from "./confirm.js";
 import { Curves, pointsOfRows } from "./curves.js";
 import { byId, element, notice, show } from "./dom.js";
+import { Follower } from "./follower.js";
 import { showModel, showParams, showPromotion } from "./outcome.js";
 import { Rows } from "./rows.js";
 import { showTimes, showTraining } from "./training-status.js";
-import { watch } from "./watch.js";
 
 const { job: id } = byId("training").dataset;
 const rows = new Rows(id);
 const curves = new Curves();
 
+const following = new Follower(id, onJob, trouble, ["finish", "cancel", "retry", "delete"]);
+
 let job = null;
-let watching = null;
 let finishing = false;
 
-async function follow() {
-  watching?.abort();
-  watching = new AbortController();
-  try {
-    await watch(id, onJob, trouble, watching.signal);
-  } catch (problem) {
-    gone(problem);
-  }
-}
-
 async function onJob(now) {
-  if (watching.lost) notice(null);
-  watching.lost = false;
   if (!job) showParams(now.params);
   job = now;
   showAll();
@@ -43,7 +32,7 @@ async function onJob(now) {
 }
 
 async function fill() {
-  await rows.refresh(watching.signal);
+  await rows.refresh(following.signal);
   showAll();
   show("no-rows", rows.all.length === 0 && !job.done);
   await curves.show(pointsOfRows(rows.all, job.params.epochs));
@@ -65,7 +54,7 @@ function showButtons() {
 }
 
 async function lookForWorker() {
-  show("no-worker", job.state === "queued" && (await hasTrainWorker(watching.signal)) === false);
+  show("no-worker", job.state === "queued" && (await hasTrainWorker(following.signal)) === false);
 }
 
 async function showOutcome() {
@@ -75,20 +64,9 @@ async function showOutcome() {
 }
 
 function trouble(problem) {
-  watching.lost = problem.passing ?? false;
+  following.lost = problem.passing ?? false;
   const more = problem.passing ? " This page tries again by itself; the training goes on meanwhile." : "";
   notice(problem.passing ? "The connection was lost." : (problem.title ?? "Something cannot be shown."), `${problem.message}${more}`);
-}
-
-function gone(problem) {
-  const text = problem.status === 404 ? "It was deleted, or its time was over." : problem.detail;
-  notice(problem.status === 404 ? "This job is gone." : problem.title, text, " ", element("a", { href: "/jobs" }, "See all jobs"));
-  for (const name of ["finish", "cancel", "retry", "delete"]) show(name, false);
-}
-
-async function changed(work) {
-  onJob(await work(id));
-  if (!job.done) follow();
 }
 
 /** Ask first, then do it. */
@@ -133,9 +111,9 @@ async function finish() {
   return now;
 }
 
-asksFirst("finish", finishQuestion, () => changed(finish));
-asksFirst("cancel", cancelQuestion, () => changed(cancelJob));
+asksFirst("finish", finishQuestion, () => following.change(finish));
+asksFirst("cancel", cancelQuestion, () => following.change(cancelJob));
 asksFirst("delete", deleteQuestion, remove);
-does("retry", () => changed(retryJob));
+does("retry", () => following.change(retryJob));
 setInterval(() => job && showTimes(job), 1000);
-follow();
+following.start();
