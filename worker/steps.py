@@ -60,7 +60,7 @@ def _in_graph(model: Any, count: int) -> Train:
     """One TensorFlow graph with a loop over the steps."""
     import tensorflow as tf  # noqa: PLC0415 - JAX has no need of it
 
-    @tf.function(jit_compile=hardware.on_accelerator(), reduce_retracing=True)  # type: ignore[untyped-decorator]
+    @tf.function(jit_compile=hardware.on_accelerator())  # type: ignore[untyped-decorator]
     def run(images: Any, targets: Any) -> Any:
         steps = tf.shape(images)[0]
         sums = tf.zeros(2)
@@ -69,7 +69,9 @@ def _in_graph(model: Any, count: int) -> Train:
         return sums / tf.cast(steps, tf.float32)
 
     def train(images: Any, targets: Any) -> tuple[float, float]:
-        loss, accuracy = run(tf.constant(images), tf.constant(targets)).numpy().tolist()
+        group = tf.constant(images), tf.constant(targets)
+        any_length = [tf.TensorSpec((None, *each.shape[1:]), each.dtype) for each in group]
+        loss, accuracy = run.get_concrete_function(*any_length)(*group).numpy().tolist()
         return loss, accuracy
 
     return train
@@ -80,21 +82,21 @@ def _step(model: Any, images: Any, targets: Any, count: int) -> tuple[Any, Any]:
     import tensorflow as tf  # noqa: PLC0415 - see above
 
     shares = zip(tf.split(images, count), tf.split(targets, count), strict=True)
-    losses, accuracies, gradients = zip(*(_gradients(model, *share) for share in shares), strict=True)
-    means = [tf.add_n(each) / count for each in zip(*gradients, strict=True)]
-    model.optimizer.apply(means, model.trainable_variables)
-    return tf.add_n(losses) / count, tf.add_n(accuracies) / count
+    losses, accuracies, gradients = zip(*(_gradients(model, *share, count) for share in shares), strict=True)
+    sums = [tf.add_n(each) for each in zip(*gradients, strict=True)]
+    model.optimizer.apply(sums, model.trainable_variables)
+    return tf.add_n(losses), tf.add_n(accuracies)
 
 
-def _gradients(model: Any, images: Any, targets: Any) -> tuple[Any, Any, Any]:
-    """Return loss, accuracy and the gradients of the trainable variables."""
+def _gradients(model: Any, images: Any, targets: Any, count: int) -> tuple[Any, Any, Any]:
+    """Return what one of `count` parts adds to loss, accuracy and the gradients of the trainable variables."""
     import tensorflow as tf  # noqa: PLC0415 - see above
 
     with tf.GradientTape() as tape:
         logits = model(images, training=True)
-        loss = model.loss(targets, logits)
+        loss = model.loss(targets, logits) / count
     right = keras.ops.equal(keras.ops.argmax(logits, axis=-1), keras.ops.argmax(targets, axis=-1))
-    accuracy = keras.ops.mean(keras.ops.cast(right, "float32"))
+    accuracy = keras.ops.mean(keras.ops.cast(right, "float32")) / count
     return loss, accuracy, tape.gradient(loss, model.trainable_variables)
 
 

@@ -209,6 +209,23 @@ def test_size_and_operations_are_those_of_the_built_network(name: str, changes: 
     assert preset.flops(params) == sum(map(operations, model.layers))
 
 
+@pytest.mark.parametrize(
+    ("changes", "side"), [({}, 30), ({"kernel_size": 5, "pool_size": 3}, 25), ({"kernel_size": 1, "pool_size": 1}, 32)]
+)
+def test_seed_leaves_out_only_what_reaches_no_answer(changes: dict[str, int], side: int) -> None:
+    """As the network is usually written, all pixels are computed with, and each ReLU comes before its pooling."""
+    layers, params = keras.layers, presets.get("seed").params.changed(**changes)
+    usual: list[Any] = [keras.Input((32, 32, 3)), layers.Rescaling(1 / 255)]
+    for filters in (params.first_filters, params.second_filters):
+        usual += [layers.Conv2D(filters, params.kernel_size, activation="relu"), layers.MaxPooling2D(params.pool_size)]
+    whole = keras.Sequential([*usual, layers.Flatten(), layers.Dense(params.hidden_units, "relu"), layers.Dense(10)])
+    model = presets.get("seed").build(params, SETUP)
+    whole.set_weights(model.get_weights())
+    assert model.layers[0].output.shape == (None, side, side, 3)
+    answers = [keras.ops.convert_to_numpy(each(SETUP.images)) for each in (model, whole)]
+    np.testing.assert_allclose(*answers, atol=1e-5)
+
+
 def test_fast_is_the_network_of_its_source() -> None:
     params = presets.get("fast").params.changed(width1=64, width2=256, width3=256, norm_momentum=0.6)
     model = presets.get("fast").build(params, SETUP)

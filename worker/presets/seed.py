@@ -62,20 +62,35 @@ class SeedParams(Params):
     hidden_units: Annotated[int, Whole("units of the hidden dense layer", 1, 4096)] = 64
 
 
+def side_used(side: int, params: SeedParams) -> int:
+    """Return how many of `side` rows, or columns, reach the dense layers.
+
+    Pooling drops the last ones where they fill no square, and so what only they were computed from.
+    """
+    margin, pool = params.kernel_size - 1, params.pool_size
+    pooled = ((side - margin) // pool - margin) // pool
+    return (pooled * pool + margin) * pool + margin
+
+
 def build(params: SeedParams, setup: Setup) -> Any:
     """Return the compiled, freshly initialised network; see `Preset`."""
     import keras  # noqa: PLC0415 - listing the presets must not load TensorFlow
 
     layers = keras.layers
     keras.utils.set_random_seed(setup.seed)
+    unused = tuple((0, side - side_used(side, params)) for side in setup.images.shape[1:3])
     network = keras.Sequential(
         [
             keras.Input(setup.images.shape[1:], dtype="float32"),
+            layers.Cropping2D(unused),
             layers.Rescaling(1 / 255),
-            layers.Conv2D(params.first_filters, params.kernel_size, activation="relu", dtype=setup.precision),
+            # ReLU after pooling gives the same as before it, and has less to do.
+            layers.Conv2D(params.first_filters, params.kernel_size, dtype=setup.precision),
             layers.MaxPooling2D(params.pool_size),
-            layers.Conv2D(params.second_filters, params.kernel_size, activation="relu", dtype=setup.precision),
+            layers.ReLU(),
+            layers.Conv2D(params.second_filters, params.kernel_size, dtype=setup.precision),
             layers.MaxPooling2D(params.pool_size),
+            layers.ReLU(),
             layers.Flatten(),
             layers.Dense(params.hidden_units, activation="relu", dtype=setup.precision),
             layers.Dense(setup.classes, dtype="float32"),
@@ -87,7 +102,7 @@ def build(params: SeedParams, setup: Setup) -> Any:
 
 def work(params: SeedParams) -> Iterator[Layer]:
     """Describe the layers of the network; see `Preset`."""
-    side, inputs = SIDE, CHANNELS
+    side, inputs = side_used(SIDE, params), CHANNELS
     for filters in (params.first_filters, params.second_filters):
         side -= params.kernel_size - 1
         yield convolution(side, params.kernel_size, inputs, filters, bias=True)
@@ -102,6 +117,6 @@ SEED = Preset(
     params=SeedParams(),
     build=build,
     work=work,
-    efficiency=0.2,
+    efficiency=0.38,
     divisible=True,
 )
