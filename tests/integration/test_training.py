@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from cli.redis_server import program
 from shared.blobs import RESERVE_BYTES
 from shared.entities import JobState, Queue
 from shared.jobs import keys
+from shared.queue import celery_app
 from shared.services import Services
 from shared.settings import Settings
 from tests.conftest import ROOT, Service, running_redis, running_service, wait_until
@@ -254,12 +254,14 @@ def test_only_trainings_have_rows_an_early_end_and_params(http: httpx.Client) ->
 
 
 @contextmanager
-def train_worker(data_dir: Path, redis_url: str, cifar10: Path, app: str = "worker.app") -> Iterator[None]:
+def train_worker(
+    data_dir: Path, redis_url: str, cifar10: Path, app: str = "worker.app", processes: int = 1
+) -> Iterator[None]:
     """A Celery worker for trainings alone."""
     environment = {**os.environ, "DARKROOM_REDIS_URL": redis_url, "DARKROOM_DATA_DIR": str(data_dir)}
     environment |= {"DARKROOM_CIFAR10": str(cifar10)}
-    command = [sys.executable, "-m", "celery", "--app", app, "worker", "--queues", "train", "--concurrency", "1"]
-    worker = subprocess.Popen([*command, "--pool", "prefork"], cwd=ROOT, env=environment)
+    command = [sys.executable, "-m", "celery", "--app", app, "worker", "--queues", "train", "--pool", "prefork"]
+    worker = subprocess.Popen([*command, "--concurrency", str(processes)], cwd=ROOT, env=environment)
     try:
         yield
     finally:
@@ -268,19 +270,27 @@ def train_worker(data_dir: Path, redis_url: str, cifar10: Path, app: str = "work
 
 
 def test_a_training_longer_than_the_visibility_timeout_runs_once(tmp_path: Path, small_cifar10: Path) -> None:
-    """Celery's transport delivers a message again that is not acknowledged in time: here after a second."""
+    """Celery's transport delivers a message again that is not acknowledged in time, here after a second.
+
+    A task that is acknowledged when it ends shows it: it runs a second time beside the first. The training was begun
+    before it, and two more processes are there that could begin it again.
+    """
     with running_redis(program(), tmp_path) as url:
         services = Services.build(Settings(redis_url=url, data_dir=tmp_path))
         params = {**ENDLESS, "promote": "never", "base": None, "dataset": "cifar10"}
         job_id = services.store.submit_training(params, retention_s=3600)
         services.messenger.wake(Queue.TRAIN, 4)
-        with train_worker(tmp_path, url, small_cifar10, app="tests.integration.impatient_broker"):
+        with train_worker(tmp_path, url, small_cifar10, "tests.integration.impatient_broker", processes=3):
             wait_until(lambda: services.trainings.rows(job_id, 0, 1), "the first row is there", TRAINING_S)
-            began = time.monotonic()
+            with celery_app(services.settings.resolved_broker_url()) as app:
+                app.send_task("late", queue=Queue.TRAIN)
             seen: set[int] = set()
-            while time.monotonic() < began + 20 or not seen:
-                seen |= {process.pid for process in psutil.process_iter() if runs(process, job_id)}
-                time.sleep(0.1)
+
+            def again() -> bool:
+                seen.update(process.pid for process in psutil.process_iter() if runs(process, job_id))
+                return int(services.redis.get("late") or 0) >= 2
+
+            wait_until(again, "the other task is begun again", TRAINING_S)
             assert len(seen) == 1
             services.store.cancel(job_id)
             wait_until(lambda: services.store.get(job_id).state is JobState.CANCELLED, "it is cancelled")
