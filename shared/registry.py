@@ -59,6 +59,10 @@ class Registry:
             return False
         return True
 
+    def has_examples(self, card: ModelCard) -> bool:
+        """Whether there is a picture of the version's confusions: what ships holds no data."""
+        return card.metrics is not None and self._card(card.version)[0] is not self._shipped
+
     def file(self, version: str, name: str) -> bytes:
         """One file of a version, by a name of `shared.card`. Raises NotFound: not every version has all of them."""
         return self._card(version)[0].read(version, name)

@@ -143,7 +143,7 @@ def desk() -> ImportDesk:
 def model_view(card: ModelCard, champion: str) -> dict[str, Any]:
     """A ModelVersion: its card, whether it is the champion, and where its files are."""
     own = f"/v1/models/{card.version}"
-    confusions = f"{own}/confusions" if card.metrics else None
+    confusions = f"{own}/confusions" if services().registry.has_examples(card) else None
     links = {"self": own, "file": f"{own}/file", "confusions": confusions, "page": f"/models/{card.version}"}
     return {**card.model_dump(mode="json"), "champion": card.version == champion, "links": links}
 
