@@ -61,6 +61,8 @@ class ChunkStore:
     def commit(self, chunk: Chunk, outcomes: Mapping[str, Outcome]) -> bool:
         """Record how each item of the chunk ended, by its key, in one step; False, and nothing, where it is not ours.
 
+        A second call within a minute changes nothing, and answers as the first one.
+
         Raises ValueError where `outcomes` are not those of exactly the chunk's items, or a score is no probability.
         """
         if outcomes.keys() != {upload.key for upload in chunk.uploads}:

@@ -35,6 +35,11 @@ def job(job_id: str, part: str | None = None) -> str:
     return f"darkroom:job:{job_id}:{part}" if part else f"darkroom:job:{job_id}"
 
 
+def committed(chunk_id: str) -> str:
+    """There for a minute after the chunk was committed."""
+    return f"darkroom:committed:{chunk_id}"
+
+
 def imported(import_id: str) -> str:
     """How an import ended; empty while it goes on."""
     return f"darkroom:import:{import_id}"

@@ -169,7 +169,9 @@ def test_a_second_commit_changes_nothing(kit: Kit) -> None:
     chunk = kit.claim()
     kit.finish(chunk, sure(0.8))
     before = kit.store.get(job), kit.results.finished(job, 10)
-    assert not kit.chunks.commit(chunk, {"k0": UNREADABLE, "k1": UNREADABLE})
+    assert kit.chunks.commit(chunk, {"k0": UNREADABLE, "k1": UNREADABLE}), "whoever repeats it missed the answer"
+    assert kit.redis.hgetall(keys.COUNTERS) == {"duplicate_commits": "1"}
+    assert 0 < kit.redis.ttl(keys.committed(chunk.id)) <= 60
     assert (kit.store.get(job), kit.results.finished(job, 10)) == before
 
 

@@ -1,11 +1,17 @@
 -- ARGV: chunk, then for each item: key, state, outcome (JSON), score ('' where there is none).
--- All of it or, where the chunk is no longer the caller's, nothing. Answers committed or stale.
+-- All of it or, where the chunk is no longer the caller's, nothing. Answers committed or stale; the same call again,
+-- whose answer was lost on the way, gets the same answer within a minute.
 local chunk = ARGV[1]
+local committed = 'darkroom:committed:' .. chunk
+if redis.call('EXISTS', committed) == 1 then
+  redis.call('HINCRBY', COUNTERS, 'duplicate_commits', 1)
+  return 'committed'
+end
 local id = redis.call('HGET', chunk_key(chunk), 'job')
 redis.call('DEL', chunk_key(chunk))
 redis.call('ZREM', LEASES, chunk)
 if not id or redis.call('EXISTS', key(id)) == 0 then
-  redis.call('HINCRBY', 'darkroom:counters', 'stale_commits', 1)
+  redis.call('HINCRBY', COUNTERS, 'stale_commits', 1)
   return 'stale'
 end
 for i = 2, #ARGV, 4 do
@@ -14,4 +20,5 @@ for i = 2, #ARGV, 4 do
 end
 touch(id)
 settle(id)
+redis.call('SET', committed, '1', 'EX', 60)
 return 'committed'

@@ -4,6 +4,7 @@
 
 local JOBS, EXPIRING, LEASES = 'darkroom:jobs', 'darkroom:expiring', 'darkroom:leases'
 local INTERACTIVE, BULK, TRAIN = 'darkroom:ready:interactive', 'darkroom:ready:bulk', 'darkroom:ready:train'
+local COUNTERS = 'darkroom:counters'
 -- A training job has no items: this one word stands among its pending work while nobody works on it.
 local RUN = 'run'
 local TERMINAL = { succeeded = true, failed = true, cancelled = true }
