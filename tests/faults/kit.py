@@ -65,9 +65,9 @@ def archive(count: int = PICTURES) -> bytes:
 
 
 @contextmanager
-def arena_in(data_dir: Path, model: Path) -> Iterator[Arena]:
+def arena_in(data_dir: Path, model: Path, **settings: str) -> Iterator[Arena]:
     """A service of its own whose champion is the version in the folder `model`."""
-    with running_service(data_dir) as service:
+    with running_service(data_dir, **settings) as service:
         parts = Services.build(Settings(redis_url="redis://127.0.0.1:1/0", data_dir=data_dir))
         version = parts.registry.publish(model).version
         with service.client() as http:
