@@ -101,8 +101,11 @@ class Best:
     weights: list[Any]
 
     def beaten_by(self, val_accuracy: float, val_loss: float) -> bool:
-        """Return whether these figures are better: more accurate, or as accurate with a smaller loss."""
-        return (val_accuracy, -val_loss) > (self.val_accuracy, -self.val_loss)
+        """Return whether these figures are better: a smaller loss, or the same and more accurate.
+
+        The loss tells two epochs apart that differ in the labels of three images, which says nothing.
+        """
+        return (val_loss, -val_accuracy) < (self.val_loss, -self.val_accuracy)
 
 
 @dataclass

@@ -95,3 +95,11 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_keeping_nothing() -> None:
     NoCheckpoints().save(b"something")
     assert NoCheckpoints().load() is None
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "loss", "better"),
+    [(0.5, 1.4, True), (0.7, 1.6, False), (0.7, 1.5, True), (0.6, 1.5, False), (0.5, 1.5, False)],
+)
+def test_the_smaller_loss_is_the_better_one(accuracy: float, loss: float, better: bool) -> None:
+    assert Best(1, 0.6, 1.5, []).beaten_by(accuracy, loss) is better

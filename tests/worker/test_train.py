@@ -129,7 +129,7 @@ def test_an_epoch_is_the_mean_of_its_rows(fast: TrainedModel) -> None:
 
 
 def test_the_best_weights_are_kept(fast: TrainedModel, squares: Dataset) -> None:
-    best = max(fast.history, key=lambda epoch: (epoch.val_accuracy, -epoch.val_loss))
+    best = min(fast.history, key=lambda epoch: (epoch.val_loss, -epoch.val_accuracy))
     assert fast.best_epoch == best.epoch
     answers = fast.model.predict(squares.x_val, verbose=0).argmax(axis=1)
     assert np.mean(answers == squares.y_val) == pytest.approx(best.val_accuracy, abs=1e-4)
@@ -230,7 +230,7 @@ def test_finishing_early_validates_and_keeps_the_best(squares: Dataset) -> None:
     trained = tiny("fast", squares, Watch(control=At(13, Order.FINISH)))
     assert [(row.step, row.val_loss is None) for row in trained.rows[-3:]] == [(12, True), (14, True), (15, False)]
     assert [epoch.epoch for epoch in trained.history] == [1, 2]
-    assert trained.best_epoch == max(trained.history, key=lambda row: (row.val_accuracy, -row.val_loss)).epoch
+    assert trained.best_epoch == min(trained.history, key=lambda row: (row.val_loss, -row.val_accuracy)).epoch
 
 
 @pytest.mark.parametrize(("asked_at", "ends_at"), [(0, 2), (10, 10)])
