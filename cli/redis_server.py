@@ -6,9 +6,9 @@ import secrets
 import shutil
 import socket
 from dataclasses import dataclass
-from pathlib import Path
 
 from shared.errors import ConfigError
+from shared.settings import Settings
 
 #: Programs that speak Redis's protocol, where the wheel has none for this machine.
 SYSTEM_SERVERS = ("valkey-server", "redis-server")
@@ -20,7 +20,8 @@ port {port}
 requirepass {password}
 dir "{folder}"
 appendonly yes
-appendfsync everysec
+appendfsync {fsync}
+maxmemory {max_bytes}
 maxmemory-policy noeviction
 save ""
 """
@@ -34,13 +35,15 @@ class RedisServer:
     url: str
 
 
-def prepare(folder: Path) -> RedisServer:
-    """Write the configuration for a Redis whose data lie in `folder`, on a free port of the loopback address."""
+def prepare(settings: Settings) -> RedisServer:
+    """Write the configuration for a Redis of the data folder, on a free port of the loopback address."""
+    folder = settings.data_dir / "redis"
     folder.mkdir(parents=True, exist_ok=True)
     port, password = free_port(), secrets.token_hex(16)
     file = folder / "redis.conf"
     file.touch(mode=0o600)
-    file.write_text(CONFIGURATION.format(port=port, password=password, folder=folder))
+    limits = {"fsync": settings.redis_fsync, "max_bytes": settings.redis_max_bytes}
+    file.write_text(CONFIGURATION.format(port=port, password=password, folder=folder, **limits))
     return RedisServer([program(), str(file)], f"redis://:{password}@127.0.0.1:{port}/0")
 
 

@@ -54,7 +54,7 @@ def run(settings: Settings) -> int:
 
 
 def _start(settings: Settings, folder: Path) -> subprocess.Popen[bytes]:
-    server = None if settings.redis_url else redis_server.prepare(settings.data_dir / "redis")
+    server = None if settings.redis_url else redis_server.prepare(settings)
     url = settings.redis_url or (server.url if server else "")
     file = folder / "supervisor.conf"
     file.write_text(supervisor_configuration(programs(settings), server.command if server else None, folder))

@@ -87,6 +87,15 @@ class BlobStore:
         with storage_errors(prefix):
             return [str(entry["path"]) for batch in obstore.list(self._store, prefix) for entry in batch]
 
+    def folders(self, prefix: str) -> dict[str, float]:
+        """The folders in the folder `prefix`, and when something was last stored in each, in s since the epoch."""
+        newest: dict[str, float] = {}
+        with storage_errors(prefix):
+            for entry in (entry for batch in obstore.list(self._store, prefix) for entry in batch):
+                name = str(entry["path"]).removeprefix(f"{prefix}/").partition("/")[0]
+                newest[name] = max(newest.get(name, 0), entry["last_modified"].timestamp())
+        return newest
+
     def exists(self, key: str) -> bool:
         """Whether there is a blob."""
         try:

@@ -214,6 +214,10 @@ def checkpoint_key(job_id: str) -> str:
     return f"{job_folder(job_id)}/checkpoint"
 
 
+#: Where the blobs of all jobs are.
+JOBS_FOLDER = "jobs"
+
+
 def job_folder(job_id: str) -> str:
     """Where all of a job's blobs are."""
-    return f"jobs/{job_id}"
+    return f"{JOBS_FOLDER}/{job_id}"

@@ -6,7 +6,7 @@ import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -33,6 +33,10 @@ class Settings(BaseModel):
     redis_url: RedisUrl | None = Field(None, description="a Redis to use; the embedded one where it is not set")
     broker_url: RedisUrl | None = Field(
         None, description="a Redis for Celery's messages; the database after that of REDIS_URL where it is not set"
+    )
+    redis_max_bytes: int = Field(1024 * MIB, ge=64 * MIB, description="memory of the embedded Redis, in bytes")
+    redis_fsync: Literal["everysec", "always"] = Field(
+        "everysec", description="when the embedded Redis writes to the disk; always: also a power cut loses nothing"
     )
     storage_url: StorageUrl | None = Field(
         None, description="where pictures are kept, such as s3://bucket/prefix; the data folder where it is not set"

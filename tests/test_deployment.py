@@ -18,7 +18,7 @@ import yaml
 from packaging.specifiers import SpecifierSet
 
 from cli.programs import STOP_S, programs
-from cli.redis_server import CONFIGURATION, free_port, program
+from cli.redis_server import free_port, prepare, program
 from shared.entities import Queue
 from shared.queue import celery_app
 from shared.registry import SHIPPED
@@ -95,7 +95,7 @@ def test_every_setting_that_is_named_exists() -> None:
 def test_every_setting_is_passed_on_but_those_that_a_container_needs_not() -> None:
     named = compose()["services"]["web"]["environment"].keys()
     left_out = {name for name in Settings.model_fields if PREFIX + name.upper() not in named}
-    assert left_out == {"broker_url", "web_processes", "web_threads", "cifar10"}
+    assert left_out == {"broker_url", "redis_max_bytes", "redis_fsync", "web_processes", "web_threads", "cifar10"}
 
 
 def test_all_services_share_settings_and_data() -> None:
@@ -160,12 +160,13 @@ def test_redis_keeps_what_the_embedded_one_keeps(tmp_path: Path) -> None:
         url = f"redis://127.0.0.1:{port}/0"
         wait_until(lambda: answers(url), "Redis answers")
         with redis.Redis.from_url(url, decode_responses=True) as client:
-            found = client.config_get("append*", "maxmemory-policy", "save")
+            found = client.config_get("append*", "maxmemory*", "save")
     finally:
         server.kill()
         server.wait()
-    expected = dict(line.split(maxsplit=1) for line in CONFIGURATION.splitlines())
-    for option in ("appendonly", "appendfsync", "maxmemory-policy", "save"):
+    own = prepare(Settings(data_dir=tmp_path)).command[-1]
+    expected = dict(line.split(maxsplit=1) for line in Path(own).read_text().splitlines())
+    for option in ("appendonly", "appendfsync", "maxmemory", "maxmemory-policy", "save"):
         assert found[option] == expected[option].strip('"'), option
 
 

@@ -128,8 +128,9 @@ def require_open(services: Services, job_id: str) -> None:
 
 
 def check_length(services: Services, request: Request, most: int | None = None) -> None:
-    """Refuse a body that says that it is too long, or that the disk has no room for, before it is read."""
+    """Refuse a body that says that it is too long, or that Redis or the disk has no room for, before it is read."""
     length = request.content_length or 0
+    services.store.check_room()
     services.blobs.check_room(length)
     if most is not None and length > most:
         raise ItemError("file_too_large", f"the file has {length} bytes; at most {most} are allowed")

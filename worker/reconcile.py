@@ -6,12 +6,14 @@ nobody fills, deletes what retention has ended, and has models looked at that ar
 
 from __future__ import annotations
 
+import itertools
 import logging
 import signal
 import threading
+import time
 from collections.abc import Callable
 
-from shared.entities import Job
+from shared.entities import JOBS_FOLDER, Job
 from shared.errors import Conflict, DarkroomError, NotFound
 from shared.services import Services
 from shared.settings import load_settings
@@ -22,6 +24,8 @@ log = logging.getLogger("darkroom.reconcile")
 
 #: Seconds between two rounds.
 ROUND_S = 1.0
+#: Rounds from one search for the bytes of lost jobs, which lists the whole storage, to the next: an hour.
+ORPHAN_ROUNDS = 3600
 #: Things of one kind that one round mends.
 BATCH = 100
 #: Messages that are sent where jobs wait and none is there.
@@ -40,6 +44,18 @@ def reconcile(services: Services) -> None:
         expire(services, job)
     for job_id in services.store.removing():
         services.delete_bytes(job_id)
+
+
+def remove_orphans(services: Services) -> None:
+    """Delete the bytes of jobs that Redis has lost, once their time would be over anyway.
+
+    Not sooner: whoever has started Darkroom with another Redis by mistake must be able to go back.
+    """
+    oldest = time.time() - services.settings.retention_hours * 3600
+    for job_id, stored_at in services.blobs.folders(JOBS_FOLDER).items():
+        if stored_at < oldest and not services.store.exists(job_id):
+            log.warning("nothing is known of job %s any more: its pictures are deleted", job_id)
+            services.delete_bytes(job_id)
 
 
 def expire(services: Services, job: Job) -> None:
@@ -70,9 +86,13 @@ def main() -> None:
         signal.signal(number, lambda *_: stopping.set())
     services = Services.build(load_settings())
     importer = Importer(services)
-    while not stopping.wait(ROUND_S):
+    for turn in itertools.count():
+        if stopping.wait(ROUND_S):
+            break
         for step in (lambda: announce_missing(services), lambda: reconcile(services), importer.turn):
             attempt(step)
+        if turn % ORPHAN_ROUNDS == 0:
+            attempt(lambda: remove_orphans(services))
     attempt(importer.stop)
 
 

@@ -19,12 +19,14 @@ from shared.entities import (
     Upload,
     new_id,
 )
-from shared.errors import Conflict, Fault, InvalidRequest, NotFound
+from shared.errors import Conflict, Fault, InvalidRequest, NotFound, Unavailable
 from shared.jobs import keys
 from shared.jobs.connection import Client, Scripts, now_ms, translated
 from shared.jobs.cursors import decode_cursor, encode_cursor
 from shared.jobs.records import SCHEMA, dump, failure_record, outcome_json, read_item, read_job, upload_json
 
+#: Share of Redis's memory above which nothing more is accepted; the rest is for the results of what was.
+FULL = 0.8
 #: Items that one call of a script may add, end or queue again: some 10 ms of Redis's time.
 SCRIPT_BATCH = 1000
 #: Waiting jobs that are looked through for a job's place in the queue; beyond, its place is not told.
@@ -55,6 +57,14 @@ class JobStore:
         self._redis.ping()
 
     @translated
+    def check_room(self) -> None:
+        """Raise Unavailable where Redis has a limit of memory and is so full that results might find no place."""
+        memory = self._redis.info("memory")
+        used, limit = int(memory["used_memory"]), int(memory["maxmemory"])
+        if limit and used > FULL * limit:
+            raise Unavailable(f"the job store (Redis) is nearly full: {used // 2**20} of {limit // 2**20} MiB are used")
+
+    @translated
     def create(
         self,
         kind: JobKind,
@@ -66,6 +76,7 @@ class JobStore:
         listed: bool = True,
     ) -> str:
         """Make an open job and return its id. One that is not `listed` stays out of lists until it is sealed."""
+        self.check_room()
         job_id = new_id()
         record: dict[str, str | int] = {
             "schema": SCHEMA,
@@ -89,6 +100,7 @@ class JobStore:
         """
         answers: list[Added] = []
         for batch in _batches(uploads):
+            self.check_room()
             words = self._scripts.run("add", job_id, max_items, *(part for upload in batch for part in _added(upload)))
             if words == ["missing"]:
                 raise no_job(job_id)
@@ -128,6 +140,11 @@ class JobStore:
             raise no_job(job_id)
         waits = record.get("ready") == "1"
         return read_job(job_id, record, self._position(job_id, JobKind(record["kind"])) if waits else None)
+
+    @translated
+    def exists(self, job_id: str) -> bool:
+        """Whether there is such a job."""
+        return bool(self._redis.exists(keys.job(job_id)))
 
     @translated
     def revision(self, job_id: str) -> int:

@@ -12,6 +12,7 @@ import pytest
 
 from cli import redis_server
 from shared.jobs.connection import Scripts, connect
+from shared.settings import Settings
 from tests.conftest import answers, wait_until
 from tests.faults.kit import Answer, Arena, arena_in, check
 from tests.faults.proxy import Proxy, running_proxy
@@ -27,7 +28,7 @@ LATE_S, SLOW_S = 2, 10
 
 @pytest.fixture(scope="module")
 def proxy(data_dir: Path) -> Iterator[Proxy]:
-    server = redis_server.prepare(data_dir / "redis")
+    server = redis_server.prepare(Settings(data_dir=data_dir))
     redis = subprocess.Popen(server.command, stdout=subprocess.DEVNULL)
     try:
         wait_until(lambda: answers(server.url), "Redis answers")

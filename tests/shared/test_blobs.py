@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -95,6 +96,8 @@ def test_the_keys_of_a_folder(blobs: BlobStore) -> None:
     for key in ("models/1/a", "models/2/a", "models2/1/a"):
         blobs.put(key, b"")
     assert sorted(blobs.keys("models")) == ["models/1/a", "models/2/a"]
+    assert blobs.folders("models") == pytest.approx({"1": time.time(), "2": time.time()}, abs=60)
+    assert blobs.folders("nothing") == {}
 
 
 def test_a_folder_is_no_blob(blobs: BlobStore) -> None:

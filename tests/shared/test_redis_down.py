@@ -39,6 +39,8 @@ CALLS: dict[str, Callable[[str], object]] = {
         f"JobStore.{name}": lambda url, call=call: call(JobStore(connect(url)))
         for name, call in {
             "ping": lambda store: store.ping(),
+            "check_room": lambda store: store.check_room(),
+            "exists": lambda store: store.exists(JOB),
             "create": lambda store: store.create(JobKind.CLASSIFICATION, retention_s=1),
             "add": lambda store: store.add(JOB, uploads(1), 10),
             "reserve_numbers": lambda store: store.reserve_numbers(JOB, 2),
@@ -232,6 +234,24 @@ def test_a_call_whose_connection_is_cut_is_made_again(each_redis, each_redis_url
         assert store.get(call.result()).counts == Counts()
 
 
+def test_what_is_new_finds_no_room_before_redis_is_full(each_redis) -> None:
+    kit = Kit(each_redis)
+    job = kit.open_job(uploads(3))
+    chunk = kit.claim()
+    used = each_redis.info("memory")["used_memory"]
+    try:
+        each_redis.config_set("maxmemory", round(used / 0.75))
+        kit.store.add(job, uploads(1, "x"), 9)
+        each_redis.config_set("maxmemory", round(used / 0.9))
+        for write in (kit.open_job, lambda: kit.store.add(job, uploads(1, "y"), 9)):
+            with pytest.raises(Unavailable, match=r"nearly full: \d+ of \d+ MiB are used"):
+                write()
+        kit.finish(chunk)
+        assert kit.counted(job) == Counts(4, succeeded=3)
+    finally:
+        each_redis.config_set("maxmemory", 0)
+
+
 @pytest.mark.parametrize("command", redis_programs(), ids=lambda command: Path(command).name)
 def test_without_memory_writes_are_refused_and_a_commit_is_whole(command: str, tmp_path: Path) -> None:
     port = free_port()
@@ -240,9 +260,8 @@ def test_without_memory_writes_are_refused_and_a_commit_is_whole(command: str, t
         job = kit.open_job(uploads(3))
         chunk = kit.claim()
         kit.redis.config_set("maxmemory", "1mb")
-        for write in (kit.open_job, lambda: kit.store.add(job, uploads(1, "x"), 9), lambda: kit.store.annotate(job, 1)):
-            with pytest.raises(Unavailable, match="takes no writes"):
-                write()
+        with pytest.raises(Unavailable, match="takes no writes"):
+            kit.store.annotate(job, 1)
         assert kit.store.get(job).counts == Counts(3)
         kit.finish(chunk)  # work in hand is not lost: it makes room
         assert kit.counted(job) == Counts(3, succeeded=3)

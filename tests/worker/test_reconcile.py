@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from shared.entities import Counts, Failure, ItemState, JobState, Queue, blob_key
+from shared.entities import JOBS_FOLDER, Counts, Failure, ItemState, JobState, Queue, blob_key, job_folder
 from shared.errors import NotFound
 from shared.jobs import keys
 from shared.jobs.chunks import MAX_DEATHS
@@ -18,7 +20,7 @@ from shared.queue import MAX_MESSAGES
 from shared.services import Services
 from tests.conftest import ROOT, wait_until
 from tests.worker.kit import pictures, put, stored
-from worker.reconcile import WAKE_MESSAGES, reconcile
+from worker.reconcile import WAKE_MESSAGES, reconcile, remove_orphans
 
 BOTH = [Queue.INTERACTIVE, Queue.BULK]
 
@@ -160,6 +162,18 @@ def test_several_reconcilers_do_not_disturb_each_other(services: Services, redis
     assert services.messenger.waiting(Queue.INTERACTIVE) <= MAX_MESSAGES
     assert services.store.removing() == []
     assert not services.blobs.exists(blob_key(old, "x"))
+
+
+def test_pictures_of_a_job_that_redis_has_lost_go_when_its_time_is_over(services: Services) -> None:
+    kept, lost, fresh = (stored(services, pictures(2)) for _ in range(3))
+    over = time.time() - services.settings.retention_hours * 3600 - 60
+    for job_id in (kept, lost):
+        for path in (services.settings.data_dir / "blobs" / job_folder(job_id)).iterdir():
+            os.utime(path, (over, over))
+    for job_id in (lost, fresh):
+        services.redis.delete(keys.job(job_id))
+    remove_orphans(services)
+    assert set(services.blobs.folders(JOBS_FOLDER)) == {kept, fresh}
 
 
 def test_the_process_reconciles_and_ends_when_it_is_told(
