@@ -15,6 +15,7 @@ from redis.retry import Retry
 
 from shared.entities import INTERACTIVE_ITEMS
 from shared.errors import Unavailable
+from shared.jobs.records import SCHEMA
 
 #: Seconds to wait for a connection, and for an answer: together under the 5 s in which a request must be answered.
 CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 1.0, 2.0
@@ -86,7 +87,7 @@ class Scripts:
     """The Lua scripts beside this module, each with the prelude in front of it."""
 
     def __init__(self, client: Client) -> None:
-        constants = f"local INTERACTIVE_ITEMS, OPEN_MS = {INTERACTIVE_ITEMS}, {OPEN_MS}\n"
+        constants = f"local INTERACTIVE_ITEMS, OPEN_MS, SCHEMA = {INTERACTIVE_ITEMS}, {OPEN_MS}, {SCHEMA}\n"
         prelude = constants + (SCRIPTS / "prelude.lua").read_text()
         self._scripts: dict[str, Script] = {
             path.stem: client.register_script(prelude + path.read_text())

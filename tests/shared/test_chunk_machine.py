@@ -43,6 +43,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.kit = Kit(client)
         self.items: dict[str, list[str]] = {}
         self.refused: set[tuple[str, str]] = set()
+        self.committed: set[str] = set()
         self.succeeded: dict[tuple[str, str], Outcome] = {}
         self.seen: dict[str, tuple[int, object]] = {}
 
@@ -96,6 +97,8 @@ class StoreMachine(RuleBasedStateMachine):
     def commit(self, chunk: Chunk, good: bool) -> Chunk:
         outcomes = {key: sure(0.5) if good else UNREADABLE for key in names(chunk)}
         assert self.kit.chunks.commit(chunk, outcomes) == (chunk.job_id in self.items)
+        if chunk.job_id in self.items:
+            self.committed.add(chunk.id)
         return chunk
 
     @rule(target=lost, chunk=consumes(chunks), died=st.booleans())
@@ -113,7 +116,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(chunk=lost)
     def use_a_lost_chunk(self, chunk: Chunk) -> None:
-        assert not self.kit.chunks.commit(chunk, dict.fromkeys(names(chunk), sure(0.1)))
+        repeated = self.kit.chunks.commit(chunk, dict.fromkeys(names(chunk), sure(0.1)))
+        assert repeated == (chunk.id in self.committed)
         assert not self.kit.chunks.renew(chunk.id)
         assert self.kit.chunks.release(chunk.id, died=True) == 0
 

@@ -6,6 +6,7 @@ from shared.entities import Chunk, Counts, Failure, ItemState, JobState, Outcome
 from shared.jobs import keys
 from shared.jobs.chunks import CHUNK_BYTES, CHUNK_ITEMS, LEASE_S, MAX_DEATHS, Backlog
 from shared.jobs.connection import Scripts, now_ms
+from shared.jobs.records import SCHEMA
 from tests.shared.kit import RINGS, UNREADABLE, Kit, names, sure, upload, uploads
 
 
@@ -217,6 +218,16 @@ def test_outcomes_come_back_as_they_were_committed(kit: Kit) -> None:
         assert found is not None
         assert (found.state, found.predictions, found.failure) == (outcome.state, outcome.predictions, outcome.failure)
         assert found.at == pytest.approx(now_ms(kit.redis) / 1000, abs=5)
+
+
+def test_a_job_that_newer_code_has_written_is_left_for_it(kit: Kit) -> None:
+    newer, known = (kit.sealed_job(uploads(1)) for _ in range(2))
+    kit.redis.hset(keys.job(newer), "schema", SCHEMA + 1)
+    kit.finish(kit.claim())
+    assert kit.store.get(known).state is JobState.SUCCEEDED
+    assert kit.chunks.claim("worker", RINGS) is None
+    kit.redis.hset(keys.job(newer), "schema", SCHEMA)
+    assert kit.claim().job_id == newer
 
 
 def test_the_same_claim_again_gives_the_same_answer(kit: Kit) -> None:

@@ -7,6 +7,7 @@ from shared.errors import Conflict, NotFound
 from shared.jobs import keys
 from shared.jobs.chunks import MAX_DEATHS
 from shared.jobs.connection import now_ms
+from shared.jobs.records import SCHEMA
 from shared.jobs.trainings import Order
 from tests.shared.kit import HOUR_MS, RINGS, Kit, uploads
 
@@ -68,6 +69,14 @@ def test_a_worker_gets_the_job_that_waits_longest_and_nobody_else_gets_it(kit):
     assert kit.store.get(job).started_at is not None
     assert kit.trainings.claim("other") is None
     assert kit.trainings.order(training) is Order.GO_ON
+
+
+def test_a_training_that_newer_code_has_written_is_left_for_it(kit):
+    newer, known = submit(kit), submit(kit)
+    kit.redis.hset(keys.job(newer), "schema", SCHEMA + 1)
+    assert claim(kit).job_id == known
+    assert kit.trainings.claim("other") is None
+    assert backlog(kit)[Queue.TRAIN] == 1
 
 
 def test_rows_are_read_in_order_and_after_a_number(kit):

@@ -5,12 +5,11 @@ local chunk, worker, lease_ms, max_items, max_bytes = ARGV[1], ARGV[2], ARGV[3],
 
 local function next_job()
   for i = 6, #ARGV do
-    local id = redis.call('LPOP', ARGV[i])
+    local id = pop_known(ARGV[i])
     while id do
-      redis.call('HDEL', key(id), 'ready')
       local job = redis.call('HMGET', key(id), 'state', 'ending')
       if job[1] and not job[2] and redis.call('LLEN', key(id, 'pending')) > 0 then return id end
-      id = redis.call('LPOP', ARGV[i])
+      id = pop_known(ARGV[i])
     end
   end
 end

@@ -3,9 +3,8 @@
 local fence, worker, lease_ms = ARGV[1], ARGV[2], ARGV[3]
 local id = redis.call('HGET', chunk_key(fence), 'job') -- the same call again: its answer was lost on the way
 while not id do
-  local waiting = redis.call('LPOP', TRAIN)
+  local waiting = pop_known(TRAIN)
   if not waiting then return {} end
-  redis.call('HDEL', key(waiting), 'ready')
   if redis.call('LPOP', key(waiting, 'pending')) then
     id = waiting
     redis.call('HSET', chunk_key(fence), 'job', id, 'worker', worker, 'items', cjson.encode({ RUN }))

@@ -1,4 +1,5 @@
--- Put in front of every script, behind the constants INTERACTIVE_ITEMS and OPEN_MS: the names of the keys, the clock, and what several scripts do.
+-- Put in front of every script, behind the constants INTERACTIVE_ITEMS, OPEN_MS and SCHEMA: the names of the keys, the
+-- clock, and what several scripts do.
 -- `shared/jobs/keys.py` has the same names for Python. The keys are made here, not passed in, so the scripts need
 -- one Redis (or Sentinel), not a Redis Cluster.
 
@@ -49,6 +50,18 @@ local function enqueue(id)
   if redis.call('HGET', key(id), 'ready') == '1' or redis.call('LLEN', key(id, 'pending')) == 0 then return end
   redis.call('HSET', key(id), 'ready', '1')
   redis.call('RPUSH', ring(id), id)
+end
+
+-- Take the first job out of a ring that this code understands. One that newer code has written stays for its workers.
+local function pop_known(name)
+  for _ = 1, redis.call('LLEN', name) do
+    local id = redis.call('LPOP', name)
+    if number(id, 'schema') <= SCHEMA then
+      redis.call('HDEL', key(id), 'ready')
+      return id
+    end
+    redis.call('RPUSH', name, id)
+  end
 end
 
 -- The job waits no more.
