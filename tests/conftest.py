@@ -38,7 +38,7 @@ NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the folders whose modules take longest, so that at the end no process is left with one of them."""
-    first = ["faults", "integration", "worker", "browser", "contract"]
+    first = ["integration", "worker", "browser", "contract"]
     items.sort(key=lambda item: first.index(item.path.parent.name) if item.path.parent.name in first else len(first))
 
 
