@@ -56,6 +56,7 @@ SAMPLES, TOLERANCE = 256, 1e-3
 
 #: The sources that decide what a training run gives, but for the preset's own.
 SOURCES = (
+    "adam.py",
     "augment.py",
     "datasets.py",
     "evaluate.py",

@@ -76,6 +76,8 @@ def build(params: SeedParams, setup: Setup) -> Any:
     """Return the compiled, freshly initialised network; see `Preset`."""
     import keras  # noqa: PLC0415 - listing the presets must not load TensorFlow
 
+    from worker.adam import FusedAdam  # noqa: PLC0415 - the same
+
     layers = keras.layers
     keras.utils.set_random_seed(setup.seed)
     unused = tuple((0, side - side_used(side, params)) for side in setup.images.shape[1:3])
@@ -97,7 +99,7 @@ def build(params: SeedParams, setup: Setup) -> Any:
         ],
         name="seed",
     )
-    return compiled(network, keras.optimizers.Adam(params.learning_rate), params)
+    return compiled(network, FusedAdam(params.learning_rate), params)
 
 
 def work(params: SeedParams) -> Iterator[Layer]:

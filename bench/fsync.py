@@ -1,0 +1,69 @@
+"""What it costs that Redis waits for the disk: DARKROOM_REDIS_FSYNC=always against everysec.
+
+DARKROOM_CIFAR10=cifar10.npz python -m bench.fsync --repeats 3
+
+Both in turn, each with a service of its own: 2,000 pictures put one by one into an open job by 8 clients, 10,000 in a
+zip (until the 202; the results take as long in both), and 100 times one picture with `Prefer: wait`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+
+from bench.interactive import seconds
+from bench.service import archive, pngs, running_service, submit, wait
+
+MODES = ("everysec", "always")
+SINGLE, PUT, ZIPPED, CLIENTS = 100, 2_000, 10_000, 8
+
+
+def put_all(http: httpx.Client, pictures: list[bytes]) -> float:
+    """Put pictures into an open job, several at a time; return pictures per second."""
+    job_id = http.post("/v1/jobs", json={"kind": "classification"}).json()["id"]
+
+    def one(number: int) -> None:
+        path, headers = f"/v1/jobs/{job_id}/items/{number}", {"Content-Type": "image/png"}
+        http.put(path, content=pictures[number], headers=headers).raise_for_status()
+
+    begin = time.perf_counter()
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        list(pool.map(one, range(len(pictures))))
+    took = time.perf_counter() - begin
+    http.post(f"/v1/jobs/{job_id}/seal").raise_for_status()
+    wait(http, job_id)
+    return len(pictures) / took
+
+
+def run(mode: str) -> dict[str, float]:
+    """Measure one way."""
+    pictures = pngs(ZIPPED)
+    content = archive(pictures)
+    with running_service(redis_fsync=mode) as http:
+        singles = [seconds(http, pictures[n]) * 1000 for n in range(SINGLE)]
+        put = put_all(http, pictures[:PUT])
+        begin = time.perf_counter()
+        submit(http, content)
+        zipped = len(pictures) / (time.perf_counter() - begin)
+    figures = {"one picture, ms": statistics.median(singles), "put one by one, /s": put, "zip, /s": zipped}
+    print(f"{mode:10}" + "".join(f"   {name} {figure:.1f}" for name, figure in figures.items()), flush=True)
+    return figures
+
+
+def main() -> None:
+    """Print each run, and the ratios of the medians."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each of the two, in turn (default: 3)")
+    options = parser.parse_args()
+    runs = [{mode: run(mode) for mode in MODES} for _ in range(options.repeats)]
+    for name in runs[0]["always"]:
+        medians = [statistics.median(each[mode][name] for each in runs) for mode in MODES]
+        print(f"{name}: always / everysec {medians[1] / medians[0]:.2f}")
+
+
+if __name__ == "__main__":
+    main()
