@@ -121,16 +121,14 @@ def test_a_killed_worker_child_comes_back_by_itself(up):
     wait_until(lambda: succeeds(up), "a picture is classified again", 60)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_everything_and_leaves_no_process(tmp_path, number):
-    with running_service(tmp_path) as service:
-        classify(service)
-        processes = family(service)
-        assert len(processes) >= 10
-        began = time.monotonic()
-        service.process.send_signal(number)
-        assert service.process.wait(STOP_S) == 0
-        _, left = psutil.wait_procs(processes, timeout=max(0, STOP_S - (time.monotonic() - began)))
+def check_that_a_signal_stops(service: Service, number: signal.Signals) -> None:
+    """It stops everything in time, and leaves no process."""
+    processes = family(service)
+    assert len(processes) >= 10
+    began = time.monotonic()
+    service.process.send_signal(number)
+    assert service.process.wait(STOP_S) == 0
+    _, left = psutil.wait_procs(processes, timeout=max(0, STOP_S - (time.monotonic() - began)))
     assert left == []
 
 
@@ -143,7 +141,15 @@ def test_after_kill_9_nothing_is_left_and_a_new_start_finds_its_jobs(tmp_path):
         assert left == []
     assert (tmp_path / "darkroom.lock").read_text() == str(service.process.pid), "the crash left its file behind"
 
-    with running_service(tmp_path) as service, service.client() as http:
-        found = http.get(f"/v1/jobs/{job['id']}").json()
-        assert (found["state"], found["counts"]["succeeded"]) == ("succeeded", 1)
-        assert http.get(f"/v1/jobs/{job['id']}/results").json()["data"] == job["results"]
+    with running_service(tmp_path) as service:
+        with service.client() as http:
+            found = http.get(f"/v1/jobs/{job['id']}").json()
+            assert (found["state"], found["counts"]["succeeded"]) == ("succeeded", 1)
+            assert http.get(f"/v1/jobs/{job['id']}/results").json()["data"] == job["results"]
+        check_that_a_signal_stops(service, signal.SIGTERM)
+
+
+def test_ctrl_c_stops_everything_and_leaves_no_process(up):
+    """The last test of this module: nothing of its service is left."""
+    classify(up)
+    check_that_a_signal_stops(up, signal.SIGINT)
