@@ -29,6 +29,8 @@ from tests.integration.helpers import png, redis_of, submit
 TRAINING_S = 120
 #: Trains for hours unless somebody stops it.
 ENDLESS = {"preset": "seed", "epochs": 1000, "batch_size": 8}
+#: Trains long enough to be killed in the middle.
+SHORT = {"preset": "seed", "epochs": 8, "batch_size": 8, "seed": 5}
 MIB = 1024 * 1024
 
 
@@ -81,34 +83,38 @@ def trainers(service: Service, job_id: str) -> list[psutil.Process]:
     return found
 
 
-def test_a_training_runs_and_its_model_can_be_seen_and_had(http: httpx.Client) -> None:
-    job_id = train(http, preset="seed", epochs=2, seed=3)
-    job = ended(http, job_id)
+@pytest.fixture(scope="module")
+def whole(training_service: Service) -> str:
+    """A short training that nothing happened to."""
+    with training_service.client() as http:
+        job_id = train(http, **SHORT, promote="if_better")
+        assert ended(http, job_id)["state"] == "succeeded"
+    return job_id
+
+
+def test_a_training_runs_and_its_model_can_be_seen_and_had(http: httpx.Client, whole: str) -> None:
+    job = status(http, whole)
     assert (job["kind"], job["state"], job["error"]) == ("training", "succeeded", None)
     assert (job["progress"], job["eta_s"], job["counts"]["total"]) == (1.0, None, 0)
-    assert job["promotion"] == {"promoted": False, "reason": "promote: never"}
-    assert job["params"] | {"preset": "seed", "epochs": 2, "seed": 3, "promote": "never"} == job["params"]
-    found = rows(http, job_id)
+    assert job["promotion"]["promoted"] is False
+    assert "keep the champion" in job["promotion"]["reason"]
+    assert job["params"] | SHORT | {"promote": "if_better"} == job["params"]
+    found = rows(http, whole)
     assert [row["n"] for row in found] == list(range(1, len(found) + 1))
-    assert rows(http, job_id, after=len(found) - 1) == found[-1:]
-    assert sum(row["val_accuracy"] is not None for row in found) == 2
+    assert rows(http, whole, after=len(found) - 1) == found[-1:]
+    assert sum(row["val_accuracy"] is not None for row in found) == SHORT["epochs"]
     card = http.get(f"/v1/models/{job['model']}").json()
-    assert (card["version"], card["seed"], card["params"]["epochs"]) == (job["model"], 3, 2)
+    assert (card["version"], card["seed"], card["params"]["epochs"]) == (job["model"], SHORT["seed"], SHORT["epochs"])
     assert job["model"] in [model["version"] for model in http.get("/v1/models").json()["data"]]
     assert http.get(f"/v1/models/{job['model']}/file").content[:2] == b"PK"
-    assert http.get(f"/v1/jobs/{job_id}/results").json() == {"data": [], "next": None, "done": True}
-    assert http.post(f"/v1/jobs/{job_id}/finish").status_code == 200
-    assert http.post(f"/v1/jobs/{job_id}/cancel").status_code == 200
-    assert http.post(f"/v1/jobs/{job_id}/retry").status_code == 409
-    assert http.delete(f"/v1/jobs/{job_id}").status_code == 204
-    assert http.get(f"/v1/models/{job['model']}").status_code == 200
+    assert http.get(f"/v1/jobs/{whole}/results").json() == {"data": [], "next": None, "done": True}
+    assert http.post(f"/v1/jobs/{whole}/finish").status_code == 200
+    assert http.post(f"/v1/jobs/{whole}/cancel").status_code == 200
+    assert http.post(f"/v1/jobs/{whole}/retry").status_code == 409
 
 
-def test_the_rule_promotes_a_version_that_serves_the_next_job(http: httpx.Client) -> None:
+def test_a_promoted_version_serves_the_next_job_and_outlives_its_own(http: httpx.Client) -> None:
     before = http.get("/v1/models/aliases").json()["champion"]["version"]
-    kept = ended(http, train(http, preset="seed", epochs=1, promote="if_better"))
-    assert kept["promotion"]["promoted"] is False
-    assert "keep the champion" in kept["promotion"]["reason"]
     job = ended(http, train(http, preset="seed", epochs=1, promote="always"))
     assert job["promotion"]["promoted"] is True
     assert http.get("/v1/models/aliases").json()["champion"]["version"] == job["model"]
@@ -116,6 +122,8 @@ def test_the_rule_promotes_a_version_that_serves_the_next_job(http: httpx.Client
     assert (answer.json()["model"], answer.json()["state"]) == (job["model"], "succeeded")
     answer = http.put("/v1/models/aliases/champion", json={"version": before}, headers={"If-Match": "*"})
     assert answer.status_code == 200
+    assert http.delete(f"/v1/jobs/{job['id']}").status_code == 204
+    assert http.get(f"/v1/models/{job['model']}").status_code == 200
 
 
 def test_a_cancelled_training_is_gone_at_once_and_can_go_on(training_service: Service, http: httpx.Client) -> None:
@@ -135,21 +143,10 @@ def test_a_cancelled_training_is_gone_at_once_and_can_go_on(training_service: Se
     assert ended(http, job_id)["state"] == "cancelled"
 
 
-def test_an_early_end_keeps_the_best_model(http: httpx.Client) -> None:
-    job_id = train(http, **ENDLESS)
-    wait_for_rows(http, job_id)
-    assert http.post(f"/v1/jobs/{job_id}/finish").status_code == 202
-    job = ended(http, job_id)
-    assert job["state"] == "succeeded"
-    card = http.get(f"/v1/models/{job['model']}").json()
-    assert 1 <= len(card["history"]) < ENDLESS["epochs"]
-
-
-def test_a_killed_training_ends_as_if_it_had_not_been(training_service: Service, http: httpx.Client) -> None:
-    params = {"preset": "seed", "epochs": 8, "batch_size": 8, "seed": 5}
-    whole = train(http, **params)
-    assert ended(http, whole)["state"] == "succeeded"
-    broken = train(http, **params)
+def test_a_killed_training_ends_as_if_it_had_not_been(
+    training_service: Service, http: httpx.Client, whole: str
+) -> None:
+    broken = train(http, **SHORT)
     wait_until(lambda: any(row["epoch"] == 5 for row in rows(http, broken)), "epoch 5 runs", TRAINING_S)
     (trainer,) = trainers(training_service, broken)
     worker = trainer.parent()
@@ -179,9 +176,11 @@ def curve(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: value for name, value in row.items() if name not in ("at", "images_per_s")} for row in found]
 
 
-def test_pictures_do_not_wait_for_a_training(http: httpx.Client) -> None:
-    job_id = train(http, **ENDLESS)
-    wait_for_rows(http, job_id)
+def test_pictures_do_not_wait_for_a_training_but_another_one_does(
+    training_service: Service, http: httpx.Client
+) -> None:
+    first, second = train(http, **ENDLESS), train(http, **ENDLESS)
+    wait_for_rows(http, first)
     pictures = [(f"{n}.png", png(n)) for n in range(40)]
     for few in (pictures[:1], pictures):
         answer = http.get(f"/v1/jobs/{submit(http, *few)}", params={"wait": 20}).json()
@@ -189,25 +188,24 @@ def test_pictures_do_not_wait_for_a_training(http: httpx.Client) -> None:
             lambda id_=answer["id"]: (job := status(http, id_))["done"] and job, "pictures are classified"
         )
         assert done["counts"]["succeeded"] == len(few)
-    assert status(http, job_id)["state"] == "running"
-    http.post(f"/v1/jobs/{job_id}/cancel")
-    assert ended(http, job_id)["state"] == "cancelled"
 
-
-def test_a_second_training_waits_for_the_first(training_service: Service, http: httpx.Client) -> None:
-    first, second = train(http, **ENDLESS), train(http, **ENDLESS)
-    wait_for_rows(http, first)
     waiting = status(http, second)
     assert (waiting["state"], waiting["queue_position"], waiting["progress"]) == ("queued", 0, 0)
     assert http.post(f"/v1/jobs/{second}/finish").status_code == 409
     assert trainers(training_service, second) == []
     assert http.post(f"/v1/jobs/{second}/cancel").json()["state"] == "cancelled"
+
     running = status(http, first)
+    assert running["state"] == "running"
     assert 0 < running["progress"] < 1
     assert running["eta_s"] > 0
     assert http.delete(f"/v1/jobs/{first}").status_code == 409
-    http.post(f"/v1/jobs/{first}/cancel")
-    assert ended(http, first)["state"] == "cancelled"
+    # An early end keeps the best model.
+    assert http.post(f"/v1/jobs/{first}/finish").status_code == 202
+    job = ended(http, first)
+    assert job["state"] == "succeeded"
+    card = http.get(f"/v1/models/{job['model']}").json()
+    assert 1 <= len(card["history"]) < ENDLESS["epochs"]
 
 
 WRONG = {
