@@ -150,6 +150,7 @@ def test_redis_hangs(own, apart, http, calls):
 def test_redis_is_killed_while_a_job_runs(own, http):
     """Given a job that was accepted, when Redis dies while it runs, then it is finished afterwards."""
     job_id = submit(http, *((f"{n}.png", png(n % 50)) for n in range(1200)))
+    assert not http.get(f"/v1/jobs/{job_id}").json()["done"]
     own.kill()
     own.start()
     assert finished(http, job_id)["counts"] == {"total": 1200, "succeeded": 1200, "failed": 0, "cancelled": 0}
