@@ -15,7 +15,10 @@ from shared.entities import Queue
 from shared.services import Services
 from tests.conftest import Service, running_service, wait_until
 from tests.integration.helpers import cifar10, files, finished, open_job, put, results, submit
-from tests.versions_kit import apart, services_of, shipped, turned_network, version_folder
+from tests.versions_kit import services_of, shipped, turned_network, version_folder
+from tests.worker.kit import threads
+
+__all__ = ["threads"]  # a network is made in this process
 
 #: Seconds until every worker holds a new champion, at most: 2 are promised, on a machine that does nothing else.
 PATIENCE_S = 15
@@ -44,7 +47,7 @@ def parts(own: Service) -> Iterator[Services]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return apart(turned_network, tmp_path_factory.mktemp("turned"))
+    return turned_network(tmp_path_factory.mktemp("turned"))
 
 
 @pytest.fixture
