@@ -70,8 +70,8 @@ def training_api(training_service) -> Iterator[Api]:
 
 @pytest.fixture(scope="session")
 def trained_job(training_api: Api) -> str:
-    """A finished training of two epochs."""
-    job = training_api.training(epochs=2, batch_size=64)
+    """A finished training of two epochs, whose version was not promoted."""
+    job = training_api.training(epochs=2, batch_size=64, promote="if_better")
     training_api.finished(job)
     return job
 

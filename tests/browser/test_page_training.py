@@ -180,12 +180,11 @@ def test_a_failure_says_what_to_do(made_up) -> None:
     expect(page.locator("#outcome")).to_be_hidden()
 
 
-def test_why_it_was_not_promoted(training_page: Page, training_api: Api, complaints) -> None:
+def test_why_it_was_not_promoted(training_page: Page, training_api: Api, trained_job: str, complaints) -> None:
     complaints.expected = ("409",)  # the champion was measured on other images
-    job = training_api.training(epochs=1, batch_size=64, promote="if_better", seed=5)
-    training_page.goto(f"/result/{job}")
+    training_page.goto(f"/result/{trained_job}")
     expect(training_page.locator("#state")).to_have_text("Done")
-    reason = training_api.status(job)["promotion"]["reason"]
+    reason = training_api.status(trained_job)["promotion"]["reason"]
     expect(training_page.locator("#promotion")).to_contain_text(reason[1:])
     expect(training_page.locator("#promotion")).to_contain_text("Not promoted")
     training_page.click("text=Compare with the champion")
