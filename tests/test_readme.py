@@ -18,7 +18,7 @@ from shared.blobs import RESERVE_BYTES
 from shared.card import ModelCard
 from shared.entities import INTERACTIVE_ITEMS
 from shared.formats import HEAD_BYTES
-from shared.jobs.chunks import CHUNK_BYTES, CHUNK_ITEMS, LEASE_S, MAX_DEATHS, RENEW_S
+from shared.jobs.chunks import CHUNK_BYTES, CHUNK_ITEMS, LEASE_S, MAX_DEATHS, RENEW_S, SUSPECT_ITEMS
 from shared.jobs.connection import OPEN_MS
 from shared.jobs.store import SCRIPT_BATCH
 from shared.queue import CLASSIFY_TIMEOUT_S, MAX_MESSAGES
@@ -200,7 +200,8 @@ def test_the_numbers_in_how_it_works_are_those_of_the_code() -> None:
         f"lease of {LEASE_S} s",
         f"every {RENEW_S} s",
         f"at most {INTERACTIVE_ITEMS} Items",
-        f"in hand at { {3: 'three'}[MAX_DEATHS] } deaths",
+        f"with at most {SUSPECT_ITEMS - 1} others",
+        f"in hand at { {4: 'four'}[MAX_DEATHS] } deaths",
         f"{ {1: 'Once a second'}[ROUND_S] }",
         f"up to {WAKE_MESSAGES} messages",
         f"killed after {CLASSIFY_TIMEOUT_S} s",

@@ -14,11 +14,17 @@ from shared.jobs.records import SCORE_DECIMALS, dump, failure_record, outcome_js
 LEASE_S = 10
 #: Seconds between signs of life: three may get lost.
 RENEW_S = 2.5
+#: Seconds by which Redis's clock may be set back without any lease being ended by it. After a greater step all leases
+#: from before would last for longer than LEASE_S and this, and count as run out.
+STEP_S = 5
 #: Items in one chunk, and bytes of uploads: what a worker does in about a second, so that jobs take turns,
 #: a cancelled job stops soon, and a small job does not wait long behind it.
 CHUNK_ITEMS, CHUNK_BYTES = 256, 32 * 1024 * 1024
-#: Deaths of a worker with the item in hand after which the item is given up. From the first on it goes alone.
-MAX_DEATHS = 3
+#: Items in one chunk, of those that were in hand when a worker died. After a second death each goes alone.
+SUSPECT_ITEMS = 16
+#: Deaths of a worker with the item in hand after which the item is given up: at two of them it was alone. One such may
+#: be chance, where workers are killed all the time.
+MAX_DEATHS = 4
 CRASHED = Outcome(
     ItemState.FAILED, failure=Failure("crashed", f"{MAX_DEATHS} workers died while they worked on this picture")
 )
@@ -45,7 +51,8 @@ class ChunkStore:
         """The next items of the job whose turn it is, from the first ring that has one; None where nothing waits."""
         chunk = new_id()
         names = [keys.READY[ring] for ring in rings]
-        answer = self._scripts.run("claim", chunk, worker, LEASE_S * 1000, CHUNK_ITEMS, CHUNK_BYTES, *names)
+        limits = CHUNK_ITEMS, SUSPECT_ITEMS, CHUNK_BYTES
+        answer = self._scripts.run("claim", chunk, worker, LEASE_S * 1000, *limits, *names)
         if not answer:
             return None
         job_id, model, *records = answer
@@ -79,7 +86,10 @@ class ChunkStore:
     @translated
     def lapsed(self, limit: int) -> list[str]:
         """Ids of chunks whose lease has run out."""
-        return list(self._redis.zrangebyscore(keys.LEASES, "-inf", now_ms(self._redis), start=0, num=limit))
+        now = now_ms(self._redis)
+        spans = ("-inf", now), (now + (LEASE_S + STEP_S) * 1000, "+inf")
+        found = [self._redis.zrangebyscore(keys.LEASES, *span, start=0, num=limit) for span in spans]
+        return [chunk for chunks in found for chunk in chunks][:limit]
 
     @translated
     def backlog(self) -> list[Backlog]:

@@ -1,10 +1,11 @@
--- ARGV: chunk, worker, lease_ms, max_items, max_bytes, then the rings in order of preference.
+-- ARGV: chunk, worker, lease_ms, max_items, max_suspects, max_bytes, then the rings in order of preference.
 -- Takes the next job's next items under a new lease. The job goes to the end of its ring, so that jobs take turns.
 -- Answers {job, model, item, upload, item, upload…} or nothing where no job waits.
-local chunk, worker, lease_ms, max_items, max_bytes = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+local chunk, worker, lease_ms = ARGV[1], ARGV[2], ARGV[3]
+local max_items, max_suspects, max_bytes = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 
 local function next_job()
-  for i = 6, #ARGV do
+  for i = 7, #ARGV do
     local id = pop_known(ARGV[i])
     while id do
       local job = redis.call('HMGET', key(id), 'state', 'ending')
@@ -14,18 +15,22 @@ local function next_job()
   end
 end
 
--- An item whose worker died goes alone, so that its neighbours are not held up by it again.
+-- Items whose worker died go with few others of that kind, then alone: the guilty one is found, and its neighbours are
+-- not held up by it for long.
 local function take(id)
-  local items, bytes = {}, 0
-  while #items < max_items do
+  local items, bytes, limit, deaths = {}, 0, 1, nil
+  while #items < limit do
     local item = redis.call('LINDEX', key(id, 'pending'), 0)
     if not item then break end
-    local suspect = redis.call('HEXISTS', key(id, 'deaths'), item) == 1
+    local died = redis.call('HGET', key(id, 'deaths'), item)
     bytes = bytes + body(redis.call('HGET', key(id, 'items'), item)).size
-    if #items > 0 and (suspect or bytes > max_bytes) then break end
+    if #items == 0 then
+      deaths, limit = died, not died and max_items or died == '1' and max_suspects or 1
+    elseif died ~= deaths or bytes > max_bytes then
+      break
+    end
     redis.call('LPOP', key(id, 'pending'))
     table.insert(items, item)
-    if suspect then break end
   end
   return items
 end
