@@ -1,5 +1,6 @@
 """A small dataset that a network learns in a few steps; the fixtures of `kit.py` for every test of the worker."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.worker.kit import redis_client, redis_url, services, threads
+from worker import evaluate
 from worker.datasets import CIFAR10_SETTING, Dataset, load_cifar10
 
 __all__ = ["redis_client", "redis_url", "services", "squares", "squares_file", "threads"]
@@ -35,3 +37,12 @@ def squares(squares_file: Path) -> Dataset:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(CIFAR10_SETTING, str(squares_file))
         return load_cifar10()
+
+
+@pytest.fixture(scope="module")
+def few_passes() -> Iterator[None]:
+    """Latencies are measured in few passes: what they are is for `test_evaluate.py` to say."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "WARM_UP", 1)
+        patch.setattr(evaluate.latency, "__defaults__", (2,))
+        yield

@@ -33,7 +33,6 @@ from tests.models_kit import (
     with_config,
     with_weights,
 )
-from worker import evaluate
 from worker.datasets import CIFAR10_LABELS, CIFAR10_SETTING, Dataset
 from worker.import_model import import_model
 from worker.models import Models
@@ -43,12 +42,13 @@ ENDINGS = [".keras", ".h5"]
 IMAGES = np.random.default_rng(1).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
 
 
+pytestmark = pytest.mark.usefixtures("few_passes")
+
+
 @pytest.fixture(autouse=True)
 def nothing_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No CIFAR-10, unless a test says so; and latencies from few passes."""
+    """No CIFAR-10, unless a test says so."""
     monkeypatch.delenv(CIFAR10_SETTING, raising=False)
-    monkeypatch.setattr(evaluate, "WARM_UP", 1)
-    monkeypatch.setattr(evaluate.latency, "__defaults__", (2,))
 
 
 @pytest.fixture

@@ -31,6 +31,9 @@ FAST = presets.get("fast")
 PARAMS = FAST.params.changed(epochs=2, batch_size=38, width1=4, width2=8, width3=8)
 
 
+pytestmark = pytest.mark.usefixtures("few_passes")
+
+
 @pytest.fixture(scope="module")
 def trained(squares: Dataset) -> TrainedModel:
     return train(FAST, squares, 1, PARAMS)
