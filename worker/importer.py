@@ -24,6 +24,8 @@ from shared.services import Services
 log = logging.getLogger("darkroom.import")
 
 ROOT = Path(__file__).resolve().parent.parent
+#: What the name of the folder begins with that a process works in.
+IMPORT_PREFIX = "import-"
 #: What the process inherits of the environment: what Python, Keras and TensorFlow need, and where CIFAR-10 is.
 INHERITED = ("PATH", "HOME", "LANG", "PYTHONPATH", "LD_LIBRARY_PATH", "TMPDIR", "KERAS_HOME", "DARKROOM_CIFAR10")
 
@@ -67,7 +69,7 @@ class Importer:
         wanted = self._services.imports.take()
         if wanted is None:
             return
-        folder = tempfile.TemporaryDirectory(dir=self._services.blobs.temporary_folder, prefix="import-")
+        folder = tempfile.TemporaryDirectory(dir=self._services.blobs.temporary_folder, prefix=IMPORT_PREFIX)
         try:
             file = self._fetched(wanted, Path(folder.name))
             self._child = Child(wanted, folder, start(wanted, file), time.monotonic() + self._timeout_s)

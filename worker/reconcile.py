@@ -10,21 +10,21 @@ import itertools
 import logging
 import signal
 import threading
-import time
 from collections.abc import Callable
 
-from shared.entities import JOBS_FOLDER, Job
+from shared.entities import Job
 from shared.errors import Conflict, DarkroomError, NotFound
 from shared.services import Services
 from shared.settings import load_settings
 from worker.announce import announce_missing
 from worker.importer import Importer
+from worker.orphans import remove_orphans
 
 log = logging.getLogger("darkroom.reconcile")
 
 #: Seconds between two rounds.
 ROUND_S = 1.0
-#: Rounds from one search for the bytes of lost jobs, which lists the whole storage, to the next: an hour.
+#: Rounds from one search for what nobody will ask for, which lists the whole storage, to the next: an hour.
 ORPHAN_ROUNDS = 3600
 #: Things of one kind that one round mends.
 BATCH = 100
@@ -44,18 +44,6 @@ def reconcile(services: Services) -> None:
         expire(services, job)
     for job_id in services.store.removing():
         services.delete_bytes(job_id)
-
-
-def remove_orphans(services: Services) -> None:
-    """Delete the bytes of jobs that Redis has lost, once their time would be over anyway.
-
-    Not sooner: whoever has started Darkroom with another Redis by mistake must be able to go back.
-    """
-    oldest = time.time() - services.settings.retention_hours * 3600
-    for job_id, stored_at in services.blobs.folders(JOBS_FOLDER).items():
-        if stored_at < oldest and not services.store.exists(job_id):
-            log.warning("nothing is known of job %s any more: its pictures are deleted", job_id)
-            services.delete_bytes(job_id)
 
 
 def expire(services: Services, job: Job) -> None:

@@ -33,6 +33,8 @@ log = logging.getLogger("darkroom.train")
 
 #: Added to the process's niceness: whoever waits for a classification goes first on a shared machine.
 NICENESS = 10
+#: What the name of the folder begins with in which a version is made.
+PUBLISH_PREFIX = "publish-"
 #: Seconds between two looks at whether the worker that started this process is still there.
 LEASH_S = 0.5
 #: Seconds between two tries to write a row while Redis is away; the worker ends this process if that takes too long.
@@ -105,6 +107,7 @@ def run(services: Services, training: Training) -> int:
     """Train, publish, promote if asked to, and end the job; return the exit status."""
     try:
         version = _published(services, training) or _train(services, training)
+        _check_ours(services, training)
         promotion = promote(services.registry, str(training.params["promote"]), version)
         services.blobs.delete_all(job_folder(training.job_id))  # the version is there: nobody needs the checkpoint
         services.trainings.succeed(training, version, asdict(promotion))
@@ -136,6 +139,12 @@ def _published(services: Services, training: Training) -> str | None:
     return version if version and services.registry.exists(version) else None
 
 
+def _check_ours(services: Services, training: Training) -> None:
+    """Raise TrainingCancelled where the training was cancelled, or given to another worker because we were stalled."""
+    if services.trainings.order(training) in (Order.CANCEL, Order.LOST):
+        raise TrainingCancelled("it was cancelled, or another worker has it now.")
+
+
 def _train(services: Services, training: Training) -> str:
     """Train from the checkpoint or the beginning, publish what came out, and return its version."""
     # TensorFlow takes seconds to load: what is wrong with the request or the data shows before.
@@ -160,9 +169,10 @@ def _train(services: Services, training: Training) -> str:
     trained = train(preset, dataset, seed, params, watch, base=base_file)
     log.info("training %s: %s", training.job_id, trained.profile.sentence)
     announce.measured(services, preset, params, statistics.median(row.images_per_s for row in trained.rows))
-    with tempfile.TemporaryDirectory(dir=services.blobs.temporary_folder, prefix="publish-") as folder:
+    with tempfile.TemporaryDirectory(dir=services.blobs.temporary_folder, prefix=PUBLISH_PREFIX) as folder:
         card = publish(trained, dataset, Path(folder), base)
-        services.trainings.makes(training, card.version)
+        if not services.trainings.makes(training, card.version):
+            raise TrainingCancelled("another worker has this training now.")
         services.registry.publish(Path(folder) / card.version)
     return card.version
 

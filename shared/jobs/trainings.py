@@ -91,9 +91,12 @@ class TrainingStore:
         return version
 
     @translated
-    def makes(self, training: Training, version: str) -> None:
-        """Note the version that is published next, so that whoever goes on after a crash does not publish another."""
-        self._scripts.run("change", training.job_id, "HSET", "model", version)
+    def makes(self, training: Training, version: str) -> bool:
+        """Note the version that is published next, so that whoever goes on after a crash does not publish another.
+
+        False, and nothing, where the training is no longer ours.
+        """
+        return bool(self._scripts.run("makes", training.job_id, training.id, version))
 
     @translated
     def succeed(self, training: Training, version: str, promotion: Mapping[str, Any]) -> bool:

@@ -46,7 +46,7 @@ class Workers:
         found, lost = [], []
         for name, text in self._redis.hgetall(keys.WORKERS).items():
             record = json.loads(text)
-            if now - record.pop("at") > GONE_AFTER_S:
+            if abs(now - record.pop("at")) > GONE_AFTER_S:  # in the future: from before Redis's clock was set back
                 lost.append(name)
             else:
                 found.append(Worker(**{**record, "queues": tuple(record["queues"])}))

@@ -142,6 +142,7 @@ def test_what_a_worker_writes_that_lost_its_training_counts_for_nothing(kit):
     assert kit.trainings.order(lost) is Order.LOST
     assert not kit.chunks.renew(lost.id)
     assert not kit.trainings.add_row(lost, row(2), 5)
+    assert not kit.trainings.makes(lost, "seed-1")
     assert not kit.trainings.succeed(lost, "seed-1", {})
     assert not kit.trainings.fail(lost, DIVERGED)
     kit.chunks.release(lost.id, died=True)
@@ -168,6 +169,17 @@ def test_workers_that_die_but_get_further_do_not(kit):
         kit.chunks.release(training.id, died=True)
     assert kit.store.get(job).state is JobState.RUNNING
     assert claim(kit).job_id == job
+
+
+def test_a_worker_that_dies_while_it_publishes_got_further_too(kit):
+    job = submit(kit)
+    for _ in range(MAX_DEATHS - 1):
+        kit.chunks.release(claim(kit).id, died=True)
+    training = claim(kit)
+    assert kit.trainings.makes(training, "seed-1")
+    kit.chunks.release(training.id, died=True)
+    assert kit.store.get(job).state is JobState.RUNNING
+    assert kit.trainings.made(claim(kit)) == "seed-1"
 
 
 def test_a_worker_that_stops_in_order_is_no_death(kit):

@@ -20,7 +20,8 @@ from shared.queue import MAX_MESSAGES
 from shared.services import Services
 from tests.conftest import ROOT, wait_until
 from tests.worker.kit import pictures, put, stored
-from worker.reconcile import WAKE_MESSAGES, reconcile, remove_orphans
+from worker.orphans import remove_orphans
+from worker.reconcile import WAKE_MESSAGES, reconcile
 
 BOTH = [Queue.INTERACTIVE, Queue.BULK]
 
@@ -173,6 +174,20 @@ def test_pictures_of_a_job_that_redis_has_lost_go_when_its_time_is_over(services
         services.redis.delete(keys.job(job_id))
     remove_orphans(services)
     assert set(services.blobs.folders(JOBS_FOLDER)) == {kept, fresh}
+
+
+def test_what_a_crash_left_of_a_version_goes_in_time(services: Services) -> None:
+    over = time.time() - services.settings.retention_hours * 3600 - 60
+    folder = services.settings.data_dir
+    for name in ("whole", "torn", "new"):
+        services.blobs.put(f"models/{name}/model.keras", b"model")
+        (folder / f"publish-{name}").mkdir()
+    services.blobs.put("models/whole/card.json", b"{}")
+    for path in (*(folder / "blobs" / "models").glob("[wt]*/*"), folder / "publish-torn"):
+        os.utime(path, (over, over))
+    remove_orphans(services)
+    assert set(services.blobs.folders("models")) == {"whole", "new"}
+    assert {path.name for path in folder.glob("publish-*")} == {"publish-whole", "publish-new"}
 
 
 def test_the_process_reconciles_and_ends_when_it_is_told(

@@ -19,7 +19,7 @@ for _ = 1, batch do
 end
 local left = redis.call('LLEN', key(id, 'pending'))
 -- Whoever stops the job may die between two calls: until the last one it is due, so that the reconciler goes on.
-if left > 0 then redis.call('ZADD', EXPIRING, now_ms(), id) else redis.call('ZREM', EXPIRING, id) end
+if left > 0 then redis.call('ZADD', EXPIRING, 0, id) else redis.call('ZREM', EXPIRING, id) end
 touch(id)
 dequeue(id)
 settle(id)
