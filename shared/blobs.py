@@ -116,6 +116,11 @@ class BlobStore:
             shutil.rmtree(self._folder / prefix, ignore_errors=True)
         return count
 
+    def check_readable(self, folder: str) -> None:
+        """Raise Unavailable where not even the names in `folder` can be read: then no single blob is to blame."""
+        with storage_errors(folder):
+            next(iter(obstore.list(self._store, folder, chunk_size=1)), None)
+
     def _delete(self, keys: list[str]) -> None:
         """Delete blobs, of which somebody else may delete some at the same time."""
         try:

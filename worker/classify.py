@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.entities import Chunk, Failure, ItemState, Outcome, Prediction, Upload
-from shared.errors import ItemError, NotFound
+from shared.entities import Chunk, Failure, ItemState, Outcome, Prediction, Upload, job_folder
+from shared.errors import ItemError, NotFound, Unavailable
 from shared.jobs.records import SCORE_DECIMALS
 from shared.services import Services
 from worker.decode import decode
@@ -51,12 +51,23 @@ class Classifier:
 
     def _stored(self, job_id: str, upload: Upload) -> bytes:
         try:
-            content = self.services.picture(job_id, upload.sha256)
+            content = self._read(job_id, upload.sha256)
         except NotFound as error:
             raise ItemError("missing", "the stored picture is gone") from error
         if hashlib.sha256(content).hexdigest() != upload.sha256:
             raise ItemError("changed", "the stored picture is not what was uploaded: its digest differs")
         return content
+
+    def _read(self, job_id: str, sha256: str) -> bytes:
+        """The stored bytes. Raises NotFound, Unavailable; ItemError where this picture alone cannot be read."""
+        try:
+            return self.services.picture(job_id, sha256)
+        except Unavailable:
+            self.services.blobs.check_readable(job_folder(job_id))
+        try:
+            return self.services.picture(job_id, sha256)  # the storage works, perhaps since a moment ago
+        except Unavailable as error:
+            raise ItemError("unreadable", "the stored picture cannot be read, though the storage works") from error
 
 
 def failed(error: ItemError) -> Outcome:

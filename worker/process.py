@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 from shared.entities import Chunk, Failure, Queue
@@ -18,6 +19,9 @@ from worker.models import Models, ModelUnusable
 from worker.pulse import Pulse
 
 log = logging.getLogger(__name__)
+
+#: Seconds until a worker that could not read or commit claims the next chunk, which is likely to end the same way.
+RETRY_S = 1.0
 
 
 class WorkerProcess:
@@ -80,6 +84,7 @@ class WorkerProcess:
         except Unavailable as error:
             log.warning("chunk %s of job %s goes back: %s", chunk.id, chunk.job_id, error)
             self.services.chunks.release(chunk.id)
+            time.sleep(RETRY_S)
         except Exception:
             log.exception("chunk %s of job %s goes back", chunk.id, chunk.job_id)
             self.services.chunks.release(chunk.id, died=True)

@@ -196,6 +196,12 @@ def test_a_store_that_works_is_writable(blobs: BlobStore) -> None:
     blobs.check_room(1)
 
 
+def test_a_store_that_answers_is_readable(blobs: BlobStore) -> None:
+    for _ in range(2):
+        blobs.check_readable("jobs/1")  # where nothing is, too
+        blobs.put("jobs/1/a", b"x")
+
+
 def test_a_store_can_be_given(s3_address: str) -> None:
     names = {name.removeprefix("AWS_").lower(): value for name, value in ACCESS.items()}
     blobs = BlobStore(S3Store(BUCKET, endpoint=s3_address, client_options={"allow_http": True}, **names))
@@ -211,6 +217,7 @@ def test_a_bucket_that_is_not_there_is_not_a_missing_blob(tmp_path: Path) -> Non
         lambda: blobs.put("k", b""),
         lambda: blobs.get("k"),
         blobs.check_writable,
+        lambda: blobs.check_readable("k"),
         lambda: blobs.delete_all("k"),
     ):
         with pytest.raises(Unavailable):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import stat
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -67,7 +68,10 @@ def test_a_worker_for_small_jobs_takes_no_others(services: Services) -> None:
     small.classifier.pool.shutdown()
 
 
-def test_a_storage_that_cannot_be_reached_costs_no_item_its_life(services: Services, worker: WorkerProcess) -> None:
+def test_a_storage_that_cannot_be_reached_costs_no_item_its_life(
+    services: Services, worker: WorkerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.process.RETRY_S", 0.01)
     job_id = stored(services, pictures(3))
     folder = services.settings.data_dir / "blobs" / "jobs" / job_id
     hidden = folder.with_name("elsewhere")
@@ -90,6 +94,19 @@ def test_a_picture_that_is_gone_fails_alone(services: Services, worker: WorkerPr
     worker.work()
     assert services.store.get(job_id).counts == Counts(3, succeeded=2, failed=1)
     assert services.store.item(job_id, "airplane-10").outcome.failure.code == "missing"
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_picture_that_cannot_be_read_fails_alone(services: Services, worker: WorkerProcess, count: int) -> None:
+    """Also where it is the only one: the storage works, so waiting for it would never end."""
+    job_id = stored(services, pictures(count))
+    sha256 = services.store.item(job_id, "airplane-10").upload.sha256
+    file = services.settings.data_dir / "blobs" / blob_key(job_id, sha256)
+    file.unlink()
+    os.mknod(file, stat.S_IFSOCK | 0o600)  # cannot be opened, not by root either
+    worker.work()
+    assert services.store.get(job_id).counts == Counts(count, succeeded=count - 1, failed=1)
+    assert services.store.item(job_id, "airplane-10").outcome.failure.code == "unreadable"
 
 
 def test_a_model_that_cannot_serve_fails_its_job_and_says_why(services: Services, tmp_path: Path) -> None:
