@@ -18,7 +18,7 @@ from shared.jobs.connection import connect, redis_errors
 CLASSIFY, TRAIN = "darkroom.classify", "darkroom.train"
 #: Seconds for one chunk, which takes about one; then the process that works on it is killed: a decoder may hang.
 #: A training has no limit: its lease and the person who started it watch over it.
-CLASSIFY_TIMEOUT_S = 120
+CLASSIFY_TIMEOUT_S = 60
 #: Messages that wait in one queue at most: enough to wake every worker, and never a queue to look after.
 MAX_MESSAGES = 32
 #: Seconds within which Celery must have sent a message: the web process answers within 5.
@@ -42,6 +42,7 @@ def celery_app(broker_url: str) -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,  # True kills the worker
         broker_connection_max_retries=None,  # a worker outlives any pause of the broker
         broker_connection_retry_on_startup=True,
+        broker_channel_error_retry=True,  # nor does it end where Redis takes no writes for a while
         worker_soft_shutdown_timeout=5,  # the chunk in hand is finished, no other is begun
         worker_proc_alive_timeout=120,  # a process says that it is up after it has loaded its model
         worker_send_task_events=False,  # nobody reads them
