@@ -33,10 +33,12 @@ def up() -> None:
 
 
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.option("--faults", is_flag=True, help="Break a running service at random instead; --rounds N, --seed S.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def test(arguments: tuple[str, ...]) -> None:
+def test(arguments: tuple[str, ...], *, faults: bool) -> None:
     """Run every test; further arguments go to pytest."""
-    sys.exit(subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, check=False).returncode)
+    program = "tests.faults.soak" if faults else "pytest"
+    sys.exit(subprocess.run([sys.executable, "-m", program, *arguments], cwd=ROOT, check=False).returncode)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the folders whose modules take longest, so that at the end no process is left with one of them."""
-    first = ["integration", "worker", "browser", "contract"]
+    first = ["faults", "integration", "worker", "browser", "contract"]
     items.sort(key=lambda item: first.index(item.path.parent.name) if item.path.parent.name in first else len(first))
 
 
@@ -118,15 +118,19 @@ class Service:
 
 
 @contextmanager
-def running_service(data_dir: Path, **settings: str) -> Iterator[Service]:
-    """Darkroom as `darkroom up` starts it, on a free port; stopped as Ctrl-C stops it."""
+def running_service(data_dir: Path, *, app: str | None = None, **settings: str) -> Iterator[Service]:
+    """Darkroom as `darkroom up` starts it, on a free port; stopped as Ctrl-C stops it.
+
+    `app` is another Celery app for its workers.
+    """
     port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     environment |= {"DARKROOM_PORT": str(port), "DARKROOM_DATA_DIR": str(data_dir)}
     environment |= {PREFIX + name.upper(): value for name, value in settings.items()}
     with tempfile.TemporaryFile("w+") as output:
+        words = ["tests.faults.up", app] if app else ["cli", "up"]
         process = subprocess.Popen(
-            [sys.executable, "-m", "cli", "up"], cwd=ROOT, env=environment, stdout=output, stderr=output, text=True
+            [sys.executable, "-m", *words], cwd=ROOT, env=environment, stdout=output, stderr=output, text=True
         )
         service = Service(f"http://127.0.0.1:{port}", data_dir, process)
         try:

@@ -82,30 +82,6 @@ def turned_network(parent: Path) -> Path:
     return version_folder(parent, (parent / MODEL_FILE).read_bytes(), (parent / OPENVINO_FILE).read_bytes())
 
 
-def small_network(parent: Path) -> Path:
-    """A version whose network has learned nothing and takes next to no time; other pictures get other answers."""
-    import keras
-
-    from worker import openvino_network
-
-    layers = keras.layers
-    keras.utils.set_random_seed(0)
-    network = keras.Sequential(
-        [
-            keras.Input((32, 32, 3)),
-            layers.Rescaling(1 / 127.5, offset=-1),
-            layers.Conv2D(8, 3, strides=2, activation="relu"),
-            layers.Flatten(),
-            layers.Dense(10, activation="softmax"),
-        ]
-    )
-    parent.mkdir(parents=True, exist_ok=True)
-    network.save(parent / MODEL_FILE)
-    openvino_network.export(network, parent / OPENVINO_FILE)
-    model, exported = (parent / MODEL_FILE).read_bytes(), (parent / OPENVINO_FILE).read_bytes()
-    return version_folder(parent, model, exported, views=None, metrics=None)
-
-
 @contextmanager
 def services_of(service: Service) -> Iterator[Services]:
     """The parts of a running service, for what its API cannot do; published versions are gone afterwards."""

@@ -1,0 +1,26 @@
+"""The model that the tests of faults use, and what it says of each picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.checks import Expected, expected_of
+from tests.faults.kit import pictures
+from tests.faults.tiny import tiny_network
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A version that takes next to no time: what is tested is everything around it."""
+    return tiny_network(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def expected(model: Path) -> Expected:
+    """What its network says of each picture, with no service around it."""
+    expected = expected_of(model, pictures())
+    best = {max(scores, key=scores.__getitem__) for scores in expected.values()}
+    assert len(best) > 1, "pictures that look alike would prove nothing"
+    return expected

@@ -1,0 +1,106 @@
+"""Ways to hurt a running service. A job outlives each of them without anybody's help."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psutil
+import redis
+
+from tests.faults.kit import Arena
+
+#: Seconds that a worker may be stopped to lose its lease for certain, see `shared.jobs.chunks.LEASE_S`.
+STALL_S = 14
+
+
+def kill_worker_in_work(arena: Arena, _chance: random.Random) -> None:
+    """SIGKILL of the process that has a chunk in hand."""
+    kill(arena.worker_in_work()[0])
+
+
+def kill_worker_parent(arena: Arena, _chance: random.Random) -> None:
+    """SIGKILL of the parent of the processes that classify."""
+    kill(arena.process("classify-bulk"))
+
+
+def kill_every_worker(arena: Arena, _chance: random.Random) -> None:
+    """SIGKILL of all worker processes and their parents at once."""
+    families = [arena.process(name) for name in ("classify-bulk", "classify-interactive", "train")]
+    for process in [one for parent in families for one in (parent, *parent.children(recursive=True))]:
+        kill(process)
+
+
+def kill_reconciler(arena: Arena, _chance: random.Random) -> None:
+    """SIGKILL of the reconciler, and of a worker whose chunk it would have brought back."""
+    kill(arena.worker_in_work()[0])
+    kill(arena.process("reconcile"))
+
+
+def kill_redis(arena: Arena, _chance: random.Random) -> None:
+    """SIGKILL of Redis."""
+    kill(arena.process("redis"))
+
+
+def kill_web(arena: Arena, chance: random.Random) -> None:
+    """SIGKILL of one of the web server's processes, or of their parent."""
+    parent = arena.process("web")
+    kill(chance.choice([parent, *parent.children()]))
+
+
+def empty_broker(arena: Arena, _chance: random.Random) -> None:
+    """All messages vanish, and whatever else the broker knows."""
+    with contextlib.suppress(redis.RedisError), arena.redis() as client:
+        client.connection_pool.connection_kwargs["db"] = 1
+        client.flushdb()
+
+
+def stall_worker(arena: Arena, _chance: random.Random) -> None:
+    """SIGSTOP of a worker with a chunk in hand for longer than its lease, then SIGCONT."""
+    while True:
+        worker, chunk = arena.worker_in_work()
+        with contextlib.suppress(psutil.NoSuchProcess, redis.RedisError):
+            worker.suspend()
+            try:
+                if arena.holds(chunk):
+                    time.sleep(STALL_S)
+                    return
+            finally:
+                worker.resume()
+
+
+@contextmanager
+def paused(arena: Arena) -> Iterator[None]:
+    """The worker of big jobs is stopped while the block runs: what is posted there waits."""
+    parent = arena.process("classify-bulk")
+    family = [parent, *parent.children(recursive=True)]
+    for process in family:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in family:
+            process.resume()
+
+
+def kill(process: psutil.Process) -> None:
+    """SIGKILL, where it still runs."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.kill()
+
+
+Fault = Callable[[Arena, random.Random], None]
+#: Every fault that a job outlives without anybody's help.
+FAULTS: tuple[Fault, ...] = (
+    kill_worker_in_work,
+    kill_worker_parent,
+    kill_every_worker,
+    kill_reconciler,
+    kill_redis,
+    kill_web,
+    empty_broker,
+    stall_worker,
+)

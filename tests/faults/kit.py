@@ -1,0 +1,183 @@
+"""A service to break: many real pictures, ways to hurt it, and what must be true when it is over."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import httpx
+import numpy as np
+import psutil
+import redis
+from PIL import Image
+
+from cli.redis_server import program
+from shared.jobs import keys
+from shared.services import Services
+from shared.settings import Settings
+from tests.conftest import NO_TLS, Service, running_service, wait_until
+from tests.fixtures import make
+from tests.integration.helpers import redis_of
+
+#: Pictures of one job: at least six seconds' work, so that something can happen in the middle of it.
+PICTURES = 2000
+#: The workers that make it so many seconds.
+SLOW = "tests.faults.slow"
+#: Seconds in which a job of so many must end, whatever was done to the service.
+ENDS_S = 600
+
+
+@cache
+def pictures(count: int = PICTURES) -> dict[str, bytes]:
+    """So many different files by name: the 40 real pictures, each moved by up to three pixels, and mirrored."""
+    sources = sorted(make.CIFAR10.glob("*.png"))
+    padded = [np.pad(np.asarray(Image.open(path)), ((3, 3), (3, 3), (0, 0)), mode="reflect") for path in sources]
+    return {f"{n:05}.png": make.encode(varied(padded[n % 40], n // 40), "PNG") for n in range(count)}
+
+
+def varied(padded: np.ndarray, which: int) -> np.ndarray:
+    """One of 98 variations of a picture that has three more pixels at each side."""
+    down, right = divmod(which // 2, 7)
+    picture = padded[down : down + 32, right : right + 32]
+    return np.ascontiguousarray(picture[:, ::-1] if which % 2 else picture)
+
+
+@cache
+def archive(count: int = PICTURES) -> bytes:
+    """The pictures as one zip."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as file:
+        for name, content in pictures(count).items():
+            file.writestr(name, content)
+    return buffer.getvalue()
+
+
+class PatientClient(httpx.Client):
+    """A client that asks again, for a minute, while it gets no answer or an excuse."""
+
+    def request(self, method: str, url: str, **kwargs: object) -> httpx.Response:
+        def answer() -> httpx.Response | None:
+            try:
+                got = super(PatientClient, self).request(method, url, **kwargs)
+            except httpx.TransportError:
+                return None
+            return None if got.status_code in (429, 503) else got
+
+        return wait_until(answer, f"{method} {url} is answered", 60, every=0.2)
+
+
+@contextmanager
+def arena_in(data_dir: Path, model: Path, app: str = SLOW, **settings: str) -> Iterator[Arena]:
+    """A service of its own whose champion is the version in the folder `model`.
+
+    Its Redis loses nothing when it is killed, see docs/guarantees.md. Two of its workers serve big jobs: where one of
+    them is lost, there is another.
+    """
+    with running_service(
+        data_dir, app=app, **{"redis_fsync": "always", "classify_workers": "2", **settings}
+    ) as service:
+        parts = Services.build(Settings(redis_url="redis://127.0.0.1:1/0", data_dir=data_dir))
+        version = parts.registry.publish(model).version
+        with entered(service) as arena:
+            arena.promote(version)
+            yield arena
+
+
+@contextmanager
+def entered(service: Service) -> Iterator[Arena]:
+    """The arena of a service that runs."""
+    with PatientClient(base_url=service.url, timeout=60, trust_env=False, verify=NO_TLS) as http:
+        yield Arena(service, http)
+
+
+class Arena:
+    """A running service of its own, and a client that does not give up."""
+
+    def __init__(self, service: Service, http: PatientClient) -> None:
+        self.service, self.http = service, http
+
+    def promote(self, version: str) -> None:
+        """Make a version the champion."""
+        path, condition = "/v1/models/aliases/champion", {"If-Match": "*"}
+        answer = self.http.put(path, json={"version": version}, headers=condition)
+        assert answer.status_code == 200, answer.text
+
+    def submit(self, content: bytes | None = None) -> str:
+        """Post a zip, of all pictures unless it is given; the job's id."""
+        answer = self.http.post("/v1/jobs", content=content or archive(), headers={"Content-Type": "application/zip"})
+        assert answer.status_code == 202, answer.text
+        return answer.json()["id"]
+
+    def job(self, job_id: str) -> dict:
+        answer = self.http.get(f"/v1/jobs/{job_id}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def ended(self, job_id: str) -> dict:
+        return wait_until(lambda: (job := self.job(job_id))["done"] and job, f"{job_id} is over", ENDS_S, every=0.3)
+
+    def begun(self, job_id: str) -> None:
+        """Wait until the first chunk of the job is done, and not all of it."""
+        job = wait_until(
+            lambda: (job := self.job(job_id))["counts"]["succeeded"] and job, f"{job_id} is begun", ENDS_S, every=0.01
+        )
+        assert not job["done"], "the job was over before anything could happen to it"
+
+    def redis(self) -> redis.Redis:
+        """A client of the job store."""
+        return redis_of(self.service)
+
+    def counter(self, name: str) -> int:
+        """How often something rare has happened."""
+        with self.redis() as client:
+            return int(client.hget(keys.COUNTERS, name) or 0)
+
+    def process(self, name: str) -> psutil.Process:
+        """The one process of a program that the supervisor has started; waits while it is started again."""
+        return wait_until(lambda: self._process(name), f"{name} runs")
+
+    def _process(self, name: str) -> psutil.Process | None:
+        supervisors = psutil.Process(self.service.process.pid).children()
+        programs = [process for one in supervisors for process in one.children()]
+        return next((process for process in programs if MARKS[name] in " ".join(words(process))), None)
+
+    def worker_in_work(self) -> tuple[psutil.Process, str]:
+        """A process that has a chunk in hand, and the chunk's id."""
+        return wait_until(self._worker_in_work, "a worker has a chunk in hand", every=0.01)
+
+    def _worker_in_work(self) -> tuple[psutil.Process, str] | None:
+        with contextlib.suppress(redis.RedisError, psutil.NoSuchProcess), self.redis() as client:
+            for chunk in client.zrange(keys.LEASES, 0, -1):
+                name = client.hget(f"darkroom:chunk:{chunk}", "worker")
+                if name and psutil.pid_exists(pid := int(name.rpartition(":")[2])):
+                    return psutil.Process(pid), chunk
+        return None
+
+    def holds(self, chunk: str) -> bool:
+        """Whether a worker has this chunk."""
+        with self.redis() as client:
+            return client.zscore(keys.LEASES, chunk) is not None
+
+
+def words(process: psutil.Process) -> list[str]:
+    """The command of a process, empty where it has just ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+#: What the command of each program has that no other has.
+MARKS = {
+    "web": "gunicorn",
+    "classify-interactive": "classify-interactive@",
+    "classify-bulk": "classify-bulk@",
+    "train": "train@",
+    "reconcile": "worker.reconcile",
+    "redis": Path(program()).name,
+}

@@ -1,0 +1,31 @@
+"""The worker's Celery app, for which some pictures are poison: one ends its process, another is never decoded."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import numpy as np
+
+from shared.queue import celery_app
+from shared.settings import load_settings
+from tests.faults.poison import HANGS, KILLS, TIMEOUT_S
+from worker import classify, tasks
+
+decode = classify.decode
+
+
+def decode_poison(data: bytes, height: int, width: int, max_pixels: int) -> np.ndarray:
+    """As the worker does it, but for pictures that are poison."""
+    if KILLS in data:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if HANGS in data:
+        time.sleep(1000 * TIMEOUT_S)
+    return decode(data, height, width, max_pixels)
+
+
+classify.decode = decode_poison
+tasks.CLASSIFY_TIMEOUT_S = TIMEOUT_S
+app = celery_app(load_settings().resolved_broker_url())
+tasks.register(app)

@@ -1,0 +1,94 @@
+"""A connection to Redis that can be broken on purpose: between the service and the real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from cli.redis_server import free_port
+
+CHUNK_BYTES = 65536
+
+
+@dataclass
+class Proxy:
+    """Passes on what comes, from `port` to `target`, until it is told otherwise; any thread may tell it."""
+
+    target: int
+    port: int = field(default_factory=free_port)
+    #: Whether all connections are cut, and new ones as soon as they are made.
+    is_down: bool = False
+    #: Seconds by which each answer is held back.
+    delay_s: float = 0.0
+    #: The next request with one of these in it reaches Redis, but its answer is lost with the connection.
+    cuts: set[bytes] = field(default_factory=set)
+
+    async def serve(self) -> None:
+        """Run until it is cancelled."""
+        async with await asyncio.start_server(self._connected, "127.0.0.1", self.port) as server:
+            await server.serve_forever()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            answers, requests = await asyncio.open_connection("127.0.0.1", self.target)
+            link = Link(self)
+            pumps = [asyncio.ensure_future(link.pass_requests(reader, requests))]
+            pumps.append(asyncio.ensure_future(link.pass_answers(answers, writer)))
+            pumps.append(asyncio.ensure_future(link.until_down()))
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+            requests.transport.abort()
+        writer.transport.abort()
+
+
+class Link:
+    """One connection."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        self._proxy, self._is_cut = proxy, False
+
+    async def pass_requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while content := await reader.read(CHUNK_BYTES):
+            if found := {cut for cut in self._proxy.cuts if cut in content}:
+                self._proxy.cuts -= found
+                self._is_cut = True
+            writer.write(content)
+            await writer.drain()
+
+    async def pass_answers(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while content := await reader.read(CHUNK_BYTES):
+            if self._is_cut:
+                return
+            await asyncio.sleep(self._proxy.delay_s)
+            writer.write(content)
+            await writer.drain()
+
+    async def until_down(self) -> None:
+        while not self._proxy.is_down:
+            await asyncio.sleep(0.01)
+
+
+@contextmanager
+def running_proxy(target: int) -> Iterator[Proxy]:
+    """A proxy in a thread of its own."""
+    proxy, loop = Proxy(target), asyncio.new_event_loop()
+    serving = loop.create_task(proxy.serve())
+
+    def run() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            loop.run_until_complete(serving)
+        loop.close()
+
+    thread = threading.Thread(target=run, name="proxy")
+    thread.start()
+    try:
+        yield proxy
+    finally:
+        loop.call_soon_threadsafe(serving.cancel)
+        thread.join()

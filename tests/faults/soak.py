@@ -1,0 +1,103 @@
+"""Faults at random, for as long as asked: `./darkroom test --faults --rounds 100 --seed 1`.
+
+There are always jobs in work, and each is checked as in the other tests. The seed decides which faults come and when;
+what they meet is up to the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import tempfile
+import threading
+import time
+from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from tests.faults.checks import Expected, check, expected_of
+from tests.faults.harm import FAULTS
+from tests.faults.kit import Arena, arena_in, pictures
+from tests.faults.tiny import tiny_network
+from tests.integration.helpers import results
+
+#: Seconds from one fault to the next, at most.
+PAUSE_S = 2.0
+#: Jobs that are in work at a time.
+JOBS = 3
+
+
+class Soak:
+    """A schedule of faults over jobs of a service that nobody else uses."""
+
+    def __init__(self, arena: Arena, expected: Expected, chance: random.Random) -> None:
+        self._arena, self._expected, self._chance = arena, expected, chance
+        self._over = threading.Event()
+
+    def run(self, rounds: int) -> int:
+        """Bring so many faults about while jobs run, see that every job ends as it should, and return their items."""
+        with ThreadPoolExecutor(JOBS) as pool:
+            feeders = [pool.submit(self._feed) for _ in range(JOBS)]
+            try:
+                done = self._hurt(rounds, feeders)
+            finally:
+                self._over.set()
+        jobs, crashed = (sum(each) for each in zip(*(feeder.result() for feeder in feeders), strict=True))
+        items = jobs * len(self._expected)
+        print(f"{sum(done.values())} faults, {items:,} items: nothing lost, nothing twice; {dict(done)}")
+        print(f"{crashed} items were given up with the code crashed, and done when they were tried again", flush=True)
+        return items
+
+    def _hurt(self, rounds: int, feeders: list[Future[tuple[int, int]]]) -> Counter[str]:
+        began, done = time.monotonic(), Counter[str]()
+        for number in range(1, rounds + 1):
+            time.sleep(self._chance.uniform(0, PAUSE_S))
+            if any(feeder.done() for feeder in feeders):
+                break  # one has failed, and says how
+            fault = self._chance.choice(FAULTS)
+            print(f"{time.monotonic() - began:7.1f} s  {number:5}  {fault.__name__}", flush=True)
+            fault(self._arena, self._chance)
+            done[fault.__name__] += 1
+        return done
+
+    def _feed(self) -> tuple[int, int]:
+        """Give the service one job after the other, until it is over: how many, and how many items were given up."""
+        jobs = crashed = 0
+        while not self._over.is_set():
+            job_id = self._arena.submit()
+            crashed += self._retried(job_id)
+            check(self._arena, job_id, self._expected)
+            jobs += 1
+        return jobs, crashed
+
+    def _retried(self, job_id: str) -> int:
+        """Wait for the job's end; where pictures were in hand at all those deaths by chance, have them tried again."""
+        crashed = 0
+        while failed := self._arena.ended(job_id)["counts"]["failed"]:
+            items = results(self._arena.http, job_id, state="failed")
+            assert {item["error"]["code"] for item in items} == {"crashed"}
+            self._arena.http.post(f"/v1/jobs/{job_id}/retry")
+            crashed += failed
+        return crashed
+
+
+def main() -> None:
+    """Run, and say with which seed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=100, help="faults (default: 100)")
+    parser.add_argument("--seed", type=int, default=None, help="of the schedule (default: another one each time)")
+    options = parser.parse_args()
+    seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
+    print(f"seed {seed}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        model = tiny_network(Path(folder) / "tiny")
+        with arena_in(Path(folder) / "data", model) as arena:
+            try:
+                Soak(arena, expected_of(model, pictures()), random.Random(seed)).run(options.rounds)
+            except BaseException:
+                print(f"failed with seed {seed}", flush=True)
+                raise
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""Clocks that are an hour wrong, and a clock of Redis that steps by an hour in the middle of a job."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cli import redis_server
+from cli.programs import programs
+from shared.services import Services
+from shared.settings import PREFIX, Settings
+from tests.conftest import ROOT, Service, answers, wait_until
+from tests.faults.checks import Expected, check
+from tests.faults.harm import kill
+from tests.faults.kit import SLOW, Arena, entered
+
+HOUR_S = 3600
+#: The clock of each program, for libfaketime. Whoever looked at another clock than Redis's would be an hour off or two.
+WRONG = {"web": "-1h", "classify-bulk": "+1h", "reconcile": "-1h"}
+#: Seconds in which a lease is taken away that a step of the clock has ended. One that ends by itself lasts longer.
+AT_ONCE_S = 5
+#: Seconds in which the chunk of a worker that died must be back, whatever the clock does.
+BACK_S = 15
+
+
+def fake_clock(**how: str) -> dict[str, str]:
+    """What a program must find in its environment to see another time of day; how fast time passes stays as it is."""
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+    assert library, "libfaketime is missing; Debian's package is called faketime"
+    # Without the last one, waits with a limit end at once, and a program of several threads does nothing but wait.
+    fixed = {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1", "FAKETIME_FORCE_MONOTONIC_FIX": "0"}
+    return {"LD_PRELOAD": str(library), **fixed, **how}
+
+
+class Clock:
+    """Redis's clock: the true one, and what a file says on top, which is read once a second."""
+
+    def __init__(self, file: Path) -> None:
+        self._file, self._ahead_s = file, 0
+        self._write()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return fake_clock(FAKETIME_TIMESTAMP_FILE=str(self._file), FAKETIME_CACHE_DURATION="1")
+
+    def step(self, arena: Arena, seconds: int) -> None:
+        """Set it ahead or back, and wait until Redis goes by it."""
+        self._ahead_s += seconds
+        self._write()
+        with arena.redis() as client:
+            wait_until(lambda: abs(client.time()[0] - time.time() - self._ahead_s) < HOUR_S / 2, "Redis goes by it")
+
+    def _write(self) -> None:
+        temporary = self._file.with_suffix(".new")
+        temporary.write_text(f"{self._ahead_s:+}\n")
+        temporary.replace(self._file)
+
+
+@pytest.fixture(scope="module")
+def clock(tmp_path_factory: pytest.TempPathFactory) -> Clock:
+    return Clock(tmp_path_factory.mktemp("clock") / "redis")
+
+
+@pytest.fixture(scope="module")
+def arena(tmp_path_factory: pytest.TempPathFactory, clock: Clock, model: Path) -> Iterator[Arena]:
+    """The programs that a classification needs, each by a clock of its own."""
+    data_dir = tmp_path_factory.mktemp("arena")
+    server, port = redis_server.prepare(Settings(data_dir=data_dir)), redis_server.free_port()
+    settings = Settings(data_dir=data_dir, redis_url=server.url, port=port, web_processes=1)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    with ExitStack() as stack:
+        stack.enter_context(running(server.command, environment | clock.environment))
+        wait_until(lambda: answers(server.url), "Redis answers")
+        services = Services.build(settings)
+        stack.callback(services.close)
+        services.registry.promote(services.registry.publish(model).version)
+        environment |= {"DARKROOM_DATA_DIR": str(data_dir), "DARKROOM_REDIS_URL": server.url}
+        started = {}
+        for name, wrong in WRONG.items():
+            python, flag, *words = [SLOW if word == "worker.app" else word for word in programs(settings)[name]]
+            words = [python, flag, "tests.faults.timed", *words]
+            started[name] = stack.enter_context(running(words, environment | fake_clock(FAKETIME=wrong)))
+        with entered(Service(f"http://127.0.0.1:{port}", data_dir, started["web"])) as arena:
+            yield arena
+
+
+@contextmanager
+def running(words: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(words, cwd=ROOT, env=environment, text=True)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(15)
+
+
+@contextmanager
+def stopped_worker(arena: Arena) -> Iterator[tuple[psutil.Process, str]]:
+    """A worker that was stopped (SIGSTOP) with a chunk in hand, and the chunk's id; it goes on afterwards."""
+    while True:
+        worker, chunk = arena.worker_in_work()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            worker.suspend()
+            if arena.holds(chunk):
+                break
+            worker.resume()
+    try:
+        yield worker, chunk
+    finally:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            worker.resume()
+
+
+def seconds_held(arena: Arena, chunk: str, limit_s: float) -> float:
+    """Wait until a chunk is taken away; how long that took."""
+    began = time.monotonic()
+    wait_until(lambda: not arena.holds(chunk), "the chunk is given back", limit_s)
+    return time.monotonic() - began
+
+
+def seconds_by_redis(arena: Arena, job_id: str) -> float:
+    """How long a job has taken, as the job store tells it."""
+    job = arena.ended(job_id)
+    return (datetime.fromisoformat(job["finished_at"]) - datetime.fromisoformat(job["started_at"])).total_seconds()
+
+
+def test_clocks_that_are_an_hour_wrong_change_nothing(arena: Arena, expected: Expected) -> None:
+    """Nobody loses a chunk that is alive, and one whose worker died comes back when its lease is over."""
+    before, job_id = arena.counter("stale_commits"), arena.submit()
+    with stopped_worker(arena) as (worker, chunk):
+        kill(worker)
+        held = seconds_held(arena, chunk, BACK_S)
+    assert held > AT_ONCE_S
+    check(arena, job_id, expected)
+    assert arena.counter("stale_commits") == before
+    print(f"the chunk was back after {held:.1f} s, no other was lost")
+
+
+def test_redis_is_set_an_hour_ahead(arena: Arena, clock: Clock, expected: Expected) -> None:
+    """All leases are over at once: work is done again, and counts once."""
+    before, job_id = arena.counter("stale_commits"), arena.submit()
+    with stopped_worker(arena) as (_, chunk):
+        clock.step(arena, HOUR_S)
+        held = seconds_held(arena, chunk, AT_ONCE_S)
+    wait_until(lambda: arena.counter("stale_commits") > before, "the worker that lost its chunk has tried to commit")
+    took = seconds_by_redis(arena, job_id)
+    assert took > HOUR_S
+    check(arena, job_id, expected)
+    print(f"the chunk was taken away after {held:.1f} s; by Redis the job took {took:.0f} s")
+
+
+def test_redis_is_set_an_hour_back(arena: Arena, clock: Clock, expected: Expected) -> None:
+    """A lease that would last for another hour is over: its worker died before the step."""
+    job_id = arena.submit()
+    with stopped_worker(arena) as (worker, chunk):
+        kill(worker)
+        clock.step(arena, -HOUR_S)
+        held = seconds_held(arena, chunk, BACK_S)
+    took = seconds_by_redis(arena, job_id)
+    assert took < 0
+    check(arena, job_id, expected)
+    print(f"the chunk was back after {held:.1f} s; by Redis the job took {took:.0f} s")

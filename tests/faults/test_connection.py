@@ -1,0 +1,95 @@
+"""The connection to Redis is lost, slow, or cut between a request and its answer."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from cli import redis_server
+from shared.jobs.connection import Scripts, connect
+from shared.settings import Settings
+from tests.conftest import answers, wait_until
+from tests.faults.checks import Expected, check
+from tests.faults.kit import Arena, arena_in
+from tests.faults.proxy import Proxy, running_proxy
+
+#: Those that make a job, in the order of its life.
+SCRIPTS = ("create", "add", "seal", "claim", "commit", "remove")
+#: Seconds without Redis: longer than a chunk's lease.
+DOWN_S = 12
+#: Seconds in which the web server must say that it has no Redis.
+EXCUSE_S = 8
+#: Seconds by which answers are late, which is too late, and for how long.
+LATE_S, SLOW_S = 2, 10
+
+
+@pytest.fixture(scope="module")
+def proxy(data_dir: Path) -> Iterator[Proxy]:
+    server = redis_server.prepare(Settings(data_dir=data_dir))
+    redis = subprocess.Popen(server.command, stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: answers(server.url), "Redis answers")
+        with running_proxy(urlsplit(server.url).port) as proxy:
+            yield proxy
+    finally:
+        redis.kill()
+        redis.wait()
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("arena")
+
+
+@pytest.fixture(scope="module")
+def arena(data_dir: Path, proxy: Proxy, model: Path) -> Iterator[Arena]:
+    lines = (data_dir / "redis" / "redis.conf").read_text().splitlines()
+    password = next(line.split()[1] for line in lines if line.startswith("requirepass"))
+    with arena_in(data_dir, model, redis_url=f"redis://:{password}@127.0.0.1:{proxy.port}/0") as arena:
+        yield arena
+
+
+def test_redis_cannot_be_reached_for_longer_than_a_lease(arena: Arena, proxy: Proxy, expected: Expected) -> None:
+    job_id = arena.submit()
+    arena.begun(job_id)
+    proxy.is_down = True
+    try:
+        began = time.monotonic()
+        with arena.service.client() as http:
+            path = f"/v1/jobs/{job_id}"
+            wait_until(lambda: http.get(path, timeout=EXCUSE_S).status_code == 503, "requests are refused", EXCUSE_S)
+        time.sleep(max(0, began + DOWN_S - time.monotonic()))
+    finally:
+        proxy.is_down = False
+    check(arena, job_id, expected)
+
+
+def test_redis_answers_late(arena: Arena, proxy: Proxy, expected: Expected) -> None:
+    job_id = arena.submit()
+    arena.begun(job_id)
+    proxy.delay_s = LATE_S
+    try:
+        time.sleep(SLOW_S)
+    finally:
+        proxy.delay_s = 0
+    check(arena, job_id, expected)
+
+
+def sha_of(script: str) -> bytes:
+    """The name under which Redis knows a script."""
+    return Scripts(connect("redis://127.0.0.1:1/0"))._scripts[script].sha.encode()
+
+
+def test_answers_are_lost(arena: Arena, proxy: Proxy, expected: Expected) -> None:
+    """Redis has done what it was asked, but nobody hears of it: once for each step of a job."""
+    before = arena.counter("duplicate_commits")
+    proxy.cuts = {sha_of(script) for script in SCRIPTS}
+    check(arena, arena.submit(), expected)
+    assert proxy.cuts == set(), "a script was never called"
+    assert arena.counter("duplicate_commits") > before
+    print(f"the answers of {', '.join(SCRIPTS)} were lost")

@@ -1,0 +1,99 @@
+"""Each fault in the middle of a job of 2,000 pictures: nothing is lost, and nothing is there twice."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.conftest import running_service, wait_until
+from tests.faults import harm
+from tests.faults.checks import Expected, check
+from tests.faults.kit import Arena, arena_in, entered, pictures
+from tests.faults.soak import Soak
+from tests.integration.helpers import put
+
+
+@pytest.fixture(scope="module")
+def arena(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Arena]:
+    with arena_in(tmp_path_factory.mktemp("arena"), model) as arena:
+        yield arena
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        (harm.kill_worker_in_work,),
+        (harm.kill_every_worker, harm.empty_broker),
+        (harm.kill_worker_parent, harm.kill_web),
+        (harm.kill_reconciler, harm.kill_redis),
+    ],
+    ids=lambda faults: "-".join(fault.__name__ for fault in faults),
+)
+def test_a_job_outlives(faults: tuple[harm.Fault, ...], arena: Arena, expected: Expected) -> None:
+    job_id = arena.submit()
+    arena.begun(job_id)
+    for fault in faults:
+        fault(arena, random.Random(4))
+    check(arena, job_id, expected)
+    print(f"{', '.join(fault.__name__ for fault in faults)}: {len(expected):,} pictures")
+
+
+def test_a_worker_that_was_stalled_cannot_commit_over_its_successor(arena: Arena, expected: Expected) -> None:
+    before = arena.counter("stale_commits")
+    job_id = arena.submit()
+    harm.stall_worker(arena, random.Random(4))
+    wait_until(lambda: arena.counter("stale_commits") > before, "the stalled worker has tried to commit")
+    check(arena, job_id, expected)
+
+
+def test_redis_is_killed_ten_times(arena: Arena, expected: Expected) -> None:
+    jobs = [arena.submit() for _ in range(2)]
+    for _ in range(10):
+        old = arena.process("redis")
+        harm.kill(old)
+        wait_until(lambda old=old: arena.process("redis") != old, "Redis is started again")
+        arena.job(jobs[0])
+    for job_id in jobs:
+        check(arena, job_id, expected)
+
+
+def test_the_web_server_is_killed_while_a_thousand_files_are_uploaded(arena: Arena, expected: Expected) -> None:
+    """Ten times. The client repeats what it got no answer to, under the same keys."""
+    names, chance, added = sorted(expected)[:1000], random.Random(4), []
+    job_id = arena.http.post("/v1/jobs", json={"kind": "classification"}).json()["id"]
+
+    def add(name: str) -> None:
+        assert put(arena.http, job_id, name, pictures()[name]).status_code in (200, 201)
+        added.append(name)
+
+    with ThreadPoolExecutor(8) as pool:
+        adding = [pool.submit(add, name) for name in names]
+        for count in range(50, len(names), 100):
+            wait_until(lambda count=count: len(added) >= count, f"{count} files are there", 60)
+            harm.kill_web(arena, chance)
+    for one in adding:
+        one.result()
+    assert arena.http.post(f"/v1/jobs/{job_id}/seal").status_code == 202
+    check(arena, job_id, {name: expected[name] for name in names})
+
+
+def test_faults_at_random(arena: Arena, expected: Expected) -> None:
+    """`./darkroom test --faults` goes on with this for as long as it is told."""
+    soak = Soak(arena, expected, random.Random(4))
+    assert soak.run(6) >= len(expected)
+
+
+def test_everything_is_killed_at_once_and_started_again(arena: Arena, expected: Expected) -> None:
+    """The last test here: the service that the others share is gone then."""
+    job_id = arena.submit()
+    arena.begun(job_id)
+    main = psutil.Process(arena.service.process.pid)
+    for process in [main, *main.children(recursive=True)]:
+        harm.kill(process)
+    with running_service(arena.service.data_dir) as service, entered(service) as again:
+        check(again, job_id, expected)

@@ -1,0 +1,41 @@
+"""Pictures that kill whoever decodes them, in the middle of a job of 2,000."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shared.jobs.chunks import CHUNK_ITEMS, MAX_DEATHS
+from tests.faults.checks import Expected, check_deleted, check_results
+from tests.faults.kit import Arena, arena_in, pictures
+from tests.faults.poison import HANGS, KILLS, TIMEOUT_S, poison
+from tests.integration.helpers import zip_of
+
+#: In two chunks, so that neither is in hand when the other does harm for the first time.
+KILLER, SLEEPER = f"{2 * CHUNK_ITEMS + 100:05}.png", f"{4 * CHUNK_ITEMS + 100:05}.png"
+
+
+@pytest.fixture(scope="module")
+def arena(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Arena]:
+    """A service whose workers know poison."""
+    with arena_in(tmp_path_factory.mktemp("poisoned"), model, app="tests.faults.poisoned") as arena:
+        yield arena
+
+
+def test_a_picture_that_kills_or_stops_its_worker_fails_alone(arena: Arena, expected: Expected) -> None:
+    """Given two such pictures in one job, then each costs some processes and fails, and all others get their answers.
+
+    The first kills its process; the other hangs, and Celery's hard time limit ends its process.
+    """
+    good = pictures()
+    harm = {KILLER: poison(good[KILLER], KILLS), SLEEPER: poison(good[SLEEPER], HANGS)}
+    job_id = arena.submit(zip_of(*(good | harm).items()))
+    check_results(arena, job_id, expected, {KILLER: "crashed", SLEEPER: "crashed"})
+    log = arena.service.log()
+    lost, late = log.count("is gone: its"), log.count(f"Hard time limit ({TIMEOUT_S}s) exceeded")
+    assert lost >= 2 * MAX_DEATHS
+    assert late >= MAX_DEATHS
+    check_deleted(arena, job_id)
+    print(f"{lost} chunks were lost, {late} tasks ended by the time limit; of {len(good):,} pictures the guilty failed")

@@ -1,0 +1,21 @@
+"""Run a Python program under libfaketime: `python -m tests.faults.timed MODULE ARGUMENTS…`.
+
+Since Python 3.11, `time.sleep` makes a call that libfaketime 0.9.10 gets wrong where it leaves the monotonic clock
+alone (its issue 426), and fails. So here it waits in another way.
+"""
+
+import runpy
+import select
+import sys
+import time
+
+
+def sleep(seconds: float) -> None:
+    """As `time.sleep`."""
+    select.select([], [], [], seconds)
+
+
+if __name__ == "__main__":
+    time.sleep = sleep
+    del sys.argv[0]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -1,0 +1,11 @@
+"""`darkroom up` whose workers have another Celery app: `python -m tests.faults.up tests.faults.slow`."""
+
+import sys
+
+from cli import programs, up
+from shared.settings import load_settings
+
+app = sys.argv[1]
+worker = programs.worker
+programs.worker = lambda *options: [app if word == "worker.app" else word for word in worker(*options)]
+sys.exit(up.run(load_settings()))
