@@ -186,6 +186,14 @@ def test_the_files_and_commands_that_it_names_are_there() -> None:
         assert (Path(sys.executable).parent / name).exists()
 
 
+def test_the_tests_that_show_what_is_promised_are_there() -> None:
+    text = (ROOT / "docs" / "guarantees.md").read_text()
+    named = re.findall(r"`(?:tests/([a-z]+)/)?(test_\w+\.py)(?:::(test_\w+))?", text)
+    assert len(named) > 10
+    for folder, file, function in named:
+        assert f"def {function}" in (ROOT / "tests" / (folder or "faults") / file).read_text(), f"{file}: {function}"
+
+
 def test_the_numbers_in_how_it_works_are_those_of_the_code() -> None:
     text = (ROOT / "docs" / "how-it-works.md").read_text()
     for phrase in (
