@@ -19,6 +19,7 @@ import httpx
 import hypothesis
 import pytest
 import redis
+from xdist.scheduler import LoadFileScheduling
 
 from cli.redis_server import free_port, program
 from shared.jobs.connection import Client, connect
@@ -26,6 +27,8 @@ from shared.settings import PREFIX
 from tests.fixtures import make
 
 ROOT = Path(__file__).resolve().parent.parent
+#: The modules of the browser tests that need models which the service has trained.
+MODELS_PAGES = ("test_page_looks", "test_page_model", "test_page_train")
 # No example fails for being slow: what else the machine does is not up to it.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
@@ -40,6 +43,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the folders whose modules take longest, so that at the end no process is left with one of them."""
     first = ["faults", "integration", "worker", "browser", "contract"]
     items.sort(key=lambda item: first.index(item.path.parent.name) if item.path.parent.name in first else len(first))
+
+
+class ByFile(LoadFileScheduling):
+    """A module goes to one process as a whole; so do all pages of models and trainings, which share what is trained."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = str(super()._split_scope(nodeid))
+        return "tests/browser" if any(name in module for name in MODELS_PAGES) else module
+
+
+def pytest_xdist_make_scheduler(config, log) -> ByFile:
+    return ByFile(config, log)
 
 
 def redis_programs() -> list[str]:

@@ -34,6 +34,11 @@ class Complaints(list[str]):
             self.append(text)
 
 
+def wait_until_true(page: Page, expression: str) -> None:
+    """Wait for a JavaScript expression. `page.wait_for_function` evaluates it in the page, whose policy forbids that."""
+    wait_until(lambda: page.evaluate(expression), expression, PATIENCE_MS / 1000)
+
+
 def watch_console(page: Page, complaints: Complaints) -> None:
     page.on("console", lambda message: complaints.add(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: complaints.add(str(error)))

@@ -8,13 +8,13 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.kit import Api
+from tests.browser.kit import Api, wait_until_true
 
 
 def expect_points(page: Page, chart: str, *counts: int) -> None:
     """Wait until the lines of a chart have so many points."""
     lengths = f"document.querySelector('#chart-{chart}-area').data?.map(({{x}}) => x.length)"
-    page.wait_for_function(f"{lengths}?.join() === '{','.join(map(str, counts))}'")
+    wait_until_true(page, f"{lengths}?.join() === '{','.join(map(str, counts))}'")
 
 
 def rows(count: int, per_epoch: int = 4, steps: int = 40, at: str = "2026-01-01T00:00:00.000Z") -> list[dict]:
@@ -130,11 +130,11 @@ def test_the_zoom_stays_while_the_curves_grow(made_up) -> None:
     zoomed = chart.evaluate("area => [...area.layout.xaxis.range, ...area.layout.yaxis.range]")
     made_up(rows(20), state="running", progress=0.5)
     expect(page.locator("#epochs tr")).to_have_count(5)
-    page.wait_for_function("document.querySelector('#chart-loss-area').data[0].x.length === 20")
+    wait_until_true(page, "document.querySelector('#chart-loss-area').data[0].x.length === 20")
     assert chart.evaluate("area => [...area.layout.xaxis.range, ...area.layout.yaxis.range]") == zoomed
     page.click("#chart-loss-whole")
     expect(page.locator("#chart-loss-whole")).to_be_hidden()
-    page.wait_for_function("document.querySelector('#chart-loss-area').layout.xaxis.range[1] >= 5")
+    wait_until_true(page, "document.querySelector('#chart-loss-area').layout.xaxis.range[1] >= 5")
 
 
 def test_rows_that_were_written_again_replace_the_old_ones(made_up) -> None:
