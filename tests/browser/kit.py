@@ -35,7 +35,7 @@ class Complaints(list[str]):
 
 
 def wait_until_true(page: Page, expression: str) -> None:
-    """Wait for a JavaScript expression. `page.wait_for_function` evaluates it in the page, whose policy forbids that."""
+    """Wait for a JavaScript expression. `page.wait_for_function` evaluates it in the page, which the policy forbids."""
     wait_until(lambda: page.evaluate(expression), expression, PATIENCE_MS / 1000)
 
 
