@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import psutil
 import redis
 
+from shared.entities import Queue
+from shared.queue import Messenger
 from tests.faults.kit import Arena
 
 #: Seconds that a worker may be stopped to lose its lease for certain, see `shared.jobs.chunks.LEASE_S`.
@@ -53,8 +56,7 @@ def kill_web(arena: Arena, chance: random.Random) -> None:
 
 def empty_broker(arena: Arena, _chance: random.Random) -> None:
     """All messages vanish, and whatever else the broker knows."""
-    with contextlib.suppress(redis.RedisError), arena.redis() as client:
-        client.connection_pool.connection_kwargs["db"] = 1
+    with contextlib.suppress(redis.RedisError), arena.broker() as client:
         client.flushdb()
 
 
@@ -83,7 +85,26 @@ def paused(arena: Arena) -> Iterator[None]:
         yield
     finally:
         for process in family:
-            process.resume()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
+
+
+def send_to_a_stopped_worker(arena: Arena) -> int:
+    """Stop the worker of big jobs and send it a message, which Redis hands over: the number of tries that this took.
+
+    It asks Redis for a message again and again, for a second each time; the message must come before that is over.
+    """
+    worker, messenger = arena.process("classify-bulk"), Messenger(arena.broker_url())
+    with closing(messenger), arena.broker() as broker:
+        for number in itertools.count(1):
+            worker.suspend()
+            messenger.wake(Queue.BULK)
+            if not broker.llen(Queue.BULK):
+                return number
+            broker.delete(Queue.BULK)
+            worker.resume()
+            time.sleep(0.1)
+    raise AssertionError
 
 
 def kill(process: psutil.Process) -> None:

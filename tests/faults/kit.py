@@ -24,6 +24,7 @@ from tests.conftest import NO_TLS, Service, running_service, wait_until
 from tests.fixtures import make
 from tests.integration.helpers import redis_of
 
+MIB = 1024 * 1024
 #: Pictures of one job: at least six seconds' work, so that something can happen in the middle of it.
 PICTURES = 2000
 #: The workers that make it so many seconds.
@@ -132,6 +133,16 @@ class Arena:
         """A client of the job store."""
         return redis_of(self.service)
 
+    def broker(self) -> redis.Redis:
+        """A client of the queues."""
+        return redis.Redis.from_url(self.broker_url(), decode_responses=True)
+
+    def broker_url(self) -> str:
+        """Where the queues are."""
+        with self.redis() as client:
+            address = client.connection_pool.connection_kwargs
+        return f"redis://:{address['password']}@127.0.0.1:{address['port']}/1"
+
     def counter(self, name: str) -> int:
         """How often something rare has happened."""
         with self.redis() as client:
@@ -145,6 +156,12 @@ class Arena:
         supervisors = psutil.Process(self.service.process.pid).children()
         programs = [process for one in supervisors for process in one.children()]
         return next((process for process in programs if MARKS[name] in " ".join(words(process))), None)
+
+    def own_bytes(self) -> dict[str, int]:
+        """Memory that no other process shares, by program: all its processes together."""
+        family = psutil.Process(self.service.process.pid).children(recursive=True)
+        programs = {name: [one for one in family if mark in " ".join(words(one))] for name, mark in MARKS.items()}
+        return {name: sum(one.memory_full_info().uss for one in found) for name, found in programs.items()}
 
     def worker_in_work(self) -> tuple[psutil.Process, str]:
         """A process that has a chunk in hand, and the chunk's id."""

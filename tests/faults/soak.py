@@ -17,12 +17,14 @@ from pathlib import Path
 
 from tests.faults.checks import Expected, check, expected_of
 from tests.faults.harm import FAULTS
-from tests.faults.kit import Arena, arena_in, pictures
+from tests.faults.kit import MIB, Arena, arena_in, pictures
 from tests.faults.tiny import tiny_network
 from tests.integration.helpers import results
 
-#: Seconds from one fault to the next, at most.
+#: Seconds from one fault to the next, at most, unless another number is given.
 PAUSE_S = 2.0
+#: What a program may grow by, in MiB.
+GROWTH_MIB = 64
 #: Jobs that are in work at a time.
 JOBS = 3
 
@@ -30,12 +32,14 @@ JOBS = 3
 class Soak:
     """A schedule of faults over jobs of a service that nobody else uses."""
 
-    def __init__(self, arena: Arena, expected: Expected, chance: random.Random) -> None:
-        self._arena, self._expected, self._chance = arena, expected, chance
+    def __init__(self, arena: Arena, expected: Expected, chance: random.Random, pause_s: float = PAUSE_S) -> None:
+        self._arena, self._expected, self._chance, self._pause_s = arena, expected, chance, pause_s
         self._over = threading.Event()
 
     def run(self, rounds: int) -> int:
         """Bring so many faults about while jobs run, see that every job ends as it should, and return their items."""
+        check(self._arena, self._arena.submit(), self._expected)  # no process is as small as before its first chunks
+        before = self._arena.own_bytes()
         with ThreadPoolExecutor(JOBS) as pool:
             feeders = [pool.submit(self._feed) for _ in range(JOBS)]
             try:
@@ -45,13 +49,20 @@ class Soak:
         jobs, crashed = (sum(each) for each in zip(*(feeder.result() for feeder in feeders), strict=True))
         items = jobs * len(self._expected)
         print(f"{sum(done.values())} faults, {items:,} items: nothing lost, nothing twice; {dict(done)}")
+        self._check_memory(before)
         print(f"{crashed} items were given up with the code crashed, and done when they were tried again", flush=True)
         return items
+
+    def _check_memory(self, before: dict[str, int]) -> None:
+        """No program has grown, of those that run: some may just be started again."""
+        grown = {name: (size - before[name]) / MIB for name, size in self._arena.own_bytes().items()}
+        print("MiB more than before: " + ", ".join(f"{name} {size:.0f}" for name, size in grown.items()))
+        assert max(grown.values()) < GROWTH_MIB
 
     def _hurt(self, rounds: int, feeders: list[Future[tuple[int, int]]]) -> Counter[str]:
         began, done = time.monotonic(), Counter[str]()
         for number in range(1, rounds + 1):
-            time.sleep(self._chance.uniform(0, PAUSE_S))
+            time.sleep(self._chance.uniform(0, self._pause_s))
             if any(feeder.done() for feeder in feeders):
                 break  # one has failed, and says how
             fault = self._chance.choice(FAULTS)
@@ -86,6 +97,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=100, help="faults (default: 100)")
     parser.add_argument("--seed", type=int, default=None, help="of the schedule (default: another one each time)")
+    parser.add_argument(
+        "--pause", type=float, default=PAUSE_S, help=f"most seconds between faults (default: {PAUSE_S})"
+    )
     options = parser.parse_args()
     seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
     print(f"seed {seed}", flush=True)
@@ -93,7 +107,7 @@ def main() -> None:
         model = tiny_network(Path(folder) / "tiny")
         with arena_in(Path(folder) / "data", model) as arena:
             try:
-                Soak(arena, expected_of(model, pictures()), random.Random(seed)).run(options.rounds)
+                Soak(arena, expected_of(model, pictures()), random.Random(seed), options.pause).run(options.rounds)
             except BaseException:
                 print(f"failed with seed {seed}", flush=True)
                 raise

@@ -28,11 +28,11 @@ def arena(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Are
     "faults",
     [
         (harm.kill_worker_in_work,),
-        (harm.kill_every_worker, harm.empty_broker),
+        (harm.kill_every_worker, harm.kill_every_worker, harm.kill_every_worker, harm.empty_broker),
         (harm.kill_worker_parent, harm.kill_web),
         (harm.kill_reconciler, harm.kill_redis),
     ],
-    ids=lambda faults: "-".join(fault.__name__ for fault in faults),
+    ids=lambda faults: "-".join(dict.fromkeys(fault.__name__ for fault in faults)),
 )
 def test_a_job_outlives(faults: tuple[harm.Fault, ...], arena: Arena, expected: Expected) -> None:
     job_id = arena.submit()
@@ -41,6 +41,20 @@ def test_a_job_outlives(faults: tuple[harm.Fault, ...], arena: Arena, expected: 
         fault(arena, random.Random(4))
     check(arena, job_id, expected)
     print(f"{', '.join(fault.__name__ for fault in faults)}: {len(expected):,} pictures")
+
+
+def test_a_message_is_lost_with_the_worker_that_got_it(arena: Arena, expected: Expected) -> None:
+    """Redis gives it to a worker that is stopped, and has it no more; then the worker is killed."""
+    reconciler = arena.process("reconcile")
+    reconciler.suspend()
+    with harm.paused(arena), arena.broker() as broker:
+        job_id = arena.submit()
+        broker.delete("bulk")  # the message of this job is the one that is sent below
+    tries = harm.send_to_a_stopped_worker(arena)
+    harm.kill_worker_parent(arena, random.Random(4))
+    reconciler.resume()
+    check(arena, job_id, expected)
+    print(f"a message was lost at the {tries}. try")
 
 
 def test_a_worker_that_was_stalled_cannot_commit_over_its_successor(arena: Arena, expected: Expected) -> None:

@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tests.faults.kit import MARKS, Arena, arena_in, words
+from tests.faults.kit import MIB, Arena, arena_in
 from tests.integration.helpers import png, zip_of
 
 ITEMS, JOBS = 5_000, 200
-MIB = 1024 * 1024
 #: What all processes of a program may grow by together, and what an item with its result may take in Redis.
 GROWTH_BYTES, ITEM_BYTES = 24 * MIB, 1200
 
@@ -42,22 +40,15 @@ def jobs_of_one(arena: Arena, count: int) -> None:
         list(pool.map(one, range(count)))
 
 
-def own_bytes(arena: Arena) -> dict[str, int]:
-    """Memory that no other process shares, by program."""
-    family = psutil.Process(arena.service.process.pid).children(recursive=True)
-    programs = {name: [one for one in family if mark in " ".join(words(one))] for name, mark in MARKS.items()}
-    return {name: sum(one.memory_full_info().uss for one in found) for name, found in programs.items()}
-
-
 def test_memory_does_not_grow_with_what_was_done(arena: Arena) -> None:
     one_job_of(arena, ITEMS)
     jobs_of_one(arena, 40)
     with arena.redis() as redis:
-        before, records = own_bytes(arena), redis.info("memory")["used_memory"]
+        before, records = arena.own_bytes(), redis.info("memory")["used_memory"]
         one_job_of(arena, ITEMS)
         item_bytes = (redis.info("memory")["used_memory"] - records) / ITEMS
         jobs_of_one(arena, JOBS)
-    after = own_bytes(arena)
+    after = arena.own_bytes()
     grown = {name: after[name] - before[name] for name in before if name != "redis"}
     more = {name: round(size / MIB, 1) for name, size in grown.items()}
     print(f"{item_bytes:.0f} bytes in Redis per item; MiB more of {more}")
