@@ -23,6 +23,8 @@ from worker.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
+#: Added to the niceness of processes that classify big jobs: nobody waits for their next chunk as for a small job.
+BULK_NICENESS = 5
 #: This process's worker: one in each child, made after the fork, none in the parent.
 _process: WorkerProcess | None = None
 
@@ -66,6 +68,8 @@ def _start(**_: Any) -> None:
     queues = [Queue(name) for name in current_app.amqp.queues.consume_from]
     try:
         services = Services.build(load_settings())
+        if Queue.BULK in queues:
+            os.nice(BULK_NICENESS)
         if Queue.TRAIN in queues:
             announce(services)
         _process = WorkerProcess(services, queues)
