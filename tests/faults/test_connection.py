@@ -67,6 +67,7 @@ def test_redis_cannot_be_reached_for_longer_than_a_lease(arena: Arena, proxy: Pr
     finally:
         proxy.is_down = False
     check(arena, job_id, expected)
+    print(f"Redis was away for {DOWN_S} s")
 
 
 def test_redis_answers_late(arena: Arena, proxy: Proxy, expected: Expected) -> None:
@@ -78,6 +79,7 @@ def test_redis_answers_late(arena: Arena, proxy: Proxy, expected: Expected) -> N
     finally:
         proxy.delay_s = 0
     check(arena, job_id, expected)
+    print(f"Redis answered {LATE_S} s late for {SLOW_S} s")
 
 
 def test_answers_are_lost(arena: Arena, proxy: Proxy, expected: Expected) -> None:

@@ -63,6 +63,7 @@ def test_a_worker_that_was_stalled_cannot_commit_over_its_successor(arena: Arena
     harm.stall_worker(arena, random.Random(4))
     wait_until(lambda: arena.counter("stale_commits") > before, "the stalled worker has tried to commit")
     check(arena, job_id, expected)
+    print(f"{arena.counter('stale_commits') - before} commits came too late and changed nothing")
 
 
 def test_redis_is_killed_ten_times(arena: Arena, expected: Expected) -> None:
@@ -74,6 +75,7 @@ def test_redis_is_killed_ten_times(arena: Arena, expected: Expected) -> None:
         arena.job(jobs[0])
     for job_id in jobs:
         check(arena, job_id, expected)
+    print(f"Redis was killed ten times during {len(jobs)} jobs of {len(expected):,} pictures")
 
 
 def test_the_web_server_is_killed_while_a_thousand_files_are_uploaded(arena: Arena, expected: Expected) -> None:
@@ -94,6 +96,7 @@ def test_the_web_server_is_killed_while_a_thousand_files_are_uploaded(arena: Are
         one.result()
     assert arena.http.post(f"/v1/jobs/{job_id}/seal").status_code == 202
     check(arena, job_id, {name: expected[name] for name in names})
+    print(f"the web server was killed ten times while {len(names):,} files came")
 
 
 def test_faults_at_random(arena: Arena, expected: Expected) -> None:
@@ -111,3 +114,4 @@ def test_everything_is_killed_at_once_and_started_again(arena: Arena, expected: 
         harm.kill(process)
     with running_service(arena.service.data_dir) as service, entered(service) as again:
         check(again, job_id, expected)
+    print(f"after a kill of everything at once, a job of {len(expected):,} pictures went on to its end")
