@@ -20,7 +20,7 @@ from worker.pulse import Pulse
 
 log = logging.getLogger(__name__)
 
-#: Seconds until a worker that could not read or commit claims the next chunk, which is likely to end the same way.
+#: Seconds until a worker that could not read or commit claims the next chunk.
 RETRY_S = 1.0
 
 
@@ -68,12 +68,17 @@ class WorkerProcess:
         if chunk is None:
             return False
         with self.pulse.holding(chunk.id):
-            self._finish(chunk)
+            had_all = self._finish(chunk)
+        if not had_all:
+            time.sleep(RETRY_S)
         self._wake_next()
         return True
 
-    def _finish(self, chunk: Chunk) -> None:
-        """Commit the chunk. Where that cannot be, its items go back to the job, and none is lost."""
+    def _finish(self, chunk: Chunk) -> bool:
+        """Commit the chunk. Where that cannot be, its items go back to the job, and none is lost.
+
+        False where the storage or Redis could not be reached: the next chunk is likely to end the same way.
+        """
         try:
             outcomes = self.classifier.classify(chunk, self.models.get(chunk.model))
             if not self.services.chunks.commit(chunk, outcomes):
@@ -84,10 +89,11 @@ class WorkerProcess:
         except Unavailable as error:
             log.warning("chunk %s of job %s goes back: %s", chunk.id, chunk.job_id, error)
             self.services.chunks.release(chunk.id)
-            time.sleep(RETRY_S)
+            return False
         except Exception:
             log.exception("chunk %s of job %s goes back", chunk.id, chunk.job_id)
             self.services.chunks.release(chunk.id, died=True)
+        return True
 
     def _fail_job(self, chunk: Chunk, error: DarkroomError) -> None:
         try:
