@@ -32,8 +32,8 @@ def kill_worker_parent(arena: Arena, _chance: random.Random) -> None:
 
 def kill_every_worker(arena: Arena, _chance: random.Random) -> None:
     """SIGKILL of all worker processes and their parents at once."""
-    families = [arena.process(name) for name in ("classify-bulk", "classify-interactive", "train")]
-    for process in [one for parent in families for one in (parent, *parent.children(recursive=True))]:
+    families = [arena.family(name) for name in ("classify-bulk", "classify-interactive", "train")]
+    for process in itertools.chain.from_iterable(families):
         kill(process)
 
 
@@ -50,8 +50,7 @@ def kill_redis(arena: Arena, _chance: random.Random) -> None:
 
 def kill_web(arena: Arena, chance: random.Random) -> None:
     """SIGKILL of one of the web server's processes, or of their parent."""
-    parent = arena.process("web")
-    kill(chance.choice([parent, *parent.children()]))
+    kill(chance.choice(arena.family("web")))
 
 
 def empty_broker(arena: Arena, _chance: random.Random) -> None:
@@ -77,8 +76,7 @@ def stall_worker(arena: Arena, _chance: random.Random) -> None:
 @contextmanager
 def paused(arena: Arena) -> Iterator[None]:
     """The worker of big jobs is stopped while the block runs: what is posted there waits."""
-    parent = arena.process("classify-bulk")
-    family = [parent, *parent.children(recursive=True)]
+    family = arena.family("classify-bulk")
     for process in family:
         process.suspend()
     try:

@@ -150,12 +150,20 @@ class Arena:
 
     def process(self, name: str) -> psutil.Process:
         """The one process of a program that the supervisor has started; waits while it is started again."""
-        return wait_until(lambda: self._process(name), f"{name} runs")
+        return self.family(name)[0]
 
-    def _process(self, name: str) -> psutil.Process | None:
-        supervisors = psutil.Process(self.service.process.pid).children()
-        programs = [process for one in supervisors for process in one.children()]
-        return next((process for process in programs if MARKS[name] in " ".join(words(process))), None)
+    def family(self, name: str) -> list[psutil.Process]:
+        """That process and those that it has started."""
+        return wait_until(lambda: self._family(name), f"{name} runs")
+
+    def _family(self, name: str) -> list[psutil.Process]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            supervisors = psutil.Process(self.service.process.pid).children()
+            programs = [process for one in supervisors for process in one.children()]
+            for program in programs:
+                if MARKS[name] in " ".join(words(program)):
+                    return [program, *program.children(recursive=True)]
+        return []
 
     def own_bytes(self) -> dict[str, int]:
         """Memory that no other process shares, by program: all its processes together."""
