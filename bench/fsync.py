@@ -13,17 +13,16 @@ import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
-
-from bench.interactive import seconds
-from bench.service import archive, pngs, running_service, submit, wait
+from bench.files import archive, pngs
+from bench.service import Service, running_service
 
 MODES = ("everysec", "always")
 SINGLE, PUT, ZIPPED, CLIENTS = 100, 2_000, 10_000, 8
 
 
-def put_all(http: httpx.Client, pictures: list[bytes]) -> float:
+def put_all(service: Service, pictures: list[bytes]) -> float:
     """Put pictures into an open job, several at a time; return pictures per second."""
+    http = service.http
     job_id = http.post("/v1/jobs", json={"kind": "classification"}).json()["id"]
 
     def one(number: int) -> None:
@@ -35,7 +34,7 @@ def put_all(http: httpx.Client, pictures: list[bytes]) -> float:
         list(pool.map(one, range(len(pictures))))
     took = time.perf_counter() - begin
     http.post(f"/v1/jobs/{job_id}/seal").raise_for_status()
-    wait(http, job_id)
+    service.ended(job_id)
     return len(pictures) / took
 
 
@@ -43,11 +42,11 @@ def run(mode: str) -> dict[str, float]:
     """Measure one way."""
     pictures = pngs(ZIPPED)
     content = archive(pictures)
-    with running_service(redis_fsync=mode) as http:
-        singles = [seconds(http, pictures[n]) * 1000 for n in range(SINGLE)]
-        put = put_all(http, pictures[:PUT])
+    with running_service(redis_fsync=mode) as service:
+        singles = [service.one(pictures[n]) * 1000 for n in range(SINGLE)]
+        put = put_all(service, pictures[:PUT])
         begin = time.perf_counter()
-        submit(http, content)
+        service.submit(content)
         zipped = len(pictures) / (time.perf_counter() - begin)
     figures = {"one picture, ms": statistics.median(singles), "put one by one, /s": put, "zip, /s": zipped}
     print(f"{mode:10}" + "".join(f"   {name} {figure:.1f}" for name, figure in figures.items()), flush=True)

@@ -25,21 +25,10 @@ def plain(epochs: int) -> dict[str, Any]:
     import keras
     import numpy as np
 
+    from bench.references.network import network
+
     keras.utils.set_random_seed(0)
-    data = load_cifar10()
-    layers = keras.layers
-    model = keras.Sequential(
-        [
-            keras.Input((32, 32, 3)),
-            layers.Conv2D(32, 3, activation="relu"),
-            layers.MaxPooling2D(),
-            layers.Conv2D(64, 3, activation="relu"),
-            layers.MaxPooling2D(),
-            layers.Flatten(),
-            layers.Dense(64, activation="relu"),
-            layers.Dense(10, activation="softmax"),
-        ]
-    )
+    data, model = load_cifar10(), network()
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     images = np.concatenate([data.x_train, data.x_val]) / np.float32(255)
     truth = np.concatenate([data.y_train, data.y_val])

@@ -1,44 +1,129 @@
-"""What the benchmarks of the whole service share: a service of their own, and the test images of CIFAR-10 as files."""
+"""A service of a benchmark's own, as `up` starts it, and what a client does with it."""
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from PIL import Image
+import psutil
 
+from bench.files import BOUNDARY
 from cli.redis_server import free_port
-from worker.datasets import load_cifar10
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Seconds until a service must be ready.
 START_S = 120
 LOOK_S = 0.1
+#: Words of the command by which a program's processes are known.
+PROGRAMS = {"web": "gunicorn", "worker": "classify-bulk", "reconcile": "worker.reconcile", "redis": "redis.conf"}
+#: Requests with many files that are on their way at a time.
+CLIENTS = 4
+MB = 1_000_000
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service: a client of it, its data folder and its main process."""
+
+    http: httpx.Client
+    folder: Path
+    process: psutil.Process
+
+    def submit(self, archive: bytes) -> str:
+        """Post a zip; return the job's id."""
+        answer = self.http.post("/v1/jobs", content=archive, headers={"Content-Type": "application/zip"})
+        answer.raise_for_status()
+        return str(answer.json()["id"])
+
+    def submit_parts(self, bodies: Sequence[bytes]) -> str:
+        """Post multipart bodies into an open job, several at a time, and seal it; return its id."""
+        job_id = str(self.http.post("/v1/jobs", json={"kind": "classification"}).raise_for_status().json()["id"])
+        headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+
+        def one(body: bytes) -> None:
+            self.http.post(f"/v1/jobs/{job_id}/items", content=body, headers=headers).raise_for_status()
+
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            list(pool.map(one, bodies))
+        self.http.post(f"/v1/jobs/{job_id}/seal").raise_for_status()
+        return job_id
+
+    def one(self, picture: bytes) -> float:
+        """Send one picture and wait for its result; return how many seconds that took."""
+        headers = {"Content-Type": "image/png", "Prefer": "wait=30"}
+        begin = time.perf_counter()
+        answer = self.http.post("/v1/jobs", content=picture, headers=headers)
+        took = time.perf_counter() - begin
+        if answer.status_code != 200 or answer.json()["counts"]["succeeded"] != 1:
+            raise RuntimeError(f"no result: {answer.status_code} {answer.text[:200]}")
+        return took
+
+    def job(self, job_id: str, wait: int = 0) -> dict[str, object]:
+        """The job's status, after its next change where `wait` seconds are given."""
+        answer = self.http.get(f"/v1/jobs/{job_id}", params={"wait": wait} if wait else None)
+        return dict(answer.raise_for_status().json())
+
+    def ended(self, job_id: str) -> dict[str, object]:
+        """The job once it is over."""
+        while not (job := self.job(job_id, wait=30))["done"]:
+            pass
+        return job
+
+    def results(self, job_id: str, count: int) -> None:
+        """Wait for the job and read all results. Raises RuntimeError where not every picture has one."""
+        self.ended(job_id)
+        lines = self.http.get(f"/v1/jobs/{job_id}/results.ndjson").raise_for_status().content
+        if (found := lines.count(b'"succeeded"')) != count:
+            raise RuntimeError(f"{found} results for {count} pictures")
+
+    def delete(self, job_id: str) -> None:
+        """Delete a job that is over."""
+        self.http.delete(f"/v1/jobs/{job_id}").raise_for_status()
+
+    def champion(self) -> str:
+        """The version that serves new jobs."""
+        return str(self.http.get("/v1/models/aliases").raise_for_status().json()["champion"]["version"])
+
+    def use(self, file: Path) -> str:
+        """Import a Keras model and promote it; return its version."""
+        with file.open("rb") as content:
+            version = str(self.http.post("/v1/models", files={"file": content}).raise_for_status().json()["version"])
+        alias = "/v1/models/aliases/champion"
+        self.http.put(alias, json={"version": version}, headers={"If-Match": "*"}).raise_for_status()
+        return version
+
+    def memory(self) -> dict[str, float]:
+        """Memory that each program has for itself (USS), its processes together, in MB."""
+        processes = [(" ".join(one.cmdline()), one.memory_full_info().uss) for one in self.process.children(True)]
+        return {
+            name: sum(uss for words, uss in processes if mark in words and "cli.child" not in words) / MB
+            for name, mark in PROGRAMS.items()
+        }
 
 
 @contextmanager
-def running_service(**settings: str) -> Iterator[httpx.Client]:
-    """A client of a service that `up` has started on an empty data folder, with these settings."""
+def running_service(**settings: object) -> Iterator[Service]:
+    """A service that `up` has started on an empty data folder, with these settings."""
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
         environment = {**os.environ, "DARKROOM_PORT": str(port), "DARKROOM_DATA_DIR": folder}
-        environment |= {f"DARKROOM_{name.upper()}": value for name, value in settings.items()}
+        environment |= {f"DARKROOM_{name.upper()}": str(value) for name, value in settings.items()}
         command = [sys.executable, "-m", "cli", "up"]
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
         try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120, trust_env=False) as http:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=600, trust_env=False) as http:
                 _wait(http, process)
-                yield http
+                yield Service(http, Path(folder), psutil.Process(process.pid))
         finally:
             process.send_signal(signal.SIGINT)
             process.wait()
@@ -55,39 +140,3 @@ def _wait(http: httpx.Client, process: subprocess.Popen[bytes]) -> None:
             if process.poll() is not None:
                 break
     raise RuntimeError("the service did not get ready")
-
-
-def pngs(count: int) -> list[bytes]:
-    """The first `count` test images as PNG files, and from the first again where there are not so many."""
-    images = load_cifar10().x_test
-    files = [_png(Image.fromarray(image)) for image in images[:count]]
-    return [files[n % len(files)] for n in range(count)]
-
-
-def _png(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def archive(files: list[bytes]) -> bytes:
-    """The files as one zip, not compressed again."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as entries:
-        for number, content in enumerate(files):
-            entries.writestr(f"{number:06}.png", content)
-    return buffer.getvalue()
-
-
-def submit(http: httpx.Client, content: bytes) -> str:
-    """Post a zip; return the job's id."""
-    answer = http.post("/v1/jobs", content=content, headers={"Content-Type": "application/zip"})
-    answer.raise_for_status()
-    return str(answer.json()["id"])
-
-
-def wait(http: httpx.Client, job_id: str) -> dict[str, object]:
-    """Return the job once it is over."""
-    while not (job := http.get(f"/v1/jobs/{job_id}", params={"wait": 30}).json())["done"]:
-        pass
-    return dict(job)

@@ -43,7 +43,7 @@ class Settings(BaseModel):
     )
     web_processes: Positive = Field(2, description="gunicorn processes")
     web_threads: Positive = Field(16, description="threads, and so requests at a time, in each of them")
-    classify_workers: Positive = Field(1, description="worker processes for all jobs, beside the one for small jobs")
+    classify_workers: Positive = Field(2, description="worker processes for all jobs, beside the one for small jobs")
     max_file_bytes: Positive = Field(64 * MIB, description="bytes in one picture")
     max_request_bytes: Positive = Field(4096 * MIB, description="bytes in one request, and in an unpacked archive")
     max_items: Positive = Field(100_000, description="pictures in one job")

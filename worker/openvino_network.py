@@ -23,7 +23,7 @@ from worker.forward import ModelUnusable, Network
 LAYERS, WEIGHTS = "network.xml", "network.bin"
 
 #: Images in one pass at most: what is computed in between still fits the processor's cache.
-BATCH_SIZE = 64
+BATCH_SIZE = 32
 
 
 def export(model: Any, file: Path) -> None:
@@ -53,8 +53,12 @@ def load(file: Path, threads: int) -> Network:
         with zipfile.ZipFile(file) as archive:
             weights = np.frombuffer(archive.read(WEIGHTS), np.uint8)
             network = core.read_model(archive.read(LAYERS), openvino.Tensor(weights))
-        # float32: what it answers must not depend on what the processor can do.
-        how = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+        how = {
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+            "ENABLE_CPU_PINNING": False,  # every process would take the same cores, the first ones
+            "INFERENCE_PRECISION_HINT": "f32",  # what it answers must not depend on what the processor can do
+        }
         compiled = core.compile_model(network, "CPU", how)
     except Exception as error:  # beside its own RuntimeError, whatever the reader of ZIP raises
         raise ModelUnusable(f"OpenVINO cannot load {file.parent.name}/{file.name}: {error}") from error

@@ -30,7 +30,7 @@ class WorkerProcess:
     def __init__(self, services: Services, queues: list[Queue]) -> None:
         self.services, self.queues = services, queues
         self.name = f"{socket.gethostname()}:{os.getpid()}"
-        threads = threads_of_process(services.settings.classify_workers)
+        threads = threads_of_process(services.settings.classify_workers if Queue.BULK in queues else 1)
         self.models = Models(services.registry, threads)
         self.classifier = Classifier(services, ThreadPoolExecutor(threads, thread_name_prefix="decode"))
         self.hearing = Hearing(services.messenger, queues)

@@ -1,0 +1,79 @@
+"""Measure the whole service against references on this machine, and print a table.
+
+All of it takes about half an hour on two cores with nothing else to do. Every figure is the median of the repeats, with
+their range behind; a ratio is taken in each repeat, of runs right after each other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench import bulk, passes, queue, single, status, workers
+from bench.service import ROOT
+from bench.table import Row, heading, line
+from shared.errors import DarkroomError
+from worker import hardware
+from worker.datasets import load_cifar10
+
+Measure = Callable[[int, Path], Iterator[Row]]
+
+MEASURES: dict[str, Measure] = {
+    "bulk": bulk.fast,
+    "seed": bulk.seed,
+    "photos": bulk.photos,
+    "forward": passes.rows,
+    "single": single.rows,
+    "status": status.rows,
+    "polling": status.polling,
+    "workers": workers.rows,
+    "queue": queue.rows,
+}
+
+
+def main() -> None:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(prog="darkroom bench", description=__doc__)
+    parser.add_argument("what", nargs="*", metavar="WHAT", help=f"all, or some of: {', '.join(MEASURES)}")
+    parser.add_argument("--repeats", type=int, default=5, metavar="N", help="default: 5")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    options = parser.parse_args()
+    for name in options.what:
+        if name not in MEASURES:
+            parser.error(f"{name!r} is none of: {', '.join(MEASURES)}")
+    if options.repeats < 1:
+        parser.error("--repeats must be at least 1")
+    try:
+        load_cifar10()
+    except (DarkroomError, OSError) as error:
+        sys.exit(f"darkroom bench: {error}")
+    rows = list(_printed(options.what or list(MEASURES), options.repeats))
+    if options.json:
+        options.json.write_text(json.dumps({**_machine(), "rows": [row.as_json() for row in rows]}, indent=2) + "\n")
+
+
+def _printed(names: list[str], repeats: int) -> Iterator[Row]:
+    print(heading(), flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        seed_model = Path(folder) / "seed.h5"
+        command = [sys.executable, "-m", "bench.references.network", str(seed_model)]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+        for name in names:
+            for row in MEASURES[name](repeats, seed_model):
+                print(line(row.cells()), flush=True)
+                yield row
+
+
+def _machine() -> dict[str, object]:
+    return {"date": datetime.now(UTC).isoformat(), "cores": hardware.cores(), "machine": platform.platform()}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+"""The worker's forward pass against the same network as a plain `tf.function`, each in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from bench.processes import rounds
+from bench.table import Figures, Goal, Row, ratio
+from shared.registry import SHIPPED
+
+
+def rows(repeats: int, _seed_model: Path) -> Iterator[Row]:
+    """One view of each image, as both networks give it."""
+    version = next(path for path in SHIPPED.iterdir() if path.is_dir())
+    module = "bench.references.passes"
+    with rounds(module, "openvino", version) as ours, rounds(module, "keras", version) as theirs:
+        mine, other = (np.array(arm.run("answers")) for arm in (ours, theirs))
+        speeds = [[(ours.run(what), theirs.run(what)) for what in ("bulk", "one")] for _ in range(repeats)]
+    for place, (what, goal) in enumerate((("in batches", 1.8), ("one image at a time", 3))):
+        mine_s, other_s = (Figures([each[place][arm] for each in speeds], "images/s") for arm in (0, 1))
+        yield ratio(f"forward pass, {what}", mine_s, "tf.function", other_s, Goal(goal))
+    same = float(np.mean(mine.argmax(axis=1) == other.argmax(axis=1))) * 100
+    yield Row("its classes that are the same", Figures([same], "%"), "tf.function", goal=Goal(100))
+    difference = float(abs(mine - other).max())
+    yield Row("its scores, greatest difference", Figures([difference], ""), goal=Goal(0.01, at_least=False))

@@ -1,0 +1,113 @@
+"""The processes of references: one that does a round for each line on its stdin, and servers."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+from bench.files import BOUNDARY
+from bench.service import LOOK_S, ROOT, START_S
+from cli.redis_server import free_port
+
+
+class Rounds:
+    """A module that is ready once it has printed its first line, and answers each line with one of JSON."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.about = self._answer()
+
+    def run(self, what: str) -> Any:
+        """One round: what it answers."""
+        print(what, file=self._process.stdin, flush=True)
+        return self._answer()
+
+    def _answer(self) -> Any:
+        line = self._process.stdout.readline() if self._process.stdout else ""
+        if not line:
+            raise RuntimeError(f"{self._process.args} ended")
+        return json.loads(line)
+
+
+@contextmanager
+def rounds(module: str, *arguments: object) -> Iterator[Rounds]:
+    """The module in a process, until the block ends."""
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            yield Rounds(process)
+        finally:
+            process.kill()
+
+
+@contextmanager
+def server(module: str, *arguments: object) -> Iterator[int]:
+    """A server in a process of its own, until the block ends; gives its port, which is the last argument."""
+    port = free_port()
+    command = [sys.executable, "-m", module, *map(str, arguments), str(port)]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        _wait(port, process)
+        yield port
+    finally:
+        _end(process)
+
+
+def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Return when something answers. Raises RuntimeError where nothing does in time."""
+    for _ in range(int(START_S / LOOK_S)):
+        time.sleep(LOOK_S)
+        if process.poll() is not None:
+            break
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request("GET", "/health")
+            if connection.getresponse().status in (200, 404):
+                return
+        except OSError:
+            continue
+    raise RuntimeError(f"{process.args} did not get ready")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill the process and all that it has started."""
+    import psutil
+
+    for one in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
+        one.kill()
+    process.wait()
+
+
+def post_each(port: int, path: str, bodies: Sequence[bytes], content_type: str, clients: int) -> float:
+    """Post each body alone, so many at a time, each client on one connection; return the seconds for all."""
+
+    def client(mine: Sequence[bytes]) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        for body in mine:
+            connection.request("POST", path, body, {"Content-Type": content_type})
+            answer = connection.getresponse()
+            text = answer.read()
+            if answer.status != 200:
+                raise RuntimeError(f"{answer.status}: {text[:200]!r}")
+        connection.close()
+
+    begin = time.perf_counter()
+    with ThreadPoolExecutor(clients) as pool:
+        list(pool.map(client, [bodies[n::clients] for n in range(clients)]))
+    return time.perf_counter() - begin
+
+
+def form(file: bytes) -> bytes:
+    """A multipart body with one part, `file`."""
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    return head.encode() + file + f"\r\n--{BOUNDARY}--\r\n".encode()

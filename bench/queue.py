@@ -1,0 +1,71 @@
+"""What the queue itself costs: Celery doing nothing per chunk, against a chunk's whole way in Darkroom."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import redis
+
+from bench import files
+from bench.references.nothing import DONE, nothing
+from bench.service import ROOT, running_service
+from bench.table import Figures, Row
+from cli import redis_server
+from shared.jobs.chunks import CHUNK_ITEMS
+from shared.settings import Settings
+
+#: Messages, and pictures, in each repeat.
+MESSAGES, PICTURES = 400, 10_000
+
+
+def rows(repeats: int, seed_model: Path) -> Iterator[Row]:
+    """Milliseconds per chunk, with the network of `seed`."""
+    with running_service() as service, _celery() as broker:
+        service.use(seed_model)
+        archive, ours, theirs = files.archive(files.pngs(PICTURES)), [], []
+        service.results(service.submit(archive), PICTURES)
+        for _ in range(repeats):
+            theirs.append(_drain(broker) * 1000)
+            begin = time.perf_counter()
+            service.results(service.submit(archive), PICTURES)
+            ours.append((time.perf_counter() - begin) * 1000 * CHUNK_ITEMS / PICTURES)
+    what = "Celery, an empty message"
+    yield Row(f"a chunk of {CHUNK_ITEMS}, network of `seed`", Figures(ours, "ms"), what, Figures(theirs, "ms"))
+
+
+def _drain(broker: redis.Redis) -> float:
+    """Send empty tasks and wait until the last one has run; return the seconds per task."""
+    begin = time.perf_counter()
+    for number in range(MESSAGES):
+        nothing.delay(last=number == MESSAGES - 1)
+    broker.blpop([DONE], timeout=60)
+    return (time.perf_counter() - begin) / MESSAGES
+
+
+@contextmanager
+def _celery() -> Iterator[redis.Redis]:
+    """A Redis as `up` starts it, and a Celery worker on it."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = redis_server.prepare(Settings(data_dir=Path(folder)))
+        os.environ["BENCH_BROKER"] = server.url
+        nothing.app.conf.broker_url = server.url
+        worker = [sys.executable, "-m", "celery", "--app", "bench.references.nothing", "worker", "--concurrency", "1"]
+        quiet = subprocess.DEVNULL
+        with (
+            subprocess.Popen(server.command, stdout=quiet) as redis_process,
+            subprocess.Popen(worker, cwd=ROOT, stdout=quiet, stderr=quiet) as celery_process,
+            redis.Redis.from_url(server.url) as broker,
+        ):
+            try:
+                yield broker
+            finally:
+                celery_process.terminate()
+                celery_process.wait()
+                redis_process.terminate()

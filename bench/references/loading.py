@@ -1,0 +1,23 @@
+"""A published version, loaded as a worker loads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shared.aliases import ChampionAlias
+from shared.blobs import BlobStore
+from shared.jobs.connection import connect
+from shared.registry import SHIPPED, Registry
+from shared.versions import PublishedVersions
+from worker import hardware
+from worker.models import LoadedModel, Models
+
+#: Pixels of one picture at most, as in the default settings.
+MAX_PIXELS = 120_000_000
+
+
+def load(data_folder: Path, version: str) -> LoadedModel:
+    """The model that a service with this data folder serves under this version, on all cores."""
+    nobody = ChampionAlias(connect("redis://127.0.0.1:1/0"))  # it connects when it is asked, and it is not
+    published = PublishedVersions(BlobStore.open(None, data_folder), data_folder / "cache" / "models")
+    return Models(Registry(SHIPPED, published, nobody), hardware.cores()).get(version)

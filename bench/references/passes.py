@@ -1,0 +1,57 @@
+"""A network's forward pass: by OpenVINO as a worker runs it, or by TensorFlow.
+
+python -m bench.references.passes {openvino,keras} VERSION_FOLDER
+
+Each line on stdin is one round: `bulk` and `one` print images per second, in the best batch and alone; `answers`
+prints probabilities of test images.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.card import MODEL_FILE, OPENVINO_FILE
+from worker import hardware, keras_network, openvino_network
+from worker.datasets import load_cifar10
+from worker.forward import Network
+
+#: Batches that are tried; images in a round of `bulk`, of `one`, and whose answers are compared.
+BATCHES, BULK, ONE, COMPARED = (64, 256, 1024), 2048, 200, 2048
+
+
+def speed(network: Network, images: NDArray[np.uint8], batch: int) -> float:
+    """Images per second."""
+    begin = time.perf_counter()
+    for start in range(0, len(images), batch):
+        network(images[start : start + batch])
+    return len(images) / (time.perf_counter() - begin)
+
+
+def main() -> None:
+    """Answer line by line until stdin ends."""
+    engine, folder = sys.argv[1], Path(sys.argv[2])
+    if engine == "openvino":
+        network = openvino_network.load(folder / OPENVINO_FILE, hardware.cores())
+    else:
+        network = keras_network.load(folder / MODEL_FILE, hardware.cores())
+    images = load_cifar10().x_test
+    speeds = {batch: min(speed(network, images[:BULK], batch) for _ in range(2)) for batch in (1, *BATCHES)}
+    best = max(BATCHES, key=lambda batch: speeds[batch])
+    print(json.dumps({"batch": best}), flush=True)
+    rounds = {
+        "bulk": lambda: speed(network, images[:BULK], best),
+        "one": lambda: speed(network, images[:ONE], 1),
+        "answers": lambda: network(images[:COMPARED]).tolist(),
+    }
+    for line in sys.stdin:
+        print(json.dumps(rounds[line.strip()]()), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""What it costs to ask for a job's status, by the job's size and by who asks; what 100,000 pictures take of memory."""
+
+from __future__ import annotations
+
+import http.client
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench import files
+from bench.service import Service, running_service
+from bench.table import Figures, Goal, Row, ratio
+
+#: Pictures of the big job and of the small one, and requests for the status of each in a repeat.
+BIG, SMALL, REQUESTS = 100_000, 10, 500
+#: Clients that follow a job as its page does, and pictures of that job.
+CLIENTS, FOLLOWED = 50, 5_000
+
+
+def rows(repeats: int, seed_model: Path) -> Iterator[Row]:
+    """A big job of the network of `seed`, which is done sooner."""
+    with running_service() as service:
+        service.use(seed_model)
+        small = _done(service, SMALL)
+        before = service.memory()
+        big = _done(service, BIG)
+        after = service.memory()
+        times = [_p99(service, small, big) for _ in range(repeats)]
+    small_ms, big_ms = (Figures([pair[n] * 1000 for pair in times], "ms") for n in (0, 1))
+    goal = Goal(1.2, at_least=False)
+    yield ratio("status of a job of 100,000, p99", big_ms, "of a job of 10, p99", small_ms, goal)
+    sizes = {
+        "memory of web after 100,000 pictures": (after["web"], 120),
+        "memory of the worker after 100,000 pictures": (after["worker"], 700),
+        "memory of Redis per 100,000 pictures": (after["redis"] - before["redis"], 60),
+    }
+    for name, (size, limit) in sizes.items():
+        yield Row(name, Figures([size], "MB"), goal=Goal(limit, at_least=False))
+
+
+def polling(repeats: int, _seed_model: Path) -> Iterator[Row]:
+    """The shipped model's job alone, and with many who follow it."""
+    archive = files.archive(files.pngs(FOLLOWED))
+    alone, followed, rates = [], [], []
+    with running_service() as service:
+        _seconds(service, service.submit(archive))
+        for _ in range(repeats):
+            alone.append(_seconds(service, service.submit(archive)))
+            job_id = service.submit(archive)
+            with _followers(service, job_id) as answers:
+                followed.append(_seconds(service, job_id))
+            rates.append(len(answers) / followed[-1])
+    costs = [(1 - one / other) * 100 for one, other in zip(alone, followed, strict=True)]
+    speeds = [Figures([FOLLOWED / seconds for seconds in times], "images/s") for times in (followed, alone)]
+    less, goal = Figures(costs, "% less"), Goal(5, at_least=False)
+    yield Row("5,000 PNGs while 50 clients follow the job", speeds[0], "alone", speeds[1], less, goal)
+    yield Row("answers to those 50 clients", Figures(rates, "/s"))
+
+
+def _done(service: Service, count: int) -> str:
+    """A job with so many pictures that is over."""
+    job_id = service.submit(files.archive(files.pngs(count)))
+    service.ended(job_id)
+    return job_id
+
+
+def _p99(service: Service, *job_ids: str) -> tuple[float, ...]:
+    """The 99th percentile of a status request's seconds for each job; they are asked for in turn."""
+    times: dict[str, list[float]] = {job_id: [] for job_id in job_ids}
+    for _ in range(REQUESTS):
+        for job_id in job_ids:
+            begin = time.perf_counter()
+            service.job(job_id)
+            times[job_id].append(time.perf_counter() - begin)
+    return tuple(statistics.quantiles(one, n=100)[-1] for one in times.values())
+
+
+def _seconds(service: Service, job_id: str) -> float:
+    """From now to the end of the job."""
+    begin = time.perf_counter()
+    service.ended(job_id)
+    return time.perf_counter() - begin
+
+
+@contextmanager
+def _followers(service: Service, job_id: str) -> Iterator[list[int]]:
+    """Clients that ask for the job's next change, again and again, until the block ends; gives a list of answers."""
+    answers: list[int] = []
+    url, stopping = service.http.base_url, threading.Event()
+
+    def follow() -> None:
+        connection = http.client.HTTPConnection(url.host, url.port, timeout=60)
+        while not stopping.is_set():
+            connection.request("GET", f"/v1/jobs/{job_id}?wait=30")
+            answer = connection.getresponse()
+            answer.read()
+            answers.append(answer.status)
+        connection.close()
+
+    threads = [threading.Thread(target=follow) for _ in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield answers
+    finally:
+        stopping.set()
+        for thread in threads:
+            thread.join()
