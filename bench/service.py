@@ -18,16 +18,23 @@ import httpx
 import psutil
 
 from bench.files import BOUNDARY
-from cli.redis_server import free_port
+from cli import redis_server
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Seconds until a service must be ready.
 START_S = 120
 LOOK_S = 0.1
 #: Words of the command by which a program's processes are known.
-PROGRAMS = {"web": "gunicorn", "worker": "classify-bulk", "reconcile": "worker.reconcile", "redis": "redis.conf"}
+PROGRAMS = {
+    "web": "gunicorn",
+    "worker": "classify-bulk",
+    "reconcile": "worker.reconcile",
+    "redis": Path(redis_server.program()).name,
+}
 #: Requests with many files that are on their way at a time.
 CLIENTS = 4
+#: Bytes that are given to a socket in one go.
+PIECE_BYTES = 256 * 1024
 MB = 1_000_000
 
 
@@ -41,7 +48,8 @@ class Service:
 
     def submit(self, archive: bytes) -> str:
         """Post a zip; return the job's id."""
-        answer = self.http.post("/v1/jobs", content=archive, headers={"Content-Type": "application/zip"})
+        headers = {"Content-Type": "application/zip", "Content-Length": str(len(archive))}
+        answer = self.http.post("/v1/jobs", content=_pieces(archive), headers=headers)
         answer.raise_for_status()
         return str(answer.json()["id"])
 
@@ -111,11 +119,17 @@ class Service:
         }
 
 
+def _pieces(content: bytes) -> Iterator[memoryview]:
+    """The same bytes bit by bit: what a socket does not take at once, httpx copies each time that it tries again."""
+    for start in range(0, len(content), PIECE_BYTES):
+        yield memoryview(content)[start : start + PIECE_BYTES]
+
+
 @contextmanager
 def running_service(**settings: object) -> Iterator[Service]:
     """A service that `up` has started on an empty data folder, with these settings."""
     with tempfile.TemporaryDirectory() as folder:
-        port = free_port()
+        port = redis_server.free_port()
         environment = {**os.environ, "DARKROOM_PORT": str(port), "DARKROOM_DATA_DIR": folder}
         environment |= {f"DARKROOM_{name.upper()}": str(value) for name, value in settings.items()}
         command = [sys.executable, "-m", "cli", "up"]

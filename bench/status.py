@@ -16,7 +16,7 @@ from bench.table import Figures, Goal, Row, ratio
 
 #: Pictures of the big job and of the small one, and requests for the status of each in a repeat.
 BIG, SMALL, REQUESTS = 100_000, 10, 500
-#: Clients that follow a job as its page does, and pictures of that job.
+#: Clients that follow a job, and pictures of that job.
 CLIENTS, FOLLOWED = 50, 5_000
 
 
@@ -87,20 +87,21 @@ def _seconds(service: Service, job_id: str) -> float:
 
 @contextmanager
 def _followers(service: Service, job_id: str) -> Iterator[list[int]]:
-    """Clients that ask for the job's next change, again and again, until the block ends; gives a list of answers."""
+    """Clients that ask for the status as often as `Retry-After` says, until the block ends; gives a list of answers."""
     answers: list[int] = []
     url, stopping = service.http.base_url, threading.Event()
 
-    def follow() -> None:
-        connection = http.client.HTTPConnection(url.host, url.port, timeout=60)
-        while not stopping.is_set():
-            connection.request("GET", f"/v1/jobs/{job_id}?wait=30")
+    def follow(first: float) -> None:
+        connection, pause = http.client.HTTPConnection(url.host, url.port, timeout=60), first
+        while not stopping.wait(pause):
+            connection.request("GET", f"/v1/jobs/{job_id}")
             answer = connection.getresponse()
             answer.read()
             answers.append(answer.status)
+            pause = float(answer.headers.get("Retry-After", 1))
         connection.close()
 
-    threads = [threading.Thread(target=follow) for _ in range(CLIENTS)]
+    threads = [threading.Thread(target=follow, args=[number / CLIENTS]) for number in range(CLIENTS)]
     for thread in threads:
         thread.start()
     try:

@@ -41,5 +41,12 @@ def test(arguments: tuple[str, ...], *, faults: bool) -> None:
     sys.exit(subprocess.run([sys.executable, "-m", program, *arguments], cwd=ROOT, check=False).returncode)
 
 
+@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def bench(arguments: tuple[str, ...]) -> None:
+    """Measure the service against references on this machine; --help tells more."""
+    sys.exit(subprocess.run([sys.executable, "-m", "bench", *arguments], cwd=ROOT, check=False).returncode)
+
+
 if __name__ == "__main__":
     main(prog_name="darkroom")

@@ -74,6 +74,8 @@ class BlobStore:
     def get(self, key: str) -> bytes:
         """The bytes. Raises NotFound."""
         with storage_errors(key):
+            if self._folder is not None:  # 13 µs for a small picture, 82 µs through obstore
+                return (self._folder / key).read_bytes()
             return bytes(obstore.get(self._store, key).bytes())
 
     def stream(self, key: str) -> Iterator[bytes]:

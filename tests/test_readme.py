@@ -26,7 +26,7 @@ from shared.registry import Registry
 from shared.services import Services
 from shared.settings import MIB, PREFIX, Settings
 from web.app import create_app
-from web.submission import ADD_BATCH
+from web.submission import ADD_BYTES, ADD_ITEMS
 from web.thumbnails import SIDE, SMALL_BYTES
 from web.uploads.multipart import BUFFER_BYTES, OTHER_PARTS, READ_BYTES
 from web.uploads.spool import MEMORY_BYTES
@@ -199,7 +199,7 @@ def test_the_numbers_in_how_it_works_are_those_of_the_code() -> None:
     for phrase in (
         f"{MEMORY_BYTES // MIB} MiB in memory",
         f"first {HEAD_BYTES} bytes",
-        f"Job {ADD_BATCH} at a time",
+        f"Job {ADD_ITEMS} or {ADD_BYTES // MIB} MiB at a time",
         f"one for each {CHUNK_ITEMS} new Items, but no more than make {MAX_MESSAGES} in the queue",
         f"{ {5: 'five'}[TOP_K] } best Predictions",
         f"given up {OPEN_MS // 3_600_000} h after",

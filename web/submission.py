@@ -41,8 +41,9 @@ ARCHIVE_TYPES = {
     "application/x-gzip",
 }
 UNSAID_TYPE = "application/octet-stream"
-#: Items that are added to a job at a time while a big request comes in, so that work on them starts before its end.
-ADD_BATCH = 256
+#: Items, and bytes of pictures, after which they are added to a job while a big request still comes in: work on them
+#: starts at once.
+ADD_ITEMS, ADD_BYTES = 256, 8 * 1024 * 1024
 #: Digits of the keys that Darkroom gives to items without one of their own.
 KEY_DIGITS = 6
 
@@ -189,13 +190,14 @@ class _Filler:
     def __init__(self, services: Services, job_id: str) -> None:
         self._services, self._job_id = services, job_id
         self._batch: list[Upload] = []
-        self._count = 0
+        self._count, self._bytes = 0, 0
 
     def extend(self, uploads: Iterable[Upload]) -> None:
         for upload in uploads:
             self._count += 1
+            self._bytes += upload.size
             self._batch.append(with_key(upload, f"{self._count:0{KEY_DIGITS}}"))
-            if len(self._batch) == ADD_BATCH:
+            if len(self._batch) >= ADD_ITEMS or self._bytes >= ADD_BYTES:
                 self._add()
 
     def finish(self, *, alone: bool) -> None:
@@ -209,7 +211,7 @@ class _Filler:
     def _add(self) -> None:
         if self._batch:
             add(self._services, self._job_id, self._batch)
-            self._batch = []
+            self._batch, self._bytes = [], 0
 
 
 def _parts(services: Services, request: Request, fields: set[str]) -> Iterator[tuple[str, Part]]:

@@ -12,6 +12,8 @@ from shared.registry import Registry
 
 #: Decimal places of `progress`.
 PROGRESS_DECIMALS = 4
+#: Seconds after which a client should ask again at most.
+MAX_POLL_S = 5
 
 
 def job_view(job: Job) -> dict[str, Any]:
@@ -104,6 +106,11 @@ def eta_s(job: Job, now: float) -> int | None:
     if job.started_at is None or not job.counts.finished or not job.sealed:
         return None
     return math.ceil(max(0.0, now - job.started_at) * remaining(job.counts) / job.counts.finished)
+
+
+def poll_s(job: Job, now: float) -> int:
+    """Seconds until it pays to ask again: a tenth of the time left, so that who polls a big job costs it little."""
+    return min(MAX_POLL_S, max(1, (eta_s(job, now) or 0) // 10))
 
 
 def remaining(counts: Counts) -> int:

@@ -20,9 +20,8 @@ class Waiter:
     def __init__(self, places: int) -> None:
         self._places = BoundedSemaphore(places)
 
-    def wait(self, store: JobStore, job_id: str, seconds: float, enough: Callable[[Job], bool]) -> Job:
+    def wait(self, store: JobStore, job: Job, seconds: float, enough: Callable[[Job], bool]) -> Job:
         """The job as soon as it is `enough`, or as it is after `seconds`. Raises NotFound, Unavailable."""
-        job = store.get(job_id)
         if seconds <= 0 or enough(job) or not self._places.acquire(blocking=False):
             return job
         try:

@@ -256,13 +256,15 @@ class JobStore:
 
     def _position(self, job_id: str, kind: JobKind) -> int | None:
         """How many jobs wait in front of this one, None where it is further back than is looked."""
-        ahead = 0
-        rings = [keys.READY[Queue.TRAIN]] if kind is JobKind.TRAINING else [keys.READY[name] for name in CLASSIFYING]
-        for ring in rings:
-            place = self._redis.lpos(ring, job_id, maxlen=POSITION_DEPTH)
+        ahead, pipeline = 0, self._redis.pipeline(transaction=False)
+        for queue in [Queue.TRAIN] if kind is JobKind.TRAINING else CLASSIFYING:
+            pipeline.lpos(keys.READY[queue], job_id, maxlen=POSITION_DEPTH)
+            pipeline.llen(keys.READY[queue])
+        answers = pipeline.execute()
+        for place, length in zip(answers[::2], answers[1::2], strict=True):
             if place is not None:
                 return ahead + int(place)
-            ahead += self._redis.llen(ring)
+            ahead += length
         return None
 
     def _newest_first(self, after: str | None) -> Iterator[Job]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.entities import Counts, Failure, Item, ItemState, Job, JobKind, JobState, Outcome, Prediction, Upload
 from web.api.results import FORMULA_STARTS, _csv_line, _csv_row, _harmless
-from web.views import eta_s, item_view, job_view, progress, timestamp
+from web.views import MAX_POLL_S, eta_s, item_view, job_view, poll_s, progress, timestamp
 
 JOB = Job("0" * 32, JobKind.CLASSIFICATION, JobState.RUNNING, 1000.0, model="m", sealed=True, started_at=1000.0)
 UPLOAD = Upload("k", "a.png", 10, "ab", "image/png", 3, 4)
@@ -45,6 +45,21 @@ def test_progress_of_a_job_that_is_over():
 )
 def test_eta(changes, now, seconds):
     assert eta_s(replace(JOB, **changes), now) == seconds
+
+
+@pytest.mark.parametrize(
+    ("changes", "seconds"),
+    [
+        ({"counts": Counts(100)}, 1),  # nobody knows yet
+        ({"counts": Counts(100, 90)}, 1),  # 2 s are left
+        ({"counts": Counts(100, 25)}, 3),  # 30 s
+        ({"counts": Counts(100_000, 1)}, MAX_POLL_S),
+        ({"counts": Counts(100, 100), "state": JobState.SUCCEEDED}, 1),
+    ],
+)
+def test_who_waits_longer_asks_less_often(changes, seconds):
+    counted = {"counts": Counts(100, 90)} | changes
+    assert poll_s(replace(JOB, **counted), 1010.0 if counted["counts"].finished != 90 else 1020.0) == seconds
 
 
 @given(st.floats(0, 4e9))

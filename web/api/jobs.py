@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,13 +15,11 @@ from shared.services import Services
 from web.api.requests import JobsQuery, NewJob, StatusQuery, json_body, preferred_wait_s, query, services
 from web.submission import submit, wake
 from web.training import submit_training
-from web.views import item_view, job_view, labels_of
+from web.views import item_view, job_view, labels_of, poll_s
 from web.waiting import Waiter
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
 
-#: Seconds after which a client should ask again for a job that is not over.
-POLL_S = 1
 #: Results that come with a job that was waited for.
 FIRST_RESULTS = 100
 
@@ -59,13 +58,12 @@ def index() -> Response:
 def status(job_id: str) -> Response:
     """The job's state and counts; `wait` waits for a change."""
     asked = query(StatusQuery, request)
-    before = services().store.get(job_id)
+    job, store = services().store.get(job_id), services().store
     known = request.if_none_match
-    seconds = 0 if known and not known.contains_weak(etag(job_id, before.revision)) else asked.wait
-    job = _waiter().wait(
-        services().store, job_id, seconds, lambda now: now.state.done or now.revision != before.revision
+    seconds = 0 if known and not known.contains_weak(etag(job_id, job.revision)) else asked.wait
+    return job_response(
+        _waiter().wait(store, job, seconds, lambda now: now.state.done or now.revision != job.revision)
     )
-    return job_response(job)
 
 
 @blueprint.post("/<job_id>/seal")
@@ -108,7 +106,7 @@ def job_response(job: Job, status_code: int = 200, *, conditional: bool = True) 
     response.headers["ETag"] = f'W/"{etag(job.id, job.revision)}"'
     response.headers["Cache-Control"] = "private, no-cache"
     if not job.state.done:
-        response.headers["Retry-After"] = str(POLL_S)
+        response.headers["Retry-After"] = str(poll_s(job, time.time()))
     if conditional:
         response.make_conditional(request)
     return response
@@ -135,9 +133,10 @@ def _open_job(wanted: NewJob) -> Response:
 def _submitted(job_id: str) -> Response:
     """202 with the job; or 200 with its first results, where the client waits for them and it ends in time."""
     seconds = preferred_wait_s(request)
+    job = services().store.get(job_id)
     if seconds is None:
-        return _accepted(services().store.get(job_id))
-    job = _waiter().wait(services().store, job_id, seconds, lambda job: job.state.done)
+        return _accepted(job)
+    job = _waiter().wait(services().store, job, seconds, lambda now: now.state.done)
     response = make_response(_with_results(services(), job)) if job.state.done else _accepted(job)
     if job.state.done:
         response.headers["Location"] = f"/v1/jobs/{job.id}"
@@ -148,7 +147,7 @@ def _submitted(job_id: str) -> Response:
 def _accepted(job: Job) -> Response:
     response = job_response(job, 202, conditional=False)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
-    response.headers["Retry-After"] = str(POLL_S)
+    response.headers["Retry-After"] = str(poll_s(job, time.time()))
     return response
 
 
