@@ -55,6 +55,11 @@ class BlobStore:
             return cls(LocalStore(folder, automatic_cleanup=True), folder)
 
     @property
+    def is_remote(self) -> bool:
+        """Whether bytes come over a network, so that whoever reads many should ask for several at a time."""
+        return self._folder is None
+
+    @property
     def temporary_folder(self) -> str | None:
         """A folder on the same disk for what is on its way in; None for the system's."""
         return None if self._folder is None else str(self._folder.parent)

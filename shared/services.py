@@ -11,6 +11,7 @@ from shared.entities import blob_key, job_folder
 from shared.imports import Imports
 from shared.jobs.chunks import ChunkStore
 from shared.jobs.connection import Client, connect
+from shared.jobs.queues import Queues
 from shared.jobs.results import Results
 from shared.jobs.store import JobStore
 from shared.jobs.trainings import TrainingStore
@@ -35,6 +36,7 @@ class Services:
     chunks: ChunkStore
     trainings: TrainingStore
     workers: Workers
+    queues: Queues
     blobs: BlobStore
     registry: Registry
     imports: Imports
@@ -55,6 +57,7 @@ class Services:
             chunks=ChunkStore(client),
             trainings=TrainingStore(client),
             workers=Workers(client),
+            queues=Queues(client),
             blobs=blobs,
             registry=Registry(SHIPPED, published, ChampionAlias(client)),
             imports=Imports(client, blobs),

@@ -7,10 +7,11 @@ from pathlib import Path
 from flask import Flask, Response, request
 from flask_bootstrap import Bootstrap5
 
+from shared.idempotency import Idempotency
 from shared.services import Services
 from shared.settings import load_settings
-from web import pages, problems
-from web.api import health, items, jobs, models, presets, results, trainings
+from web import idempotency, pages, problems
+from web.api import health, items, jobs, models, presets, queues, results, trainings
 from web.imports import ImportDesk
 from web.waiting import Waiter
 
@@ -42,9 +43,10 @@ def create_app(services: Services) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     Bootstrap5(app)
     problems.install(app)
-    for blueprint in (jobs.blueprint, models.blueprint, presets.blueprint, health.blueprint, pages.blueprint):
-        app.register_blueprint(blueprint)
+    for part in (jobs, models, presets, queues, health, pages):
+        app.register_blueprint(part.blueprint)
     app.before_request(_notice_broken_bodies)
+    idempotency.install(app, Idempotency(services.redis))
     app.after_request(_secure)
     return app
 

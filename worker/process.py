@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds until a worker that could not read or commit claims the next chunk.
 RETRY_S = 1.0
+#: Threads that read and decode where each picture has to come from S3; from a disk, as many as there are cores for.
+REMOTE_READERS = 16
 
 
 class WorkerProcess:
@@ -32,7 +34,8 @@ class WorkerProcess:
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         threads = threads_of_process(services.settings.classify_workers if Queue.BULK in queues else 1)
         self.models = Models(services.registry, threads)
-        self.classifier = Classifier(services, ThreadPoolExecutor(threads, thread_name_prefix="decode"))
+        readers = REMOTE_READERS if services.blobs.is_remote else threads
+        self.classifier = Classifier(services, ThreadPoolExecutor(readers, thread_name_prefix="decode"))
         self.hearing = Hearing(services.messenger, queues)
         self.pulse = Pulse(services.workers, services.chunks, self.describe, self.hearing.check)
         self.watch = ChampionWatch(services.registry, self.models, self._say_what_i_am)

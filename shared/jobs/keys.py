@@ -35,9 +35,19 @@ def job(job_id: str, part: str | None = None) -> str:
     return f"darkroom:job:{job_id}:{part}" if part else f"darkroom:job:{job_id}"
 
 
+def done(queue: str, minute: int) -> str:
+    """How many items of a queue ended in a minute (since the epoch), for an hour."""
+    return f"darkroom:done:{queue}:{minute}"
+
+
 def committed(chunk_id: str) -> str:
     """There for a minute after the chunk was committed."""
     return f"darkroom:committed:{chunk_id}"
+
+
+def idempotency(digest: str) -> str:
+    """What the request with this key (its digest) was answered; see `shared/idempotency.py`."""
+    return f"darkroom:idempotency:{digest}"
 
 
 def imported(import_id: str) -> str:

@@ -1,4 +1,4 @@
-"""Many items and many jobs leave every process as small as it was. `python -m bench.scale` has the figures of more."""
+"""Many items and many jobs leave every process as small as it was; `./darkroom bench status` has figures of more."""
 
 from __future__ import annotations
 

@@ -208,6 +208,7 @@ def test_a_store_can_be_given(s3_address: str) -> None:
     blobs.put("given", b"x")
     assert blobs.get("given") == b"x"
     assert blobs.temporary_folder is None
+    assert blobs.is_remote
 
 
 @pytest.mark.usefixtures("s3_environment")

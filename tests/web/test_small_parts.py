@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from shared.entities import Job, JobKind, JobState
 from shared.errors import MalformedRequest, NotFound
+from tests.conftest import wait_until
 from tests.fixtures import make
 from web.api.requests import MAX_JSON_DEPTH, MAX_WAIT_S, json_value, preferred_wait_s
 from web.uploads.intake import MAX_FILENAME, clean_filename
@@ -159,7 +160,7 @@ def test_waiting_ends_with_the_change_that_was_waited_for():
     jobs = Jobs()
     timers = [later(0.05, lambda: jobs.change(sealed=True)), later(0.2, lambda: jobs.change(state=JobState.SUCCEEDED))]
     began = time.monotonic()
-    assert Waiter(1).wait(jobs, "x", 20, done).state is JobState.SUCCEEDED
+    assert Waiter(1).wait(jobs, jobs.job, 20, done).state is JobState.SUCCEEDED
     assert 0.15 < time.monotonic() - began < 5
     for timer in timers:
         timer.join()
@@ -169,7 +170,7 @@ def test_waiting_ends_after_its_time_and_gives_the_latest():
     jobs = Jobs()
     timer = later(0.05, lambda: jobs.change(sealed=True))
     began = time.monotonic()
-    assert Waiter(1).wait(jobs, "x", 0.4, done).sealed
+    assert Waiter(1).wait(jobs, jobs.job, 0.4, done).sealed
     assert 0.4 <= time.monotonic() - began < 5
     assert jobs.revisions < 30  # it looks less and less often
     timer.join()
@@ -178,25 +179,24 @@ def test_waiting_ends_after_its_time_and_gives_the_latest():
 @pytest.mark.parametrize("seconds", [0, -1])
 def test_no_time_is_no_waiting(seconds):
     jobs = Jobs()
-    assert Waiter(1).wait(jobs, "x", seconds, done) is jobs.job and jobs.revisions == 0
+    assert Waiter(1).wait(jobs, jobs.job, seconds, done) is jobs.job and jobs.revisions == 0
 
 
 def test_job_that_goes_away_ends_the_waiting():
     jobs = Jobs()
     timer = later(0.05, lambda: setattr(jobs, "job", None))
     with pytest.raises(NotFound):
-        Waiter(1).wait(jobs, "x", 20, done)
+        Waiter(1).wait(jobs, jobs.job, 20, done)
     timer.join()
 
 
 def test_one_too_many_is_answered_at_once_and_places_come_back():
     jobs, waiter = Jobs(), Waiter(1)
-    first = threading.Thread(target=lambda: waiter.wait(jobs, "x", 20, done))
+    first = threading.Thread(target=lambda: waiter.wait(jobs, jobs.job, 20, done))
     first.start()
-    while not jobs.revisions:
-        time.sleep(0.001)
+    wait_until(lambda: jobs.revisions, "the first waits", every=0.001)
     began = time.monotonic()
-    waiter.wait(jobs, "x", 20, done)
+    waiter.wait(jobs, jobs.job, 20, done)
     assert time.monotonic() - began < 5
     jobs.change(state=JobState.SUCCEEDED)
     first.join(5)
@@ -204,6 +204,6 @@ def test_one_too_many_is_answered_at_once_and_places_come_back():
     timer = later(0.1, lambda: jobs.change(state=JobState.SUCCEEDED))
     jobs.change(state=JobState.RUNNING)
     began = time.monotonic()
-    waiter.wait(jobs, "x", 20, done)
+    waiter.wait(jobs, jobs.job, 20, done)
     assert time.monotonic() - began > 0.05
     timer.join()

@@ -61,9 +61,7 @@ def status(job_id: str) -> Response:
     job, store = services().store.get(job_id), services().store
     known = request.if_none_match
     seconds = 0 if known and not known.contains_weak(etag(job_id, job.revision)) else asked.wait
-    return job_response(
-        _waiter().wait(store, job, seconds, lambda now: now.state.done or now.revision != job.revision)
-    )
+    return job_response(_waiter().wait(store, job, seconds, lambda now: now.state.done or now.revision != job.revision))
 
 
 @blueprint.post("/<job_id>/seal")

@@ -20,5 +20,8 @@ for i = 2, #ARGV, 4 do
 end
 touch(id)
 settle(id)
+local done = 'darkroom:done:' .. string.match(ring(id), '%a+$') .. ':' .. math.floor(now_ms() / 60000)
+redis.call('INCRBY', done, (#ARGV - 1) / 4)
+redis.call('EXPIRE', done, 3660)
 redis.call('SET', committed, '1', 'EX', 60)
 return 'committed'

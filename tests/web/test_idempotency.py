@@ -1,0 +1,76 @@
+"""The digest of a body that comes in pieces, with and without a boundary."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import Conflict
+from shared.idempotency import KEPT_S, Answer, Idempotency
+from tests.conftest import wait_until
+from web.idempotency import HashedStream, Holder
+
+ANSWER = Answer("digest", 202, {"Location": "/v1/jobs/1"}, "{}")
+
+
+def digest(body: bytes, boundary: str = "", piece: int = 65536) -> str:
+    stream = HashedStream(io.BytesIO(body), boundary)
+    read = b"".join(iter(lambda: stream.read(piece), b""))
+    assert read == body
+    return stream.hexdigest()
+
+
+def test_without_a_boundary_it_is_that_of_the_bytes():
+    assert digest(b"some bytes", piece=3) == hashlib.sha256(b"some bytes").hexdigest()
+
+
+@given(st.lists(st.binary(max_size=40), max_size=6), st.integers(1, 50))
+def test_a_body_has_the_same_whatever_its_boundary_and_its_pieces(parts, piece):
+    one, other = (
+        digest(mark.encode() + b"\r\n".join(part + b"--" + mark.encode() for part in parts), mark, size)
+        for mark, size in (("first-boundary-01", piece), ("the-other-one-02", 65536))
+    )
+    assert one == other
+
+
+@pytest.fixture
+def quick(monkeypatch) -> None:
+    """Keys are held for a second at a time."""
+    monkeypatch.setattr("web.idempotency.HOLD_S", 1)
+    monkeypatch.setattr("shared.idempotency.HOLD_S", 1)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_key_is_held_for_as_long_as_its_request_is_in_work(each_redis):
+    answers = Idempotency(each_redis)
+    holder = Holder(answers)
+    assert holder.begin("mine") is None and answers.begin("of a process that died") is None
+    wait_until(lambda: each_redis.dbsize() == 1, "the one that nobody holds has lapsed")
+    with pytest.raises(Conflict):
+        holder.begin("mine")
+    holder.end("mine", ANSWER)
+    assert holder.begin("mine") == ANSWER
+    assert holder.begin("of a process that died") is None
+    holder.end("of a process that died", None)
+    assert each_redis.dbsize() == 1
+    wait_until(lambda: "idempotency" not in {thread.name for thread in threading.enumerate()}, "no thread is left")
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_late_sign_of_life_does_not_shorten_the_time_of_an_answer(each_redis):
+    answers = Idempotency(each_redis)
+    answers.begin("key")
+    answers.keep("key", ANSWER)
+    answers.hold("key")
+    (place,) = each_redis.keys()
+    assert each_redis.ttl(place) > KEPT_S - 60
+
+
+@pytest.mark.parametrize("changed", [b"--mark\r\nB\r\n--mark--", b"--mark\r\nA\r\n--mark-- ", b"--mark\r\nA\r\n--mark"])
+def test_another_body_has_another(changed):
+    assert digest(changed, "mark") != digest(b"--mark\r\nA\r\n--mark--", "mark")

@@ -1,0 +1,165 @@
+"""`Idempotency-Key` on any POST of the API: the first answer is given again, and nothing is done twice.
+
+Two requests count as the same where method, address, content type and body are, whatever the boundary of a multipart
+body. Errors are not kept: nothing was done, and a repeat may succeed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import re
+import threading
+import time
+from typing import IO, Any, cast
+
+from flask import Flask, Response, current_app, g, request
+
+from shared.errors import Fault, InvalidRequest, Unavailable
+from shared.idempotency import HOLD_S, Answer, Idempotency
+from web.problems import drain
+
+#: What a key may be: visible ASCII, as UUIDs and strings of RFC 8941 are.
+KEY = re.compile(r"[!-~]{1,255}")
+#: Headers that the server adds to each answer by itself.
+OWN_HEADERS = {"content-length", "date", "server", "connection"}
+READ_BYTES = 64 * 1024
+
+
+def install(app: Flask, answers: Idempotency) -> None:
+    """Let `app` heed the header."""
+    app.extensions["darkroom.idempotency"] = Holder(answers)
+    app.before_request(_begin)
+    app.after_request(_end)
+
+
+def _begin() -> Response | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is None or request.method != "POST" or not request.path.startswith("/v1/"):
+        return None
+    if not KEY.fullmatch(key):
+        raise _wrong("must be 1 to 255 visible ASCII characters")
+    before = _holder().begin(key)
+    body = HashedStream(request.stream, request.mimetype_params.get("boundary", ""))
+    request.stream = cast(IO[bytes], body)
+    if before is not None:
+        return _again(before, body)
+    g.idempotency = key, body
+    return None
+
+
+def _again(before: Answer, body: HashedStream) -> Response:
+    while body.read(READ_BYTES):
+        pass
+    if _digest(body) != before.request:
+        raise _wrong("came with another request before")
+    response = Response(before.body, before.status, before.headers)
+    response.headers["Idempotency-Replayed"] = "true"
+    return response
+
+
+def _end(response: Response) -> Response:
+    key, body = g.pop("idempotency", (None, None))
+    if key is not None:
+        drain()
+        answer = _answer(response, _digest(body)) if response.status_code < 400 else None
+        with contextlib.suppress(Unavailable):  # what was done is done, and the client shall know it
+            _holder().end(key, answer)
+    return response
+
+
+def _answer(response: Response, digest: str) -> Answer:
+    headers = {name: value for name, value in response.headers.items() if name.lower() not in OWN_HEADERS}
+    return Answer(digest, response.status_code, headers, response.get_data(as_text=True))
+
+
+def _digest(body: HashedStream) -> str:
+    what = [request.method, request.path, request.query_string.decode("latin-1"), request.mimetype, body.hexdigest()]
+    return hashlib.sha256("\n".join(what).encode()).hexdigest()
+
+
+def _wrong(detail: str) -> InvalidRequest:
+    return InvalidRequest(f"the Idempotency-Key {detail}", [Fault("Idempotency-Key", detail)])
+
+
+def _holder() -> Holder:
+    return current_app.extensions["darkroom.idempotency"]  # type: ignore[no-any-return]
+
+
+class Holder:
+    """Holds the keys of this process's requests for as long as they are in work, from a thread while there are any."""
+
+    def __init__(self, answers: Idempotency) -> None:
+        self._answers = answers
+        self._keys: set[str] = set()
+        self._lock = threading.Lock()
+        self._running = False
+
+    def begin(self, key: str) -> Answer | None:
+        """The answer that is to be given again, or None, and the key is held. Raises Conflict, Unavailable."""
+        before = self._answers.begin(key)
+        if before is None:
+            with self._lock:
+                self._keys.add(key)
+                if not self._running:
+                    self._running = True
+                    threading.Thread(target=self._run, name="idempotency", daemon=True).start()
+        return before
+
+    def end(self, key: str, answer: Answer | None) -> None:
+        """Keep the answer; where there is none, forget the key. Raises Unavailable."""
+        with self._lock:
+            self._keys.discard(key)
+        if answer is None:
+            self._answers.release(key)
+        else:
+            self._answers.keep(key, answer)
+
+    def _run(self) -> None:
+        while self._goes_on():
+            time.sleep(HOLD_S / 3)
+            for key in list(self._keys):
+                with contextlib.suppress(Unavailable):
+                    self._answers.hold(key)
+
+    def _goes_on(self) -> bool:
+        with self._lock:
+            self._running = bool(self._keys)
+            return self._running
+
+
+class HashedStream(io.RawIOBase):
+    """A body that is hashed as it is read, without the boundary, which is another one in each request."""
+
+    def __init__(self, stream: IO[bytes], boundary: str) -> None:
+        self._stream, self._boundary = stream, boundary.encode("latin-1", "replace")
+        self._sha256, self._tail = hashlib.sha256(), b""
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read and hash."""
+        data = self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        self._add(data)
+        return len(data)
+
+    def hexdigest(self) -> str:
+        """Of what was read up to now."""
+        whole = self._sha256.copy()
+        whole.update(self._tail)
+        return whole.hexdigest()
+
+    def _add(self, data: bytes) -> None:
+        if not self._boundary:
+            self._sha256.update(data)
+            return
+        *whole, rest = (self._tail + data).split(self._boundary)
+        for part in whole:
+            self._sha256.update(part)
+        kept = max(0, len(rest) - len(self._boundary) + 1)  # a boundary may have come in part
+        self._sha256.update(rest[:kept])
+        self._tail = rest[kept:]
