@@ -156,7 +156,7 @@ def storage_errors(what: str) -> Iterator[None]:
     """Raise our errors instead of the operating system's and obstore's."""
     try:
         yield
-    except (NotFoundError, FileNotFoundError) as error:
+    except (NotFoundError, FileNotFoundError, IsADirectoryError) as error:
         if "NoSuchBucket" in str(error):
             raise Unavailable("the storage has no such bucket") from error
         raise NotFound(f"nothing is stored under {what}") from error

@@ -48,7 +48,7 @@ def redis_client(redis_url: str) -> Iterator[Client]:
 def services(redis_client: Client, redis_url: str, tmp_path: Path) -> Iterator[Services]:
     """All parts of the service, with no process around them."""
     assert redis_client.ping()
-    services = Services.build(Settings(redis_url=redis_url, data_dir=tmp_path))
+    services = Services.build(Settings(redis_url=redis_url, data_dir=tmp_path, classify_workers=1))
     yield services
     services.close()
 

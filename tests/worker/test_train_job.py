@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -76,13 +75,6 @@ def curve(services: Services, job_id: str) -> list[tuple[Any, ...]]:
     ]
 
 
-def weights(services: Services, version: str) -> list[np.ndarray]:
-    import keras
-
-    model = keras.saving.load_model(services.registry.model_file(version), compile=False)
-    return list(model.get_weights())
-
-
 def check_published(services: Services, job_id: str, epochs: int) -> None:
     """The job has ended with a version, and left what it should."""
     job = services.store.get(job_id)
@@ -101,27 +93,10 @@ def check_published(services: Services, job_id: str, epochs: int) -> None:
 
 
 @pytest.mark.usefixtures("environment")
-def test_a_training_publishes_a_version_and_a_killed_one_the_same(services: Services) -> None:
-    """Given a training that was killed, when it goes on from its checkpoint, then curve and weights are the same."""
-    whole, broken = submit(services, epochs=6), submit(services, epochs=6)
+def test_a_training_publishes_a_version(services: Services) -> None:
+    job_id = submit(services, epochs=3)
     assert run(claim(services)) == os.EX_OK
-    check_published(services, whole, epochs=6)
-
-    training = claim(services)
-    process = start(training)
-    wait_until(lambda: services.store.get(broken).step >= 15, "half of the steps are done", TRAINING_S)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    seen = len(curve(services, broken))
-    assert 0 < seen < len(curve(services, whole))
-    services.chunks.release(training.id, died=True)
-
-    assert run(claim(services)) == os.EX_OK
-    check_published(services, broken, epochs=6)
-    assert curve(services, broken) == curve(services, whole)
-    first, second = (services.store.get(job_id).model or "" for job_id in (whole, broken))
-    for one, other in zip(weights(services, first), weights(services, second), strict=True):
-        np.testing.assert_array_equal(one, other)
+    check_published(services, job_id, epochs=3)
 
 
 @pytest.mark.usefixtures("environment")
