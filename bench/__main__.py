@@ -1,7 +1,7 @@
 """Measure the whole service against references on this machine, and print a table.
 
 All of it takes about half an hour on two cores with nothing else to do. Every figure is the median of the repeats, with
-their range behind; a ratio is taken in each repeat, of runs right after each other.
+their range behind; a ratio is taken in each repeat.
 """
 
 from __future__ import annotations
