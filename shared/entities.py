@@ -15,6 +15,11 @@ JOB_ID_BYTES = 16
 JOB_ID_PATTERN = re.compile(r"[0-9a-f]{32}")
 
 
+#: Whose jobs are made where no keys are in use.
+LOCAL = "local"
+#: What an owner may be called: it is part of keys in Redis.
+OWNER_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+
 #: Jobs of at most so many items are small: somebody waits for them, so they go before the others.
 INTERACTIVE_ITEMS = 16
 
@@ -143,12 +148,13 @@ class Counts:
 
 @dataclass(frozen=True)
 class Job:
-    """One submission. Times are seconds since the epoch."""
+    """One submission. Times are seconds since the epoch. Nobody but its owner, and who administers, sees it."""
 
     id: str
     kind: JobKind
     state: JobState
     created_at: float
+    owner: str = LOCAL
     model: str | None = None
     params: dict[str, Any] = field(default_factory=dict)
     metadata: Any = None

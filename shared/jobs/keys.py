@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-#: Sorted set: listed jobs by the time they were created (ms).
+#: Sorted set: listed jobs by the time they were created (ms). Each owner has one of their own too, see `jobs_of`.
 JOBS = "darkroom:jobs"
 #: Sorted set: jobs by the time they are given up (open) or deleted (done), in ms.
 EXPIRING = "darkroom:expiring"
@@ -28,6 +28,11 @@ READY = {
     "bulk": "darkroom:ready:bulk",
     "train": "darkroom:ready:train",
 }
+
+
+def jobs_of(owner: str | None) -> str:
+    """The listed jobs of an owner, or of all."""
+    return JOBS if owner is None else f"{JOBS}:{owner}"
 
 
 def job(job_id: str, part: str | None = None) -> str:

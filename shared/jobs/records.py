@@ -6,7 +6,19 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from shared.entities import Counts, Failure, Item, ItemState, Job, JobKind, JobState, Outcome, Prediction, Upload
+from shared.entities import (
+    LOCAL,
+    Counts,
+    Failure,
+    Item,
+    ItemState,
+    Job,
+    JobKind,
+    JobState,
+    Outcome,
+    Prediction,
+    Upload,
+)
 
 #: Version of the records below. A record of another version is left for the code that knows it.
 SCHEMA = 1
@@ -79,6 +91,7 @@ def read_job(job_id: str, record: Mapping[str, str], queue_position: int | None 
         kind=JobKind(record["kind"]),
         state=JobState(record["state"]),
         created_at=int(record["created_at"]) / 1000,
+        owner=record.get("owner", LOCAL),
         model=record.get("model"),
         params=json.loads(record.get("params", "{}")),
         metadata=json.loads(record.get("metadata", "null")),

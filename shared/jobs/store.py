@@ -8,6 +8,7 @@ from typing import Any
 
 from shared.entities import (
     CLASSIFYING,
+    LOCAL,
     Failure,
     Item,
     ItemState,
@@ -70,6 +71,7 @@ class JobStore:
         kind: JobKind,
         *,
         retention_s: int,
+        owner: str = LOCAL,
         model: str | None = None,
         params: dict[str, Any] | None = None,
         metadata: Any = None,
@@ -81,6 +83,7 @@ class JobStore:
         record: dict[str, str | int] = {
             "schema": SCHEMA,
             "kind": kind,
+            "owner": owner,
             "state": JobState.OPEN,
             "retention_ms": retention_s * 1000,
             "params": dump(params or {}),
@@ -126,9 +129,13 @@ class JobStore:
         if answer == "empty":
             raise Conflict(f"job {job_id} has no items: add some before it is sealed, or cancel it")
 
-    def submit_training(self, params: dict[str, Any], metadata: Any = None, *, retention_s: int) -> str:
+    def submit_training(
+        self, params: dict[str, Any], metadata: Any = None, *, retention_s: int, owner: str = LOCAL
+    ) -> str:
         """Make a training job that waits for its worker, and return its id."""
-        job_id = self.create(JobKind.TRAINING, retention_s=retention_s, params=params, metadata=metadata, listed=False)
+        job_id = self.create(
+            JobKind.TRAINING, retention_s=retention_s, owner=owner, params=params, metadata=metadata, listed=False
+        )
         self.seal(job_id)
         return job_id
 
@@ -156,11 +163,20 @@ class JobStore:
 
     @translated
     def page(
-        self, limit: int, *, kind: str | None = None, state: str | None = None, after: str | None = None
+        self,
+        limit: int,
+        *,
+        owner: str | None = None,
+        kind: str | None = None,
+        state: str | None = None,
+        after: str | None = None,
     ) -> tuple[list[Job], str | None]:
-        """At most `limit` jobs, newest first, and the cursor to go on from or None. Raises InvalidRequest."""
+        """At most `limit` jobs, newest first, and the cursor to go on from or None. Raises InvalidRequest.
+
+        What an owner's page costs does not depend on how many jobs others have; None stands for all owners.
+        """
         jobs: list[Job] = []
-        for job in self._newest_first(after):
+        for job in self._newest_first(keys.jobs_of(owner), after):
             if (kind and job.kind != kind) or (state and job.state != state):
                 continue
             if len(jobs) == limit:
@@ -267,19 +283,19 @@ class JobStore:
             ahead += length
         return None
 
-    def _newest_first(self, after: str | None) -> Iterator[Job]:
-        start = 0 if after is None else self._rank_after(decode_cursor("job", after, str))
-        while ids := self._redis.zrevrange(keys.JOBS, start, start + LIST_BATCH - 1):
+    def _newest_first(self, listed: str, after: str | None) -> Iterator[Job]:
+        start = 0 if after is None else self._rank_after(listed, decode_cursor("job", after, str))
+        while ids := self._redis.zrevrange(listed, start, start + LIST_BATCH - 1):
             yield from (job for job in self._read(ids) if job is not None)
             start += LIST_BATCH
 
-    def _rank_after(self, position: str) -> int:
+    def _rank_after(self, listed: str, position: str) -> int:
         created_ms, _, job_id = position.partition(" ")
         if not created_ms.isdecimal():
             raise InvalidRequest("the cursor is not one that this list gave", [Fault("after", "not a cursor")])
         # The job itself may be deleted since.
-        same_moment: list[str] = self._redis.zrangebyscore(keys.JOBS, created_ms, created_ms)
-        newer = int(self._redis.zcount(keys.JOBS, f"({created_ms}", "+inf"))
+        same_moment: list[str] = self._redis.zrangebyscore(listed, created_ms, created_ms)
+        newer = int(self._redis.zcount(listed, f"({created_ms}", "+inf"))
         return newer + sum(other >= job_id for other in same_moment)
 
     def _read(self, ids: Sequence[str]) -> list[Job | None]:

@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 
-from shared.entities import Chunk, Counts, Failure, ItemState, JobKind, Outcome, Prediction, Queue, Upload
+from shared.entities import LOCAL, Chunk, Counts, Failure, ItemState, JobKind, Outcome, Prediction, Queue, Upload
 from shared.jobs import keys
 from shared.jobs.chunks import ChunkStore
 from shared.jobs.connection import Client, now_ms
@@ -46,8 +46,11 @@ class Kit:
         self.store, self.chunks, self.results = JobStore(client), ChunkStore(client), Results(client)
         self.trainings = TrainingStore(client)
 
-    def open_job(self, items: Sequence[Upload] = (), *, listed: bool = True, retention_s: int = 3600) -> str:
-        job = self.store.create(JobKind.CLASSIFICATION, retention_s=retention_s, model="net-1", listed=listed)
+    def open_job(
+        self, items: Sequence[Upload] = (), *, listed: bool = True, retention_s: int = 3600, owner: str = LOCAL
+    ) -> str:
+        how = {"retention_s": retention_s, "owner": owner, "listed": listed}
+        job = self.store.create(JobKind.CLASSIFICATION, model="net-1", **how)
         if items:
             assert set(self.store.add(job, items, MANY)) == {Added.ADDED}
         return job

@@ -60,6 +60,19 @@ def test_lists_can_be_filtered(kit: Kit) -> None:
     assert listed(kit.store, 1, kind="training", state="succeeded") == []
 
 
+def test_an_owners_list_has_their_jobs_alone(kit: Kit) -> None:
+    anns = [kit.sealed_job(uploads(1), owner="ann"), kit.open_job(owner="ann")]
+    bobs = kit.store.submit_training({}, retention_s=1, owner="bob")
+    assert set(listed(kit.store, 1, owner="ann")) == set(anns)
+    assert listed(kit.store, 1, owner="bob") == [bobs]
+    assert listed(kit.store, 1, owner="local") == []
+    assert set(listed(kit.store, 1)) == {*anns, bobs}
+    assert kit.store.get(bobs).owner == "bob"
+    assert kit.store.get(kit.open_job()).owner == "local"
+    kit.store.remove(bobs, force=True)
+    assert listed(kit.store, 1, owner="bob") == []
+
+
 def test_a_job_that_is_filled_out_of_sight_is_listed_when_it_is_sealed(kit: Kit) -> None:
     job = kit.open_job(uploads(1), listed=False)
     assert not kit.store.is_listed(job)

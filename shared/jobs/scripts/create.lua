@@ -4,5 +4,5 @@ redis.call('HSET', key(id), 'created_at', now, 'expires_at', now + OPEN_MS, 'tot
   'cancelled', 0, 'revision', 0)
 for i = 3, #ARGV, 2 do redis.call('HSET', key(id), ARGV[i], ARGV[i + 1]) end
 redis.call('ZADD', EXPIRING, now + OPEN_MS, id)
-if ARGV[2] == '1' then redis.call('ZADD', JOBS, now, id) end
+if ARGV[2] == '1' then list(id, now) end
 return now

@@ -36,6 +36,16 @@ local function body(record)
   return cjson.decode(string.sub(record, (string.find(record, '{', 1, true))))
 end
 
+-- The jobs of the same owner that are listed. Jobs from before there were owners belong to `local`.
+local function jobs_of_owner(id)
+  return JOBS .. ':' .. (redis.call('HGET', key(id), 'owner') or 'local')
+end
+
+local function list(id, created_at)
+  redis.call('ZADD', JOBS, created_at, id)
+  redis.call('ZADD', jobs_of_owner(id), created_at, id)
+end
+
 local function is_training(id)
   return redis.call('HGET', key(id), 'kind') == 'training'
 end

@@ -6,6 +6,7 @@ if not state then return 'missing' end
 if ARGV[2] ~= '1' and not TERMINAL[state] then return 'busy' end
 dequeue(id)
 redis.call('ZREM', JOBS, id)
+redis.call('ZREM', jobs_of_owner(id), id)
 redis.call('ZREM', EXPIRING, id)
 redis.call('ZADD', 'darkroom:removing', now_ms(), id)
 redis.call('UNLINK', key(id))

@@ -12,7 +12,7 @@ end
 redis.call('HSET', key(id), 'sealed', '1', 'state', job[4] and 'running' or 'queued')
 redis.call('HDEL', key(id), 'expires_at')
 redis.call('ZREM', EXPIRING, id)
-redis.call('ZADD', JOBS, job[5], id)
+list(id, job[5])
 touch(id)
 enqueue(id)
 settle(id)
