@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from shared.aliases import ChampionAlias
 from shared.blobs import BlobStore
 from shared.catalogue import Catalogue
+from shared.disk import Disk
 from shared.entities import blob_key, job_folder
 from shared.imports import Imports
 from shared.jobs.chunks import ChunkStore
@@ -38,6 +39,7 @@ class Services:
     workers: Workers
     queues: Queues
     blobs: BlobStore
+    disk: Disk
     registry: Registry
     imports: Imports
     messenger: Messenger
@@ -59,6 +61,7 @@ class Services:
             workers=Workers(client),
             queues=Queues(client),
             blobs=blobs,
+            disk=Disk(settings.data_dir),
             registry=Registry(SHIPPED, published, ChampionAlias(client)),
             imports=Imports(client, blobs),
             messenger=Messenger(settings.resolved_broker_url()),

@@ -11,7 +11,7 @@ from shared.idempotency import Idempotency
 from shared.services import Services
 from shared.settings import load_settings
 from web import idempotency, pages, problems
-from web.api import health, items, jobs, models, presets, queues, results, trainings
+from web.api import health, items, jobs, models, presets, queues, results, system, trainings
 from web.imports import ImportDesk
 from web.waiting import Waiter
 
@@ -43,7 +43,7 @@ def create_app(services: Services) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     Bootstrap5(app)
     problems.install(app)
-    for part in (jobs, models, presets, queues, health, pages):
+    for part in (jobs, models, presets, queues, system, health, pages):
         app.register_blueprint(part.blueprint)
     app.before_request(_notice_broken_bodies)
     idempotency.install(app, Idempotency(services.redis))

@@ -60,10 +60,15 @@ class JobStore:
     @translated
     def check_room(self) -> None:
         """Raise Unavailable where Redis has a limit of memory and is so full that results might find no place."""
-        memory = self._redis.info("memory")
-        used, limit = int(memory["used_memory"]), int(memory["maxmemory"])
+        used, limit = self.memory()
         if limit and used > FULL * limit:
             raise Unavailable(f"the job store (Redis) is nearly full: {used // 2**20} of {limit // 2**20} MiB are used")
+
+    @translated
+    def memory(self) -> tuple[int, int]:
+        """The bytes that Redis has taken, and its limit; 0 where it has none."""
+        memory = self._redis.info("memory")
+        return int(memory["used_memory"]), int(memory["maxmemory"])
 
     @translated
     def create(

@@ -94,6 +94,11 @@ export const readRows = (id, after, signal) => askJson(`${job(id)}/metrics?after
 /** What can be trained, with all settings. */
 export const readPresets = () => askJson("/v1/presets");
 
+/** What waits, who works on it, and how fast. @param {AbortSignal} signal */
+export const readQueues = (signal) => askJson("/v1/queues", { signal });
+/** What room is left. @param {AbortSignal} signal */
+export const readSystem = (signal) => askJson("/v1/system", { signal });
+
 /** Whether a worker for trainings was seen lately; null where that cannot be told. @param {AbortSignal} signal */
 export async function hasTrainWorker(signal) {
   try {

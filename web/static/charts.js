@@ -22,7 +22,8 @@ let library = null;
 
 /** One chart in the elements `<id>-area` and `<id>-whole`, the button that shows the whole again. */
 export class Chart {
-  /** @param {string} id @param {{x: string, y: string, xFormat?: string, yFormat: string, xRange?: number[], yRange?: number[]}} axes */
+  /** @param {string} id @param {{x: string, y: string, xFormat?: string, yFormat: string, xRange?: number[], yRange?: number[], counts?: boolean}} axes
+   *  `counts`: nothing is below zero, and the axis begins there */
   constructor(id, axes) {
     Object.assign(this, { area: byId(`${id}-area`), button: byId(`${id}-whole`), axes, lines: null, drawing: null });
     this.button.addEventListener("click", () => this.#showWhole());
@@ -84,7 +85,7 @@ function traceOf({ name, line, marks, x, y }, colours) {
   return { name, x, y, mode, line: { color: drawn, dash, width }, marker: { color: drawn, symbol, size: 7 }, connectgaps: true, ...hover };
 }
 
-function layoutOf({ x, y, xFormat, yFormat, xRange, yRange }, colours) {
+function layoutOf({ x, y, xFormat, yFormat, xRange, yRange, counts }, colours) {
   const colour = (name) => colours.getPropertyValue(name).trim();
   const axis = { gridcolor: colour("--line"), linecolor: colour("--line"), zeroline: false, automargin: true };
   return {
@@ -99,6 +100,6 @@ function layoutOf({ x, y, xFormat, yFormat, xRange, yRange }, colours) {
     // A finger that moves over a chart scrolls the page.
     dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
     xaxis: { ...axis, title: { text: x }, rangemode: "tozero", hoverformat: xFormat ?? ".2f", tickformat: xFormat, ...(xRange ? { range: [...xRange] } : {}) },
-    yaxis: { ...axis, tickformat: yFormat, hoverformat: yFormat, title: { text: y }, ...(yRange ? { range: [...yRange] } : {}) },
+    yaxis: { ...axis, tickformat: yFormat, hoverformat: yFormat, title: { text: y }, rangemode: counts ? "nonnegative" : "normal", ...(yRange ? { range: [...yRange] } : {}) },
   };
 }

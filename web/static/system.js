@@ -1,0 +1,117 @@
+// What waits, who works on it, how fast, and what room is left.
+
+import { readQueues, readSystem } from "./api.js";
+import { Chart } from "./charts.js";
+import { announce, byId, element, notice, setText, show } from "./dom.js";
+import { bytes, duration, number, plural, rate } from "./format.js";
+import { modelLink } from "./model-links.js";
+import { pair } from "./outcome.js";
+import { pause } from "./watch.js";
+
+//: Milliseconds between two looks; nobody needs one at a tab that is not seen.
+const LOOK_MS = 5000;
+const QUEUES = { interactive: "Small jobs", bulk: "Big jobs", train: "Trainings" };
+
+const chart = new Chart("chart-images", { x: "Minutes until now", y: "", yFormat: "~s", counts: true });
+let drawn = null;
+let loop = null;
+
+/** Look again and again until the page is out of sight. */
+async function follow() {
+  loop?.abort();
+  const { signal } = (loop = new AbortController());
+  while (!signal.aborted && !document.hidden) {
+    await look(signal);
+    await pause(LOOK_MS, signal);
+  }
+}
+
+async function look(signal) {
+  try {
+    const [{ data: queues, workers }, room] = await Promise.all([readQueues(signal), readSystem(signal)]);
+    notice(null);
+    showQueues(queues);
+    showWorkers(workers);
+    showRoom(room);
+    show("system", true);
+    announce(inWords(queues, workers));
+    await showWork(queues);
+  } catch (problem) {
+    if (!signal.aborted) notice(problem.title ?? "Something cannot be shown.", `${problem.message} This page tries again by itself.`);
+  }
+}
+
+async function showWork(queues) {
+  const [small, big] = ["interactive", "bulk"].map((name) => queues.find((queue) => queue.name === name));
+  const minutes = small.per_minute.map((count, place) => count + big.per_minute[place]);
+  showPairs("work", [
+    ["Images/s just now", rate(small.rate + big.rate)],
+    ["Images in the last hour", number(minutes.reduce((sum, count) => sum + count, 0))],
+    ["Waiting", plural(small.depth + big.depth, "image")],
+  ]);
+  if (JSON.stringify([small.per_minute, big.per_minute]) === drawn) return;
+  drawn = JSON.stringify([small.per_minute, big.per_minute]);
+  const ago = (place) => place + 1 - minutes.length;
+  const rows = minutes.map((count, place) => row(minuteName(-ago(place)), ...[small.per_minute[place], big.per_minute[place], count].map(number)));
+  byId("minutes").replaceChildren(...rows.reverse());
+  await chart.show([{ name: "Images", line: "first", marks: false, x: minutes.map((_, place) => ago(place)), y: minutes }]);
+}
+
+const minuteName = (ago) => (ago === 0 ? "This one so far" : `${plural(ago, "minute")} ago`);
+
+function showQueues(queues) {
+  byId("queues").replaceChildren(...queues.map(({ name, jobs, depth, oldest_age_s: age, workers }) =>
+    row(QUEUES[name] ?? name, number(jobs), name === "train" ? "–" : plural(depth, "image"), age === null ? "–" : duration(age), number(workers))));
+  const unserved = queues.filter(({ workers }) => !workers).map(({ name }) => QUEUES[name].toLowerCase());
+  show("unserved", unserved.length > 0);
+  if (unserved.length) setText("unserved-what", `No worker is there for ${unserved.join(" and ")}.`);
+}
+
+function showWorkers(workers) {
+  show("workers-table", workers.length > 0);
+  show("no-workers", workers.length === 0);
+  const inOrder = workers.toSorted((one, other) => one.name.localeCompare(other.name, "en", { numeric: true }));
+  byId("workers").replaceChildren(...inOrder.map(({ name, queues, model }) =>
+    row(name, queues.map((queue) => QUEUES[queue] ?? queue).join(", "), modelOf(queues, model))));
+}
+
+/** A worker for trainings alone needs no model. */
+function modelOf(queues, model) {
+  if (model !== null) return modelLink(model);
+  return queues.every((queue) => queue === "train") ? "–" : "none yet";
+}
+
+function showRoom({ disk, blobs, redis }) {
+  const { total_bytes: total, free_bytes: free, used_bytes: used, reserve_bytes: reserve } = disk;
+  fill("disk", total - free, total, total - reserve);
+  showPairs("disk-figures", [["Free", bytes(free)], ["Taken by Darkroom", bytes(used)], ["In all", bytes(total)]]);
+  const where = blobs === "remote" ? "Pictures are kept in another storage; models and logs need this disk. " : "";
+  const refused = free < reserve ? "It is full: uploads are refused until" : "Uploads are refused unless";
+  setText("disk-hint", `${where}${refused} ${bytes(reserve)} are free.`);
+  const { used_bytes: taken, max_bytes: limit, full_bytes: full } = redis;
+  show("redis", limit !== null);
+  if (limit) fill("redis", taken, limit, full);
+  showPairs("redis-figures", [["Used", bytes(taken)], ["Limit", limit ? bytes(limit) : "none"]]);
+  setText("redis-hint", limit ? roomInRedis(taken, full) : "This Redis has no limit of its own: it can fill the machine's memory.");
+}
+
+const roomInRedis = (taken, full) =>
+  taken > full ? `It is nearly full: uploads are refused above ${bytes(full)}.` : `Above ${bytes(full)}, uploads are refused; results still fit.`;
+
+/** Fill a meter, which turns red above `high`. */
+function fill(id, value, max, high) {
+  Object.assign(byId(id), { max, high, low: high, optimum: 0, value });
+  byId(id).setAttribute("aria-valuetext", `${Math.round((100 * value) / max)} % used`);
+}
+
+const showPairs = (id, pairs) => byId(id).replaceChildren(...pairs.map(([name, value]) => pair(name, value)));
+const row = (head, ...cells) => element("tr", {}, element("th", { scope: "row" }, head), ...cells.map((cell) => element("td", {}, cell)));
+
+/** What a screen reader is told: rarely something new, so without the figures that change all the time. */
+function inWords(queues, workers) {
+  const waiting = queues.filter(({ jobs }) => jobs).map(({ name }) => QUEUES[name].toLowerCase());
+  return `${plural(workers.length, "worker")}. ${waiting.length ? `Waiting: ${waiting.join(", ")}.` : "Nothing waits."}`;
+}
+
+document.addEventListener("visibilitychange", follow);
+follow();
