@@ -28,7 +28,7 @@ from tests.fixtures import make
 
 ROOT = Path(__file__).resolve().parent.parent
 #: The modules of the browser tests that need models which the service has trained.
-MODELS_PAGES = ("test_page_looks", "test_page_model", "test_page_train")
+MODELS_PAGES = ("test_accessibility", "test_page_looks", "test_page_model", "test_page_train")
 # No example fails for being slow: what else the machine does is not up to it.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")

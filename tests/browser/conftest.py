@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.kit import PATIENCE_MS, Api, Complaints, watch_console
+from tests.browser.kit import PATIENCE_MS, Api, Complaints, pictures, watch_console
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [
@@ -66,6 +66,12 @@ def api(service) -> Iterator[Api]:
 def training_api(training_service) -> Iterator[Api]:
     with contextlib.closing(Api(training_service.url)) as api:
         yield api
+
+
+@pytest.fixture(scope="session")
+def mixed_job(api: Api) -> str:
+    """A finished job of more pictures than one page shows, and of one that is none."""
+    return api.job([("notes.png", b"only text"), *pictures(70)])
 
 
 @pytest.fixture(scope="session")

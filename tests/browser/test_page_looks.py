@@ -7,12 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.kit import PATIENCE_MS, SAMPLES, SIZES, Api, check, pictures, watch_console
-
-
-@pytest.fixture(scope="session")
-def mixed_job(api: Api) -> str:
-    return api.job([("notes.png", b"only text"), *pictures(70)])
+from tests.browser.kit import PATIENCE_MS, SAMPLES, SIZES, check, watch_console
 
 
 @pytest.fixture
@@ -67,6 +62,13 @@ def test_jobs(look: tuple[Page, str], mixed_job: str) -> None:
     page.goto("/jobs")
     expect(page.locator(f"tr[data-job='{mixed_job}']")).to_be_visible()
     check(page, f"jobs-{name}")
+
+
+def test_system(look: tuple[Page, str]) -> None:
+    page, name = look
+    page.goto("/system")
+    expect(page.locator(".scatterlayer")).to_have_count(1)
+    check(page, f"system-{name}")
 
 
 def test_unknown(look: tuple[Page, str], complaints) -> None:
