@@ -112,9 +112,9 @@ class Outcome:
     at: float = 0.0
 
     @property
-    def top_score(self) -> float | None:
-        """The best prediction's probability, None where there is none."""
-        return self.predictions[0].score if self.predictions else None
+    def best(self) -> Prediction | None:
+        """The best prediction, None where there is none."""
+        return self.predictions[0] if self.predictions else None
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,16 @@ class Item:
     upload: Upload
     created_at: float
     outcome: Outcome | None = None
+    #: The index of the label that a person gave it, where one did.
+    correction: int | None = None
+
+    @property
+    def label(self) -> int | None:
+        """The index of its label: as it was corrected, else as predicted; None where it is neither."""
+        if self.correction is not None:
+            return self.correction
+        best = self.outcome.best if self.outcome else None
+        return best.index if best else None
 
     @property
     def state(self) -> ItemState:

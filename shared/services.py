@@ -12,6 +12,7 @@ from shared.entities import blob_key, job_folder
 from shared.imports import Imports
 from shared.jobs.chunks import ChunkStore
 from shared.jobs.connection import Client, connect
+from shared.jobs.corrections import Corrections
 from shared.jobs.queues import Queues
 from shared.jobs.results import Results
 from shared.jobs.store import JobStore
@@ -34,6 +35,7 @@ class Services:
     redis: Client
     store: JobStore
     results: Results
+    corrections: Corrections
     chunks: ChunkStore
     trainings: TrainingStore
     workers: Workers
@@ -51,18 +53,20 @@ class Services:
         client = connect(settings.resolved_redis_url())
         blobs = BlobStore.open(settings.storage_url, settings.data_dir)
         published = PublishedVersions(blobs, settings.data_dir / MODEL_CACHE)
+        registry = Registry(SHIPPED, published, ChampionAlias(client))
         return cls(
             settings=settings,
             redis=client,
             store=JobStore(client),
             results=Results(client),
+            corrections=Corrections(client, lambda version: registry.card(version).labels),
             chunks=ChunkStore(client),
             trainings=TrainingStore(client),
             workers=Workers(client),
             queues=Queues(client),
             blobs=blobs,
             disk=Disk(settings.data_dir),
-            registry=Registry(SHIPPED, published, ChampionAlias(client)),
+            registry=registry,
             imports=Imports(client, blobs),
             messenger=Messenger(settings.resolved_broker_url()),
             catalogue=Catalogue(client),

@@ -11,7 +11,7 @@ from shared.idempotency import Idempotency
 from shared.services import Services
 from shared.settings import load_settings
 from web import idempotency, pages, problems
-from web.api import health, items, jobs, models, presets, queues, results, system, trainings
+from web.api import health, items, jobs, labels, models, presets, queues, results, system, trainings
 from web.imports import ImportDesk
 from web.waiting import Waiter
 
@@ -68,5 +68,5 @@ def _secure(response: Response) -> Response:
     return response
 
 
-#: The blueprints of items, results and trainings are the one of jobs: importing them adds their calls to it.
-__all__ = ["create_app", "from_environment", "items", "results", "trainings"]
+#: The blueprints of items, labels, results and trainings are the one of jobs: importing them adds their calls to it.
+__all__ = ["create_app", "from_environment", "items", "labels", "results", "trainings"]

@@ -66,6 +66,7 @@ def item_view(item: Item, labels: tuple[str, ...], model: str | None) -> dict[st
         "state": item.state,
         "model": model if predictions else None,
         "predictions": [prediction_view(prediction, labels) for prediction in predictions],
+        "corrected_label": None if item.correction is None else labels[item.correction],
         "error": failure_view(outcome.failure if outcome else None),
         "created_at": timestamp(item.created_at),
         "finished_at": timestamp(outcome.at if outcome else None),

@@ -97,8 +97,9 @@ class ChunkStore:
         return [Backlog(Queue(name), self._redis.llen(ring)) for name, ring in keys.READY.items()]
 
 
-def _committed(key: str, outcome: Outcome) -> tuple[str, str, str, str]:
+def _committed(key: str, outcome: Outcome) -> tuple[str, str, str, str, str]:
     if not all(0 <= round(prediction.score, SCORE_DECIMALS) <= 1 for prediction in outcome.predictions):
         raise ValueError(f"item {key!r} has a score that is no probability")
-    score = "" if outcome.top_score is None else f"{outcome.top_score:.6f}"
-    return key, outcome.state, outcome_json(outcome), score
+    best = outcome.best
+    score, label = (f"{best.score:.6f}", str(best.index)) if best else ("", "")
+    return key, outcome.state, outcome_json(outcome), score, label

@@ -8,6 +8,8 @@ JOBS = "darkroom:jobs"
 EXPIRING = "darkroom:expiring"
 #: Sorted set: jobs whose bytes are being removed.
 REMOVING = "darkroom:removing"
+#: Sorted set: jobs with corrected items by the time of the last correction (ms). See `shared/jobs/corrections.py`.
+CORRECTED = "darkroom:corrected"
 #: Sorted set: chunks by the time their lease runs out (ms).
 LEASES = "darkroom:leases"
 #: Hash: worker process → JSON with its queues, its model and when it was last seen.

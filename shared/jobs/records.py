@@ -78,10 +78,11 @@ def read_outcome(record: str) -> tuple[int, Outcome]:
     )
 
 
-def read_item(key: str, upload: str, outcome: str | None) -> Item:
-    """The two records of an item as one."""
+def read_item(key: str, upload: str, outcome: str | None, correction: str | None) -> Item:
+    """The records of an item as one."""
     accepted, created_at = read_upload(key, upload)
-    return Item(accepted, created_at, read_outcome(outcome)[1] if outcome else None)
+    ended = read_outcome(outcome)[1] if outcome else None
+    return Item(accepted, created_at, ended, None if correction is None else int(correction))
 
 
 def read_job(job_id: str, record: Mapping[str, str], queue_position: int | None = None) -> Job:

@@ -21,23 +21,36 @@ SCAN_LIMIT = 5000
 
 @dataclass(frozen=True)
 class Filter:
-    """Which results are wanted; what is None is not asked for. `label` is an index."""
+    """Which results are wanted; what is None is not asked for.
+
+    `label` is the index of what an item was corrected to, or else predicted as; the scores are of the best prediction,
+    bounds included; `filename` is a part of the name, in any case of its letters.
+    """
 
     state: ItemState | None = None
     label: int | None = None
+    min_score: float | None = None
     max_score: float | None = None
+    corrected: bool | None = None
+    filename: str | None = None
 
     def accepts(self, item: Item) -> bool:
         """Whether the item is wanted."""
-        outcome = item.outcome
-        if outcome is None or (self.state is not None and outcome.state != self.state):
-            return False
-        if self.label is None and self.max_score is None:
+        return (
+            item.outcome is not None
+            and self.state in (None, item.state)
+            and self.label in (None, item.label)
+            and self.corrected in (None, item.correction is not None)
+            and (self.filename is None or self.filename.casefold() in item.upload.filename.casefold())
+            and self._accepts_score(item)
+        )
+
+    def _accepts_score(self, item: Item) -> bool:
+        if self.min_score is None and self.max_score is None:
             return True
-        if not outcome.predictions:
-            return False
-        best = outcome.predictions[0]
-        return self.label in (None, best.index) and (self.max_score is None or best.score <= self.max_score)
+        best = item.outcome.best if item.outcome else None
+        low, high = self.min_score or 0.0, 1.0 if self.max_score is None else self.max_score
+        return best is not None and low <= best.score <= high
 
 
 ALL = Filter()
@@ -143,11 +156,10 @@ class Results:
         if not names:
             return []
         pipeline = self._redis.pipeline(transaction=False)
-        pipeline.hmget(keys.job(job_id, "items"), names)
-        pipeline.hmget(keys.job(job_id, "outcomes"), names)
-        uploads, outcomes = pipeline.execute()
+        for part in ("items", "outcomes", "corrections"):
+            pipeline.hmget(keys.job(job_id, part), names)
         return [
-            (read_item(name, upload, outcome), read_outcome(outcome)[0] if outcome else None)
-            for name, upload, outcome in zip(names, uploads, outcomes, strict=True)
+            (read_item(name, upload, outcome, correction), read_outcome(outcome)[0] if outcome else None)
+            for name, upload, outcome, correction in zip(names, *pipeline.execute(), strict=True)
             if upload is not None
         ]

@@ -197,10 +197,13 @@ class JobStore:
     @translated
     def item(self, job_id: str, key: str) -> Item:
         """One item. Raises NotFound."""
-        upload = self._redis.hget(keys.job(job_id, "items"), key)
+        pipeline = self._redis.pipeline(transaction=False)
+        for part in ("items", "outcomes", "corrections"):
+            pipeline.hget(keys.job(job_id, part), key)
+        upload, outcome, correction = pipeline.execute()
         if upload is None:
-            raise NotFound(f"job {job_id} has no item {key!r}")
-        return read_item(key, upload, self._redis.hget(keys.job(job_id, "outcomes"), key))
+            raise no_item(job_id, key)
+        return read_item(key, upload, outcome, correction)
 
     @translated
     def cancel(self, job_id: str) -> bool:
@@ -315,6 +318,11 @@ class JobStore:
 def no_job(job_id: str) -> NotFound:
     """The error for an id that no job has."""
     return NotFound(f"there is no job {job_id}")
+
+
+def no_item(job_id: str, key: str) -> NotFound:
+    """The error for a key that no item of the job has."""
+    return NotFound(f"job {job_id} has no item {key!r}")
 
 
 def _added(upload: Upload) -> tuple[str, str, str, str]:

@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 from shared.entities import LOCAL, Chunk, Counts, Failure, ItemState, JobKind, Outcome, Prediction, Queue, Upload
+from shared.errors import NotFound
 from shared.jobs import keys
 from shared.jobs.chunks import ChunkStore
 from shared.jobs.connection import Client, now_ms
+from shared.jobs.corrections import Corrections
 from shared.jobs.results import Results
 from shared.jobs.store import Added, JobStore
 from shared.jobs.trainings import TrainingStore
@@ -38,6 +40,13 @@ def sure(score: float = 0.9, index: int = 3) -> Outcome:
     return Outcome(ItemState.SUCCEEDED, (Prediction(index, score), Prediction(index + 1, (1 - score) / 2)))
 
 
+def labels_of(version: str) -> tuple[str, ...]:
+    """The labels of model net-1, and of no other."""
+    if version != "net-1":
+        raise NotFound(f"there is no model version {version}")
+    return tuple("abcdefghij")
+
+
 class Kit:
     """The parts of the job store over one Redis, and shortcuts."""
 
@@ -45,6 +54,7 @@ class Kit:
         self.redis = client
         self.store, self.chunks, self.results = JobStore(client), ChunkStore(client), Results(client)
         self.trainings = TrainingStore(client)
+        self.corrections = Corrections(client, labels_of)
 
     def open_job(
         self, items: Sequence[Upload] = (), *, listed: bool = True, retention_s: int = 3600, owner: str = LOCAL

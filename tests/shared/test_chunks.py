@@ -173,7 +173,8 @@ def test_a_chunk_that_was_taken_over_can_do_nothing(kit: Kit) -> None:
     assert kit.redis.hget(keys.COUNTERS, "stale_commits") == "2"
     outcome = kit.store.item(held.job_id, "k0").outcome
     assert outcome is not None
-    assert outcome.top_score == 0.7
+    assert outcome.best is not None
+    assert outcome.best.score == 0.7
 
 
 def test_a_chunk_that_nobody_has_can_do_nothing(kit: Kit) -> None:

@@ -1,6 +1,7 @@
 """Pages of results: in finishing order and by score, while the job runs, with filters and cursors."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -101,6 +102,32 @@ def test_filters_choose_by_state_label_and_score(kit: Kit) -> None:
         Filter(state=ItemState.FAILED, label=1): [],
         Filter(label=9): [],
     }
+    check_filters(kit, job, wanted)
+
+
+def test_filters_choose_by_correction_score_and_name(kit: Kit) -> None:
+    names = {"k0": "Holiday/IMG_1.jpg", "k1": "holiday/img_2.jpg", "k2": "STRASSE.png", "k3": "a.png"}
+    job = kit.sealed_job([replace(upload(key), filename=name) for key, name in names.items()])
+    scores = {"k0": (0.9, 1), "k1": (0.4, 1), "k2": (0.6, 2)}
+    assert kit.chunks.commit(kit.claim(), {key: sure(*score) for key, score in scores.items()} | {"k3": UNREADABLE})
+    kit.corrections.put(job, {"k1": 2, "k2": 2})
+    wanted = {
+        Filter(label=1): ["k0"],
+        Filter(label=2): ["k1", "k2"],
+        Filter(corrected=True): ["k1", "k2"],
+        Filter(corrected=False): ["k0", "k3"],
+        Filter(min_score=0.6): ["k0", "k2"],
+        Filter(min_score=0.5, max_score=0.8): ["k2"],
+        Filter(min_score=0.0): ["k0", "k1", "k2"],
+        Filter(filename="hOLIDAY/"): ["k0", "k1"],
+        Filter(filename="straße"): ["k2"],
+        Filter(filename="holiday", corrected=True, label=2): ["k1"],
+        Filter(filename="*"): [],
+    }
+    check_filters(kit, job, wanted)
+
+
+def check_filters(kit: Kit, job: str, wanted: dict[Filter, list[str]]) -> None:
     for each, expected in wanted.items():
         assert followed(kit.results.finished, job, 2, each) == expected, each
         assert sorted(followed(kit.results.least_sure, job, 2, each)) == sorted(expected), each

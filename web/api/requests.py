@@ -61,7 +61,10 @@ class ResultsQuery(Paged):
 
     state: Literal[ItemState.SUCCEEDED, ItemState.FAILED, ItemState.CANCELLED] | None = None
     label: str | None = None
+    min_score: float | None = Field(None, ge=0, le=1)
     max_score: float | None = Field(None, ge=0, le=1)
+    corrected: Literal["true", "false"] | None = None
+    filename: str | None = Field(None, min_length=1, max_length=255)
     sort: Literal["score"] | None = None
 
 

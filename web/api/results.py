@@ -25,7 +25,7 @@ CSV_PREDICTIONS = 3
 CSV_COLUMNS = (
     ["key", "filename", "state", "label", "index", "score"]
     + [f"{name}_{rank}" for rank in range(2, CSV_PREDICTIONS + 1) for name in ("label", "index", "score")]
-    + ["width", "height", "bytes", "sha256", "model", "error_code", "error_detail", "finished_at"]
+    + ["width", "height", "bytes", "sha256", "model", "error_code", "error_detail", "finished_at", "corrected_label"]
 )
 #: First characters that make a spreadsheet take a cell for a formula.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -39,7 +39,14 @@ def results(job_id: str) -> Response:
     asked = query(ResultsQuery, request)
     job = services().store.get(job_id)
     labels = labels_of(job, services().registry)
-    wanted = Filter(asked.state, _label_index(asked.label, labels), asked.max_score)
+    wanted = Filter(
+        asked.state,
+        _label_index(asked.label, labels),
+        asked.min_score,
+        asked.max_score,
+        None if asked.corrected is None else asked.corrected == "true",
+        asked.filename,
+    )
     read = services().results.least_sure if asked.sort == "score" else services().results.finished
     page = read(job_id, asked.limit, asked.after, wanted)
     data = [item_view(item, labels, job.model) for item in page.items]
@@ -108,6 +115,7 @@ def _csv_row(item: Item, labels: tuple[str, ...], job: Job) -> list[Any]:
         failure.code if failure else "",
         failure.detail if failure else "",
         timestamp(outcome.at if outcome else None),
+        "" if item.correction is None else labels[item.correction],
     ]
 
 

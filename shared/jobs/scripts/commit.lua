@@ -1,4 +1,4 @@
--- ARGV: chunk, then for each item: key, state, outcome (JSON), score ('' where there is none).
+-- ARGV: chunk, then for each item: key, state, outcome (JSON), score and label of the best prediction ('' without one).
 -- All of it or, where the chunk is no longer the caller's, nothing. Answers committed or stale; the same call again,
 -- whose answer was lost on the way, gets the same answer within a minute.
 local chunk = ARGV[1]
@@ -14,14 +14,15 @@ if not id or redis.call('EXISTS', key(id)) == 0 then
   redis.call('HINCRBY', COUNTERS, 'stale_commits', 1)
   return 'stale'
 end
-for i = 2, #ARGV, 4 do
+for i = 2, #ARGV, 5 do
   finish(id, ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3])
+  if ARGV[i + 4] ~= '' then count_label(id, ARGV[i + 4], 1) end
   if ARGV[i + 1] == 'failed' then redis.call('SADD', key(id, 'retryable'), ARGV[i]) end
 end
 touch(id)
 settle(id)
 local done = 'darkroom:done:' .. string.match(ring(id), '%a+$') .. ':' .. math.floor(now_ms() / 60000)
-redis.call('INCRBY', done, (#ARGV - 1) / 4)
+redis.call('INCRBY', done, (#ARGV - 1) / 5)
 redis.call('EXPIRE', done, 3660)
 redis.call('SET', committed, '1', 'EX', 60)
 return 'committed'

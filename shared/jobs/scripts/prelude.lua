@@ -6,6 +6,7 @@
 local JOBS, EXPIRING, LEASES = 'darkroom:jobs', 'darkroom:expiring', 'darkroom:leases'
 local INTERACTIVE, BULK, TRAIN = 'darkroom:ready:interactive', 'darkroom:ready:bulk', 'darkroom:ready:train'
 local COUNTERS = 'darkroom:counters'
+local CORRECTED = 'darkroom:corrected'
 -- A training job has no items: this one word stands among its pending work while nobody works on it.
 local RUN = 'run'
 local TERMINAL = { succeeded = true, failed = true, cancelled = true }
@@ -29,6 +30,11 @@ end
 
 local function touch(id)
   redis.call('HINCRBY', key(id), 'revision', 1)
+end
+
+-- One more, or less, of the job's classified items has this label (an index; `corrected:<index>`: was corrected to it).
+local function count_label(id, label, by)
+  redis.call('HINCRBY', key(id, 'labels'), label, by)
 end
 
 -- The JSON in a record, which has numbers in front of it: an item's `created_at`, an outcome's place and time.

@@ -8,9 +8,11 @@ dequeue(id)
 redis.call('ZREM', JOBS, id)
 redis.call('ZREM', jobs_of_owner(id), id)
 redis.call('ZREM', EXPIRING, id)
+redis.call('ZREM', CORRECTED, id)
 redis.call('ZADD', 'darkroom:removing', now_ms(), id)
 redis.call('UNLINK', key(id))
-for _, part in ipairs({ 'items', 'keys', 'pending', 'finished', 'outcomes', 'scores', 'retryable', 'deaths', 'rows' }) do
+for _, part in ipairs({ 'items', 'keys', 'pending', 'finished', 'outcomes', 'scores', 'retryable', 'deaths', 'rows',
+  'labels', 'corrections' }) do
   redis.call('UNLINK', key(id, part))
 end
 return 'removing'

@@ -1,0 +1,106 @@
+"""`/v1/jobs/{id}/labels`, `…/items/{item}/label`: how often each Label occurs, and correcting it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from flask import Blueprint, Response, jsonify, request
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.entities import Job, JobKind
+from shared.errors import Conflict, Fault, InvalidRequest
+from shared.jobs.corrections import LabelCount
+from web.api.jobs import blueprint as jobs_blueprint
+from web.api.requests import Query, json_body, query, services
+from web.views import item_view, labels_of
+
+blueprint: Blueprint = jobs_blueprint
+
+#: Items that one request corrects: of keys and labels as long as they can be, so many fit into a JSON body.
+MAX_LABELS = 250
+
+Name = Annotated[str, Field(max_length=100)]
+
+
+class NewLabel(BaseModel):
+    """`PUT /v1/jobs/{id}/items/{item}/label`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    label: Name | None
+
+
+class NewLabels(BaseModel):
+    """`POST /v1/jobs/{id}/labels`: Item key → Label, or null."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    labels: dict[str, Name | None] = Field(min_length=1, max_length=MAX_LABELS)
+
+
+@blueprint.get("/<job_id>/labels")
+def labels(job_id: str) -> Response:
+    """How many classified Items have each Label, and how many of them were corrected to it."""
+    query(Query, request)
+    job = _classification(job_id)
+    counts = services().corrections.counts(job_id)
+    data = [
+        {"index": index, "label": name, "count": found.count, "corrected": found.corrected}
+        for index, name in enumerate(labels_of(job, services().registry))
+        for found in [counts.get(index, LabelCount())]
+    ]
+    return jsonify({"data": data})
+
+
+@blueprint.post("/<job_id>/labels")
+def correct_many(job_id: str) -> Response:
+    """Correct many Items in one step, or none."""
+    wanted = json_body(NewLabels, request).labels
+    job = _classification(job_id)
+    _correct(job, {key: (label, f"/labels/{_escaped(key)}") for key, label in wanted.items()})
+    return jsonify({"data": [_view(job, key) for key in wanted]})
+
+
+@blueprint.put("/<job_id>/items/<key>/label")
+def correct(job_id: str, key: str) -> Response:
+    """Give one classified Item another Label, or with null that of its Prediction again."""
+    label = json_body(NewLabel, request).label
+    job = _classification(job_id)
+    _correct(job, {key: (label, "/label")})
+    return jsonify(_view(job, key))
+
+
+@blueprint.delete("/<job_id>/items/<key>/label")
+def uncorrect(job_id: str, key: str) -> Response:
+    """Take the correction back; where there is none, nothing changes."""
+    job = _classification(job_id)
+    _correct(job, {key: (None, "")})
+    return jsonify(_view(job, key))
+
+
+def _classification(job_id: str) -> Job:
+    """The job. Raises NotFound, and Conflict where it is of another kind."""
+    job = services().store.get(job_id)
+    if job.kind is not JobKind.CLASSIFICATION:
+        raise Conflict(f"job {job_id} has no labels: it is a {job.kind} job")
+    return job
+
+
+def _correct(job: Job, wanted: dict[str, tuple[str | None, str]]) -> None:
+    """Item key → the Label's name, and where the request has it. Raises InvalidRequest that names each wrong one."""
+    names = labels_of(job, services().registry)
+    wrong = {pointer: name for name, pointer in wanted.values() if name is not None and name not in names}
+    if wrong:
+        faults = [Fault(pointer, f"{name!r} is none of: {', '.join(names)}") for pointer, name in wrong.items()]
+        raise InvalidRequest(f"no label of this job's model: {', '.join(map(repr, wrong.values()))}", faults)
+    indices = {key: None if name is None else names.index(name) for key, (name, _) in wanted.items()}
+    services().corrections.put(job.id, indices)
+
+
+def _view(job: Job, key: str) -> dict[str, object]:
+    return item_view(services().store.item(job.id, key), labels_of(job, services().registry), job.model)
+
+
+def _escaped(key: str) -> str:
+    """A key in a JSON pointer (RFC 6901)."""
+    return key.replace("~", "~0").replace("/", "~1")
