@@ -2,50 +2,71 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
+import os
+from importlib import import_module
 
 import click
 
-from cli.up import run
-from shared.errors import ConfigError
-from shared.settings import load_settings
+#: Each command, where it is, and the line that `--help` has for it.
+COMMANDS = {
+    "up": ("cli.commands.up:command", "Start everything and wait until it is ready."),
+    "classify": ("cli.commands.classify:command", "Classify pictures, archives and folders."),
+    "jobs": ("cli.commands.jobs:command", "List jobs, look at one, follow, cancel, retry and delete it."),
+    "train": ("cli.commands.train:command", "Train a model."),
+    "models": ("cli.commands.models:command", "List model versions, compare two, promote one, import one."),
+    "test": ("cli.commands.development:test", "Run every test."),
+    "bench": ("cli.commands.development:bench", "Measure the service on this machine."),
+}
 
-ROOT = Path(__file__).resolve().parent.parent
+
+class Commands(click.Group):
+    """Imports a command when it is run: `--help` need not load what all of them use."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Their names, the usual ones first."""
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        """The command of this name."""
+        if name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[name][0].split(":")
+        found = getattr(import_module(module), attribute)
+        assert isinstance(found, click.Command)  # noqa: S101 - for the type checker
+        return found
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in `--help`."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-def main() -> None:
-    """Darkroom classifies images in the background: a web page, an HTTP API, and workers that hold the model."""
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Darkroom classifies images in the background: a web page, an HTTP API, and workers that hold the model.
 
+    Results go to stdout, everything else to stderr. `darkroom COMMAND --help` tells more of each command.
 
-@main.command()
-def up() -> None:
-    """Start everything and wait until it is ready. Ctrl-C stops it.
+    \b
+    Environment of the commands that talk to a running service:
+      DARKROOM_URL      where it is; http://127.0.0.1:5000 where it is not set
+      DARKROOM_API_KEY  the key to send, where the service wants one
+      NO_COLOR          no colours
 
-    Settings are environment variables; README.md lists them.
+    \b
+    Exit codes:
+      0  all went well
+      1  it failed, or the service cannot be reached
+      2  wrong usage: an option, a file that is not there, a value that the service refuses
+      3  done, but some pictures failed
+      4  not allowed: a key is missing, or does not allow this
+      5  the job was cancelled
+      6  not done within --timeout; the job goes on
+      130  Ctrl-C; the job goes on
     """
-    try:
-        sys.exit(run(load_settings()))
-    except ConfigError as error:
-        raise click.ClickException(str(error)) from error
-
-
-@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
-@click.option("--faults", is_flag=True, help="Break a running service at random instead; --rounds N, --seed S.")
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def test(arguments: tuple[str, ...], *, faults: bool) -> None:
-    """Run every test; further arguments go to pytest."""
-    program = "tests.faults.soak" if faults else "pytest"
-    sys.exit(subprocess.run([sys.executable, "-m", program, *arguments], cwd=ROOT, check=False).returncode)
-
-
-@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def bench(arguments: tuple[str, ...]) -> None:
-    """Measure the service against references on this machine; --help tells more."""
-    sys.exit(subprocess.run([sys.executable, "-m", "bench", *arguments], cwd=ROOT, check=False).returncode)
+    if os.environ.get("NO_COLOR"):
+        context.color = False
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from shared.errors import ConfigError
 
 PREFIX = "DARKROOM_"
+#: Variables of the command line and the Python client, not of the service: it may be started where they are set.
+CLIENT_VARIABLES = {"DARKROOM_URL", "DARKROOM_API_KEY"}
 MIB = 1024 * 1024
 
 Positive = Annotated[int, Field(gt=0)]
@@ -89,7 +91,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
 def _refuse_unknown(environ: Mapping[str, str]) -> None:
     known = [PREFIX + name.upper() for name in Settings.model_fields]
     for name in environ:
-        if name.startswith(PREFIX) and name not in known:
+        if name.startswith(PREFIX) and name not in known and name not in CLIENT_VARIABLES:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise ConfigError(f"{name} is not a setting of Darkroom{hint}")

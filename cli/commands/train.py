@@ -1,0 +1,98 @@
+"""`darkroom train`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from cli.exits import leave
+from cli.following import follow
+from cli.options import output_option, timeout_option
+from cli.output import Format, View, write_all, write_one
+from cli.service import connected
+from cli.views import JOBS, columns
+
+PARAMETERS = View(
+    {
+        name.upper(): value
+        for name, value in columns("preset", "parameter", "default", "allowed", "description").items()
+    },
+    columns("preset", "parameter", "default", "allowed", "description"),
+)
+
+
+@click.command("train", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+@click.option("--preset", help="What to train.  [default: fast]")
+@click.option("--epochs", type=int, help="Passes over the training images.")
+@click.option("--batch-size", type=int, help="Images in one step.")
+@click.option("--learning-rate", type=float, help="Greatest step size.")
+@click.option("--augment/--no-augment", default=None, help="Whether images are mirrored, moved and so on.")
+@click.option("--label-smoothing", type=float, help="Probability that is taken from the right label.")
+@click.option("--seed", type=int, help="The same seed makes the same model.")
+@click.option("--dataset", help="Images to train on.")
+@click.option("--base", metavar="VERSION", help="The model version to begin with.")
+@click.option("--promote", metavar="RULE", help="Whether the new version takes over: never, if_better or always.")
+@click.option("--presets", is_flag=True, help="List presets with all their parameters; nothing is trained.")
+@click.option("--watch", is_flag=True, help="Follow the training to its end; else the job's id is written.")
+@output_option
+@timeout_option
+@click.pass_context
+def command(
+    context: click.Context, /, *, presets: bool, watch: bool, form: Format, timeout_s: float | None, **given: Any
+) -> None:
+    """Train a model. What is not given comes from the preset.
+
+    Other parameters of a preset, as `--presets` lists them, are options too, such as `--filters 8` of preset seed.
+    """
+    params = {name: value for name, value in given.items() if value is not None} | others(context.args)
+    with connected() as client:
+        if presets:
+            write_all(parameters(client.presets()), PARAMETERS, form)
+            return
+        job = client.train(**params)
+        if watch:
+            leave(follow(client, job, form, None, timeout_s))
+        elif form == "table":
+            click.echo(job["id"])
+        else:
+            write_one(job, JOBS, form)
+
+
+def others(words: Sequence[str]) -> dict[str, Any]:
+    """`--name value` and `--name=value` as parameters, values read as JSON where they are. Raises UsageError."""
+    found: dict[str, Any] = {}
+    rest = list(words)
+    while rest:
+        name, equals, value = rest.pop(0).partition("=")
+        if not name.startswith("--") or not (equals or rest):
+            raise click.UsageError(f"{name!r} is no option with a value")
+        found[name[2:].replace("-", "_")] = _value(value if equals else rest.pop(0))
+    return found
+
+
+def parameters(presets: dict[str, Any]) -> list[dict[str, Any]]:
+    """One record for each parameter of each preset, and of all."""
+    groups = [("all", presets["common"])] + [(each["name"], each["parameters"]) for each in presets["data"]]
+    return [
+        {"preset": preset, "parameter": name, "allowed": _allowed(about), **about}
+        for preset, group in groups
+        for name, about in group.items()
+    ]
+
+
+def _allowed(about: dict[str, Any]) -> str:
+    if "enum" in about:
+        return ", ".join(about["enum"])
+    if "minimum" in about:
+        return f"{about['minimum']:g} to {about['maximum']:g}"
+    return "true, false" if about["type"] == "boolean" else "a name"
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,23 @@
+"""`darkroom up`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from cli.up import run
+from shared.errors import ConfigError
+from shared.settings import load_settings
+
+
+@click.command("up")
+def command() -> None:
+    """Start everything and wait until it is ready. Ctrl-C stops it.
+
+    Settings are environment variables; README.md lists them.
+    """
+    try:
+        sys.exit(run(load_settings()))
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from error
