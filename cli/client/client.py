@@ -8,12 +8,13 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
+from urllib.parse import quote
 
 from cli.client import sending, watching
 from cli.client.errors import NotSent, Unreachable
 from cli.client.files import File, Source, find
 from cli.client.sending import Sent
-from cli.client.transport import Transport
+from cli.client.transport import Transport, job_path
 from cli.client.watching import Told
 
 #: Environment variables that say where the service is, and which key to send. `shared/settings.py` knows them too.
@@ -125,18 +126,18 @@ class Client:
 
     def keys(self, job_id: str) -> Iterator[str]:
         """The keys of all items that a job has, in the order in which they came."""
-        path, query = f"/v1/jobs/{job_id}/items", {"fields": "key", "limit": 1000}
+        path, query = job_path(job_id, "items"), {"fields": "key", "limit": 1000}
         return (entry["key"] for entry in self._pages(path, query))
 
     def seal(self, job_id: str) -> Json:
         """No more items come: the job ends when those that it has are done. Raises Conflict where it has none."""
-        return self._post(f"/v1/jobs/{job_id}/seal")
+        return self._post(job_path(job_id, "seal"))
 
     # Jobs of either kind
 
     def job(self, job_id: str, *, wait_s: int = 0) -> Json:
         """A Job; with `wait_s` (at most 30) when it has changed, or after so many seconds."""
-        return self._get(f"/v1/jobs/{job_id}", {"wait": wait_s})
+        return self._get(job_path(job_id), {"wait": wait_s})
 
     def jobs(self, *, kind: str | None = None, state: str | None = None) -> Iterator[Json]:
         """All Jobs, newest first, read page by page."""
@@ -160,15 +161,15 @@ class Client:
 
     def cancel(self, job_id: str) -> Json:
         """Stop after what is in hand; what is finished stays. Nothing happens where the job is over."""
-        return self._post(f"/v1/jobs/{job_id}/cancel")
+        return self._post(job_path(job_id, "cancel"))
 
     def retry(self, job_id: str) -> Json:
         """Queue the failed and cancelled items, or the training, again. Raises Conflict where there are none."""
-        return self._post(f"/v1/jobs/{job_id}/retry")
+        return self._post(job_path(job_id, "retry"))
 
     def delete(self, job_id: str) -> None:
         """Remove the job, its results and its pictures. Raises Conflict where it is not over."""
-        self._transport.call("DELETE", f"/v1/jobs/{job_id}")
+        self._transport.call("DELETE", job_path(job_id))
 
     # Trainings
 
@@ -189,7 +190,7 @@ class Client:
 
     def finish(self, job_id: str) -> Json:
         """End a training early, and keep the best model so far."""
-        return self._post(f"/v1/jobs/{job_id}/finish")
+        return self._post(job_path(job_id, "finish"))
 
     # Models
 
@@ -199,7 +200,7 @@ class Client:
 
     def model(self, version: str) -> Json:
         """The card of a version."""
-        return self._get(f"/v1/models/{version}")
+        return self._get(f"/v1/models/{quote(version, safe='')}")
 
     def compare(self, first: str, second: str) -> Json:
         """The second version against the first, on the same test images."""

@@ -12,7 +12,7 @@ from typing import IO, Any, TypeVar
 
 from cli.client.errors import Invalid
 from cli.client.files import File
-from cli.client.transport import Transport
+from cli.client.transport import Transport, job_path
 
 #: Files, and bytes, in one request. What is in memory is at most this for each request; a bigger file is sent alone and
 #: read as it is sent.
@@ -103,7 +103,7 @@ def _content(file: File, opened: ExitStack) -> IO[bytes] | bytes:
 
 
 def _post(transport: Transport, job_id: str, contents: list[tuple[File, IO[bytes] | bytes]]) -> list[Sent]:
-    path = f"/v1/jobs/{job_id}/items"
+    path = job_path(job_id, "items")
     files = [file for file, _ in contents]
     parts = [("files", (_utf8(file.name), content, "application/octet-stream")) for file, content in contents]
     if files[0].archive:  # what is in it has no keys: the request as a whole has one, also when the upload is resumed

@@ -10,6 +10,7 @@ import ssl
 import threading
 import time
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -78,6 +79,11 @@ class Transport:
                 if pause is None or time.monotonic() + pause > deadline or self._closed.wait(pause):
                     raise
         return answer
+
+
+def job_path(job_id: str, *more: str) -> str:
+    """The path of a job, or of something of it; an id with a slash in it is still one."""
+    return "/".join(("/v1/jobs", quote(job_id, safe=""), *more))
 
 
 def refusal(answer: httpx.Response) -> Refused:
