@@ -27,6 +27,7 @@ def web(settings: Settings) -> Command:
         *(sys.executable, "-m", "gunicorn", "web.app:from_environment()"),
         *("--bind", f"{settings.host}:{settings.port}"),
         *("--worker-class", "web.server.Worker"),
+        *("--logger-class", "web.server.Logger"),
         *("--workers", str(settings.web_processes)),
         *("--threads", str(settings.web_threads)),
         *("--graceful-timeout", str(STOP_S - 2)),
@@ -38,7 +39,7 @@ def web(settings: Settings) -> Command:
 def worker(name: str, queues: list[Queue], processes: int) -> Command:
     """A Celery worker for these queues, in the order of preference."""
     return [
-        *(sys.executable, "-m", "celery", "--app", "worker.app", "worker"),
+        *(sys.executable, "-m", "celery", "--quiet", "--app", "worker.app", "worker"),
         *("--hostname", f"{name}@%h"),
         *("--queues", ",".join(queues)),
         *("--pool", "prefork", "--concurrency", str(processes)),

@@ -165,6 +165,8 @@ class Job:
     state: JobState
     created_at: float
     owner: str = LOCAL
+    #: Of the HTTP request that made it; its log lines and those of the workers have it.
+    request_id: str | None = None
     model: str | None = None
     params: dict[str, Any] = field(default_factory=dict)
     metadata: Any = None
@@ -192,6 +194,9 @@ class Chunk:
     job_id: str
     model: str
     uploads: tuple[Upload, ...]
+    #: Of the request that made the job, and for how long the first item has waited for a worker.
+    request_id: str | None = None
+    waited_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -201,6 +206,7 @@ class Training:
     id: str
     job_id: str
     params: dict[str, Any]
+    request_id: str | None = None
 
 
 def new_id() -> str:

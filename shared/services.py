@@ -13,6 +13,7 @@ from shared.imports import Imports
 from shared.jobs.chunks import ChunkStore
 from shared.jobs.connection import Client, connect
 from shared.jobs.corrections import Corrections
+from shared.jobs.meters import Meters
 from shared.jobs.queues import Queues
 from shared.jobs.results import Results
 from shared.jobs.store import JobStore
@@ -40,6 +41,7 @@ class Services:
     trainings: TrainingStore
     workers: Workers
     queues: Queues
+    meters: Meters
     blobs: BlobStore
     disk: Disk
     registry: Registry
@@ -64,6 +66,7 @@ class Services:
             trainings=TrainingStore(client),
             workers=Workers(client),
             queues=Queues(client),
+            meters=Meters(client),
             blobs=blobs,
             disk=Disk(settings.data_dir),
             registry=registry,

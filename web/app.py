@@ -10,7 +10,7 @@ from flask_bootstrap import Bootstrap5
 from shared.idempotency import Idempotency
 from shared.services import Services
 from shared.settings import load_settings
-from web import idempotency, pages, problems
+from web import access, idempotency, pages, problems
 from web.api import health, items, jobs, labels, models, presets, queues, results, system, trainings
 from web.imports import ImportDesk
 from web.waiting import Waiter
@@ -42,6 +42,7 @@ def create_app(services: Services) -> Flask:
     app.config["BOOTSTRAP_SERVE_LOCAL"] = True
     app.json.sort_keys = False  # type: ignore[attr-defined]
     Bootstrap5(app)
+    access.install(app)
     problems.install(app)
     for part in (jobs, models, presets, queues, system, health, pages):
         app.register_blueprint(part.blueprint)

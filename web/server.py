@@ -1,12 +1,16 @@
-"""gunicorn's threaded worker, which answers a malformed request, that no app ever sees, with a problem document."""
+"""What gunicorn is told: its worker, which answers a malformed request with a problem document, and its log."""
 
 from __future__ import annotations
 
 import json
 import socket
+from typing import Any
 
 from gunicorn import util
+from gunicorn.glogging import Logger as GunicornLogger
 from gunicorn.workers.gthread import ThreadWorker
+
+from shared import logs
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -16,6 +20,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         """Replace gunicorn's HTML error page, for which it has no setting, in this process."""
         util.write_error = write_problem
         super().init_process()
+
+
+class Logger(GunicornLogger):  # type: ignore[misc]
+    """What `gunicorn --logger-class web.server.Logger` writes with: the log of the whole process."""
+
+    def setup(self, cfg: Any) -> None:
+        """Hand gunicorn's own lines on."""
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+        logs.configure()
 
 
 def write_problem(client: socket.socket, status: int, reason: str, detail: str) -> None:

@@ -26,6 +26,7 @@ from shared.formats import FORMATS
 from shared.jobs.chunks import CHUNK_ITEMS
 from shared.jobs.store import Added
 from shared.services import Services
+from web.access import about_job, request_id
 from web.api.requests import MAX_KEYS_BYTES, MAX_METADATA_BYTES, json_value
 from web.uploads.intake import Intake, with_key
 from web.uploads.multipart import Part, read_parts
@@ -147,9 +148,11 @@ def _whole_job(services: Services, fill: Callable[[str], None]) -> str:
     job_id = services.store.create(
         JobKind.CLASSIFICATION,
         retention_s=services.settings.retention_hours * 3600,
+        request_id=request_id(),
         model=champion,
         listed=False,
     )
+    about_job(job_id)
     try:
         fill(job_id)
         services.store.seal(job_id)

@@ -8,6 +8,7 @@ from typing import Any
 from shared.errors import Fault, InvalidRequest, NotFound
 from shared.registry import Registry
 from shared.services import Services
+from web.access import about_job, request_id
 from web.submission import wake
 
 
@@ -19,7 +20,9 @@ def submit_training(services: Services, given: Mapping[str, Any], metadata: Any)
     """
     params = services.catalogue.resolve(given)
     _check_base(services.registry, params)
-    job_id = services.store.submit_training(params, metadata, retention_s=services.settings.retention_hours * 3600)
+    retention_s = services.settings.retention_hours * 3600
+    job_id = services.store.submit_training(params, metadata, retention_s=retention_s, request_id=request_id())
+    about_job(job_id)
     wake(services, job_id, items=1)
     return job_id
 

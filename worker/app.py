@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from shared import logs
 from shared.queue import celery_app
 from shared.settings import load_settings
 from worker.tasks import register
 
+logs.configure()
 app = celery_app(load_settings().resolved_broker_url())
 register(app)

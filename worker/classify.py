@@ -16,6 +16,7 @@ from shared.jobs.records import SCORE_DECIMALS
 from shared.services import Services
 from worker.decode import decode
 from worker.models import LoadedModel
+from worker.stages import Stages
 
 #: Predictions that are kept for an item: all that a person or a script asks for, in little memory.
 TOP_K = 5
@@ -30,22 +31,26 @@ class Classifier:
     services: Services
     pool: ThreadPoolExecutor
 
-    def classify(self, chunk: Chunk, model: LoadedModel) -> dict[str, Outcome]:
+    def classify(self, chunk: Chunk, model: LoadedModel, stages: Stages | None = None) -> dict[str, Outcome]:
         """How each item of the chunk ended, by its key. Raises Unavailable where the storage cannot be reached."""
-        read = self.pool.map(lambda upload: self._pixels(chunk.job_id, upload, model), chunk.uploads)
+        stages = stages or Stages()
+        read = self.pool.map(lambda upload: self._pixels(chunk.job_id, upload, model, stages), chunk.uploads)
         pixels = dict(zip((upload.key for upload in chunk.uploads), read, strict=True))
         good = {key: value for key, value in pixels.items() if not isinstance(value, ItemError)}
         outcomes = {key: failed(value) for key, value in pixels.items() if isinstance(value, ItemError)}
         if good:
-            scores = model.forward(np.stack(list(good.values())))
+            with stages.timing("forward"):
+                scores = model.forward(np.stack(list(good.values())))
             outcomes |= dict(zip(good, map(answered, scores), strict=True))
         return outcomes
 
-    def _pixels(self, job_id: str, upload: Upload, model: LoadedModel) -> Pixels | ItemError:
+    def _pixels(self, job_id: str, upload: Upload, model: LoadedModel, stages: Stages) -> Pixels | ItemError:
         shape = model.card.input
         try:
-            content = self._stored(job_id, upload)
-            return decode(content, shape.height, shape.width, self.services.settings.max_pixels)
+            with stages.timing("read"):
+                content = self._stored(job_id, upload)
+            with stages.timing("decode"):
+                return decode(content, shape.height, shape.width, self.services.settings.max_pixels)
         except ItemError as error:
             return error
 

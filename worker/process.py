@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from shared.entities import Chunk, Failure, Queue
+from shared import logs
+from shared.entities import Chunk, Failure, ItemState, Outcome, Queue
 from shared.errors import DarkroomError, NotFound, Unavailable
 from shared.jobs.workers import Worker
 from shared.services import Services
@@ -17,6 +20,7 @@ from worker.classify import Classifier
 from worker.hearing import Hearing
 from worker.models import Models, ModelUnusable
 from worker.pulse import Pulse
+from worker.stages import Stages
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +41,7 @@ class WorkerProcess:
         readers = REMOTE_READERS if services.blobs.is_remote else threads
         self.classifier = Classifier(services, ThreadPoolExecutor(readers, thread_name_prefix="decode"))
         self.hearing = Hearing(services.messenger, queues)
-        self.pulse = Pulse(services.workers, services.chunks, self.describe, self.hearing.check)
+        self.pulse = Pulse(services.workers, services.chunks, self.describe, self._beat)
         self.watch = ChampionWatch(services.registry, self.models, self._say_what_i_am)
 
     @property
@@ -55,11 +59,17 @@ class WorkerProcess:
         """End the pulse and the threads."""
         self.watch.stop()
         self.pulse.stop()
+        with contextlib.suppress(Unavailable):
+            self.services.meters.flush()
         self.classifier.pool.shutdown(cancel_futures=True)
 
     def describe(self) -> Worker:
         """What this worker is at the moment."""
         return Worker(self.name, tuple(self.queues), self.models.champion)
+
+    def _beat(self) -> None:
+        self.services.meters.flush()
+        self.hearing.check()
 
     def _say_what_i_am(self) -> None:
         """At once, not with the next beat: whoever has promoted a version waits for it."""
@@ -67,24 +77,31 @@ class WorkerProcess:
 
     def work(self) -> bool:
         """Claim one chunk and bring it to its end; False where nothing waits."""
-        chunk = self.services.chunks.claim(self.name, self.rings)
+        stages = Stages()
+        with stages.timing("claim"):
+            chunk = self.services.chunks.claim(self.name, self.rings)
         if chunk is None:
             return False
-        with self.pulse.holding(chunk.id):
-            had_all = self._finish(chunk)
+        stages.add("wait", chunk.waited_s)
+        with self.pulse.holding(chunk.id), logs.about(chunk.job_id, chunk.request_id, chunk_id=chunk.id):
+            had_all = self._finish(chunk, stages)
         if not had_all:
             time.sleep(RETRY_S)
         self._wake_next()
         return True
 
-    def _finish(self, chunk: Chunk) -> bool:
+    def _finish(self, chunk: Chunk, stages: Stages) -> bool:
         """Commit the chunk. Where that cannot be, its items go back to the job, and none is lost.
 
         False where the storage or Redis could not be reached: the next chunk is likely to end the same way.
         """
         try:
-            outcomes = self.classifier.classify(chunk, self.models.get(chunk.model))
-            if not self.services.chunks.commit(chunk, outcomes):
+            outcomes = self.classifier.classify(chunk, self.models.get(chunk.model), stages)
+            with stages.timing("commit"):
+                committed = self.services.chunks.commit(chunk, outcomes)
+            if committed:
+                self._report(outcomes, stages)
+            else:
                 log.warning("chunk %s of job %s was taken over by another worker", chunk.id, chunk.job_id)
         except ModelUnusable as error:
             log.error("job %s fails: %s", chunk.job_id, error)
@@ -97,6 +114,11 @@ class WorkerProcess:
             log.exception("chunk %s of job %s goes back", chunk.id, chunk.job_id)
             self.services.chunks.release(chunk.id, died=True)
         return True
+
+    def _report(self, outcomes: Mapping[str, Outcome], stages: Stages) -> None:
+        failed = sum(outcome.state is ItemState.FAILED for outcome in outcomes.values())
+        facts = {"items": len(outcomes), "failed": failed, **stages.report(self.services.meters)}
+        log.info("chunk committed", extra=facts)
 
     def _fail_job(self, chunk: Chunk, error: DarkroomError) -> None:
         try:

@@ -12,6 +12,7 @@ import signal
 import threading
 from collections.abc import Callable
 
+from shared import logs
 from shared.entities import Job
 from shared.errors import Conflict, DarkroomError, NotFound
 from shared.services import Services
@@ -68,7 +69,7 @@ def attempt(step: Callable[[], None]) -> None:
 
 def main() -> None:
     """Reconcile until SIGTERM or SIGINT."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.configure()
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_process_init, worker_process_shutdown
+from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
 
+from shared import logs
 from shared.entities import Queue
 from shared.errors import Unavailable
 from shared.queue import CLASSIFY, CLASSIFY_TIMEOUT_S, TRAIN
@@ -33,6 +34,7 @@ def register(app: Celery) -> None:
     """Add the tasks to `app`, and let its processes set themselves up."""
     app.task(name=CLASSIFY, time_limit=CLASSIFY_TIMEOUT_S)(classify)
     app.task(name=TRAIN)(train)
+    setup_logging.connect(_configure_logs, weak=False, dispatch_uid="darkroom")
     worker_process_init.connect(_start, weak=False, dispatch_uid="darkroom")
     worker_process_shutdown.connect(_stop, weak=False, dispatch_uid="darkroom")
     app.set_current()
@@ -59,6 +61,11 @@ def _turn() -> Iterator[WorkerProcess]:
             yield _process
     except Unavailable as error:
         log.warning("a turn was lost: %s", error)
+
+
+def _configure_logs(**_: Any) -> None:
+    """Instead of Celery's own way, which it leaves where somebody listens to this signal."""
+    logs.configure()
 
 
 def _start(**_: Any) -> None:

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from shared import logs
 from shared.blobs import BlobStore
 from shared.entities import Failure, Training, checkpoint_key, job_folder
 from shared.errors import DarkroomError, InvalidRequest, NotFound, StorageFull, Unavailable
@@ -194,11 +195,13 @@ def _end_with(parent: int) -> None:
 def main(arguments: Sequence[str]) -> int:
     """Run the training job of the command line."""
     threading.Thread(target=_end_with, args=(os.getppid(),), name="leash", daemon=True).start()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.configure()
     os.nice(NICENESS)
     services = Services.build(load_settings())
     fence, job_id = arguments
-    return run(services, Training(fence, job_id, services.store.get(job_id).params))
+    job = services.store.get(job_id)
+    with logs.about(job_id, job.request_id):
+        return run(services, Training(fence, job_id, job.params, job.request_id))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from shared import logs
 from shared.entities import Training
 from shared.errors import Unavailable
 from shared.jobs.chunks import LEASE_S
@@ -46,7 +47,7 @@ class Trainer:
         training = self._services.trainings.claim(self._name)
         if training is None:
             return False
-        with self._pulse.holding(training.id):
+        with self._pulse.holding(training.id), logs.about(training.job_id, training.request_id):
             self._run(training)
         return True
 

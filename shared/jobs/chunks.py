@@ -55,9 +55,9 @@ class ChunkStore:
         answer = self._scripts.run("claim", chunk, worker, LEASE_S * 1000, *limits, *names)
         if not answer:
             return None
-        job_id, model, *records = answer
+        job_id, model, request_id, waited_ms, *records = answer
         uploads = tuple(read_upload(key, record)[0] for key, record in zip(records[::2], records[1::2], strict=True))
-        return Chunk(chunk, job_id, model, uploads)
+        return Chunk(chunk, job_id, model, uploads, request_id or None, int(waited_ms) / 1000)
 
     @translated
     def renew(self, chunk_id: str) -> bool:

@@ -14,8 +14,8 @@ CORRECTED = "darkroom:corrected"
 LEASES = "darkroom:leases"
 #: Hash: worker process → JSON with its queues, its model and when it was last seen.
 WORKERS = "darkroom:workers"
-#: Hash: name → how often something rare happened.
-COUNTERS = "darkroom:counters"
+#: Hash: what happened → how often; hash: stage and bucket → how many chunks took so long. See `shared/jobs/meters.py`.
+COUNTERS, STAGES = "darkroom:counters", "darkroom:stages"
 #: Hash: the version that serves new jobs, where one was chosen; see `shared/aliases.py`.
 CHAMPION = "darkroom:champion"
 #: String: JSON with the presets that a worker can train.

@@ -93,6 +93,7 @@ def read_job(job_id: str, record: Mapping[str, str], queue_position: int | None 
         state=JobState(record["state"]),
         created_at=int(record["created_at"]) / 1000,
         owner=record.get("owner", LOCAL),
+        request_id=record.get("request_id"),
         model=record.get("model"),
         params=json.loads(record.get("params", "{}")),
         metadata=json.loads(record.get("metadata", "null")),

@@ -77,6 +77,7 @@ class JobStore:
         *,
         retention_s: int,
         owner: str = LOCAL,
+        request_id: str | None = None,
         model: str | None = None,
         params: dict[str, Any] | None = None,
         metadata: Any = None,
@@ -94,8 +95,9 @@ class JobStore:
             "params": dump(params or {}),
             "metadata": dump(metadata),
         }
-        if model is not None:
-            record["model"] = model
+        for name, value in (("model", model), ("request_id", request_id)):
+            if value is not None:
+                record[name] = value
         fields = [part for pair in record.items() for part in pair]
         self._scripts.run("create", job_id, "1" if listed else "0", *fields)
         return job_id
@@ -135,11 +137,23 @@ class JobStore:
             raise Conflict(f"job {job_id} has no items: add some before it is sealed, or cancel it")
 
     def submit_training(
-        self, params: dict[str, Any], metadata: Any = None, *, retention_s: int, owner: str = LOCAL
+        self,
+        params: dict[str, Any],
+        metadata: Any = None,
+        *,
+        retention_s: int,
+        owner: str = LOCAL,
+        request_id: str | None = None,
     ) -> str:
         """Make a training job that waits for its worker, and return its id."""
         job_id = self.create(
-            JobKind.TRAINING, retention_s=retention_s, owner=owner, params=params, metadata=metadata, listed=False
+            JobKind.TRAINING,
+            retention_s=retention_s,
+            owner=owner,
+            request_id=request_id,
+            params=params,
+            metadata=metadata,
+            listed=False,
         )
         self.seal(job_id)
         return job_id

@@ -44,7 +44,10 @@ class TrainingStore:
         """The training job that waits longest; None where none does."""
         fence = new_id()
         answer = self._scripts.run("claim_training", fence, worker, LEASE_S * 1000)
-        return Training(fence, answer[0], json.loads(answer[1])) if answer else None
+        if not answer:
+            return None
+        job_id, params, request_id = answer
+        return Training(fence, job_id, json.loads(params), request_id or None)
 
     @translated
     def order(self, training: Training) -> Order:

@@ -23,6 +23,7 @@ from tests.conftest import wait_until
 from tests.worker.kit import pictures, stored
 from worker.process import WorkerProcess, threads_of_process
 from worker.pulse import Pulse
+from worker.stages import Stages
 
 BOTH = [Queue.INTERACTIVE, Queue.BULK]
 
@@ -142,7 +143,7 @@ def test_a_job_that_is_removed_meanwhile_does_not_stop_the_worker(services: Serv
     chunk = services.chunks.claim("worker", BOTH)
     services.store.remove(gone, force=True)
     services.delete_bytes(gone)
-    worker._finish(chunk)
+    worker._finish(chunk, Stages())
     assert worker.work()
     assert services.store.get(kept).counts == Counts(2, succeeded=2)
 
@@ -151,7 +152,7 @@ def test_a_cancelled_job_keeps_what_was_in_hand(services: Services, worker: Work
     job_id = stored(services, pictures(2), sealed=False)
     chunk = services.chunks.claim("worker", BOTH)
     services.store.cancel(job_id)
-    worker._finish(chunk)
+    worker._finish(chunk, Stages())
     job = services.store.get(job_id)
     assert (job.state, job.counts) == (JobState.CANCELLED, Counts(2, succeeded=2))
 

@@ -12,6 +12,7 @@ from shared.entities import JOB_ID_PATTERN, Job, JobKind
 from shared.errors import Unavailable
 from shared.jobs.store import no_job
 from shared.services import Services
+from web.access import about_job, request_id
 from web.api.requests import JobsQuery, NewJob, StatusQuery, json_body, preferred_wait_s, query, services
 from web.submission import submit, wake
 from web.training import submit_training
@@ -120,9 +121,11 @@ def _open_job(wanted: NewJob) -> Response:
     job_id = parts.store.create(
         wanted.kind,
         retention_s=parts.settings.retention_hours * 3600,
+        request_id=request_id(),
         model=parts.registry.champion().version,
         metadata=wanted.metadata,
     )
+    about_job(job_id)
     response = job_response(parts.store.get(job_id), 201, conditional=False)
     response.headers["Location"] = f"/v1/jobs/{job_id}"
     return response

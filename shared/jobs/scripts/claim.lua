@@ -1,6 +1,7 @@
 -- ARGV: chunk, worker, lease_ms, max_items, max_suspects, max_bytes, then the rings in order of preference.
 -- Takes the next job's next items under a new lease. The job goes to the end of its ring, so that jobs take turns.
--- Answers {job, model, item, upload, item, upload…} or nothing where no job waits.
+-- Answers {job, model, request ('' where it is not known), ms that the first item has waited, item, upload, item, upload…}
+-- or nothing where no job waits.
 local chunk, worker, lease_ms = ARGV[1], ARGV[2], ARGV[3]
 local max_items, max_suspects, max_bytes = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 
@@ -50,9 +51,11 @@ else
   enqueue(id)
 end
 redis.call('ZADD', LEASES, now_ms() + lease_ms, chunk)
-local answer = { id, redis.call('HGET', key(id), 'model') }
+local job = redis.call('HMGET', key(id), 'model', 'request_id')
+local answer = { id, job[1], job[2] or '', 0 }
 for _, item in ipairs(cjson.decode(redis.call('HGET', chunk_key(chunk), 'items'))) do
   table.insert(answer, item)
   table.insert(answer, redis.call('HGET', key(id, 'items'), item))
 end
+if answer[6] then answer[4] = math.max(0, now_ms() - string.match(answer[6], '^%d+')) end
 return answer

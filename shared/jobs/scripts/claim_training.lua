@@ -1,5 +1,5 @@
 -- ARGV: training (the fence), worker, lease_ms.
--- Takes the next training job under a new lease. Answers {job, params} or nothing where no job waits.
+-- Takes the next training job under a new lease. Answers {job, params, request ('' where it is not known)} or nothing where no job waits.
 local fence, worker, lease_ms = ARGV[1], ARGV[2], ARGV[3]
 local id = redis.call('HGET', chunk_key(fence), 'job') -- the same call again: its answer was lost on the way
 while not id do
@@ -15,4 +15,4 @@ while not id do
   end
 end
 redis.call('ZADD', LEASES, now_ms() + lease_ms, fence)
-return { id, redis.call('HGET', key(id), 'params') }
+return { id, redis.call('HGET', key(id), 'params'), redis.call('HGET', key(id), 'request_id') or '' }

@@ -4,14 +4,14 @@
 local chunk = ARGV[1]
 local committed = 'darkroom:committed:' .. chunk
 if redis.call('EXISTS', committed) == 1 then
-  redis.call('HINCRBY', COUNTERS, 'duplicate_commits', 1)
+  count('duplicate_commits')
   return 'committed'
 end
 local id = redis.call('HGET', chunk_key(chunk), 'job')
 redis.call('DEL', chunk_key(chunk))
 redis.call('ZREM', LEASES, chunk)
 if not id or redis.call('EXISTS', key(id)) == 0 then
-  redis.call('HINCRBY', COUNTERS, 'stale_commits', 1)
+  count('stale_commits')
   return 'stale'
 end
 for i = 2, #ARGV, 5 do

@@ -28,6 +28,11 @@ local function number(id, field)
   return tonumber(redis.call('HGET', key(id), field) or 0)
 end
 
+-- For `/metrics`: `what` happened once more.
+local function count(what)
+  redis.call('HINCRBY', COUNTERS, what, 1)
+end
+
 local function touch(id)
   redis.call('HINCRBY', key(id), 'revision', 1)
 end
@@ -93,6 +98,7 @@ local function finish(id, item, state, outcome, score)
   redis.call('HINCRBY', key(id), state, 1)
   redis.call('ZADD', key(id, 'scores'), score == '' and '2' or score, item)
   redis.call('HDEL', key(id, 'deaths'), item)
+  count('items:' .. state .. (state == 'failed' and ':' .. body(outcome).failure.code or ''))
 end
 
 -- Whether work is left: items that have not ended; a training that was not told to end, or that a worker still holds.
@@ -108,10 +114,11 @@ end
 local function settle(id)
   local job = redis.call('HMGET', key(id), 'state', 'sealed', 'ending')
   if TERMINAL[job[1]] or job[2] ~= '1' or is_unfinished(id) then return end
-  local now = now_ms()
+  local now, ended = now_ms(), job[3] or 'succeeded'
   local expires = now + number(id, 'retention_ms')
-  redis.call('HSET', key(id), 'state', job[3] or 'succeeded', 'finished_at', now, 'expires_at', expires)
+  redis.call('HSET', key(id), 'state', ended, 'finished_at', now, 'expires_at', expires)
   redis.call('ZADD', EXPIRING, expires, id)
+  count('jobs:' .. redis.call('HGET', key(id), 'kind') .. ':' .. ended)
 end
 
 -- How an item ends that a cancelled or failed job had not come to.

@@ -8,6 +8,7 @@ redis.call('ZREM', LEASES, chunk)
 local id = held[1]
 if not id or redis.call('EXISTS', key(id)) == 0 then return 0 end
 local ending = redis.call('HGET', key(id), 'ending')
+count(max_deaths > 0 and 'lost_work' or 'returned_work')
 
 local function died_too_often(item)
   return max_deaths > 0 and redis.call('HINCRBY', key(id, 'deaths'), item, 1) >= max_deaths
