@@ -68,12 +68,6 @@ class Meters:
         return {stage: _histogram(stage, sums) for stage in STAGES}
 
     @translated
-    def memory(self) -> tuple[int, int]:
-        """Bytes that Redis uses, and may use; 0 where it has no limit."""
-        found = self._redis.info("memory")
-        return int(found["used_memory"]), int(found["maxmemory"])
-
-    @translated
     def _add(self, new: Mapping[str, float]) -> None:
         pipeline = self._redis.pipeline()
         for name, value in new.items():
