@@ -10,7 +10,7 @@ from flask_bootstrap import Bootstrap5
 from shared.idempotency import Idempotency
 from shared.services import Services
 from shared.settings import load_settings
-from web import access, idempotency, pages, problems
+from web import access, docs, idempotency, pages, problems
 from web.api import health, items, jobs, labels, models, presets, queues, results, system, trainings
 from web.imports import ImportDesk
 from web.waiting import Waiter
@@ -49,6 +49,7 @@ def create_app(services: Services) -> Flask:
     app.before_request(_notice_broken_bodies)
     idempotency.install(app, Idempotency(services.redis))
     app.after_request(_secure)
+    docs.install(app)
     return app
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import time
 from datetime import UTC, datetime
-from typing import Any
+from typing import cast
 
 from shared.entities import Counts, Failure, Item, Job, JobKind, JobState, Prediction
 from shared.registry import Registry
+from web import wire
 
 #: Decimal places of `progress`.
 PROGRESS_DECIMALS = 4
@@ -16,19 +17,19 @@ PROGRESS_DECIMALS = 4
 MAX_POLL_S = 5
 
 
-def job_view(job: Job) -> dict[str, Any]:
+def job_view(job: Job) -> wire.Job:
     """A Job."""
-    api, counts = f"/v1/jobs/{job.id}", job.counts
-    return {
+    api = f"/v1/jobs/{job.id}"
+    view: wire.Job = {
         "id": job.id,
         "kind": job.kind,
         "state": job.state,
         "done": job.state.done,
-        "created_at": timestamp(job.created_at),
+        "created_at": moment(job.created_at),
         "started_at": timestamp(job.started_at),
         "finished_at": timestamp(job.finished_at),
         "expires_at": timestamp(job.expires_at),
-        "counts": {name: getattr(counts, name) for name in ("total", "succeeded", "failed", "cancelled")},
+        "counts": counts_view(job.counts),
         "progress": progress(job),
         "eta_s": eta_s(job, time.time()),
         "queue_position": job.queue_position if job.state is JobState.QUEUED else None,
@@ -42,16 +43,24 @@ def job_view(job: Job) -> dict[str, Any]:
             "cancel": f"{api}/cancel",
             "page": f"/result/{job.id}",
         },
-    } | (training_view(job, api) if job.kind is JobKind.TRAINING else {})
+    }
+    if job.kind is JobKind.TRAINING:
+        view["promotion"] = cast(wire.Promotion | None, job.promotion)
+        view["links"] |= {"metrics": f"{api}/metrics", "finish": f"{api}/finish"}
+    return view
 
 
-def training_view(job: Job, api: str) -> dict[str, Any]:
-    """What a training job has beside the others; its links take the place of theirs."""
-    calls = {name: f"{api}/{name}" for name in ("metrics", "finish", "cancel", "results")}
-    return {"promotion": job.promotion, "links": {"self": api, **calls, "page": f"/result/{job.id}"}}
+def counts_view(counts: Counts) -> wire.Counts:
+    """A Job's counts."""
+    return {
+        "total": counts.total,
+        "succeeded": counts.succeeded,
+        "failed": counts.failed,
+        "cancelled": counts.cancelled,
+    }
 
 
-def item_view(item: Item, labels: tuple[str, ...], model: str | None) -> dict[str, Any]:
+def item_view(item: Item, labels: tuple[str, ...], model: str | None) -> wire.Item:
     """An Item. `labels` are those of the job's model, by index; `model` is named where it made a prediction."""
     upload, outcome = item.upload, item.outcome
     predictions = outcome.predictions if outcome else ()
@@ -68,17 +77,17 @@ def item_view(item: Item, labels: tuple[str, ...], model: str | None) -> dict[st
         "predictions": [prediction_view(prediction, labels) for prediction in predictions],
         "corrected_label": None if item.correction is None else labels[item.correction],
         "error": failure_view(outcome.failure if outcome else None),
-        "created_at": timestamp(item.created_at),
+        "created_at": moment(item.created_at),
         "finished_at": timestamp(outcome.at if outcome else None),
     }
 
 
-def prediction_view(prediction: Prediction, labels: tuple[str, ...]) -> dict[str, Any]:
+def prediction_view(prediction: Prediction, labels: tuple[str, ...]) -> wire.Prediction:
     """A Prediction."""
     return {"index": prediction.index, "label": labels[prediction.index], "score": prediction.score}
 
 
-def failure_view(failure: Failure | None) -> dict[str, str] | None:
+def failure_view(failure: Failure | None) -> wire.Failure | None:
     """Why something failed."""
     return None if failure is None else {"code": failure.code, "detail": failure.detail}
 
@@ -119,8 +128,11 @@ def remaining(counts: Counts) -> int:
     return counts.total - counts.finished
 
 
-def timestamp(seconds: float | None) -> str | None:
+def moment(seconds: float) -> str:
     """Seconds since the epoch in RFC 3339, UTC, with milliseconds."""
-    if seconds is None:
-        return None
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def timestamp(seconds: float | None) -> str | None:
+    """The same, or None where it has not come."""
+    return None if seconds is None else moment(seconds)

@@ -3,27 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated, Literal
 
 from flask import Blueprint, Response, jsonify
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from shared.entities import Queue
 from shared.errors import DarkroomError, Unavailable
 from shared.jobs.workers import unserved
 from shared.services import Services
 from web.api.requests import services
+from web.openapi.operation import Answer, operation
 
 blueprint = Blueprint("health", __name__)
 
-Outcome = dict[str, object]
+
+class Health(TypedDict):
+    """The process lives."""
+
+    status: Literal["ok"]
+
+
+class Check(TypedDict):
+    """One part that a job needs."""
+
+    ok: bool
+    detail: Annotated[str | None, Field(description="why not")]
+
+
+class Readiness(TypedDict):
+    """Whether a job would be done now."""
+
+    ready: bool
+    checks: Annotated[dict[str, Check], Field(description="by part: redis, storage, model, workers")]
 
 
 @blueprint.get("/healthz")
+@operation({200: Answer(Health)})
 def healthz() -> Response:
     """Always 200 while the process answers."""
     return jsonify({"status": "ok"})
 
 
 @blueprint.get("/readyz")
+@operation({200: Answer(Readiness), 503: Answer(Readiness, ["Retry-After"], about="Something is missing.")})
 def readyz() -> tuple[Response, int]:
     """200 where a job would be done now, else 503; each part says whether it is the one that fails."""
     parts = services()
@@ -37,12 +61,12 @@ def readyz() -> tuple[Response, int]:
     return response, 200 if ready else 503
 
 
-def _with_redis(check: Callable[[Services], None], parts: Services, redis: Outcome) -> Outcome:
+def _with_redis(check: Callable[[Services], None], parts: Services, redis: Check) -> Check:
     """A check that asks Redis too: where that has not answered just now, it is not waited for again."""
     return _outcome(check, parts) if redis["ok"] else redis
 
 
-def _outcome(check: Callable[[Services], None], parts: Services) -> Outcome:
+def _outcome(check: Callable[[Services], None], parts: Services) -> Check:
     try:
         check(parts)
     except DarkroomError as error:

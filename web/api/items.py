@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, jsonify, request
+from typing import Annotated, NotRequired
 
+from flask import Blueprint, Response, jsonify, request
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from shared.entities import KEY_PATTERN
 from shared.errors import Conflict, NotFound
+from shared.formats import FORMATS
 from shared.jobs.store import Added
+from web import wire
 from web.api.jobs import blueprint as jobs_blueprint
 from web.api.requests import ImageQuery, ItemsQuery, query, services
-from web.submission import add_items, put_item
+from web.openapi.operation import MULTIPART, Answer, operation
+from web.submission import UNSAID_TYPE, add_items, put_item
 from web.thumbnails import thumbnail
 from web.views import failure_view, item_view, labels_of
 
 blueprint: Blueprint = jobs_blueprint
 
+#: As `valid_key` has it.
+ItemName = Annotated[str, Field(pattern=f"^{KEY_PATTERN.pattern}$")]
 #: A stored picture is somebody else's bytes: it is never run, framed or guessed at, and it never changes.
 PICTURE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
@@ -22,7 +32,19 @@ PICTURE_HEADERS = {
 }
 
 
+class ItemParts(TypedDict):
+    """Items for an open job."""
+
+    files: Annotated[list[bytes], Field(min_length=1, description="pictures, `.zip`, `.tar`, `.tar.gz`")]
+    keys: NotRequired[Annotated[list[ItemName], Field(description="one for each file, in order; not for archives")]]
+
+
 @blueprint.put("/<job_id>/items/<key>")
+@operation(
+    {201: Answer(wire.Item, about="Added."), 200: Answer(wire.Item, about="The same bytes are there already.")},
+    body={"image/*": None, UNSAID_TYPE: None},
+    refuses=[409, 507],
+)
 def put(job_id: str, key: str) -> tuple[Response, int]:
     """Add one item under the client's own key."""
     answer = put_item(services(), job_id, key, request)
@@ -37,8 +59,9 @@ def put(job_id: str, key: str) -> tuple[Response, int]:
 
 
 @blueprint.post("/<job_id>/items")
+@operation({200: Answer(wire.AddedItems)}, body={MULTIPART: ItemParts}, refuses=[507])
 def post(job_id: str) -> Response:
-    """Add many items."""
+    """Add many items; with the part `keys` a repeat changes nothing."""
     added = add_items(services(), job_id, request)
     return jsonify(
         {"data": [{"key": item.key, "state": item.state, "error": failure_view(item.failure)} for item in added]}
@@ -46,6 +69,7 @@ def post(job_id: str) -> Response:
 
 
 @blueprint.get("/<job_id>/items")
+@operation({200: Answer(wire.ItemPage | wire.KeyPage, about=wire.ItemPage.__doc__)}, query=ItemsQuery)
 def items(job_id: str) -> Response:
     """All items, or with `fields=key` their keys alone, in the order in which they were added."""
     asked = query(ItemsQuery, request)
@@ -59,6 +83,14 @@ def items(job_id: str) -> Response:
 
 
 @blueprint.get("/<job_id>/items/<key>/image")
+@operation(
+    {
+        200: Answer(media=[each.media_type for each in FORMATS], headers=["ETag", "Cache-Control"], about="The bytes."),
+        304: Answer(headers=["ETag", "Cache-Control"]),
+    },
+    query=ImageQuery,
+    headers=["If-None-Match"],
+)
 def image(job_id: str, key: str) -> Response:
     """The stored picture, or a small copy of it for a list."""
     asked = query(ImageQuery, request)

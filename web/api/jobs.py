@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Annotated, Any, NotRequired
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, current_app, jsonify, make_response, request
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from shared.entities import JOB_ID_PATTERN, Job, JobKind
 from shared.errors import Unavailable
 from shared.jobs.store import no_job
 from shared.services import Services
+from web import wire
 from web.access import about_job, request_id
 from web.api.requests import JobsQuery, NewJob, StatusQuery, json_body, preferred_wait_s, query, services
-from web.submission import submit, wake
+from web.openapi.operation import JSON, MULTIPART, Answer, operation
+from web.submission import ARCHIVE_TYPES, UNSAID_TYPE, submit, wake
 from web.training import submit_training
 from web.views import item_view, job_view, labels_of, poll_s
 from web.waiting import Waiter
@@ -23,6 +27,26 @@ blueprint = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
 
 #: Results that come with a job that was waited for.
 FIRST_RESULTS = 100
+
+#: What a submitting call answers: in general, and where the client waits for the job's end.
+ACCEPTED = Answer(wire.Job, ["Location", "Retry-After", "ETag"], about="Accepted: the job is queued.")
+WAITED_FOR = Answer(
+    wire.FinishedJob,
+    ["Location", "ETag", "Preference-Applied"],
+    about="`Prefer: wait`, and the job ended in time: with its first 100 results.",
+)
+#: What a call that stops a job answers.
+STOPPED = {
+    202: Answer(wire.Job, ["Retry-After", "ETag"], about="It will be, after the chunk or the step in hand."),
+    200: Answer(wire.Job, ["ETag"], about="The job was over already."),
+}
+
+
+class JobParts(TypedDict):
+    """A whole job in one request."""
+
+    files: Annotated[list[bytes], Field(min_length=1, description="pictures, `.zip`, `.tar`, `.tar.gz`")]
+    metadata: NotRequired[Annotated[Any, Field(description="any JSON value; it stays with the job")]]
 
 
 @blueprint.url_value_preprocessor
@@ -34,8 +58,23 @@ def _known_form(_endpoint: str | None, values: dict[str, Any] | None) -> None:
 
 
 @blueprint.post("")
+@operation(
+    {
+        201: Answer(wire.Job, ["Location", "Retry-After", "ETag"], about="An open job, to be filled and sealed."),
+        202: ACCEPTED,
+        200: WAITED_FOR,
+    },
+    body={JSON: NewJob, MULTIPART: JobParts, "image/*": None, **dict.fromkeys([*sorted(ARCHIVE_TYPES), UNSAID_TYPE])},
+    examples={JSON: {"kind": "training", "params": {"preset": "fast", "epochs": 8, "promote": "if_better"}}},
+    headers=["Prefer"],
+    refuses=[507],
+)
 def create() -> Response:
-    """Make a job of the files in the request, an open one to be filled, or a training."""
+    """Make a job of the files in the request, an open one to be filled, or a training.
+
+    Files come as `multipart/form-data`, or one picture or archive as the body itself. One that cannot be taken is a
+    failed item of the job, and its neighbours go on; a single file that cannot be taken fails the request.
+    """
     if request.mimetype == "application/json":
         wanted = json_body(NewJob, request)
         if wanted.kind is JobKind.TRAINING:
@@ -45,6 +84,7 @@ def create() -> Response:
 
 
 @blueprint.get("")
+@operation({200: Answer(wire.JobPage, ["Link"])}, query=JobsQuery)
 def index() -> Response:
     """The jobs, newest first."""
     asked = query(JobsQuery, request)
@@ -56,8 +96,20 @@ def index() -> Response:
 
 
 @blueprint.get("/<job_id>")
+@operation(
+    {
+        200: Answer(wire.Job, ["ETag", "Retry-After", "Cache-Control"]),
+        304: Answer(headers=["ETag", "Retry-After", "Cache-Control"]),
+    },
+    query=StatusQuery,
+    headers=["If-None-Match"],
+)
 def status(job_id: str) -> Response:
-    """The job's state and counts; `wait` waits for a change."""
+    """The job's state and counts, at a cost that does not depend on its size.
+
+    With `wait` the answer comes when the state or the counts change, or after so many seconds. Where many wait already
+    it comes at once: heed `Retry-After`, which is there until the job is done.
+    """
     asked = query(StatusQuery, request)
     job, store = services().store.get(job_id), services().store
     known = request.if_none_match
@@ -66,6 +118,7 @@ def status(job_id: str) -> Response:
 
 
 @blueprint.post("/<job_id>/seal")
+@operation({202: ACCEPTED, 200: WAITED_FOR}, headers=["Prefer"])
 def seal(job_id: str) -> Response:
     """No more items."""
     services().store.seal(job_id)
@@ -73,6 +126,7 @@ def seal(job_id: str) -> Response:
 
 
 @blueprint.post("/<job_id>/cancel")
+@operation(STOPPED)
 def cancel(job_id: str) -> Response:
     """Stop after the chunk in hand; what is finished stays."""
     stopped = services().store.cancel(job_id)
@@ -80,14 +134,20 @@ def cancel(job_id: str) -> Response:
 
 
 @blueprint.post("/<job_id>/retry")
+@operation({202: ACCEPTED, 200: WAITED_FOR}, headers=["Prefer"])
 def retry(job_id: str) -> Response:
-    """Queue the failed and cancelled items again; or a training, which goes on from its last checkpoint."""
+    """Queue the failed and cancelled items again; or a training, which goes on from its last checkpoint.
+
+    409 where there are none: files that were refused are not stored, so they cannot be tried again. Who reads the
+    results goes on from the last cursor, and finds what ends from now on behind it.
+    """
     count = services().store.retry(job_id)
     wake(services(), job_id, count)
     return _submitted(job_id)
 
 
 @blueprint.delete("/<job_id>")
+@operation({204: Answer(about="It is gone.")}, refuses=[409])
 def delete(job_id: str) -> tuple[str, int]:
     """Remove the record, the results and every stored byte."""
     services().store.remove(job_id)

@@ -6,12 +6,15 @@ from typing import Annotated
 
 from flask import Blueprint, Response, jsonify, request
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
 
 from shared.entities import Job, JobKind
 from shared.errors import Conflict, Fault, InvalidRequest
 from shared.jobs.corrections import LabelCount
+from web import wire
 from web.api.jobs import blueprint as jobs_blueprint
 from web.api.requests import Query, json_body, query, services
+from web.openapi.operation import JSON, Answer, operation
 from web.views import item_view, labels_of
 
 blueprint: Blueprint = jobs_blueprint
@@ -38,7 +41,29 @@ class NewLabels(BaseModel):
     labels: dict[str, Name | None] = Field(min_length=1, max_length=MAX_LABELS)
 
 
+class LabelCountView(TypedDict):
+    """One Label, and how many classified Items have it."""
+
+    index: wire.Count
+    label: str
+    count: wire.Count
+    corrected: Annotated[wire.Count, Field(description="of these, those that were corrected to it")]
+
+
+class LabelCounts(TypedDict):
+    """Every Label of the job's model."""
+
+    data: list[LabelCountView]
+
+
+class CorrectedItems(TypedDict):
+    """The corrected Items, in the order of the request."""
+
+    data: list[wire.Item]
+
+
 @blueprint.get("/<job_id>/labels")
+@operation({200: Answer(LabelCounts)}, refuses=[409])
 def labels(job_id: str) -> Response:
     """How many classified Items have each Label, and how many of them were corrected to it."""
     query(Query, request)
@@ -53,6 +78,7 @@ def labels(job_id: str) -> Response:
 
 
 @blueprint.post("/<job_id>/labels")
+@operation({200: Answer(CorrectedItems)}, body={JSON: NewLabels}, examples={JSON: {"labels": {"000001": "cat"}}})
 def correct_many(job_id: str) -> Response:
     """Correct many Items in one step, or none."""
     wanted = json_body(NewLabels, request).labels
@@ -62,6 +88,7 @@ def correct_many(job_id: str) -> Response:
 
 
 @blueprint.put("/<job_id>/items/<key>/label")
+@operation({200: Answer(wire.Item)}, body={JSON: NewLabel}, examples={JSON: {"label": "cat"}}, refuses=[409])
 def correct(job_id: str, key: str) -> Response:
     """Give one classified Item another Label, or with null that of its Prediction again."""
     label = json_body(NewLabel, request).label
@@ -71,6 +98,7 @@ def correct(job_id: str, key: str) -> Response:
 
 
 @blueprint.delete("/<job_id>/items/<key>/label")
+@operation({200: Answer(wire.Item)}, refuses=[409])
 def uncorrect(job_id: str, key: str) -> Response:
     """Take the correction back; where there is none, nothing changes."""
     job = _classification(job_id)
@@ -97,7 +125,7 @@ def _correct(job: Job, wanted: dict[str, tuple[str | None, str]]) -> None:
     services().corrections.put(job.id, indices)
 
 
-def _view(job: Job, key: str) -> dict[str, object]:
+def _view(job: Job, key: str) -> wire.Item:
     return item_view(services().store.item(job.id, key), labels_of(job, services().registry), job.model)
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, NotRequired
 
 from flask import Blueprint, Response, current_app, jsonify, request, send_file
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+from typing_extensions import TypedDict
 from werkzeug.datastructures import ETags
 
 from shared.aliases import Alias
 from shared.card import CONFUSIONS_FILE, ModelCard
 from shared.errors import Fault, InvalidRequest, NotFound, PreconditionFailed, PreconditionRequired
+from shared.imports import ValueRange
+from web import wire
 from web.api.requests import Query, json_body, query, services
-from web.imports import ImportDesk
+from web.imports import ImportDesk, Label
+from web.openapi.operation import JSON, MULTIPART, Answer, operation
 from web.views import timestamp
 
 blueprint = Blueprint("models", __name__, url_prefix="/v1/models")
@@ -45,7 +49,17 @@ class Choice(BaseModel):
     version: str = Field(max_length=MAX_VERSION)
 
 
+class ModelParts(TypedDict):
+    """A model to be imported."""
+
+    file: Annotated[bytes, Field(description="`.keras` or `.h5`")]
+    labels: NotRequired[Annotated[list[Label], Field(min_length=2, max_length=1000, description="class names")]]
+    value_range: NotRequired[ValueRange]
+    name: NotRequired[str]
+
+
 @blueprint.get("")
+@operation({200: Answer(wire.ModelList)})
 def index() -> Response:
     """The cards of all versions, newest first."""
     query(Query, request)
@@ -55,6 +69,14 @@ def index() -> Response:
 
 
 @blueprint.post("")
+@operation(
+    {
+        201: Answer(wire.ModelVersion, ["Location"], about="Imported."),
+        200: Answer(wire.ModelVersion, ["Location"], about="The same model is there already."),
+    },
+    body={MULTIPART: ModelParts},
+    refuses=[507],
+)
 def create() -> tuple[Response, int]:
     """Import a model: parts `file` (.keras or .h5), and, where they are known, `labels`, `value_range` and `name`.
 
@@ -69,6 +91,7 @@ def create() -> tuple[Response, int]:
 
 
 @blueprint.get("/<version>")
+@operation({200: Answer(wire.ModelVersion)})
 def card(version: str) -> Response:
     """One version's card."""
     query(Query, request)
@@ -77,6 +100,11 @@ def card(version: str) -> Response:
 
 
 @blueprint.get("/<version>/file")
+@operation(
+    {200: Answer(media=["application/octet-stream"], headers=["ETag", "Content-Disposition"], about="The bytes.")}
+    | {304: Answer(headers=["ETag"])},
+    headers=["If-None-Match"],
+)
 def file(version: str) -> Response:
     """The model itself, for use elsewhere."""
     query(Query, request)
@@ -90,6 +118,10 @@ def file(version: str) -> Response:
 
 
 @blueprint.get("/<version>/confusions")
+@operation(
+    {200: Answer(media=["image/png"], headers=["ETag"], about="The picture."), 304: Answer(headers=["ETag"])},
+    headers=["If-None-Match"],
+)
 def confusions(version: str) -> Response:
     """Pictures of the test images that were taken for another class, a cell for each pair of classes."""
     query(Query, request)
@@ -102,6 +134,7 @@ def confusions(version: str) -> Response:
 
 
 @blueprint.get("/compare")
+@operation({200: Answer(wire.VersionComparison)}, query=CompareQuery, refuses=[409])
 def compare() -> Response:
     """Two versions on the same test images."""
     first, second = query(CompareQuery, request).versions
@@ -114,6 +147,7 @@ def compare() -> Response:
 
 
 @blueprint.get("/aliases")
+@operation({200: Answer(wire.Aliases, ["ETag"]), 304: Answer(headers=["ETag"])}, headers=["If-None-Match"])
 def aliases() -> Response:
     """Which version serves new jobs, and since when."""
     query(Query, request)
@@ -123,6 +157,12 @@ def aliases() -> Response:
 
 
 @blueprint.put("/aliases/champion")
+@operation(
+    {200: Answer(wire.Aliases, ["ETag"])},
+    body={JSON: Choice},
+    headers=["If-Match"],
+    refuses=[412, 428],
+)
 def promote() -> Response:
     """Let a version serve new jobs, where the champion is still the one that the caller has seen."""
     query(Query, request)

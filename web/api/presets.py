@@ -2,18 +2,63 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal, NotRequired, cast
 
 from flask import Blueprint, Response, jsonify, request
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from shared.catalogue import COMMON, PresetInfo
 from shared.fields import Parameters
 from web.api.requests import Query, query, services
+from web.openapi.operation import Answer, operation
 
 blueprint = Blueprint("presets", __name__, url_prefix="/v1/presets")
 
 
+class Parameter(TypedDict):
+    """What a parameter of a training is where nobody says otherwise, and what it may be, in words of JSON Schema."""
+
+    default: Any
+    type: str | list[str]
+    description: str
+    minimum: NotRequired[float]
+    maximum: NotRequired[float]
+    unit: NotRequired[str | None]
+    enum: NotRequired[list[str]]
+    pattern: NotRequired[str]
+
+
+class Cost(TypedDict):
+    """What a training with the preset's defaults takes."""
+
+    parameters: Annotated[int, Field(description="weights and biases")]
+    flops_per_image: Annotated[int, Field(description="of one image's forward pass")]
+    images_per_s: float
+    seconds_per_epoch: float
+    seconds: float
+    basis: Literal["measured", "estimated"]
+    host: Annotated[str, Field(description="the machine that the speed is of")]
+
+
+class Preset(TypedDict):
+    """One preset."""
+
+    name: str
+    summary: str
+    parameters: dict[str, Parameter]
+    cost: Cost
+
+
+class PresetList(TypedDict):
+    """Every preset, and the parameters that all trainings have."""
+
+    data: list[Preset]
+    common: dict[str, Parameter]
+
+
 @blueprint.get("")
+@operation({200: Answer(PresetList, ["ETag"]), 304: Answer(headers=["ETag"])}, headers=["If-None-Match"])
 def index() -> Response:
     """Every preset, and the parameters that all trainings have beside those of their preset."""
     query(Query, request)
@@ -25,7 +70,7 @@ def index() -> Response:
     return response
 
 
-def preset_view(preset: PresetInfo) -> dict[str, Any]:
+def preset_view(preset: PresetInfo) -> Preset:
     """A preset as the API gives it."""
     return {
         "name": preset.name,
@@ -35,7 +80,7 @@ def preset_view(preset: PresetInfo) -> dict[str, Any]:
     }
 
 
-def cost_view(preset: PresetInfo) -> dict[str, Any]:
+def cost_view(preset: PresetInfo) -> Cost:
     """What a training with the preset's defaults takes."""
     cost, epochs = preset.cost, preset.parameters["epochs"].default
     return {
@@ -49,6 +94,6 @@ def cost_view(preset: PresetInfo) -> dict[str, Any]:
     }
 
 
-def parameters_view(parameters: Parameters) -> dict[str, dict[str, Any]]:
+def parameters_view(parameters: Parameters) -> dict[str, Parameter]:
     """The parameters by name, each with its default, type, range, unit and meaning."""
-    return {name: parameter.as_dict() for name, parameter in parameters.items()}
+    return {name: cast(Parameter, parameter.as_dict()) for name, parameter in parameters.items()}

@@ -2,19 +2,54 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, jsonify, request
+from typing import Annotated
 
+from flask import Blueprint, Response, jsonify, request
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from shared.entities import Queue
+from web import wire
 from web.api.requests import Query, query, services
+from web.openapi.operation import Answer, operation
 
 blueprint = Blueprint("queues", __name__)
 
 
-@blueprint.get("/v1/queues")
-def queues() -> Response:
-    """Each queue with `depth` in items, `oldest_age_s`, the number of workers, and `rate` in items per second.
+class QueueState(TypedDict):
+    """One queue."""
 
-    `per_minute` has the items that ended in each of the last 60 minutes, the current one last.
-    """
+    name: Queue
+    jobs: Annotated[wire.Count, Field(description="that wait")]
+    depth: Annotated[wire.Count, Field(description="items that wait; a training counts as one")]
+    oldest_age_s: Annotated[float | None, Field(ge=0, description="since the oldest of these jobs came")]
+    workers: Annotated[wire.Count, Field(description="processes that serve it")]
+    rate: Annotated[float, Field(ge=0, description="items per second, over the last minute")]
+    per_minute: Annotated[
+        tuple[wire.Count, ...],
+        Field(description="items that ended in each of the last 60 minutes, the current one last"),
+    ]
+
+
+class WorkerState(TypedDict):
+    """One worker process."""
+
+    name: str
+    queues: tuple[Queue, ...]
+    model: Annotated[str | None, Field(description="the version it has loaded last")]
+
+
+class QueueList(TypedDict):
+    """All queues, and all workers that were seen lately."""
+
+    data: list[QueueState]
+    workers: list[WorkerState]
+
+
+@blueprint.get("/v1/queues")
+@operation({200: Answer(QueueList)})
+def queues() -> Response:
+    """What waits in each queue, for how long, who works on it, and how fast."""
     query(Query, request)
     workers = services().workers.alive()
     data = [

@@ -14,8 +14,10 @@ from flask import Blueprint, Response, jsonify, request
 from shared.entities import Item, Job
 from shared.errors import Fault, InvalidRequest
 from shared.jobs.results import Filter
+from web import wire
 from web.api.jobs import blueprint as jobs_blueprint
 from web.api.requests import Query, ResultsQuery, query, services
+from web.openapi.operation import Answer, operation
 from web.views import item_view, labels_of, timestamp
 
 blueprint: Blueprint = jobs_blueprint
@@ -29,13 +31,20 @@ CSV_COLUMNS = (
 )
 #: First characters that make a spreadsheet take a cell for a formula.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+#: Headers of a file with all results.
+FILE_HEADERS = ["X-Job-Done", "Content-Disposition"]
 #: Items that are written to the client in one piece.
 WRITE_BATCH = 200
 
 
 @blueprint.get("/<job_id>/results")
+@operation({200: Answer(wire.ResultPage)}, query=ResultsQuery)
 def results(job_id: str) -> Response:
-    """One page of finished items."""
+    """One page of finished items, in the order in which they finished.
+
+    The cursor stays valid while the job runs, so that who follows `next` sees each item once. Without more, and before
+    the job is over, a page may be empty: wait for the status to change, and ask again with the same cursor.
+    """
     asked = query(ResultsQuery, request)
     job = services().store.get(job_id)
     labels = labels_of(job, services().registry)
@@ -54,12 +63,14 @@ def results(job_id: str) -> Response:
 
 
 @blueprint.get("/<job_id>/results.csv")
+@operation({200: Answer(media=["text/csv"], headers=FILE_HEADERS, about="A line for each item.")})
 def results_csv(job_id: str) -> Response:
     """All finished items as CSV, one a line."""
     return _streamed(job_id, "csv", "text/csv; charset=utf-8", _csv_lines)
 
 
 @blueprint.get("/<job_id>/results.ndjson")
+@operation({200: Answer(media=["application/x-ndjson"], headers=FILE_HEADERS, about="An Item on each line.")})
 def results_ndjson(job_id: str) -> Response:
     """All finished items as JSON, one a line."""
     return _streamed(job_id, "ndjson", "application/x-ndjson", _json_lines)

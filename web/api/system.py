@@ -2,24 +2,53 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 from flask import Blueprint, Response, jsonify, request
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from shared.blobs import RESERVE_BYTES
 from shared.jobs.store import FULL
+from web import wire
 from web.api.requests import Query, query, services
+from web.openapi.operation import Answer, operation
 
 blueprint = Blueprint("system", __name__)
 
 
-@blueprint.get("/v1/system")
-def system() -> Response:
-    """The room on the disk and in Redis, in bytes.
+class DiskRoom(TypedDict):
+    """The disk of the data folder."""
 
-    `disk` is the data folder's: `total_bytes`, `free_bytes`, `used_bytes` by Darkroom's files, counted once a minute,
-    and `reserve_bytes` that are kept back: with less of them free, uploads are refused. `blobs` says where pictures
-    are kept: `disk`, or `remote`, which has no limit that is known here. `redis` has `used_bytes`, `max_bytes` (null
-    without a limit) and `full_bytes`, above which uploads are refused (null likewise).
-    """
+    total_bytes: wire.Count
+    free_bytes: wire.Count
+    used_bytes: Annotated[wire.Count, Field(description="by Darkroom's files, counted once a minute")]
+    reserve_bytes: Annotated[wire.Count, Field(description="kept back: with less of them free, uploads are refused")]
+
+
+class RedisRoom(TypedDict):
+    """Redis's memory."""
+
+    used_bytes: wire.Count
+    max_bytes: Annotated[wire.Count | None, Field(description="null without a limit")]
+    full_bytes: Annotated[wire.Count | None, Field(description="above which uploads are refused; null likewise")]
+
+
+class Room(TypedDict):
+    """How much room is left."""
+
+    disk: DiskRoom
+    blobs: Annotated[
+        Literal["disk", "remote"],
+        Field(description="where pictures are kept; remote storage has no limit that is known here"),
+    ]
+    redis: RedisRoom
+
+
+@blueprint.get("/v1/system")
+@operation({200: Answer(Room)})
+def system() -> Response:
+    """The room on the disk and in Redis, in bytes."""
     query(Query, request)
     parts = services()
     disk, (used, limit) = parts.disk.state(), parts.store.memory()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from flask import Response, jsonify, request
 from pydantic import Field
+from typing_extensions import TypedDict
 
-from web.api.jobs import blueprint, job_response
+from web import wire
+from web.api.jobs import STOPPED, blueprint, job_response
 from web.api.requests import MAX_LIMIT, Query, query, services
+from web.openapi.operation import Answer, operation
 
 
 class MetricsQuery(Query):
@@ -16,7 +21,31 @@ class MetricsQuery(Query):
     limit: int = Field(MAX_LIMIT, ge=1, le=MAX_LIMIT)
 
 
+class MetricsRow(TypedDict):
+    """One row of a training: after each group of steps, and after each epoch."""
+
+    n: Annotated[int, Field(ge=1, description="counts the rows")]
+    epoch: Annotated[int, Field(ge=1)]
+    step: wire.Count
+    steps: Annotated[wire.Count, Field(description="planned")]
+    loss: Annotated[float, Field(description="mean since the row before, in nats; so is `accuracy`")]
+    accuracy: wire.Share
+    val_loss: Annotated[float | None, Field(description="at the end of an epoch; so is `val_accuracy`")]
+    val_accuracy: wire.Share | None
+    lr: Annotated[float, Field(description="learning rate")]
+    images_per_s: float
+    at: wire.Timestamp
+
+
+class MetricsPage(TypedDict):
+    """Rows in order."""
+
+    data: list[MetricsRow]
+    next: Annotated[wire.Count, Field(description="the number to ask after in the next call")]
+
+
 @blueprint.get("/<job_id>/metrics")
+@operation({200: Answer(MetricsPage)}, query=MetricsQuery, refuses=[409])
 def metrics(job_id: str) -> Response:
     """The rows behind row number `after`; `next` is the number to ask after in the next call."""
     asked = query(MetricsQuery, request)
@@ -25,6 +54,7 @@ def metrics(job_id: str) -> Response:
 
 
 @blueprint.post("/<job_id>/finish")
+@operation(STOPPED)
 def finish(job_id: str) -> Response:
     """End the training early and keep the best model so far."""
     asked = services().trainings.finish(job_id)

@@ -1,0 +1,68 @@
+"""`/openapi.json`, the API's description for programs, and `/docs`, the same for people, by Swagger UI."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.metadata import distribution
+from pathlib import Path
+
+from flask import Blueprint, Flask, Response, current_app, render_template, request, send_file
+
+from shared.errors import NotFound
+from web.openapi.document import document
+from web.openapi.operation import Answer, operation
+
+blueprint = Blueprint("docs", __name__)
+
+#: The files of Swagger UI that the page needs, and where they lie in the wheel that brings them.
+SWAGGER_FILES = {
+    "swagger-ui.css": ("text/css", "flask_openapi_swagger/templates/swagger/css/swagger-ui.css"),
+    "swagger-ui-bundle.js": ("text/javascript", "flask_openapi_swagger/templates/swagger/js/swagger-ui-bundle.js"),
+}
+#: Seconds that a browser keeps them: a year, since their address changes with their version.
+SWAGGER_AGE_S = 365 * 24 * 3600
+
+
+def install(app: Flask) -> None:
+    """Describe every call that `app` has by now; the document is made here, once."""
+    app.register_blueprint(blueprint)
+    app.extensions["darkroom.openapi"] = json.dumps(document(app), ensure_ascii=False).encode()
+
+
+@blueprint.get("/openapi.json")
+@operation({200: Answer(media=["application/json"], headers=["ETag"], about="OpenAPI 3.1"), 304: Answer()})
+def openapi() -> Response:
+    """This document."""
+    response = Response(current_app.extensions["darkroom.openapi"], content_type="application/json")
+    response.headers["Cache-Control"] = "no-cache"
+    response.add_etag()
+    response.make_conditional(request)
+    return response
+
+
+@blueprint.get("/docs")
+def docs() -> str:
+    """Read and try every call."""
+    return render_template("docs.html")
+
+
+@blueprint.get("/docs/<name>")
+def swagger_file(name: str) -> Response:
+    """Swagger UI out of the wheel that it came in, whose Python is never imported."""
+    if name not in SWAGGER_FILES:
+        raise NotFound(f"there is no file {name[:64]!r} here")
+    media_type, path = SWAGGER_FILES[name]
+    return send_file(_wheel()[1] / path, media_type, max_age=SWAGGER_AGE_S if "v" in request.args else None)
+
+
+@blueprint.app_template_global()
+def swagger_version() -> str:
+    """The wheel's version, for its files' addresses."""
+    return _wheel()[0]
+
+
+@cache
+def _wheel() -> tuple[str, Path]:
+    wheel = distribution("flask-openapi-swagger")
+    return wheel.version, Path(str(wheel.locate_file("")))

@@ -1,0 +1,167 @@
+"""The OpenAPI 3.1 document, made of the app's routes and of what their views say of themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from flask import Flask
+
+from web import wire
+from web.openapi.calls import Call, calls
+from web.openapi.headers import HEADERS, PARAMETERS
+from web.openapi.operation import PROBLEM, Answer, Operation
+from web.openapi.schemas import Schemas
+from web.problems import TITLES
+
+INFO = {
+    "title": "Darkroom",
+    "version": "1.0.0",
+    "license": {"name": "MIT"},
+    "description": """\
+Classify images in the background: submit pictures, poll the job's status, read its results; train and compare models.
+
+Times are RFC 3339 in UTC, scores are probabilities in [0, 1], durations are seconds (`…_s`), sizes are bytes. Every
+error is `application/problem+json` (RFC 9457). An unknown parameter is an error, not ignored.
+""",
+}
+#: Where keys are in use, every call under /v1 wants one; where none are, as on loopback, none is asked for.
+SECURITY: list[dict[str, list[str]]] = [{}, {"key": []}]
+SCHEMES = {"key": {"type": "http", "scheme": "bearer", "description": "an API key, where the service has keys"}}
+#: Headers that come with a problem of this status.
+PROBLEM_HEADERS = {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}
+#: Parts of paths, by the name that the views have for them.
+PATHS: dict[str, dict[str, Any]] = {
+    "job_id": {"pattern": "^[0-9a-f]{32}$", "description": "the job's `id`"},
+    "key": {"pattern": "^[A-Za-z0-9._-]{1,128}$", "description": "the item's `key`; not `.` or `..`"},
+    "version": {"pattern": "^[a-z0-9_]+-[0-9]{8}-[0-9a-f]{8}$", "description": "a model version"},
+}
+
+
+def document(app: Flask) -> dict[str, Any]:
+    """The whole document."""
+    return _Document(list(calls(app))).whole()
+
+
+class _Document:
+    """The document of these calls."""
+
+    def __init__(self, found: list[Call]) -> None:
+        self._calls = found
+        self._operations = [call.operation for call in found]
+        self._schemas = Schemas(
+            queries=[each.query for each in self._operations],
+            taken=[shape for each in self._operations for shape in each.body.values()],
+            given=[wire.Problem, *(answer.shape for each in self._operations for answer in each.answers.values())],
+        )
+        #: From an answer with a new job to every call about it.
+        self._links = {
+            call.id: {"operationId": call.id, "parameters": {"job_id": "$response.body#/id"}}
+            for call in found
+            if call.arguments == ["job_id"]
+        }
+
+    def whole(self) -> dict[str, Any]:
+        paths: dict[str, dict[str, Any]] = {}
+        for call in self._calls:
+            paths.setdefault(call.path, {})[call.method] = self._operation(call)
+        statuses = sorted({status for call in self._calls for status in call.refuses})
+        return {
+            "openapi": "3.1.0",
+            "info": INFO,
+            "tags": _tags(self._calls),
+            "paths": paths,
+            "components": {
+                "schemas": self._schemas.definitions,
+                "responses": {f"Problem{status}": self._problem(status) for status in statuses},
+                "headers": HEADERS,
+                "links": self._links,
+                "securitySchemes": SCHEMES,
+            },
+        }
+
+    def _operation(self, call: Call) -> dict[str, Any]:
+        summary, description = call.about
+        described: dict[str, Any] = {
+            "operationId": call.id,
+            "tags": [call.module],
+            "summary": summary,
+            "description": description,
+            "parameters": [*_path_parameters(call), *self._query_parameters(call), *_header_parameters(call)],
+            "requestBody": self._body(call.operation),
+            "responses": self._responses(call),
+        }
+        return _said(described) | {"security": SECURITY if call.versioned else []}
+
+    def _query_parameters(self, call: Call) -> Iterator[dict[str, Any]]:
+        model = self._schemas.query(call.operation.query)
+        for name, schema in model.get("properties", {}).items():
+            found: dict[str, Any] = {"name": name, "in": "query", "schema": _without_null(schema)}
+            if name in model.get("required", ()):
+                found["required"] = True
+            if schema.get("type") == "array":  # with commas between the values
+                found["explode"] = False
+            yield found
+
+    def _body(self, operation: Operation) -> dict[str, Any]:
+        content: dict[str, dict[str, Any]] = {
+            media: {"schema": self._schemas.taken(shape)} if shape else {} for media, shape in operation.body.items()
+        }
+        for media, example in operation.examples.items():
+            content[media]["example"] = example
+        return {"required": True, "content": content} if content else {}
+
+    def _responses(self, call: Call) -> dict[str, Any]:
+        found = {str(status): self._answer(answer, call) for status, answer in call.operation.answers.items()}
+        return found | {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in call.refuses}
+
+    def _answer(self, answer: Answer, call: Call) -> dict[str, Any]:
+        makes_job = answer.shape in (wire.Job, wire.FinishedJob) and not call.arguments
+        described = {
+            "description": answer.description,
+            "headers": _headers([*answer.headers, *(["Idempotency-Replayed"] if call.repeatable else [])]),
+            "content": {
+                media: {"schema": self._schemas.given(shape)} if shape else {}
+                for media, shape in answer.content.items()
+            },
+            "links": {name: {"$ref": f"#/components/links/{name}"} for name in self._links} if makes_job else {},
+        }
+        return _said(described)
+
+    def _problem(self, status: int) -> dict[str, Any]:
+        content = {PROBLEM: {"schema": self._schemas.given(wire.Problem)}}
+        headers = _headers(PROBLEM_HEADERS.get(status, ()))
+        return _said({"description": TITLES.get(status, "Error"), "headers": headers, "content": content})
+
+
+def _path_parameters(call: Call) -> Iterator[dict[str, Any]]:
+    for name in call.arguments:
+        schema = {"type": "string", **PATHS.get(name, {})}
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _header_parameters(call: Call) -> Iterator[dict[str, Any]]:
+    for name in [*call.operation.headers, *(["Idempotency-Key"] if call.repeatable else [])]:
+        yield {"name": name, "in": "header", **PARAMETERS[name]}
+
+
+def _headers(names: Iterable[str]) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A parameter that is not given is not there: a query cannot say null."""
+    rest = {name: value for name, value in schema.items() if name != "anyOf" and (name, value) != ("default", None)}
+    for option in schema.get("anyOf", ()):
+        rest |= option if option != {"type": "null"} else {}
+    return rest
+
+
+def _said(described: Mapping[str, Any]) -> dict[str, Any]:
+    """What there is something to say about."""
+    return {name: value for name, value in described.items() if value}
+
+
+def _tags(found: Iterable[Call]) -> list[dict[str, str]]:
+    """The modules that the views are in."""
+    return [{"name": name, "description": about} for name, about in {c.module: c.module_about for c in found}.items()]

@@ -1,0 +1,14 @@
+// The page of the API: Swagger UI over /openapi.json. Its dark colours hang on a class of the root.
+
+const root = document.documentElement;
+const follow = () => root.classList.toggle("dark-mode", root.dataset.bsTheme === "dark");
+new MutationObserver(follow).observe(root, { attributeFilter: ["data-bs-theme"] });
+follow();
+
+window.SwaggerUIBundle({
+  url: "/openapi.json",
+  domNode: document.querySelector("#api"),
+  deepLinking: true,
+  defaultModelsExpandDepth: 0,
+  validatorUrl: null,
+});
