@@ -188,5 +188,5 @@ def _per_class(truth: bytes, first: bytes, second: bytes, labels: Sequence[str])
 
 
 def _points(share: float, sign: str = "+") -> str:
-    """Return a share in points of percent; a value that rounds to zero has no minus."""
-    return f"{round(share * 100, 2) + 0.0:{sign}.2f}"
+    """Return a share in points of percent, with a minus sign and no hyphen; a value that rounds to zero has none."""
+    return f"{round(share * 100, 2) + 0.0:{sign}.2f}".replace("-", "−")

@@ -78,7 +78,7 @@ def test_a_comparison_by_hand() -> None:
     recalls = [(row.label, row.first, row.second, row.difference) for row in result.per_class]
     assert recalls == [("cat", 0.75, 0.75, 0), ("dog", 0.5, 0.75, 0.25), ("eel", 0, 0, 0)]
     assert result.verdict == "inconclusive"
-    assert result.summary.startswith("Neither is better: +12.50 points of accuracy, 95 % interval -")
+    assert result.summary.startswith("Neither is better: +12.50 points of accuracy, 95 % interval −")
     assert result.summary.endswith("on 8 test images.")
 
 
@@ -140,8 +140,8 @@ def test_a_better_model_takes_over() -> None:
     ("second", "reason"),
     [
         ((100, 100, 100), "inconclusive: keep the champion (+0.00 points of accuracy, 95 % interval "),
-        ((99, 100, 100), "inconclusive: keep the champion (+0.03 points of accuracy, 95 % interval -"),
-        ((200, 100, 100), "worse: keep the champion (-3.33 points of accuracy, 95 % interval -"),
+        ((99, 100, 100), "inconclusive: keep the champion (+0.03 points of accuracy, 95 % interval −"),
+        ((200, 100, 100), "worse: keep the champion (−3.33 points of accuracy, 95 % interval −"),
         ((0, 0, 131), "eel loses 3.10 points of recall, more than 3: keep the champion (+5.63 points of accuracy"),
     ],
 )
