@@ -48,10 +48,28 @@ class DatasetInfo(_Part):
     """The images that the model was trained and measured on."""
 
     name: str
-    digest: Sha256 = Field(description="over x_train, y_train, x_test, y_test as uint8 in C order, before the split")
-    train: Count = Field(description="images that the weights were fitted to")
+    digest: Sha256 = Field(
+        description="over x_train, y_train, x_test, y_test as uint8 in C order, before the split; with corrections, "
+        "over that digest and each corrected picture's digest and label"
+    )
+    train: Count = Field(description="images that the weights were fitted to, each as often as it counts")
     validation: Count = Field(description="images held out of the training images, for choices")
     test: Count = Field(description="images used once, for `metrics`")
+
+
+class CorrectionsInfo(_Part):
+    """The pictures that people corrected: what the model learnt of them, and how it does on those that it did not see.
+
+    A quarter of them is held out, by their digest: always the same ones, so no version has learnt from them.
+    """
+
+    base_digest: Sha256 = Field(description="of the data set without them, whose test images `metrics` are about")
+    learnt: Count = Field(description="corrected pictures that the weights were fitted to")
+    weight: int = Field(gt=0, description="how often each of these stands among the training images")
+    held_out: Count = Field(description="corrected pictures that were not learnt from")
+    accuracy: Share | None = Field(default=None, description="on those held out, as served; null where there are none")
+    champion: str | None = Field(default=None, description="the version that served new jobs when this one was made")
+    champion_accuracy: Share | None = Field(default=None, description="that version's; null where it is for others")
 
 
 class Hardware(_Part):
@@ -164,6 +182,7 @@ class ModelCard(_Part):
     input: Input
     outputs: Literal["probabilities"] = "probabilities"
     dataset: DatasetInfo | None = None
+    corrections: CorrectionsInfo | None = Field(default=None, description="where the data set has corrected pictures")
     seed: Count | None = None
     code_version: str | None = Field(default=None, description="which source trained it; see `worker.publish`")
     source: str | None = Field(default=None, description="name of the file that it was imported from, if it was")

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from shared.datasets import CIFAR10, WITH_CORRECTIONS
 from shared.errors import Unavailable
 from shared.fields import Choice, Name, Parameter, Parameters, faults, filled, refuse
 from shared.jobs import keys
@@ -25,7 +26,13 @@ SCHEMA = 1
 
 #: The parameters that every training job has beside those of its preset.
 COMMON: Parameters = {
-    "dataset": Parameter("cifar10", Choice("the images to train on", ("cifar10",))),
+    "dataset": Parameter(
+        CIFAR10,
+        Choice(
+            "the images to train on: CIFAR-10, or those and the pictures that the training's owner has corrected",
+            (CIFAR10, WITH_CORRECTIONS),
+        ),
+    ),
     "promote": Parameter(
         "never",
         Choice(

@@ -236,6 +236,11 @@ def checkpoint_key(job_id: str) -> str:
     return f"{job_folder(job_id)}/checkpoint"
 
 
+def corrections_key(job_id: str) -> str:
+    """Where the corrected pictures that a training job learns from are in the blob store."""
+    return f"{job_folder(job_id)}/corrections"
+
+
 #: Where the blobs of all jobs are.
 JOBS_FOLDER = "jobs"
 

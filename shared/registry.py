@@ -175,6 +175,9 @@ class Registry:
 
 
 def _digest(card: ModelCard) -> str | None:
+    """That of the data set whose test images the version was measured on: corrected pictures add none to them."""
+    if card.corrections:
+        return card.corrections.base_digest
     return card.dataset.digest if card.dataset else None
 
 

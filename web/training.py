@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from shared.datasets import LEAST_CORRECTIONS, WITH_CORRECTIONS, corrected_pictures, too_few
+from shared.entities import LOCAL
 from shared.errors import Fault, InvalidRequest, NotFound
 from shared.registry import Registry
 from shared.services import Services
@@ -20,6 +22,7 @@ def submit_training(services: Services, given: Mapping[str, Any], metadata: Any)
     """
     params = services.catalogue.resolve(given)
     _check_base(services.registry, params)
+    _check_corrections(services, LOCAL, params)
     retention_s = services.settings.retention_hours * 3600
     job_id = services.store.submit_training(params, metadata, retention_s=retention_s, request_id=request_id())
     about_job(job_id)
@@ -38,6 +41,15 @@ def _check_base(registry: Registry, params: Mapping[str, Any]) -> None:
         raise _wrong_base(f"there is no model version {base}") from error
     if preset != params["preset"]:
         raise _wrong_base(f"{base} is of preset {preset}: its weights do not fit {params['preset']}")
+
+
+def _check_corrections(services: Services, owner: str, params: Mapping[str, Any]) -> None:
+    """Raise InvalidRequest where the data set wants corrected pictures and the owner has too few of them."""
+    if params["dataset"] != WITH_CORRECTIONS:
+        return
+    count = len(corrected_pictures(services.corrections.all(owner)))
+    if count < LEAST_CORRECTIONS:
+        raise InvalidRequest(f"dataset: {too_few(count)}.", [Fault("/params/dataset", too_few(count))])
 
 
 def _wrong_base(detail: str) -> InvalidRequest:

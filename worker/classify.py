@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,13 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.entities import Chunk, Failure, ItemState, Outcome, Prediction, Upload, job_folder
-from shared.errors import ItemError, NotFound, Unavailable
+from shared.entities import Chunk, Failure, ItemState, Outcome, Prediction, Upload
+from shared.errors import ItemError
 from shared.jobs.records import SCORE_DECIMALS
 from shared.services import Services
 from worker.decode import decode
 from worker.models import LoadedModel
 from worker.stages import Stages
+from worker.stored import stored
 
 #: Predictions that are kept for an item: all that a person or a script asks for, in little memory.
 TOP_K = 5
@@ -48,31 +48,11 @@ class Classifier:
         shape = model.card.input
         try:
             with stages.timing("read"):
-                content = self._stored(job_id, upload)
+                content = stored(self.services, job_id, upload.sha256)
             with stages.timing("decode"):
                 return decode(content, shape.height, shape.width, self.services.settings.max_pixels)
         except ItemError as error:
             return error
-
-    def _stored(self, job_id: str, upload: Upload) -> bytes:
-        try:
-            content = self._read(job_id, upload.sha256)
-        except NotFound as error:
-            raise ItemError("missing", "the stored picture is gone") from error
-        if hashlib.sha256(content).hexdigest() != upload.sha256:
-            raise ItemError("changed", "the stored picture is not what was uploaded: its digest differs")
-        return content
-
-    def _read(self, job_id: str, sha256: str) -> bytes:
-        """The stored bytes. Raises NotFound, Unavailable; ItemError where this picture alone cannot be read."""
-        try:
-            return self.services.picture(job_id, sha256)
-        except Unavailable:
-            self.services.blobs.check_readable(job_folder(job_id))
-        try:
-            return self.services.picture(job_id, sha256)  # the storage works, perhaps since a moment ago
-        except Unavailable as error:
-            raise ItemError("unreadable", "the stored picture cannot be read, though the storage works") from error
 
 
 def failed(error: ItemError) -> Outcome:

@@ -16,10 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.datasets import CIFAR10, CIFAR10_LABELS
 from shared.errors import InvalidRequest, NotFound
-
-#: Class names of CIFAR-10 at their index.
-CIFAR10_LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 #: Height, width and channels of one image.
 CIFAR10_SHAPE = (32, 32, 3)
@@ -40,12 +38,36 @@ Images = NDArray[np.uint8]
 Arrays = Mapping[str, NDArray[Any]]
 
 
+@dataclass(frozen=True)
+class Rival:
+    """Whom a new model is held against on the corrected pictures, and the share that it gets right; None: not known."""
+
+    version: str
+    accuracy: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Corrections:
+    """Corrected pictures beside a data set, whose own digest is `base_digest`; see `worker.corrections`.
+
+    `learnt` of them are among the training images, each `weight` times. `x` (n, height, width, channels) and `y` (n,)
+    are those that are held out.
+    """
+
+    base_digest: str
+    learnt: int
+    weight: int
+    x: Images
+    y: Images
+    rival: Rival | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Images as uint8 arrays (n, height, width, channels) and their label indices as uint8 arrays (n,).
 
     Weights are fitted to `train`, choices are made on `val`, and `test` is looked at once, for the final figures.
-    `digest` is the sha256 of `ARRAYS` as they came, before `val` was split off.
+    `digest` is the sha256 of `ARRAYS` as they came, before `val` was split off; with `corrections`, of these as well.
     """
 
     name: str
@@ -57,6 +79,7 @@ class Dataset:
     y_val: Images
     x_test: Images
     y_test: Images
+    corrections: Corrections | None = None
 
 
 def load_cifar10() -> Dataset:
@@ -68,7 +91,7 @@ def load_cifar10() -> Dataset:
     arrays = _checked(_from_file(Path(source)) if source else _from_keras())
     held_out = validation_mask(arrays["y_train"])
     return Dataset(
-        name="cifar10",
+        name=CIFAR10,
         digest=digest(arrays),
         labels=CIFAR10_LABELS,
         x_train=arrays["x_train"][~held_out],

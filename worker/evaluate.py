@@ -1,8 +1,8 @@
 """How good a model is, and how fast.
 
 All measures are functions of `probabilities`, a float array (n, classes) whose rows sum to 1, and `truth`, an integer
-array (n,) of label indices; only `predict`, `answers` and `latency` touch a network. Both arrays must hold at least one
-row.
+array (n,) of label indices; only `predict`, `answers`, `share_right` and `latency` touch a network. Both arrays must
+hold at least one row.
 What chooses anything, a temperature for one, is given the validation images; the test images only measure.
 """
 
@@ -54,6 +54,11 @@ def answers(forward: Forward, images: NDArray[np.uint8]) -> Floats:
     """Return the probabilities, float32 (n, classes), that a served model gives images (n, height, width, 3)."""
     starts = range(0, len(images), BATCH_SIZE)
     return np.concatenate([forward(images[start : start + BATCH_SIZE]) for start in starts])
+
+
+def share_right(forward: Forward, images: NDArray[np.uint8], truth: Integers) -> float | None:
+    """Return the share of the images whose greatest probability is that of the right label; None without any."""
+    return float(np.mean(answers(forward, images).argmax(axis=1) == truth)) if len(images) else None
 
 
 def measure(probabilities: Floats, truth: Integers, labels: Sequence[str]) -> Metrics:

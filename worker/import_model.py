@@ -23,9 +23,10 @@ from typing import Any
 import keras
 
 from shared.card import ModelCard
+from shared.datasets import CIFAR10_LABELS
 from shared.errors import DarkroomError, InvalidRequest, NotFound
 from shared.imports import MAX_MODEL_BYTES, ModelImport
-from worker.datasets import CIFAR10_LABELS, CIFAR10_SETTING, CIFAR10_SHAPE, Dataset, load_cifar10
+from worker.datasets import CIFAR10_SETTING, CIFAR10_SHAPE, Dataset, load_cifar10
 from worker.model_config import check
 from worker.model_file import first_line, read_config
 from worker.old_config import renewed, with_config

@@ -19,13 +19,17 @@ ViewsServed = Literal["one", "six", "adaptive"]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Measures:
-    """Fields of a card, and the probabilities (n, classes) that the test images were given; n = 0 without any."""
+    """Fields of a card, and the probabilities (n, classes) that the test images were given; n = 0 without any.
+
+    `corrected_accuracy` is the share that it gets right of the corrected pictures that are held out.
+    """
 
     answers: NDArray[np.floating[Any]]
     latency: Latency
     views: Views | None = None
     metrics: Metrics | None = None
     calibration: Calibration | None = None
+    corrected_accuracy: float | None = None
 
 
 def unmeasured(network: Network, shape: tuple[int, int, int]) -> Measures:
@@ -49,6 +53,7 @@ def measured(network: Network, dataset: Dataset, temperature: float | None, serv
         metrics=evaluate.measure(answers, truth, dataset.labels),
         calibration=evaluate.calibration(answers, truth, temperature) if temperature else None,
         latency=evaluate.latency(serve, dataset.x_test),
+        corrected_accuracy=_corrected_accuracy(serve, dataset),
     )
 
 
@@ -64,6 +69,11 @@ def _views(network: Network, dataset: Dataset, served: ViewsServed) -> Views:
     threshold = views.threshold(evaluate.answers(one, dataset.x_val), evaluate.answers(six, dataset.x_val))
     share = float(np.mean(answers.max(axis=1) < threshold))
     return Views(served="adaptive", threshold=threshold, share=share, **accuracies)
+
+
+def _corrected_accuracy(serve: forward.Forward, dataset: Dataset) -> float | None:
+    held = dataset.corrections
+    return evaluate.share_right(serve, held.x, held.y) if held else None
 
 
 def _accuracy(answers: evaluate.Floats, dataset: Dataset) -> float:

@@ -28,6 +28,7 @@ from shared.card import (
     OPENVINO_FILE,
     PREDICTIONS_FILE,
     TRUTH_FILE,
+    CorrectionsInfo,
     DatasetInfo,
     Epoch,
     Hardware,
@@ -58,6 +59,7 @@ SAMPLES, TOLERANCE = 256, 1e-3
 SOURCES = (
     "adam.py",
     "augment.py",
+    "corrections.py",
     "datasets.py",
     "evaluate.py",
     "forward.py",
@@ -234,6 +236,7 @@ def _card(folder: Path, model: Any, about: About, dataset: Dataset | None, measu
         version=f"{about.preset}-{about.created_at:%Y%m%d}-{digest[:8]}",
         input=Input(height=height, width=width, channels=channels),
         dataset=_dataset_info(dataset) if dataset else None,
+        corrections=_corrections_info(dataset, measures) if dataset else None,
         hardware=Hardware(cpu=hardware.cpu_name(), cores=hardware.cores(), gpu=hardware.gpu_name()),
         metrics=measures.metrics,
         calibration=measures.calibration,
@@ -257,6 +260,22 @@ def _dataset_info(dataset: Dataset) -> DatasetInfo:
         train=len(dataset.x_train),
         validation=len(dataset.x_val),
         test=len(dataset.x_test),
+    )
+
+
+def _corrections_info(dataset: Dataset, measures: Measures) -> CorrectionsInfo | None:
+    corrections = dataset.corrections
+    if corrections is None:
+        return None
+    rival = corrections.rival
+    return CorrectionsInfo(
+        base_digest=corrections.base_digest,
+        learnt=corrections.learnt,
+        weight=corrections.weight,
+        held_out=len(corrections.x),
+        accuracy=measures.corrected_accuracy,
+        champion=rival.version if rival else None,
+        champion_accuracy=rival.accuracy if rival else None,
     )
 
 

@@ -20,12 +20,14 @@ from typing import Any
 
 from shared import logs
 from shared.blobs import BlobStore
+from shared.datasets import WITH_CORRECTIONS
 from shared.entities import Failure, Training, checkpoint_key, job_folder
 from shared.errors import DarkroomError, InvalidRequest, NotFound, StorageFull, Unavailable
 from shared.jobs.trainings import Order, TrainingStore
 from shared.services import Services
 from shared.settings import load_settings
 from worker import announce, presets
+from worker.corrections import TooFewCorrections, frozen, joined, judged
 from worker.datasets import Dataset, load_cifar10
 from worker.progress import Row, TrainingCancelled, TrainingDiverged
 from worker.promotion import promote
@@ -127,6 +129,8 @@ def code(error: DarkroomError) -> str:
         return "diverged"
     if isinstance(error, StorageFull):
         return "storage_full"
+    if isinstance(error, TooFewCorrections):
+        return "too_few_corrections"
     return "dataset" if isinstance(error, DatasetUnusable) else "not_trainable"
 
 
@@ -150,7 +154,7 @@ def _train(services: Services, training: Training) -> str:
     """Train from the checkpoint or the beginning, publish what came out, and return its version."""
     # TensorFlow takes seconds to load: what is wrong with the request or the data shows before.
     preset, params, seed = presets.from_params(training.params)
-    dataset = _dataset()
+    dataset = _dataset(services, training)
     base = training.params.get("base")
     base_file = services.registry.model_file(base) if base else None
 
@@ -171,18 +175,22 @@ def _train(services: Services, training: Training) -> str:
     log.info("training %s: %s", training.job_id, trained.profile.sentence)
     announce.measured(services, preset, params, statistics.median(row.images_per_s for row in trained.rows))
     with tempfile.TemporaryDirectory(dir=services.blobs.temporary_folder, prefix=PUBLISH_PREFIX) as folder:
-        card = publish(trained, dataset, Path(folder), base)
+        card = publish(trained, judged(services.registry, dataset), Path(folder), base)
         if not services.trainings.makes(training, card.version):
             raise TrainingCancelled("another worker has this training now.")
         services.registry.publish(Path(folder) / card.version)
     return card.version
 
 
-def _dataset() -> Dataset:
+def _dataset(services: Services, training: Training) -> Dataset:
+    """The data set of the job. Raises DatasetUnusable, TooFewCorrections, StorageFull and Unavailable."""
     try:
-        return load_cifar10()
+        base = load_cifar10()
     except (NotFound, InvalidRequest) as error:
         raise DatasetUnusable(str(error)) from error
+    if training.params.get("dataset") != WITH_CORRECTIONS:
+        return base
+    return joined(base, frozen(services, training.job_id))
 
 
 def _end_with(parent: int) -> None:

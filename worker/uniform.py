@@ -14,10 +14,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.datasets import CIFAR10_LABELS
 from shared.errors import InvalidRequest
 from shared.imports import ValueRange
 from worker import evaluate
-from worker.datasets import CIFAR10_LABELS, Dataset
+from worker.datasets import Dataset
 from worker.model_file import first_line
 
 #: Pixels on a side: a chunk of 256 images is one batch, whose layers must fit into memory.

@@ -20,6 +20,7 @@ import pytest
 from keras import layers
 
 from shared.card import CONFUSIONS_FILE, MODEL_FILE, PREDICTIONS_FILE, TRUTH_FILE, ModelCard
+from shared.datasets import CIFAR10_LABELS
 from shared.errors import InvalidRequest
 from shared.imports import ModelImport
 from shared.registry import Registry
@@ -33,7 +34,7 @@ from tests.models_kit import (
     with_config,
     with_weights,
 )
-from worker.datasets import CIFAR10_LABELS, CIFAR10_SETTING, Dataset
+from worker.datasets import CIFAR10_SETTING, Dataset
 from worker.import_model import import_model
 from worker.models import Models
 

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from shared.card import ModelCard
+from shared.datasets import CIFAR10_LABELS
 from tests.worker.kit import PICTURES
 from worker import evaluate, openvino_network
-from worker.datasets import CIFAR10_LABELS
 
 MODELS = Path(__file__).parents[2] / "models"
 

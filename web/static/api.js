@@ -91,6 +91,8 @@ export const startTraining = (params, id) =>
 export const finishJob = (id) => post(`${job(id)}/finish`);
 /** The rows of a training after row number `after`. @param {string} id @param {number} after @param {AbortSignal} signal */
 export const readRows = (id, after, signal) => askJson(`${job(id)}/metrics?after=${after}`, { signal });
+/** How many corrected pictures there are to train on. @returns {Promise<{total: number, needed: number}>} */
+export const readCorrections = () => askJson("/v1/corrections");
 /** What can be trained, with all settings. */
 export const readPresets = () => askJson("/v1/presets");
 

@@ -1,6 +1,6 @@
 // What a version's card says, as pairs of a name and words.
 
-import { about, bytes, duration, number, points, rate } from "./format.js";
+import { about, bytes, duration, number, plural, points, rate } from "./format.js";
 
 const NOT_MEASURED = "not measured";
 
@@ -29,6 +29,18 @@ export function viewsOf({ metrics, dataset, views }) {
     adaptive: `It looks once, and in six views where it is less than ${points(views.threshold)} sure: at ${points(views.share)} of the test images.`,
   }[views.served];
   return `${measured}${served} ${either}`;
+}
+
+/** How it does on corrected pictures; none where it learnt of none. @param {object} model @returns {[string, string][]} */
+export function correctionsOf({ corrections }) {
+  if (!corrections) return [];
+  const { learnt, weight, held_out: held, accuracy, champion_accuracy: champion } = corrections;
+  return [
+    ["Learnt from", `${plural(learnt, "picture")}, each ${number(weight)} times`],
+    ["Held out", plural(held, "picture")],
+    ["Right of those", accuracy === null ? NOT_MEASURED : points(accuracy)],
+    ["The champion then", champion === null ? NOT_MEASURED : points(champion)],
+  ];
 }
 
 /** How it was made. @param {object} model @returns {[string, string | number | null][]} */

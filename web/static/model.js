@@ -6,7 +6,7 @@ import { does } from "./buttons.js";
 import { Curves, pointsOfHistory } from "./curves.js";
 import { announce, byId, element, icon, notice, show } from "./dom.js";
 import { ago, moment, number, points, short } from "./format.js";
-import { figuresOf, makingOf, viewsOf } from "./card-facts.js";
+import { correctionsOf, figuresOf, makingOf, viewsOf } from "./card-facts.js";
 import { showMatrix } from "./matrix.js";
 import { compareAddress, modelLink } from "./model-links.js";
 import { pair, showParams } from "./outcome.js";
@@ -41,10 +41,18 @@ function showHead() {
 function showCard() {
   byId("figures").replaceChildren(...figuresOf(model).map(([name, value]) => pair(name, value)));
   byId("figures-hint").textContent = viewsOf(model);
+  showCorrections();
   byId("making").replaceChildren(...makingOf(model).map(([name, value]) => pair(name, value)));
   showParams(model.params);
   if (model.metrics) showMatrix(model);
   if (model.metrics) showClasses(model.metrics.per_class);
+}
+
+function showCorrections() {
+  const pairs = correctionsOf(model);
+  show("corrections-section", pairs.length > 0);
+  byId("corrections").replaceChildren(...pairs.map(([name, value]) => pair(name, value)));
+  if (model.corrections?.champion) byId("corrections-champion").replaceChildren("The champion then was ", modelLink(model.corrections.champion), ".");
 }
 
 function showClasses(classes) {

@@ -2,7 +2,7 @@
 
 import { sentence } from "./api.js";
 import { byId, element, setText, show } from "./dom.js";
-import { points } from "./format.js";
+import { plural, points } from "./format.js";
 import { compareAddress, modelLink } from "./model-links.js";
 
 /** The version that the job made, and what became of it. @param {object} job */
@@ -27,9 +27,16 @@ function becameOf({ params, promotion }) {
 export function showModel(model, champion) {
   const accuracy = model.metrics ? `${points(model.metrics.accuracy)} of the test images get their right label.` : "";
   byId("outcome-text").append(element("p", { id: "measured" }, accuracy));
+  if (model.corrections) byId("outcome-text").append(element("p", { id: "corrected" }, correctionsText(model.corrections)));
   if (champion === model.version) return;
   const compare = element("a", { class: "btn btn-quiet", href: compareAddress(champion, model.version) }, "Compare with the champion");
   byId("outcome-links").append(compare);
+}
+
+function correctionsText({ held_out: held, accuracy, champion_accuracy: champion }) {
+  if (accuracy === null) return "None of the corrected pictures fell to those that are held out to judge by.";
+  const rival = champion === null ? "" : `, the champion of that time ${points(champion)}`;
+  return `Of ${plural(held, "corrected picture")} that it has not learnt from it gets ${points(accuracy)} right${rival}.`;
 }
 
 /** The parameters of the job, as a list of pairs. @param {Record<string, any>} params */

@@ -1,11 +1,11 @@
 // The page that starts a training.
 
-import { hasTrainWorker, newId, readModels, readPresets, sentence, startTraining } from "./api.js";
+import { hasTrainWorker, newId, readCorrections, readModels, readPresets, sentence, startTraining } from "./api.js";
 import { refuse } from "./buttons.js";
 import { announce, byId, element, notice, setText, show } from "./dom.js";
 import { keepDraft, readDraft } from "./draft.js";
 import { Field, choiceCard } from "./fields.js";
-import { about, duration, moment, plural, points } from "./format.js";
+import { about, duration, moment, number, plural, points } from "./format.js";
 import { pause } from "./watch.js";
 
 //: Milliseconds between two looks for a worker and for what can be trained.
@@ -22,6 +22,7 @@ const RULES = {
 
 let catalogue = null;
 let models = [];
+let corrections = null;
 let fields = [];
 let sent = { body: null, id: null };
 const draft = asked(readDraft());
@@ -38,7 +39,7 @@ function asked(kept) {
 async function open() {
   for (;;) {
     try {
-      [catalogue, models] = await Promise.all([readPresets(), readModels()]);
+      [catalogue, models, corrections] = await Promise.all([readPresets(), readModels(), readCorrections()]);
       notice(null);
       return showForm();
     } catch (problem) {
@@ -85,7 +86,7 @@ function ruleCard(rule) {
 function showPreset(name) {
   const { promote, ...common } = catalogue.common;
   const all = Object.entries({ ...presetOf(name).parameters, ...common });
-  fields = all.map(([parameter, spec]) => new Field(parameter, spec, parameter === "base" ? basesOf(name) : undefined));
+  fields = all.map(([parameter, spec]) => new Field(parameter, spec, choicesOf[parameter]?.(name)));
   const kept = draft.values[name] ?? {};
   for (const field of fields) if (field.name in kept) field.value = kept[field.name];
   const others = fields.filter((field) => ![...FIRST, ...APART].includes(field.name));
@@ -99,6 +100,18 @@ function showPreset(name) {
 }
 
 const place = (id, some) => byId(id).replaceChildren(...some.map((field) => field.element));
+
+/** Choices that say more than the catalogue does, by the name of the parameter. */
+const choicesOf = { base: basesOf, dataset: datasets };
+
+function datasets() {
+  const { total, needed } = corrections;
+  const enough = total < needed ? `, of ${number(needed)} that it takes` : "";
+  return [
+    { value: "cifar10", text: "CIFAR-10" },
+    { value: "cifar10+corrections", text: `CIFAR-10 and my corrections (${plural(total, "picture")}${enough})` },
+  ];
+}
 
 function basesOf(name) {
   const fitting = models.filter(({ preset }) => preset === name);

@@ -7,6 +7,7 @@ import { ago, duration, moment, number, plural, points, rate, stateOf, titleOf }
 const ADVICE = {
   diverged: "Choose a smaller learning rate, or a larger batch, and train another.",
   dataset: "The training worker needs the data set: set DARKROOM_CIFAR10 to an .npz file that has it. Then try again.",
+  too_few_corrections: "Correct some pictures on the pages of their jobs, or train on CIFAR-10 alone.",
   storage_full: "Make room where the service keeps its data. Then try again: it goes on from its last checkpoint.",
   crashed: "A smaller batch or network needs less memory. The log of the training worker may say more.",
 };

@@ -1,0 +1,39 @@
+"""`/v1/corrections`: how many corrected pictures there are to train on. Correcting is the labels' part of a job."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated
+
+from flask import Blueprint, Response, jsonify, request
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from shared.datasets import CIFAR10_LABELS, LEAST_CORRECTIONS, corrected_pictures
+from shared.entities import LOCAL
+from web import wire
+from web.api.requests import Query, query, services
+from web.openapi.operation import Answer, operation
+
+blueprint = Blueprint("corrections", __name__)
+
+
+class CorrectedPictures(TypedDict):
+    """The corrected pictures that a training of the caller would learn from and be judged by, each counted once."""
+
+    total: wire.Count
+    needed: Annotated[wire.Count, Field(description="with fewer, a training on them is refused")]
+    per_label: dict[str, wire.Count]
+
+
+@blueprint.get("/v1/corrections")
+@operation({200: Answer(CorrectedPictures)})
+def corrections() -> Response:
+    """How many pictures the caller has corrected, by the label that they were given.
+
+    What is in several jobs counts once, and not at all where it was given two labels, or one that CIFAR-10 has not.
+    """
+    query(Query, request)
+    counts = Counter(picture.label for picture in corrected_pictures(services().corrections.all(LOCAL)))
+    per_label = {label: counts[index] for index, label in enumerate(CIFAR10_LABELS)}
+    return jsonify({"total": counts.total(), "needed": LEAST_CORRECTIONS, "per_label": per_label})
