@@ -53,6 +53,11 @@ def reconciler() -> Command:
     return [sys.executable, "-m", "worker.reconcile"]
 
 
+def sender() -> Command:
+    """What sends webhooks."""
+    return [sys.executable, "-m", "worker.deliver"]
+
+
 def programs(settings: Settings) -> dict[str, Command]:
     """Every program but Redis, by name. One classify worker is kept for small jobs: somebody waits for those."""
     return {
@@ -61,6 +66,7 @@ def programs(settings: Settings) -> dict[str, Command]:
         "classify-bulk": worker("classify-bulk", [Queue.INTERACTIVE, Queue.BULK], settings.classify_workers),
         "train": worker("train", [Queue.TRAIN], 1),
         "reconcile": reconciler(),
+        "deliver": sender(),
     }
 
 

@@ -170,6 +170,8 @@ class Job:
     model: str | None = None
     params: dict[str, Any] = field(default_factory=dict)
     metadata: Any = None
+    #: The URL that is called when the job ends.
+    webhook: str | None = None
     counts: Counts = Counts()
     sealed: bool = False
     #: Grows with every change of the state or the counts; the status's ETag is made of it.

@@ -12,6 +12,7 @@
     ├── Unavailable           a part of the service cannot be reached; trying again later helps
     ├── StorageFull           no room is left to store what was sent
     ├── ItemError             one picture cannot be classified; its neighbours can
+    ├── DeliveryError         one attempt to call a webhook failed
     └── ConfigError           a setting that stops the start
 
 An adapter translates its library's errors into these, `from` the original; `web/problems.py` maps them to HTTP.
@@ -81,6 +82,14 @@ class StorageFull(DarkroomError):
 
 class ItemError(DarkroomError):
     """One picture cannot be classified. `code` is stable and meant for programs, `str(error)` is the sentence."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+class DeliveryError(DarkroomError):
+    """One attempt to call a webhook failed. `code` is stable and meant for programs, `str(error)` is the sentence."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)

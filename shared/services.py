@@ -13,6 +13,7 @@ from shared.imports import Imports
 from shared.jobs.chunks import ChunkStore
 from shared.jobs.connection import Client, connect
 from shared.jobs.corrections import Corrections
+from shared.jobs.deliveries import DeliveryStore
 from shared.jobs.meters import Meters
 from shared.jobs.queues import Queues
 from shared.jobs.results import Results
@@ -23,6 +24,8 @@ from shared.queue import Messenger
 from shared.registry import SHIPPED, Registry
 from shared.settings import Settings
 from shared.versions import PublishedVersions
+from shared.webhooks.resolver import Resolver
+from shared.webhooks.secrets import WebhookSecrets
 
 #: Where models from the blob store are kept on this machine, in the data folder.
 MODEL_CACHE = "cache/models"
@@ -48,6 +51,9 @@ class Services:
     imports: Imports
     messenger: Messenger
     catalogue: Catalogue
+    deliveries: DeliveryStore
+    webhook_secrets: WebhookSecrets
+    resolver: Resolver
 
     @classmethod
     def build(cls, settings: Settings) -> Services:
@@ -73,6 +79,9 @@ class Services:
             imports=Imports(client, blobs),
             messenger=Messenger(settings.resolved_broker_url()),
             catalogue=Catalogue(client),
+            deliveries=DeliveryStore(client),
+            webhook_secrets=WebhookSecrets(client),
+            resolver=Resolver(settings.webhooks_allowed),
         )
 
     def close(self) -> None:

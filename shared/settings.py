@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from shared.errors import ConfigError
+from shared.webhooks.addresses import Allowed
 
 PREFIX = "DARKROOM_"
 #: Variables of the command line and the Python client, not of the service: it may be started where they are set.
@@ -51,7 +52,21 @@ class Settings(BaseModel):
     max_items: Positive = Field(100_000, description="pictures in one job")
     max_pixels: Positive = Field(120_000_000, description="width × height of one picture")
     retention_hours: Positive = Field(24 * 7, description="hours that a finished job and its pictures are kept")
+    webhook_allow: str | None = Field(
+        None, description="hosts and networks that webhooks may go to though they are not public, with commas between"
+    )
     cifar10: Path | None = Field(None, description="CIFAR-10 as one .npz, for training without a download")
+
+    @field_validator("webhook_allow")
+    @classmethod
+    def _is_readable(cls, text: str | None) -> str | None:
+        Allowed.parse(text or "")
+        return text
+
+    @property
+    def webhooks_allowed(self) -> Allowed:
+        """What webhooks may go to beside public addresses."""
+        return Allowed.parse(self.webhook_allow or "")
 
     def resolved_redis_url(self) -> str:
         """The job store's Redis. Raises ConfigError where none is set: only `darkroom up` starts one."""

@@ -142,6 +142,7 @@ def running_service(data_dir: Path, *, app: str | None = None, **settings: str) 
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     environment |= {"DARKROOM_PORT": str(port), "DARKROOM_DATA_DIR": str(data_dir)}
     environment["DARKROOM_CLASSIFY_WORKERS"] = "1"  # a second one costs each start a second of processor time
+    environment["DARKROOM_WEBHOOK_ALLOW"] = "127.0.0.1"  # where the receivers of tests are
     environment |= {PREFIX + name.upper(): value for name, value in settings.items()}
     with tempfile.TemporaryFile("w+") as output:
         words = ["tests.faults.up", app] if app else ["cli", "up"]

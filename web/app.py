@@ -11,7 +11,20 @@ from shared.idempotency import Idempotency
 from shared.services import Services
 from shared.settings import load_settings
 from web import access, docs, idempotency, pages, problems
-from web.api import corrections, health, items, jobs, labels, models, presets, queues, results, system, trainings
+from web.api import (
+    corrections,
+    health,
+    items,
+    jobs,
+    labels,
+    models,
+    presets,
+    queues,
+    results,
+    system,
+    trainings,
+    webhooks,
+)
 from web.imports import ImportDesk
 from web.waiting import Waiter
 
@@ -44,7 +57,7 @@ def create_app(services: Services) -> Flask:
     Bootstrap5(app)
     access.install(app)
     problems.install(app)
-    for part in (jobs, corrections, models, presets, queues, system, health, pages):
+    for part in (jobs, corrections, models, presets, queues, system, webhooks, health, pages):
         app.register_blueprint(part.blueprint)
     app.before_request(_notice_broken_bodies)
     idempotency.install(app, Idempotency(services.redis))

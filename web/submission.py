@@ -26,10 +26,12 @@ from shared.formats import FORMATS
 from shared.jobs.chunks import CHUNK_ITEMS
 from shared.jobs.store import Added
 from shared.services import Services
+from shared.webhooks.target import Target
 from web.access import about_job, request_id
 from web.api.requests import MAX_KEYS_BYTES, MAX_METADATA_BYTES, json_value
 from web.uploads.intake import Intake, with_key
 from web.uploads.multipart import Part, read_parts
+from web.webhook import refuse_in_address, webhook_in_address, webhook_in_part
 
 log = logging.getLogger(__name__)
 
@@ -65,10 +67,12 @@ def submit(services: Services, request: Request) -> str:
     """
     if request.mimetype == "multipart/form-data":
         check_length(services, request)
+        refuse_in_address(request, "a part")
         return _whole_job(services, lambda job_id: _fill_from_parts(services, job_id, request))
     if _is_file(request.mimetype):
         check_length(services, request)
-        return _whole_job(services, lambda job_id: _fill_from_body(services, job_id, request))
+        webhook = webhook_in_address(services, request)
+        return _whole_job(services, lambda job_id: _fill_from_body(services, job_id, request), webhook)
     raise UnsupportedMedia(
         f"the content type {request.mimetype or 'none'} is not accepted: send multipart/form-data with parts named "
         "`files`, one picture (image/*), an archive (application/zip) or JSON"
@@ -143,13 +147,14 @@ def no_files() -> InvalidRequest:
     return InvalidRequest("there is no file in the request", [Fault("/files", "at least one file is needed")])
 
 
-def _whole_job(services: Services, fill: Callable[[str], None]) -> str:
+def _whole_job(services: Services, fill: Callable[[str], None], webhook: Target | None = None) -> str:
     champion = services.registry.champion().version
     job_id = services.store.create(
         JobKind.CLASSIFICATION,
         retention_s=services.settings.retention_hours * 3600,
         request_id=request_id(),
         model=champion,
+        webhook=webhook,
         listed=False,
     )
     about_job(job_id)
@@ -172,9 +177,11 @@ def _discard(services: Services, job_id: str) -> None:
 def _fill_from_parts(services: Services, job_id: str, request: Request) -> None:
     intake, filler = Intake(services, job_id), _Filler(services, job_id)
     files = 0
-    for name, part in _parts(services, request, fields={"metadata"}):
+    for name, part in _parts(services, request, fields={"metadata", "webhook"}):
         if name == "metadata":
             services.store.annotate(job_id, json_value(part.text(MAX_METADATA_BYTES), "the part `metadata`"))
+        elif name == "webhook":
+            services.store.set_webhook(job_id, webhook_in_part(services, part))
         else:
             files += 1
             filler.extend(intake.take(part.filename or "", part.chunks))

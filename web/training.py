@@ -10,11 +10,12 @@ from shared.entities import LOCAL
 from shared.errors import Fault, InvalidRequest, NotFound
 from shared.registry import Registry
 from shared.services import Services
+from shared.webhooks.target import Target
 from web.access import about_job, request_id
 from web.submission import wake
 
 
-def submit_training(services: Services, given: Mapping[str, Any], metadata: Any) -> str:
+def submit_training(services: Services, given: Mapping[str, Any], metadata: Any, webhook: Target | None = None) -> str:
     """Queue a training with these parameters and return its job's id.
 
     Raises InvalidRequest with a Fault for each wrong parameter, and Unavailable where nobody has ever said what can be
@@ -24,7 +25,9 @@ def submit_training(services: Services, given: Mapping[str, Any], metadata: Any)
     _check_base(services.registry, params)
     _check_corrections(services, LOCAL, params)
     retention_s = services.settings.retention_hours * 3600
-    job_id = services.store.submit_training(params, metadata, retention_s=retention_s, request_id=request_id())
+    job_id = services.store.submit_training(
+        params, metadata, retention_s=retention_s, request_id=request_id(), webhook=webhook
+    )
     about_job(job_id)
     wake(services, job_id, items=1)
     return job_id

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from datetime import UTC, datetime
 from typing import cast
 
 from shared.entities import Counts, Failure, Item, Job, JobKind, JobState, Prediction
 from shared.registry import Registry
+from shared.times import moment, timestamp
 from web import wire
 
 #: Decimal places of `progress`.
@@ -36,6 +36,7 @@ def job_view(job: Job) -> wire.Job:
         "model": job.model,
         "params": job.params,
         "metadata": job.metadata,
+        "webhook": job.webhook,
         "error": failure_view(job.failure),
         "links": {
             "self": api,
@@ -126,13 +127,3 @@ def poll_s(job: Job, now: float) -> int:
 def remaining(counts: Counts) -> int:
     """Items that have not ended."""
     return counts.total - counts.finished
-
-
-def moment(seconds: float) -> str:
-    """Seconds since the epoch in RFC 3339, UTC, with milliseconds."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def timestamp(seconds: float | None) -> str | None:
-    """The same, or None where it has not come."""
-    return None if seconds is None else moment(seconds)

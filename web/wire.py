@@ -17,11 +17,13 @@ from typing_extensions import TypedDict
 
 from shared.card import ModelCard
 from shared.entities import ItemState, JobKind, JobState
+from shared.jobs.deliveries import DeliveryState
 
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"}, description="RFC 3339, UTC")]
 JobId = Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="unguessable")]
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Event = Literal["job.succeeded", "job.failed", "job.cancelled"]
 Cursor = Annotated[str, Field(description="opaque: give it back as `after`")]
 
 
@@ -77,6 +79,7 @@ class Job(TypedDict):
     model: Annotated[str | None, Field(description="the version it is pinned to, or that the training made")]
     params: Annotated[dict[str, Any], Field(description="of a training: every parameter's value")]
     metadata: Annotated[Any, Field(description="what the client gave")]
+    webhook: Annotated[str | None, Field(description="the URL that is called when the job ends")]
     error: Failure | None
     links: JobLinks
     promotion: NotRequired[Annotated[Promotion | None, Field(description="of a training")]]
@@ -162,6 +165,39 @@ class AddedItems(TypedDict):
     """One entry for each file, in order."""
 
     data: list[AddedItem]
+
+
+class Attempt(TypedDict):
+    """One call of a webhook."""
+
+    at: Timestamp
+    duration_s: Annotated[float, Field(ge=0)]
+    status: Annotated[int | None, Field(description="null where no whole answer came")]
+    error: Annotated[Failure | None, Field(description="null where the receiver took it")]
+
+
+class Delivery(TypedDict):
+    """One end of a job, and how its webhook was told of it."""
+
+    id: Annotated[str, Field(description="the `webhook-id` of every attempt")]
+    type: Event
+    state: DeliveryState
+    created_at: Annotated[Timestamp, Field(description="when the job ended")]
+    next_attempt_at: Annotated[Timestamp | None, Field(description="null where none is due, or one is made right now")]
+    attempts: Annotated[list[Attempt], Field(description="oldest first")]
+
+
+class DeliveryList(TypedDict):
+    """The deliveries of a job, newest first."""
+
+    data: list[Delivery]
+
+
+class WebhookSecret(TypedDict):
+    """What an owner's webhooks are signed with."""
+
+    secret: Annotated[str, Field(pattern="^whsec_", description="for any library of Standard Webhooks")]
+    previous_until: Annotated[Timestamp | None, Field(description="until then the one before signs too")]
 
 
 class ModelLinks(TypedDict):

@@ -28,10 +28,19 @@ HEALTH_CHECK_S = 25
 #: An open job is given up so long after its last item came: long enough to go on with an upload the next day.
 OPEN_MS = 24 * 3600 * 1000
 
+#: Deliveries of one job, and attempts at one delivery, that are kept: a job may be retried, and a delivery sent again,
+#: any number of times.
+KEPT_DELIVERIES, KEPT_ATTEMPTS = 20, 50
+
 #: Answers that refuse a write for now: no memory is left, or this is a replica.
 REFUSALS = (redis.exceptions.OutOfMemoryError, redis.exceptions.ReadOnlyError)
 
 SCRIPTS = Path(__file__).parent / "scripts"
+#: What the scripts have in common with the code here.
+CONSTANTS = (
+    f"local INTERACTIVE_ITEMS, OPEN_MS, SCHEMA = {INTERACTIVE_ITEMS}, {OPEN_MS}, {SCHEMA}\n"
+    f"local KEPT_DELIVERIES, KEPT_ATTEMPTS = {KEPT_DELIVERIES}, {KEPT_ATTEMPTS}\n"
+)
 
 #: redis-py's types do not know `decode_responses=True`: with it every answer is text.
 Client: TypeAlias = Any
@@ -87,8 +96,7 @@ class Scripts:
     """The Lua scripts beside this module, each with the prelude in front of it."""
 
     def __init__(self, client: Client) -> None:
-        constants = f"local INTERACTIVE_ITEMS, OPEN_MS, SCHEMA = {INTERACTIVE_ITEMS}, {OPEN_MS}, {SCHEMA}\n"
-        prelude = constants + (SCRIPTS / "prelude.lua").read_text()
+        prelude = CONSTANTS + (SCRIPTS / "prelude.lua").read_text()
         self._scripts: dict[str, Script] = {
             path.stem: client.register_script(prelude + path.read_text())
             for path in SCRIPTS.glob("*.lua")

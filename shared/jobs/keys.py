@@ -24,6 +24,10 @@ PRESETS = "darkroom:presets"
 SPEEDS = "darkroom:speeds"
 #: List: models to be imported; sorted set: their uploads by the time they are removed (ms). See `shared/imports.py`.
 IMPORTS, UPLOADS = "darkroom:imports", "darkroom:imports:uploads"
+#: Hash: owner → JSON with the secret that its webhooks are signed with; see `shared/webhooks/secrets.py`.
+WEBHOOK_SECRETS = "darkroom:webhook-secrets"
+#: Sorted set: receivers of webhooks by the time the first of their deliveries is due (ms).
+RECEIVERS = "darkroom:receivers"
 #: Lists: jobs with waiting items, in turn.
 READY = {
     "interactive": "darkroom:ready:interactive",
@@ -60,3 +64,13 @@ def idempotency(digest: str) -> str:
 def imported(import_id: str) -> str:
     """How an import ended; empty while it goes on."""
     return f"darkroom:import:{import_id}"
+
+
+def delivery(delivery_id: str, part: str | None = None) -> str:
+    """A delivery's record (no part), or its `attempts`."""
+    return f"darkroom:delivery:{delivery_id}:{part}" if part else f"darkroom:delivery:{delivery_id}"
+
+
+def deliveries(receiver: str) -> str:
+    """The deliveries that wait for a receiver, by the time they are due (ms)."""
+    return f"darkroom:deliveries:{receiver}"

@@ -97,6 +97,7 @@ def read_job(job_id: str, record: Mapping[str, str], queue_position: int | None 
         model=record.get("model"),
         params=json.loads(record.get("params", "{}")),
         metadata=json.loads(record.get("metadata", "null")),
+        webhook=record.get("webhook"),
         counts=Counts(*(int(record[name]) for name in ("total", "succeeded", "failed", "cancelled"))),
         sealed=record.get("sealed") == "1",
         revision=int(record["revision"]),

@@ -25,6 +25,7 @@ from shared.jobs import keys
 from shared.jobs.connection import Client, Scripts, now_ms, translated
 from shared.jobs.cursors import decode_cursor, encode_cursor
 from shared.jobs.records import SCHEMA, dump, failure_record, outcome_json, read_item, read_job, upload_json
+from shared.webhooks.target import Target
 
 #: Share of Redis's memory above which nothing more is accepted; the rest is for the results of what was.
 FULL = 0.8
@@ -81,6 +82,7 @@ class JobStore:
         model: str | None = None,
         params: dict[str, Any] | None = None,
         metadata: Any = None,
+        webhook: Target | None = None,
         listed: bool = True,
     ) -> str:
         """Make an open job and return its id. One that is not `listed` stays out of lists until it is sealed."""
@@ -98,6 +100,8 @@ class JobStore:
         for name, value in (("model", model), ("request_id", request_id)):
             if value is not None:
                 record[name] = value
+        if webhook is not None:
+            record |= {"webhook": webhook.url, "receiver": webhook.receiver}
         fields = [part for pair in record.items() for part in pair]
         self._scripts.run("create", job_id, "1" if listed else "0", *fields)
         return job_id
@@ -144,6 +148,7 @@ class JobStore:
         retention_s: int,
         owner: str = LOCAL,
         request_id: str | None = None,
+        webhook: Target | None = None,
     ) -> str:
         """Make a training job that waits for its worker, and return its id."""
         job_id = self.create(
@@ -153,6 +158,7 @@ class JobStore:
             request_id=request_id,
             params=params,
             metadata=metadata,
+            webhook=webhook,
             listed=False,
         )
         self.seal(job_id)
@@ -207,6 +213,12 @@ class JobStore:
     def annotate(self, job_id: str, metadata: Any) -> None:
         """Set the job's metadata, any JSON value. Raises NotFound."""
         self._change(job_id, "HSET", "metadata", dump(metadata))
+
+    @translated
+    def set_webhook(self, job_id: str, webhook: Target) -> None:
+        """Let the webhook be called at the end of a job that is not sealed yet. Raises NotFound."""
+        self._change(job_id, "HSET", "webhook", webhook.url)
+        self._change(job_id, "HSET", "receiver", webhook.receiver)
 
     @translated
     def item(self, job_id: str, key: str) -> Item:

@@ -14,14 +14,16 @@ from shared.entities import JOB_ID_PATTERN, Job, JobKind
 from shared.errors import Unavailable
 from shared.jobs.store import no_job
 from shared.services import Services
+from shared.webhooks.target import Target
 from web import wire
 from web.access import about_job, request_id
-from web.api.requests import JobsQuery, NewJob, StatusQuery, json_body, preferred_wait_s, query, services
+from web.api.requests import JobsQuery, NewJob, StatusQuery, SubmitQuery, json_body, preferred_wait_s, query, services
 from web.openapi.operation import JSON, MULTIPART, Answer, operation
 from web.submission import ARCHIVE_TYPES, UNSAID_TYPE, submit, wake
 from web.training import submit_training
 from web.views import item_view, job_view, labels_of, poll_s
 from web.waiting import Waiter
+from web.webhook import refuse_in_address, webhook_in_field
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
 
@@ -47,6 +49,7 @@ class JobParts(TypedDict):
 
     files: Annotated[list[bytes], Field(min_length=1, description="pictures, `.zip`, `.tar`, `.tar.gz`")]
     metadata: NotRequired[Annotated[Any, Field(description="any JSON value; it stays with the job")]]
+    webhook: NotRequired[Annotated[str, Field(description="a URL that is called when the job ends")]]
 
 
 @blueprint.url_value_preprocessor
@@ -66,6 +69,7 @@ def _known_form(_endpoint: str | None, values: dict[str, Any] | None) -> None:
     },
     body={JSON: NewJob, MULTIPART: JobParts, "image/*": None, **dict.fromkeys([*sorted(ARCHIVE_TYPES), UNSAID_TYPE])},
     examples={JSON: {"kind": "training", "params": {"preset": "fast", "epochs": 8, "promote": "if_better"}}},
+    query=SubmitQuery,
     headers=["Prefer"],
     refuses=[507],
 )
@@ -76,10 +80,12 @@ def create() -> Response:
     failed item of the job, and its neighbours go on; a single file that cannot be taken fails the request.
     """
     if request.mimetype == "application/json":
+        refuse_in_address(request, "the JSON")
         wanted = json_body(NewJob, request)
+        webhook = webhook_in_field(services(), wanted.webhook)
         if wanted.kind is JobKind.TRAINING:
-            return _submitted(submit_training(services(), wanted.params, wanted.metadata))
-        return _open_job(wanted)
+            return _submitted(submit_training(services(), wanted.params, wanted.metadata, webhook))
+        return _open_job(wanted, webhook)
     return _submitted(submit(services(), request))
 
 
@@ -176,7 +182,7 @@ def etag(job_id: str, revision: int) -> str:
     return f"{job_id[:8]}-{revision}"
 
 
-def _open_job(wanted: NewJob) -> Response:
+def _open_job(wanted: NewJob, webhook: Target | None) -> Response:
     parts = services()
     job_id = parts.store.create(
         wanted.kind,
@@ -184,6 +190,7 @@ def _open_job(wanted: NewJob) -> Response:
         request_id=request_id(),
         model=parts.registry.champion().version,
         metadata=wanted.metadata,
+        webhook=webhook,
     )
     about_job(job_id)
     response = job_response(parts.store.get(job_id), 201, conditional=False)

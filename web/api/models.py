@@ -13,11 +13,11 @@ from shared.aliases import Alias
 from shared.card import CONFUSIONS_FILE, ModelCard
 from shared.errors import Fault, InvalidRequest, NotFound, PreconditionFailed, PreconditionRequired
 from shared.imports import ValueRange
+from shared.times import timestamp
 from web import wire
 from web.api.requests import Query, json_body, query, services
 from web.imports import ImportDesk, Label
 from web.openapi.operation import JSON, MULTIPART, Answer, operation
-from web.views import timestamp
 
 blueprint = Blueprint("models", __name__, url_prefix="/v1/models")
 

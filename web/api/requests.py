@@ -44,6 +44,12 @@ class JobsQuery(Paged):
     state: JobState | None = None
 
 
+class SubmitQuery(Query):
+    """`POST /v1/jobs` with a body that is one file, and so has no other place for it."""
+
+    webhook: str | None = Field(None, description="a URL that is called when the job ends; of a body that is one file")
+
+
 class StatusQuery(Query):
     """`GET /v1/jobs/{id}`."""
 
@@ -82,6 +88,7 @@ class NewJob(BaseModel):
     kind: JobKind = JobKind.CLASSIFICATION
     params: dict[str, Any] = {}
     metadata: Any = None
+    webhook: str | None = Field(None, description="a URL that is called when the job ends")
 
     @model_validator(mode="after")
     def _only_training_has_params(self) -> Self:

@@ -14,11 +14,12 @@ from flask import Blueprint, Response, jsonify, request
 from shared.entities import Item, Job
 from shared.errors import Fault, InvalidRequest
 from shared.jobs.results import Filter
+from shared.times import timestamp
 from web import wire
 from web.api.jobs import blueprint as jobs_blueprint
 from web.api.requests import Query, ResultsQuery, query, services
 from web.openapi.operation import Answer, operation
-from web.views import item_view, labels_of, timestamp
+from web.views import item_view, labels_of
 
 blueprint: Blueprint = jobs_blueprint
 

@@ -1,11 +1,11 @@
--- Put in front of every script, behind the constants INTERACTIVE_ITEMS, OPEN_MS and SCHEMA: the names of the keys, the
+-- Put in front of every script, behind the constants of `shared/jobs/connection.py`: the names of the keys, the
 -- clock, and what several scripts do.
 -- `shared/jobs/keys.py` has the same names for Python. The keys are made here, not passed in, so the scripts need
 -- one Redis (or Sentinel), not a Redis Cluster.
 
 local JOBS, EXPIRING, LEASES = 'darkroom:jobs', 'darkroom:expiring', 'darkroom:leases'
 local INTERACTIVE, BULK, TRAIN = 'darkroom:ready:interactive', 'darkroom:ready:bulk', 'darkroom:ready:train'
-local COUNTERS = 'darkroom:counters'
+local COUNTERS, RECEIVERS = 'darkroom:counters', 'darkroom:receivers'
 local CORRECTED = 'darkroom:corrected'
 -- A training job has no items: this one word stands among its pending work while nobody works on it.
 local RUN = 'run'
@@ -110,6 +110,49 @@ local function is_unfinished(id)
   return number(id, 'total') > number(id, 'succeeded') + number(id, 'failed') + number(id, 'cancelled')
 end
 
+local function delivery_key(delivery)
+  return 'darkroom:delivery:' .. delivery
+end
+
+local function receiver_key(receiver)
+  return 'darkroom:deliveries:' .. receiver
+end
+
+-- A delivery's id is its job's, a hyphen and a number.
+local function job_of(delivery)
+  return string.match(delivery, '^%x+')
+end
+
+-- Let the delivery be sent at `due` (ms), or no more where that is nil. Each receiver has deliveries of its own, so that
+-- one that is dead is in nobody's way.
+local function schedule(receiver, delivery, due)
+  local waiting = receiver_key(receiver)
+  if due then redis.call('ZADD', waiting, due, delivery) else redis.call('ZREM', waiting, delivery) end
+  local first = redis.call('ZRANGE', waiting, 0, 0, 'WITHSCORES')
+  if first[1] then redis.call('ZADD', RECEIVERS, first[2], receiver) else redis.call('ZREM', RECEIVERS, receiver) end
+end
+
+local function forget_delivery(receiver, delivery)
+  schedule(receiver, delivery, nil)
+  redis.call('UNLINK', delivery_key(delivery), delivery_key(delivery) .. ':attempts')
+end
+
+-- Record, in the same step as the job's end, that its webhook is to be called. The delivery keeps the job as it ended.
+local function announce(id, now)
+  local job = redis.call('HMGET', key(id), 'receiver', 'gone')
+  local receiver, gone = job[1], job[2]
+  if not receiver or gone then return end
+  local n = redis.call('HINCRBY', key(id), 'deliveries', 1)
+  local delivery = id .. '-' .. n
+  for _, field in ipairs({ 'kind', 'owner', 'state', 'created_at', 'started_at', 'finished_at', 'total', 'succeeded',
+    'failed', 'cancelled', 'revision', 'model', 'failure' }) do
+    local value = redis.call('HGET', key(id), field)
+    if value then redis.call('HSET', delivery_key(delivery), field, value) end
+  end
+  schedule(receiver, delivery, now)
+  if n > KEPT_DELIVERIES then forget_delivery(receiver, id .. '-' .. (n - KEPT_DELIVERIES)) end
+end
+
 -- End the job if nothing is left to do. `ending` is the state it was told to end in, if it was.
 local function settle(id)
   local job = redis.call('HMGET', key(id), 'state', 'sealed', 'ending')
@@ -119,6 +162,7 @@ local function settle(id)
   redis.call('HSET', key(id), 'state', ended, 'finished_at', now, 'expires_at', expires)
   redis.call('ZADD', EXPIRING, expires, id)
   count('jobs:' .. redis.call('HGET', key(id), 'kind') .. ':' .. ended)
+  announce(id, now)
 end
 
 -- How an item ends that a cancelled or failed job had not come to.

@@ -1,0 +1,146 @@
+"""Deliveries: the calls of webhooks that are due, each in the hands of one sender at a time, under a lease."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from shared.entities import Failure, Job, new_id
+from shared.errors import NotFound
+from shared.jobs import keys
+from shared.jobs.connection import KEPT_DELIVERIES, Client, Scripts, translated
+from shared.jobs.records import dump, read_job
+
+#: Seconds that a sender has for one attempt; then another one may have the delivery.
+LEASE_S = 30
+
+
+class DeliveryState(StrEnum):
+    """A delivery is pending until a receiver has taken it, or until it is given up."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+class Ending(StrEnum):
+    """What an attempt that is the last one made of its delivery; `gone`: the receiver wants no other either."""
+
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    GONE = "gone"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One call of a webhook: when (s since the epoch), for how long, the status that came, and why it failed."""
+
+    at: float
+    duration_s: float
+    status: int | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class Due:
+    """A delivery in a sender's hands. `job` is as it ended; `tries` counts this attempt, `holder` is the fence."""
+
+    id: str
+    holder: str
+    receiver: str
+    url: str
+    tries: int
+    job: Job
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A job's end that its webhook is told of. `next_attempt_at` is in seconds since the epoch."""
+
+    id: str
+    state: DeliveryState
+    job: Job
+    attempts: tuple[Attempt, ...]
+    next_attempt_at: float | None = None
+
+
+class DeliveryStore:
+    """Deliveries in Redis. Every method raises Unavailable where Redis cannot be reached."""
+
+    def __init__(self, client: Client) -> None:
+        self._redis = client
+        self._scripts = Scripts(client)
+
+    @translated
+    def claim(self, busy: Iterable[str] = ()) -> Due | None:
+        """The delivery that is due for longest, of a receiver that is not `busy`; None where there is none."""
+        holder = new_id()
+        answer = self._scripts.run("claim_delivery", holder, LEASE_S * 1000, *busy)
+        if not answer:
+            return None
+        delivery_id, receiver, url, *fields = answer
+        record = dict(zip(fields[::2], fields[1::2], strict=True))
+        job = read_job(_job_of(delivery_id), record)
+        return Due(delivery_id, holder, receiver, url, int(record["tries"]), job)
+
+    @translated
+    def end_attempt(self, due: Due, attempt: Attempt, ending: Ending | None, delay_s: float = 0) -> bool:
+        """Record an attempt; where it is not the last one, the next is due after `delay_s`. False where it is lost."""
+        return bool(
+            self._scripts.run("end_attempt", due.id, due.holder, dump(asdict(attempt)), ending or "", f"{delay_s:.3f}")
+        )
+
+    @translated
+    def of_job(self, job: Job) -> list[Delivery]:
+        """The job's deliveries, newest first."""
+        newest = int(self._redis.hget(keys.job(job.id), "deliveries") or 0)
+        numbers = range(newest, max(0, newest - KEPT_DELIVERIES), -1)
+        found = [self._read(f"{job.id}-{number}") for number in numbers]
+        return [delivery for delivery in found if delivery]
+
+    @translated
+    def get(self, delivery_id: str) -> Delivery:
+        """One delivery. Raises NotFound."""
+        delivery = self._read(delivery_id)
+        if delivery is None:
+            raise _no_delivery(delivery_id)
+        return delivery
+
+    @translated
+    def redeliver(self, delivery_id: str) -> None:
+        """Send it again, at once, whatever became of it; one that is being sent stays as it is. Raises NotFound."""
+        if not self._scripts.run("redeliver", delivery_id):
+            raise _no_delivery(delivery_id)
+
+    def _read(self, delivery_id: str) -> Delivery | None:
+        pipeline = self._redis.pipeline()
+        pipeline.hgetall(keys.delivery(delivery_id))
+        pipeline.lrange(keys.delivery(delivery_id, "attempts"), 0, -1)
+        pipeline.hget(keys.job(_job_of(delivery_id)), "receiver")
+        record, attempts, receiver = pipeline.execute()
+        if not record or not receiver:
+            return None
+        due = None if "holder" in record else self._redis.zscore(keys.deliveries(receiver), delivery_id)
+        return Delivery(
+            delivery_id,
+            DeliveryState(record.get("outcome", DeliveryState.PENDING)),
+            read_job(_job_of(delivery_id), record),
+            tuple(_read_attempt(json.loads(attempt)) for attempt in attempts),
+            None if due is None else due / 1000,
+        )
+
+
+def _read_attempt(record: dict[str, Any]) -> Attempt:
+    failure = record.pop("failure")
+    return Attempt(**record, failure=Failure(**failure) if failure else None)
+
+
+def _job_of(delivery_id: str) -> str:
+    return delivery_id.partition("-")[0]
+
+
+def _no_delivery(delivery_id: str) -> NotFound:
+    return NotFound(f"there is no delivery {delivery_id[:64]}")

@@ -1,0 +1,45 @@
+"""What a webhook says, and its signature, by Standard Webhooks (https://www.standardwebhooks.com)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from standardwebhooks import Webhook
+
+from shared.entities import Job
+from shared.jobs.records import dump, failure_record
+from shared.times import timestamp
+
+
+def body(job: Job) -> str:
+    """The message about a job's end. `job` is as it was at that moment, so the same text comes out at every attempt."""
+    return dump({"type": f"job.{job.state}", "timestamp": timestamp(job.finished_at), "data": _data(job)})
+
+
+def headers(message_id: str, at: datetime, content: str, secrets: Iterable[str]) -> dict[str, str]:
+    """The three headers that a receiver checks; `at` is the time of this attempt."""
+    at = at.astimezone(UTC)  # the library takes any time for UTC
+    signatures = [Webhook(secret).sign(message_id, at, content) for secret in secrets]
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": " ".join(signatures),
+    }
+
+
+def _data(job: Job) -> dict[str, object]:
+    """What a Job has in the API that is short and does not change any more."""
+    api, counts = f"/v1/jobs/{job.id}", job.counts
+    return {
+        "id": job.id,
+        "kind": job.kind,
+        "state": job.state,
+        "created_at": timestamp(job.created_at),
+        "started_at": timestamp(job.started_at),
+        "finished_at": timestamp(job.finished_at),
+        "counts": {name: getattr(counts, name) for name in ("total", "succeeded", "failed", "cancelled")},
+        "model": job.model,
+        "error": failure_record(job.failure) if job.failure else None,
+        "links": {"self": api, "results": f"{api}/results", "page": f"/result/{job.id}"},
+    }

@@ -1,0 +1,84 @@
+"""Webhooks: what became of a job's, and the secret that they are signed with."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from flask import Blueprint, Response, jsonify
+
+from shared.entities import LOCAL
+from shared.errors import NotFound
+from shared.jobs.deliveries import Attempt, Delivery
+from shared.times import moment, timestamp
+from shared.webhooks.secrets import Secret
+from web import wire
+from web.api.jobs import blueprint as jobs_blueprint
+from web.api.requests import services
+from web.openapi.operation import Answer, operation
+from web.views import failure_view
+
+blueprint = Blueprint("webhooks", __name__, url_prefix="/v1/webhooks")
+
+
+@jobs_blueprint.get("/<job_id>/deliveries")
+@operation({200: Answer(wire.DeliveryList)})
+def deliveries(job_id: str) -> Response:
+    """The calls of the job's webhook, newest first, each with its attempts.
+
+    There is one for each time that the job ended: a job that is retried ends again.
+    """
+    found = services().deliveries.of_job(services().store.get(job_id))
+    return jsonify({"data": [delivery_view(delivery) for delivery in found]})
+
+
+@jobs_blueprint.post("/<job_id>/deliveries/<delivery_id>/redeliver")
+@operation({202: Answer(wire.Delivery)})
+def redeliver(job_id: str, delivery_id: str) -> tuple[Response, int]:
+    """Send it again, at once, under the same id; with all attempts before it that a new one has."""
+    job = services().store.get(job_id)
+    if delivery_id.rpartition("-")[0] != job.id:
+        raise NotFound(f"job {job.id} has no delivery {delivery_id[:64]!r}")
+    services().deliveries.redeliver(delivery_id)
+    return jsonify(delivery_view(services().deliveries.get(delivery_id))), 202
+
+
+@blueprint.get("/secret")
+@operation({200: Answer(wire.WebhookSecret)})
+def secret() -> Response:
+    """The secret that the caller's webhooks are signed with; made now where there is none."""
+    return _secret_response(services().webhook_secrets.get(LOCAL))
+
+
+@blueprint.post("/secret")
+@operation({200: Answer(wire.WebhookSecret)})
+def replace_secret() -> Response:
+    """Make a new secret; the one before signs too for a day, so that receivers can change over."""
+    return _secret_response(services().webhook_secrets.replace(LOCAL))
+
+
+def delivery_view(delivery: Delivery) -> wire.Delivery:
+    """A Delivery."""
+    return {
+        "id": delivery.id,
+        "type": cast(wire.Event, f"job.{delivery.job.state}"),
+        "state": delivery.state,
+        "created_at": moment(delivery.job.finished_at or 0),
+        "next_attempt_at": timestamp(delivery.next_attempt_at),
+        "attempts": [_attempt_view(attempt) for attempt in delivery.attempts],
+    }
+
+
+def _attempt_view(attempt: Attempt) -> wire.Attempt:
+    return {
+        "at": moment(attempt.at),
+        "duration_s": attempt.duration_s,
+        "status": attempt.status,
+        "error": failure_view(attempt.failure),
+    }
+
+
+def _secret_response(found: Secret) -> Response:
+    view: wire.WebhookSecret = {"secret": found.current, "previous_until": timestamp(found.previous_until)}
+    response = jsonify(view)
+    response.headers["Cache-Control"] = "no-store"
+    return response
