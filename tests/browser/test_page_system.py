@@ -31,7 +31,7 @@ def test_it_says_what_the_api_says(page: Page, api: Api) -> None:
     assert ended >= 3
     expect(page.locator("#disk-figures")).to_contain_text("Taken by Darkroom")
     expect(page.locator("#redis-figures")).to_contain_text("1.0 GB")
-    assert 0 < page.locator("#redis").evaluate("meter => meter.value / meter.max") < 1
+    assert 0 < page.locator("#redis").evaluate("bar => bar.value / bar.max") < 1
 
 
 def test_a_queue_without_a_worker_is_said_with_what_to_do(page: Page, api: Api) -> None:

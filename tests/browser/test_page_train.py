@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.kit import Api
+from tests.browser.kit import SAMPLES, Api
 
 RESULT = re.compile(r"/result/[0-9a-f]{32}$")
 
@@ -133,6 +133,33 @@ def test_start_cancel_and_try_again(form: Page, training_api: Api) -> None:
     form.goto("/train")
     preset(form, "seed")
     expect(form.locator("#field-epochs")).to_have_value("8")
+
+
+def test_corrections_are_offered_and_learnt_from(form: Page, training_api: Api) -> None:
+    """Given corrected pictures, when a training on them is started here, then its page and its model tell of them."""
+    before = training_api.ask("GET", "/v1/corrections").json()["total"]
+    job = training_api.job([(path.name, path.read_bytes()) for path in SAMPLES])
+    items = {item["key"]: item["filename"].partition("-")[0] for item in training_api.results(job)}
+    training_api.ask("POST", f"/v1/jobs/{job}/labels", json={"labels": items})
+    form.reload()
+    preset(form, "seed")
+    offered = form.locator("#field-dataset option").nth(1)
+    expect(offered).to_have_text(f"CIFAR-10 and my corrections ({max(before, len(SAMPLES))} pictures)")
+    form.select_option("#field-dataset", index=1)
+    form.fill("#field-epochs", "1")
+    form.click("#start")
+    expect(form.locator("#corrected")).to_have_text(
+        re.compile(
+            r"^Of \d+ corrected pictures that it has not learnt from it gets \d+\.\d\d % right, the champion .*%\.$"
+        )
+    )
+    form.click("text=See the model")
+    expect(form.locator("#corrections")).to_contain_text(re.compile(r"Learnt from\d+Each counted\d+ times"))
+    expect(form.locator("#corrections-champion a")).to_have_text(training_api.champion())
+    training_api.ask("POST", f"/v1/jobs/{job}/labels", json={"labels": dict.fromkeys(items)})
+    form.goto("/train")
+    preset(form, "seed")
+    expect(offered).to_contain_text(f"({before} picture")
 
 
 def test_only_versions_of_the_same_preset_can_be_gone_on_from(form: Page, training_api: Api) -> None:

@@ -36,10 +36,11 @@ export function correctionsOf({ corrections }) {
   if (!corrections) return [];
   const { learnt, weight, held_out: held, accuracy, champion_accuracy: champion } = corrections;
   return [
-    ["Learnt from", `${plural(learnt, "picture")}, each ${number(weight)} times`],
-    ["Held out", plural(held, "picture")],
-    ["Right of those", accuracy === null ? NOT_MEASURED : points(accuracy)],
-    ["The champion then", champion === null ? NOT_MEASURED : points(champion)],
+    ["Learnt from", number(learnt)],
+    ["Each counted", plural(weight, "time")],
+    ["Held out", number(held)],
+    ["Of those right", accuracy === null ? NOT_MEASURED : points(accuracy)],
+    ["By the champion", champion === null ? NOT_MEASURED : points(champion)],
   ];
 }
 

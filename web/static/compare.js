@@ -25,6 +25,7 @@ async function open() {
     if (asked.length !== 2) return notice("Which two?", "Choose two versions to compare.");
     showComparison(await compareModels(...asked));
   } catch (problem) {
+    if (problem.status === 409) return notice("These two cannot be compared.", sentence(problem.detail));
     notice(problem.title ?? "Something cannot be shown.", problem.detail ?? problem.message);
   }
   return undefined;

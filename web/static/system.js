@@ -83,14 +83,14 @@ function modelOf(queues, model) {
 
 function showRoom({ disk, blobs, redis }) {
   const { total_bytes: total, free_bytes: free, used_bytes: used, reserve_bytes: reserve } = disk;
-  fill("disk", total - free, total, total - reserve);
+  fill("disk", total - free, total, free < reserve);
   showPairs("disk-figures", [["Free", bytes(free)], ["Taken by Darkroom", bytes(used)], ["In all", bytes(total)]]);
   const where = blobs === "remote" ? "Pictures are kept in another storage; models and logs need this disk. " : "";
   const refused = free < reserve ? "It is full: uploads are refused until" : "Uploads are refused unless";
   setText("disk-hint", `${where}${refused} ${bytes(reserve)} are free.`);
   const { used_bytes: taken, max_bytes: limit, full_bytes: full } = redis;
   show("redis", limit !== null);
-  if (limit) fill("redis", taken, limit, full);
+  if (limit) fill("redis", taken, limit, taken > full);
   showPairs("redis-figures", [["Used", bytes(taken)], ["Limit", limit ? bytes(limit) : "none"]]);
   setText("redis-hint", limit ? roomInRedis(taken, full) : "This Redis has no limit of its own: it can fill the machine's memory.");
 }
@@ -98,9 +98,9 @@ function showRoom({ disk, blobs, redis }) {
 const roomInRedis = (taken, full) =>
   taken > full ? `It is nearly full: uploads are refused above ${bytes(full)}.` : `Above ${bytes(full)}, uploads are refused; results still fit.`;
 
-/** Fill a meter, which turns red above `high`. */
-function fill(id, value, max, high) {
-  Object.assign(byId(id), { max, high, low: high, optimum: 0, value });
+function fill(id, value, max, full) {
+  Object.assign(byId(id), { max, value });
+  byId(id).dataset.state = full ? "failed" : "succeeded";
   byId(id).setAttribute("aria-valuetext", `${Math.round((100 * value) / max)} % used`);
 }
 

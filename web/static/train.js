@@ -10,9 +10,9 @@ import { pause } from "./watch.js";
 
 //: Milliseconds between two looks for a worker and for what can be trained.
 const LOOK_MS = 5000;
-//: The parameters that stand in front, and those that have little to do with the preset.
-const FIRST = ["epochs", "batch_size", "learning_rate", "augment", "label_smoothing", "patience"];
-const APART = ["seed", "base", "dataset"];
+//: The parameters that stand in front, and those of what it learns from.
+const FIRST = ["epochs", "batch_size", "learning_rate", "augment", "label_smoothing", "patience", "seed"];
+const APART = ["dataset", "base"];
 //: What the rules of promotion mean, longest standing first.
 const RULES = {
   never: ["Keep the champion", "Publish the new model and leave the choice to you."],
