@@ -120,8 +120,8 @@ def eta_s(job: Job, now: float) -> int | None:
 
 
 def poll_s(job: Job, now: float) -> int:
-    """Seconds until it pays to ask again: a tenth of the time left, so that who polls a big job costs it little."""
-    return min(MAX_POLL_S, max(1, (eta_s(job, now) or 0) // 10))
+    """Seconds until it pays to ask again: a quarter of the time left, so that who polls a big job costs it little."""
+    return min(MAX_POLL_S, max(1, (eta_s(job, now) or 0) // 4))
 
 
 def remaining(counts: Counts) -> int:
