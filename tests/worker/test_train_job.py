@@ -13,8 +13,6 @@ import pytest
 
 from shared.card import MODEL_FILE
 from shared.entities import Failure, JobState, Training, checkpoint_key
-from shared.jobs import keys
-from shared.jobs.connection import Client
 from shared.jobs.trainings import Order
 from shared.registry import SHIPPED
 from shared.services import Services
@@ -73,30 +71,6 @@ def curve(services: Services, job_id: str) -> list[tuple[Any, ...]]:
         tuple(value for name, value in row.items() if name not in ("at", "images_per_s"))
         for row in services.trainings.rows(job_id, 0, 1000)
     ]
-
-
-def check_published(services: Services, job_id: str, epochs: int) -> None:
-    """The job has ended with a version, and left what it should."""
-    job = services.store.get(job_id)
-    assert job.state is JobState.SUCCEEDED, job.failure
-    assert job.promotion == {"promoted": False, "reason": "promote: never"}
-    rows = services.trainings.rows(job_id, 0, 1000)
-    assert [row["n"] for row in rows] == list(range(1, len(rows) + 1))
-    assert {row["epoch"] for row in rows} == set(range(1, epochs + 1))
-    assert rows[-1]["step"] == rows[-1]["steps"] == job.step
-    card = services.registry.card(job.model or "")
-    assert card.params["epochs"] == epochs
-    assert len(card.history) == epochs
-    assert card.metrics is not None
-    assert services.registry.alias().version != job.model
-    assert not services.blobs.exists(checkpoint_key(job_id))
-
-
-@pytest.mark.usefixtures("environment")
-def test_a_training_publishes_a_version(services: Services) -> None:
-    job_id = submit(services, epochs=3)
-    assert run(claim(services)) == os.EX_OK
-    check_published(services, job_id, epochs=3)
 
 
 @pytest.mark.usefixtures("environment")
@@ -168,24 +142,6 @@ def test_a_process_whose_training_went_to_another_stops_and_writes_nothing(servi
     assert process.wait(TRAINING_S) == os.EX_TEMPFAIL
     assert services.trainings.order(ours) is Order.GO_ON
     assert services.store.get(job_id).state is JobState.RUNNING
-
-
-@pytest.mark.usefixtures("environment")
-def test_a_worker_that_stops_gives_its_training_back_without_a_death(services: Services, redis_client: Client) -> None:
-    job_id = submit(services, epochs=1000)
-    script = (
-        "from shared.services import Services; from shared.settings import load_settings\n"
-        "from shared.jobs.workers import Worker; from worker.pulse import Pulse; from worker.trainer import Trainer\n"
-        "services = Services.build(load_settings())\n"
-        "pulse = Pulse(services.workers, services.chunks, lambda: Worker('w', ('train',), None))\n"
-        "pulse.start(); Trainer(services, pulse, 'w').work(); pulse.stop()"
-    )
-    worker = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
-    wait_until(lambda: services.store.get(job_id).step, "the first row is there", TRAINING_S)
-    worker.terminate()
-    assert worker.wait(TRAINING_S) == 0
-    assert claim(services).job_id == job_id
-    assert not redis_client.exists(keys.job(job_id, "deaths"))
 
 
 def test_nothing_waits(services: Services) -> None:
