@@ -26,6 +26,7 @@ def web(settings: Settings) -> Command:
     return [
         *(sys.executable, "-m", "gunicorn", "web.app:from_environment()"),
         *("--bind", f"{settings.host}:{settings.port}"),
+        *("--config", "python:web.server"),
         *("--worker-class", "web.server.Worker"),
         *("--logger-class", "web.server.Logger"),
         *("--workers", str(settings.web_processes)),

@@ -40,6 +40,11 @@ class Disk:
             disk = shutil.disk_usage(self._folder)
             return DiskState(total=disk.total, free=disk.free, used=self._counted())
 
+    def free(self) -> int:
+        """Bytes that are free, without a look at any file. Raises Unavailable."""
+        with storage_errors("the data folder"):
+            return shutil.disk_usage(self._folder).free
+
     def _counted(self) -> int:
         with self._lock:
             if time.monotonic() - self._counted_at > COUNTED_FOR_S:

@@ -1,4 +1,4 @@
-"""Each request: its id, and its line in the log."""
+"""Each request: its id, its line in the log, and that it is counted."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from flask import Flask, Response, g, request, request_started
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from shared.entities import new_id
+from web.metrics import count_request
 
 log = logging.getLogger("darkroom.request")
 
@@ -20,7 +21,7 @@ GIVEN_ID = re.compile(r"[A-Za-z0-9._:=/+@-]{1,128}")
 
 
 def install(app: Flask) -> None:
-    """Give each request of `app` an id, and log it when it is answered.
+    """Give each request of `app` an id, and log and count it when it is answered.
 
     To be called before anything else adds its part: what follows then runs under the id, and answers pass here last.
     """
@@ -60,6 +61,7 @@ def _answered(response: Response) -> Response:
 
 def _note(facts: dict[str, Any], seconds: float) -> None:
     level = logging.WARNING if facts["status"] >= 500 else logging.INFO
+    count_request(facts["method"], facts["route"], facts["status"], seconds)
     log.log(level, "request", extra={**facts, "duration_s": round(seconds, 6)})
 
 

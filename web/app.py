@@ -17,6 +17,7 @@ from web.api import (
     items,
     jobs,
     labels,
+    metrics,
     models,
     presets,
     queues,
@@ -57,7 +58,7 @@ def create_app(services: Services) -> Flask:
     Bootstrap5(app)
     access.install(app)
     problems.install(app)
-    for part in (jobs, corrections, models, presets, queues, system, webhooks, health, pages):
+    for part in (jobs, corrections, models, presets, queues, system, webhooks, health, metrics, pages):
         app.register_blueprint(part.blueprint)
     app.before_request(_notice_broken_bodies)
     idempotency.install(app, Idempotency(services.redis))

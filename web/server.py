@@ -1,9 +1,15 @@
-"""What gunicorn is told: its worker, which answers a malformed request with a problem document, and its log."""
+"""What gunicorn is told: its worker, which answers a malformed request with a problem document; its log; its hooks.
+
+`--config python:web.server` makes the functions here gunicorn's hooks.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import socket
+import tempfile
 from typing import Any
 
 from gunicorn import util
@@ -11,6 +17,19 @@ from gunicorn.glogging import Logger as GunicornLogger
 from gunicorn.workers.gthread import ThreadWorker
 
 from shared import logs
+
+#: Where prometheus-client looks for it, when it is imported; see `web.metrics`.
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def on_starting(_server: Any) -> None:
+    """Make an empty folder that all processes count in, before the first of them starts."""
+    os.environ[METRICS_FOLDER] = tempfile.mkdtemp(prefix="darkroom-metrics-")
+
+
+def on_exit(_server: Any) -> None:
+    """Remove it."""
+    shutil.rmtree(os.environ[METRICS_FOLDER], ignore_errors=True)
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types

@@ -46,6 +46,11 @@ def job(job_id: str, part: str | None = None) -> str:
     return f"darkroom:job:{job_id}:{part}" if part else f"darkroom:job:{job_id}"
 
 
+def chunk(chunk_id: str) -> str:
+    """A chunk or a training in a worker's hands: its job, the worker, its items."""
+    return f"darkroom:chunk:{chunk_id}"
+
+
 def done(queue: str, minute: int) -> str:
     """How many items of a queue ended in a minute (since the epoch), for an hour."""
     return f"darkroom:done:{queue}:{minute}"

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from shared.entities import Failure, JobKind, JobState, Training, new_id
+from shared.entities import Failure, Job, JobKind, JobState, Training, new_id
 from shared.errors import Conflict, NotFound
 from shared.jobs import keys
 from shared.jobs.chunks import LEASE_S
 from shared.jobs.connection import Client, Scripts, translated
-from shared.jobs.records import dump, failure_record
+from shared.jobs.records import dump, failure_record, read_job
 from shared.jobs.store import no_job
 
 
@@ -74,6 +74,20 @@ class TrainingStore:
         self._state(job_id)
         found = self._redis.lrange(keys.job(job_id, "rows"), after, after + limit - 1)
         return [json.loads(row) for row in found]
+
+    @translated
+    def running(self) -> list[tuple[Job, dict[str, Any] | None]]:
+        """The jobs whose training a worker has in hand, each with its last row, None where there is none yet."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for held in self._redis.zrange(keys.LEASES, 0, -1):
+            pipeline.hget(keys.chunk(held), "job")
+        found = []
+        for job_id in pipeline.execute():
+            record = self._redis.hgetall(keys.job(job_id)) if job_id else {}
+            if record.get("kind") == JobKind.TRAINING:
+                row = self._redis.lindex(keys.job(job_id, "rows"), -1)
+                found.append((read_job(job_id, record), json.loads(row) if row else None))
+        return found
 
     @translated
     def finish(self, job_id: str) -> bool:

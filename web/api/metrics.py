@@ -1,0 +1,18 @@
+"""`/metrics` for Prometheus."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+from prometheus_client.exposition import choose_encoder
+
+from web.api.requests import services
+from web.metrics import registry
+
+blueprint = Blueprint("metrics", __name__)
+
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    """Prometheus's text, or OpenMetrics where that is accepted: the sums of every process."""
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    return Response(encode(registry(services())), content_type=content_type)
