@@ -31,6 +31,10 @@ ROOT = Path(__file__).resolve().parent.parent
 AFTER_SOFT_SHUTDOWN_S = 10
 
 
+#: Services of the profile `monitoring`: nothing depends on them.
+ONLOOKERS = {"flower", "prometheus", "grafana"}
+
+
 def compose(**environment: str) -> dict[str, Any]:
     """The Compose file, with `${NAME:-default}` filled in from `environment`."""
     text = (ROOT / "docker-compose.yml").read_text()
@@ -41,7 +45,7 @@ def compose(**environment: str) -> dict[str, Any]:
 
 def ours(file: dict[str, Any]) -> dict[str, Any]:
     """The services that run Darkroom's own image."""
-    return {name: service for name, service in file["services"].items() if name != "redis"}
+    return {name: service for name, service in file["services"].items() if name not in {"redis", *ONLOOKERS}}
 
 
 def settings_of(service: dict[str, Any]) -> Settings:
@@ -108,7 +112,7 @@ def test_all_services_share_settings_and_data() -> None:
         assert f"data:{folder}" in service["volumes"]
         assert service["depends_on"] == {"redis": {"condition": "service_healthy"}}
     assert settings_of(web).redis_url == "redis://redis:6379/0"
-    assert file["volumes"].keys() == {"data", "redis"}
+    assert file["volumes"].keys() == {"data", "redis", "prometheus"}
 
 
 def test_one_service_builds_the_image_that_all_run() -> None:
@@ -125,7 +129,9 @@ def test_the_port_is_published_on_this_machine_only() -> None:
     assert web.host == "0.0.0.0"
     assert str(web.port) in arguments("EXPOSE")
     assert compose()["services"]["web"]["ports"] == [f"127.0.0.1:{Settings().port}:{web.port}"]
-    assert not [name for name, service in file["services"].items() if "ports" in service and name != "web"]
+    published = {name: service["ports"] for name, service in file["services"].items() if "ports" in service}
+    assert published.keys() == {"web", *ONLOOKERS}
+    assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
 
 
 def test_everything_starts_again_and_has_time_to_stop() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -32,11 +33,12 @@ class ServiceCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Every metric but those of requests."""
-        yield gauge("disk_free_bytes", "Bytes that are free on the disk of the data folder", self._services.disk.free())
-        try:
+        found: list[Metric] = []
+        with suppress(Unavailable):
+            free = self._services.disk.free()
+            yield gauge("disk_free_bytes", "Bytes that are free on the disk of the data folder", free)
+        with suppress(Unavailable):
             found = list(self._of_redis())
-        except Unavailable:
-            found = []
         yield gauge("redis_up", "Whether the job store (Redis) answers", bool(found))
         yield from found
 

@@ -118,6 +118,9 @@ def check_health(apart) -> None:
         assert client.get("/healthz").status_code == 200
         answer = client.get("/readyz")
         assert time.monotonic() - began < ANSWER_S
+        told = client.get("/metrics").text.splitlines()
+    assert "darkroom_redis_up 0.0" in told
+    assert any(line.startswith("darkroom_http_requests_total{") and 'status="503"' in line for line in told)
     assert answer.status_code == 503 and not answer.json()["ready"]
     assert answer.json()["checks"]["redis"]["ok"] is False and answer.json()["checks"]["storage"]["ok"] is True
 

@@ -1,0 +1,51 @@
+"""What `/metrics` tells of trainings, over a real Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.redis_server import program
+from shared.services import Services
+from shared.settings import Settings
+from tests.conftest import running_redis
+from web.collector import ServiceCollector
+
+
+@pytest.fixture
+def services(tmp_path: Path) -> Iterator[Services]:
+    with running_redis(program(), tmp_path) as url:
+        services = Services.build(Settings(redis_url=url, data_dir=tmp_path))
+        yield services
+        services.close()
+
+
+def told(services: Services) -> dict[str, dict[str, float]]:
+    """Metric of trainings → label → value."""
+    families = [family for family in ServiceCollector(services).collect() if "training" in family.name]
+    return {
+        family.name.removeprefix("darkroom_"): {
+            ",".join(sample.labels.values()): sample.value for sample in family.samples
+        }
+        for family in families
+    }
+
+
+def test_of_each_preset_the_training_that_is_least_far_is_told(services: Services) -> None:
+    """Given trainings of two presets in hand, and one that waits, Then no label tells of a job."""
+    for preset in ("seed", "fast", "fast", "fast"):
+        services.store.submit_training({"preset": preset}, retention_s=3600)
+    trainings = [services.trainings.claim("worker") for _ in range(3)]
+    assert told(services)["training_progress_ratio"] == {"seed": 0, "fast": 0}
+    for number, training in enumerate(trainings):
+        assert training is not None
+        row = {"n": 1, "step": 2 + number, "steps": 10, "loss": 1.5 + number, "accuracy": 0.25}
+        assert services.trainings.add_row(training, row, 60)
+    assert told(services) == {
+        "trainings_running": {"": 3},
+        "training_progress_ratio": {"seed": 0.2, "fast": 0.3},
+        "training_loss": {"seed": 1.5, "fast": 2.5},
+        "training_accuracy_ratio": {"seed": 0.25, "fast": 0.25},
+    }
