@@ -32,7 +32,7 @@ def install() -> None:
 
 
 def audit(requirements: Path) -> list[dict[str, Any]]:
-    """What is known of each pinned package. Raises OSError, ValueError or SubprocessError where nobody could be asked."""
+    """What is known of each pinned package. Raises OSError, ValueError or SubprocessError."""
     words = [ENVIRONMENT / "bin" / "pip-audit", "--requirement", requirements, "--no-deps", "--disable-pip"]
     options = ["--format", "json", "--progress-spinner", "off", "--timeout", str(TIMEOUT_S)]
     done = subprocess.run([*words, *options], capture_output=True, text=True, timeout=TOTAL_S, check=False)
