@@ -67,7 +67,7 @@ def test_items_are_counted_by_outcome_and_chunks_by_stage(service: Service, http
         return (
             value(service, "darkroom_items_total", outcome="succeeded"),
             value(service, "darkroom_items_total", outcome="failed", code="unsupported_format"),
-            value(service, "darkroom_items_total", outcome="failed", code="undecodable"),
+            value(service, "darkroom_items_total", outcome="failed", code="truncated"),
             value(service, "darkroom_jobs_total", kind="classification", outcome="succeeded"),
         )
 

@@ -7,11 +7,15 @@ from prometheus_client.exposition import choose_encoder
 
 from web.api.requests import services
 from web.metrics import registry
+from web.openapi.operation import Answer, operation
 
 blueprint = Blueprint("metrics", __name__)
 
+MEDIA = ["text/plain", "application/openmetrics-text"]
+
 
 @blueprint.get("/metrics")
+@operation({200: Answer(media=MEDIA, about="Every metric, with the sums of all processes.")})
 def metrics() -> Response:
     """Prometheus's text, or OpenMetrics where that is accepted: the sums of every process."""
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
