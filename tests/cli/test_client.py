@@ -1,0 +1,153 @@
+"""`darkroom.Client` against the running service, and a relay before it that misbehaves."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import httpx
+import pytest
+
+from cli.client.sending import in_parallel
+from darkroom import (
+    Changed,
+    Client,
+    Conflict,
+    Invalid,
+    Misconfigured,
+    NotAllowed,
+    NotFound,
+    NotSent,
+    TimedOut,
+    Unavailable,
+    Unreachable,
+)
+from tests.cli.kit import Relay, relay_to
+from tests.conftest import Service
+from tests.fixtures import make
+from tests.integration.helpers import png, zip_of
+
+CAT = make.CIFAR10 / "cat-0.png"
+NOBODY = "0" * 32
+ARCHIVE = zip_of(("c.png", png(2)), ("d.png", png(3)))
+
+
+@pytest.fixture
+def client(service: Service) -> Iterator[Client]:
+    with Client(service.url) as client:
+        yield client
+
+
+@pytest.fixture
+def relay(service: Service) -> Iterator[Relay]:
+    with relay_to(service.url) as relay:
+        yield relay
+
+
+def test_pictures_come_back_classified_from_paths_and_bytes(client: Client) -> None:
+    items = list(client.classify([CAT, CAT.read_bytes(), ("mine.png", CAT.read_bytes())], timeout_s=60))
+    assert {item["filename"] for item in items} == {str(CAT), "picture-2", "mine.png"}
+    assert {item["predictions"][0]["label"] for item in items} == {"cat"}
+
+
+def test_a_job_from_its_pictures_to_its_end(client: Client) -> None:
+    job = client.submit(("a.png", CAT.read_bytes()), metadata={"by": "test"})
+    assert job["metadata"] == {"by": "test"}
+    assert client.wait(job["id"], 60)["counts"] == {"total": 1, "succeeded": 1, "failed": 0, "cancelled": 0}
+    assert [len(list(client.results(job["id"]))), next(client.jobs())["id"]] == [1, job["id"]]
+    assert client.cancel(job["id"])["state"] == "succeeded"
+    with pytest.raises(Conflict, match="no failed or cancelled items"):
+        client.retry(job["id"])
+    client.delete(job["id"])
+    with pytest.raises(NotFound):
+        client.job(job["id"])
+
+
+def test_what_the_service_refuses_is_an_error_of_its_kind(client: Client) -> None:
+    with pytest.raises(Invalid) as invalid:
+        client.train(epochs=0)
+    assert invalid.value.status == 422 and invalid.value.faults[0].pointer == "/params/epochs"
+    open_job = client.open_job()["id"]
+    with pytest.raises(Conflict):
+        client.delete(open_job)
+    with pytest.raises(TimedOut, match=open_job):
+        client.wait(open_job, 0.2)
+    with pytest.raises(Changed):
+        client.promote(client.champion()["version"], etag='"another"')
+    with pytest.raises(NotFound):
+        client.model("../jobs")
+    with pytest.raises(Misconfigured):
+        Client("localhost:5000")
+
+
+def test_nothing_stays_open_where_there_is_nothing_to_send(client: Client, tmp_path: Path) -> None:
+    with pytest.raises(NotSent, match="no picture"):
+        client.submit(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        client.submit([CAT, tmp_path / "missing.png"])
+    assert [job["state"] for job, _ in zip(client.jobs(), range(2), strict=False)] == ["cancelled", "cancelled"]
+
+
+def test_a_wait_that_is_asked_for_is_kept(relay: Relay) -> None:
+    answers = iter([(503, {"Retry-After": "1"}, b""), (429, {"Retry-After": "0"}, b"")])
+    relay.rule = lambda _request: next(answers, None)
+    began = time.monotonic()
+    with Client(relay.url) as client:
+        client.open_job()
+    assert 1 <= time.monotonic() - began < 2
+    assert len({seen.headers["Idempotency-Key"] for seen in relay.seen}) == 1 and len(relay.seen) == 3
+
+
+def test_a_wait_beyond_the_patience_is_an_error_at_once(relay: Relay) -> None:
+    problem = {"title": "Too many requests", "status": 429, "detail": "1,000 requests an hour"}
+    relay.rule = lambda _request: (429, {"Retry-After": "1800"}, json.dumps(problem).encode())
+    with Client(relay.url) as client, pytest.raises(Unavailable, match="1,000 requests an hour") as error:
+        client.models()
+    assert error.value.retry_after_s == 1800 and len(relay.seen) == 1
+
+
+def test_a_lost_answer_does_nothing_twice(relay: Relay, client: Client) -> None:
+    """The service does what it is asked to, and the connection is cut before the answer: of each POST, twice."""
+    relay.rule = lambda request: "drop" if len(relay.calls("POST", request.path)) in (1, 2) else None
+    marked = {"mark": time.time()}
+    with Client(relay.url) as careful:
+        job = careful.submit([("a.png", png(1)), ("b.zip", ARCHIVE)], metadata=marked)
+        assert careful.wait(job["id"], 60)["counts"]["succeeded"] == 3
+    assert len(relay.calls("POST", "/v1/jobs")) == 3 and len(relay.calls("POST", "/items")) >= 3
+    assert [each["id"] for each, _ in zip(client.jobs(), range(5), strict=False) if each["metadata"] == marked] == [
+        job["id"]
+    ]
+
+
+def test_a_key_is_sent_and_one_that_is_refused_is_an_error(relay: Relay) -> None:
+    relay.rule = lambda _request: (401, {}, b'{"detail": "this key is not known"}')
+    with Client(relay.url, "secret") as client, pytest.raises(NotAllowed, match="not known"):
+        client.job(NOBODY)
+    assert relay.seen[0].headers["Authorization"] == "Bearer secret"
+
+
+def test_a_service_that_is_away_is_asked_again_for_a_while() -> None:
+    began = time.monotonic()
+    with Client("http://127.0.0.1:9", retry_s=0.8) as client, pytest.raises(Unreachable):
+        client.models()
+    assert 0.1 < time.monotonic() - began < 2
+
+
+def test_a_client_reads_where_the_service_is_from_the_environment(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DARKROOM_URL", service.url + "/")
+    with Client() as client:
+        assert httpx.URL(client.url).port == httpx.URL(service.url).port and client.models()
+
+
+def test_no_more_is_taken_up_than_is_being_done() -> None:
+    taken = []
+    endless = (taken.append(number) or number for number in count())
+    results = in_parallel(lambda number: number * 2, endless, at_once=4)
+    assert [next(results) for _ in range(100)] == list(range(0, 200, 2))
+    results.close()
+    assert len(taken) <= 104

@@ -1,0 +1,115 @@
+"""The other commands of `darkroom` against the running service, and how the program ends."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from cli.__main__ import COMMANDS
+from shared.entities import Failure, JobKind
+from tests.cli.kit import darkroom, relay_to
+from tests.conftest import ROOT, Service
+from tests.integration.helpers import finished, open_job, png, put
+from tests.versions_kit import TRUTH, measured, services_of, shipped, version_folder
+
+
+def test_help_names_every_command_and_exit_code_and_loads_nothing(tmp_path: Path) -> None:
+    said = darkroom("", tmp_path, "--help").stdout
+    assert all(f"\n  {name} " in said for name in COMMANDS)
+    assert all(f"\n    {code}  " in said for code in (0, 1, 2, 3, 4, 5, 6, 130))
+    loaded = "import sys, cli.__main__; print({'httpx', 'pydantic', 'rich', 'cli.client'} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", loaded], cwd=ROOT, text=True) == "set()\n"
+
+
+def test_jobs_are_listed_shown_cancelled_and_deleted(service: Service, http: httpx.Client, tmp_path: Path) -> None:
+    job_id = open_job(http)
+    put(http, job_id, "a", png(1))
+    listed = darkroom(service.url, tmp_path, "jobs", "list", "--state", "open", "-o", "csv")
+    assert next(csv.DictReader(io.StringIO(listed.stdout)))["id"] == job_id
+    (only,) = json.loads(darkroom(service.url, tmp_path, "jobs", "list", "--limit", "1", "-o", "json").stdout)
+    assert (only["id"], only["state"]) == (job_id, "open")
+    shown = darkroom(service.url, tmp_path, "jobs", "show", job_id).stdout.splitlines()
+    assert [line.split()[:2] for line in shown[:3]] == [["ID", job_id], ["KIND", "classification"], ["STATE", "open"]]
+    busy = darkroom(service.url, tmp_path, "jobs", "delete", job_id)
+    assert busy.returncode == 1 and busy.stderr == f"Error: job {job_id} is not over: cancel it before it is deleted\n"
+    late = darkroom(service.url, tmp_path, "jobs", "watch", job_id, "--timeout", "0.3")
+    assert late.returncode == 6 and f"darkroom jobs watch {job_id}\n" in late.stderr and late.stdout == ""
+
+    assert darkroom(service.url, tmp_path, "jobs", "cancel", job_id).returncode == 0
+    finished(http, job_id)
+    assert darkroom(service.url, tmp_path, "jobs", "watch", job_id).returncode == 5
+    assert darkroom(service.url, tmp_path, "jobs", "delete", job_id).returncode == 0
+    gone = darkroom(service.url, tmp_path, "jobs", "show", job_id)
+    assert gone.returncode == 1 and gone.stderr == f"Error: there is no job {job_id}\n"
+
+
+def test_a_job_that_failed_is_exit_code_1(service: Service, tmp_path: Path) -> None:
+    with services_of(service) as parts:
+        job_id = parts.store.create(JobKind.CLASSIFICATION, retention_s=3600, model=shipped())
+        parts.store.fail(job_id, Failure("bad_model", "The model is damaged."))  # as a worker that cannot use it does
+    failed = darkroom(service.url, tmp_path, "jobs", "watch", job_id)
+    assert failed.returncode == 1 and failed.stderr == "The job failed: The model is damaged.\n"
+
+
+def test_failed_pictures_are_done_again(service: Service, tmp_path: Path) -> None:
+    (tmp_path / "cut.png").write_bytes(png()[:-400])
+    first = darkroom(service.url, tmp_path, "classify", "cut.png", "--watch", "-o", "ndjson")
+    assert first.returncode == 3
+    (job,) = json.loads(darkroom(service.url, tmp_path, "jobs", "list", "--limit", "1", "-o", "json").stdout)
+    again = darkroom(service.url, tmp_path, "jobs", "retry", job["id"], "--watch", "-o", "ndjson")
+    assert again.returncode == 3 and len(again.stdout.splitlines()) == 1
+    assert json.loads(again.stdout)["finished_at"] > json.loads(first.stdout)["finished_at"]
+
+
+def test_where_nothing_or_something_else_answers_the_program_says_what_to_do(service: Service, tmp_path: Path) -> None:
+    nobody = darkroom("http://127.0.0.1:9", tmp_path, "jobs", "list")
+    assert nobody.returncode == 1 and "127.0.0.1:9" in nobody.stderr and "./darkroom up" in nobody.stderr
+    wrong = darkroom("127.0.0.1:9", tmp_path, "jobs", "list")
+    assert wrong.returncode == 2 and "is not an address such as http://" in wrong.stderr
+    with relay_to(service.url) as relay:
+        relay.rule = lambda _request: (403, {"Server": "AirTunes"}, b"")
+        other = darkroom(relay.url, tmp_path, "jobs", "list")
+        assert other.returncode == 1 and "is not Darkroom" in other.stderr
+        relay.rule = lambda request: (
+            None if request.path == "/healthz" else (403, {}, b'{"detail": "not with this key"}')
+        )
+        forbidden = darkroom(relay.url, tmp_path, "jobs", "list", DARKROOM_API_KEY="k")
+    assert forbidden.returncode == 4 and "not with this key\nSet DARKROOM_API_KEY" in forbidden.stderr
+    assert relay.seen[-1].headers["Authorization"] == "Bearer k"
+
+
+def test_models_are_listed_compared_promoted_and_refused(service: Service, tmp_path: Path) -> None:
+    with services_of(service) as parts:
+        other = parts.registry.publish(measured(version_folder(tmp_path, b"1"), TRUTH)).version
+        listed = darkroom(service.url, tmp_path, "models", "list", "-o", "csv").stdout
+        assert {row["version"] for row in csv.DictReader(io.StringIO(listed))} == {other, shipped()}
+        shown = darkroom(service.url, tmp_path, "models", "show", other, "-o", "json").stdout
+        assert json.loads(shown)["version"] == other
+
+        same = darkroom(service.url, tmp_path, "models", "compare", other, "nothing")
+        assert same.returncode == 2 and same.stderr == "Error: there is no model version nothing\n"
+        promoted = darkroom(service.url, tmp_path, "models", "promote", other, "-o", "json")
+        assert json.loads(promoted.stdout)["version"] == other and parts.registry.alias().version == other
+        late = darkroom(service.url, tmp_path, "models", "promote", other, "--instead-of", shipped())
+        assert late.returncode == 1 and f"the champion is {other}, not {shipped()}" in late.stderr
+    (tmp_path / "model.h5").write_bytes(b"no model")
+    refused = darkroom(service.url, tmp_path, "models", "import", "model.h5", "--labels", "cat, dog")
+    assert refused.returncode == 2 and "neither a .keras nor a .h5 file" in refused.stderr
+
+
+def test_presets_are_listed_and_what_is_wrong_with_a_training_is_said(service: Service, tmp_path: Path) -> None:
+    listed = darkroom(service.url, tmp_path, "train", "--presets", "-o", "csv").stdout
+    rows = list(csv.DictReader(io.StringIO(listed)))
+    epochs = next(row for row in rows if (row["preset"], row["parameter"]) == ("seed", "epochs"))
+    assert (epochs["default"], epochs["allowed"]) == ("8", "1 to 1000")
+        rows, "seed", "epochs"
+    ).items()
+    wrong = darkroom(service.url, tmp_path, "train", "--preset", "seed", "--epochs", "0", "--fliters=3")
+    assert wrong.returncode == 2 and "epochs should be a whole number" in wrong.stderr and "fliters" in wrong.stderr
+
