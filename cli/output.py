@@ -81,7 +81,7 @@ def _csv(records: Iterable[Json], view: View) -> None:
 def _table(records: Iterable[Json], view: View) -> None:
     rows = (([_shown(value(record)) for value in view.table.values()], view.colour(record)) for record in records)
     first = list(islice(rows, view.look_ahead))
-    widths = [max(len(name), *(len(cells[place]) for cells, _ in first)) for place, name in enumerate(view.table)]
+    widths = [max([len(name), *(len(cells[place]) for cells, _ in first)]) for place, name in enumerate(view.table)]
     click.secho(_line(view.table, widths), bold=True)
     for cells, colour in chain(first, rows):
         click.secho(_line(cells, widths), fg=colour)

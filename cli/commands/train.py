@@ -45,7 +45,7 @@ def command(
 ) -> None:
     """Train a model. What is not given comes from the preset.
 
-    Other parameters of a preset, as `--presets` lists them, are options too, such as `--filters 8` of preset seed.
+    Other parameters of a preset, as `--presets` lists them, are options too: `--preset seed --first-filters 8`.
     """
     params = {name: value for name, value in given.items() if value is not None} | others(context.args)
     with connected() as client:

@@ -108,8 +108,5 @@ def test_presets_are_listed_and_what_is_wrong_with_a_training_is_said(service: S
     rows = list(csv.DictReader(io.StringIO(listed)))
     epochs = next(row for row in rows if (row["preset"], row["parameter"]) == ("seed", "epochs"))
     assert (epochs["default"], epochs["allowed"]) == ("8", "1 to 1000")
-        rows, "seed", "epochs"
-    ).items()
     wrong = darkroom(service.url, tmp_path, "train", "--preset", "seed", "--epochs", "0", "--fliters=3")
     assert wrong.returncode == 2 and "epochs should be a whole number" in wrong.stderr and "fliters" in wrong.stderr
-

@@ -14,7 +14,7 @@ from tests.versions_kit import services_of, shipped
 def test_a_training_is_followed_and_its_version_compared(training_service: Service, tmp_path: Path) -> None:
     url = training_service.url
     with services_of(training_service):  # which removes the version
-        words = ["train", "--preset", "seed", "--epochs", "2", "--filters1", "4", "--watch"]
+        words = ["train", "--preset", "seed", "--epochs", "2", "--first-filters", "4", "--watch"]
         trained = darkroom(url, tmp_path, *words)
         head, *lines = trained.stdout.splitlines()
         assert re.split("  +", head) == ["EPOCH", "LOSS", "ACCURACY", "VAL LOSS", "VAL ACCURACY", "IMAGES/S"]
@@ -26,6 +26,5 @@ def test_a_training_is_followed_and_its_version_compared(training_service: Servi
         assert f"{version} against {shipped()}" in found.stdout
         words = ["jobs", "list", "--kind", "training", "--limit", "1", "-o", "ndjson"]
         job = json.loads(darkroom(url, tmp_path, *words).stdout)
-        )
         document = json.loads(darkroom(url, tmp_path, "jobs", "watch", job["id"], "-o", "json").stdout)
     assert document["job"]["model"] == version and document["metrics"][-1]["epoch"] == 2
