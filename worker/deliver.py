@@ -76,7 +76,7 @@ class Sender:
         attempt = Attempt(at.timestamp(), duration_s, answer.status if answer else None, failure)
         ending, delay_s = self._what_next(due, answer, failure)
         self._deliveries.end_attempt(due, attempt, ending, delay_s)
-        log.info("delivery %s, try %d: %s", due.id, due.tries, failure.detail if failure else "delivered")
+        log.info("try %d of delivery %s: %s", due.tries, due.id, failure.detail if failure else "taken")
 
     def _next(self) -> Due | None:
         """The next delivery, counted as in hand; None where there is none, no thread for it, or no Redis."""
@@ -102,11 +102,10 @@ class Sender:
 
     def _in_thread(self, due: Due) -> None:
         try:
-            self.send(due)
+            with logs.about(due.job.id, due.job.request_id, delivery=due.id):
+                self.send(due)
         except DarkroomError as error:
             log.warning("delivery %s is sent again: %s", due.id, error)
-        except Exception:  # what nobody thought of must not end in silence, nor the thread
-            log.exception("delivery %s", due.id)
         finally:
             with self._free:
                 self._in_hand[due.receiver] -= 1
@@ -120,6 +119,9 @@ class Sender:
             answer = self._poster.post(target.parse(due.url), HEADERS | headers, content.encode())
         except DeliveryError as error:
             return None, Failure(error.code, str(error))
+        except Exception:  # what nobody thought of is a failed attempt too: it is not made again at once, and for ever
+            log.exception("delivery %s", due.id)
+            return None, Failure("internal", "an unexpected error; the log of the sender has it")
         return answer, failure_of(answer.status)
 
     def _what_next(self, due: Due, answer: Answer | None, failure: Failure | None) -> tuple[Ending | None, float]:
