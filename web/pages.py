@@ -29,9 +29,15 @@ COMPRESSION = 6
 @blueprint.get("/")
 def upload() -> str:
     """Pick or drop pictures."""
-    limits, card = services().settings, _champion()
+    limits = services().settings
     return render_template(
-        "imgclass.html", limits=limits, max_file=readable_bytes(limits.max_file_bytes), formats=ACCEPTED, card=card
+        "imgclass.html",
+        limits=limits,
+        max_file=readable_bytes(limits.max_file_bytes),
+        kept=_kept(),
+        formats=ACCEPTED,
+        samples=_samples(),
+        card=_champion(),
     )
 
 
@@ -143,9 +149,19 @@ def _job(job_id: str) -> Job:
             return services().store.get(job_id)
         except NotFound:
             pass
-    hours = services().settings.retention_hours
-    kept = f"{hours // 24} days" if hours >= 48 else f"{hours} hours"
     raise NotFound(
         "There is no job at this address. It may have been deleted, or its time is over: "
-        f"finished jobs are kept for {kept}. Or a part of the address got lost on the way here."
+        f"finished jobs are kept for {_kept()}. Or a part of the address got lost on the way here."
     )
+
+
+def _kept() -> str:
+    """For how long finished jobs are kept, in words."""
+    hours = services().settings.retention_hours
+    return f"{hours // 24} days" if hours >= 48 else f"{hours} hours"
+
+
+@cache
+def _samples() -> list[str]:
+    """The pictures to try it with: one of CIFAR-10's test images for each class."""
+    return sorted(path.name for path in (Path(__file__).parent / "static" / "samples").iterdir())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 
 import httpx
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.conftest import NO_TLS, wait_until
 from tests.fixtures import make
@@ -136,3 +137,29 @@ def folder_of(root: Path, count: int) -> Path:
         below.mkdir(parents=True, exist_ok=True)
         (below / name).write_bytes(content)
     return root
+
+
+class Gate:
+    """Lets so many uploading requests of a page through and holds further ones back, until it is opened."""
+
+    def __init__(self, page: Page, after: int) -> None:
+        self.held: list[Route] = []
+        self._left = float(after)
+        page.route("**/v1/jobs/*/items", self._pass_or_hold)
+
+    def _pass_or_hold(self, route: Route) -> None:
+        self._left -= 1  # first: other requests come while this one goes on
+        if self._left >= 0:
+            route.continue_()
+        else:
+            self.held.append(route)
+
+    def open(self) -> None:
+        """Let the next ones through."""
+        self._left = math.inf
+
+    def let_go(self) -> None:
+        """Let the next ones through, and those that are held back."""
+        self.open()
+        for route in self.held:
+            route.continue_()

@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.kit import PATIENCE_MS, SAMPLES, SIZES
+from tests.browser.kit import PATIENCE_MS, SAMPLES, SIZES, Gate
 
 AXE = Axe()
 #: All rules of WCAG up to 2.2 AA. axe runs as the debugger's own code, which the page's policy does not concern.
@@ -55,6 +55,10 @@ def test_upload(still_page: Page) -> None:
     check(still_page)
     still_page.set_input_files("#files", list(map(str, SAMPLES)))
     expect(still_page.locator("#start")).to_be_visible()
+    check(still_page)
+    Gate(still_page, after=0)
+    still_page.click("#start")
+    still_page.click("#pause")
     check(still_page)
 
 

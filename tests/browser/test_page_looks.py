@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.kit import PATIENCE_MS, SAMPLES, SIZES, check, watch_console
+from tests.browser.kit import PATIENCE_MS, SAMPLES, SIZES, Gate, check, watch_console
 
 
 @pytest.fixture
@@ -46,6 +46,11 @@ def test_upload(look: tuple[Page, str], tmp_path) -> None:
     page.set_input_files("#files", [*map(str, SAMPLES), str(text)])
     expect(page.locator("#start")).to_be_visible()
     check(page, f"chosen-{name}")
+    Gate(page, after=0)
+    page.click("#start")
+    check(page, f"sending-{name}")
+    page.click("#pause")
+    check(page, f"paused-{name}")
 
 
 def test_result(look: tuple[Page, str], mixed_job: str) -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import io
 import re
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.kit import SAMPLES, folder_of
+from tests.browser.kit import SAMPLES, Gate, folder_of
+from tests.conftest import ROOT
 from tests.fixtures import make
 
+SAMPLE_NAMES = [path.name for path in (ROOT / "web" / "static" / "samples").iterdir()]
 RESULT = re.compile(r"/result/[0-9a-f]{32}$")
 
 
@@ -20,8 +26,7 @@ def choose(page: Page, *files: object, selector: str = "#files") -> None:
 
 def test_forty_pictures_with_live_progress(page: Page) -> None:
     # Given an upload whose only batch is held back
-    held: list[Route] = []
-    page.route("**/v1/jobs/*/items", lambda route: held.insert(0, route))
+    gate = Gate(page, after=0)
     choose(page, *SAMPLES)
     expect(page.locator("#chosen-title")).to_contain_text("40 pictures")
     with page.expect_request("**/v1/jobs/*/items"):
@@ -31,7 +36,7 @@ def test_forty_pictures_with_live_progress(page: Page) -> None:
     expect(page.locator("#sent-files")).to_have_text(re.compile(r"^\d+ of 40$"))
     expect(page.locator("#drop")).to_be_hidden()
     # When it goes on
-    held[0].continue_()
+    gate.let_go()
     # Then the result page shows a class for every picture
     page.wait_for_url(RESULT)
     expect(page.locator("#state")).to_have_text("Done")
@@ -53,10 +58,18 @@ def test_cards_say_what_the_api_says(page: Page, api) -> None:
         expect(shown.locator(".card-file")).to_have_text(item["filename"])
 
 
-def test_a_folder_of_300(page: Page, tmp_path) -> None:
+def test_a_folder_of_300_is_classified_from_its_first_pictures_on(page: Page, tmp_path) -> None:
+    # Given an upload of which only the first request gets through
+    gate = Gate(page, after=1)
     choose(page, folder_of(tmp_path / "holiday", 300), selector="#folder")
     expect(page.locator("#chosen-title")).to_contain_text("300 pictures")
     page.click("#start")
+    # Then its pictures are classified while the others wait
+    expect(page.locator("#classified-files")).to_have_text("50 of 300")
+    expect(page.locator("#sent-files")).to_have_text("50 of 300")
+    expect(page.locator("#results-link")).to_be_visible()
+    # When the others get through
+    gate.let_go()
     page.wait_for_url(RESULT)
     expect(page.locator("#title")).to_have_text("holiday")
     expect(page.locator("#succeeded")).to_have_text("300")
@@ -93,7 +106,7 @@ def test_other_files_are_named_before_anything_is_sent(page: Page, tmp_path) -> 
     text.write_text("hello")
     empty.touch()
     choose(page, SAMPLES[0], text, empty)
-    expect(page.locator("#left-out strong")).to_have_text("2 files will not be sent:")
+    expect(page.locator("#left-out strong")).to_have_text("2 files will not be sent")
     expect(page.locator("#left-out li")).to_have_text(
         [f"{text.name} (not a picture)", f"{empty.name} (empty)"], use_inner_text=True
     )
@@ -121,15 +134,35 @@ def test_a_broken_picture_says_why(page: Page, tmp_path) -> None:
     expect(failed.locator(".card-reason")).to_contain_text("the end of the file is missing")
 
 
-def test_a_single_file_that_is_refused_is_explained(page: Page, complaints, tmp_path) -> None:
-    complaints.expected = ("415",)
-    fake = tmp_path / "fake.jpg"
-    fake.write_text("only text")
-    choose(page, fake)
-    page.click("#start")
-    expect(page.locator("#notice")).to_contain_text("Unsupported content.")
-    expect(page.locator("#notice")).to_contain_text("Choose other files.")
-    expect(page.locator("#drop")).to_be_visible()
+def test_a_file_is_judged_by_its_content_before_it_is_sent(page: Page, tmp_path) -> None:
+    files = {
+        "fake.jpg": b"only text",
+        "film.png": b"\0\0\0\x18ftypisom" + bytes(100),
+        "raw.nef": make.tiff("plain"),
+        "photo.jpg": make.photo(0.01),
+        "graphic.gif": make.animated("GIF"),
+        "web.webp": make.animated("WEBP"),
+        "bitmap.bmp": make.encode(make.pixels(8, 8), "BMP"),
+        "scan.tif": make.tiff("lzw"),
+        "new.avif": make.avif(),
+        "phone.heic": make.heic(),
+        "an archive.png": make.zip_archive(),
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url) if request.method == "POST" else None)
+    choose(page, *(tmp_path / name for name in files))
+    expect(page.locator("#chosen-title")).to_contain_text("7 pictures and 1 archive")
+    expect(page.locator("#left-out li")).to_have_text(
+        [
+            "fake.jpg (its content is no picture)",
+            "film.png (its content is no picture)",
+            "raw.nef (a camera's raw photo)",
+        ],
+        use_inner_text=True,
+    )
+    assert not requests
 
 
 @pytest.mark.parametrize("archive", ["zip", "tar"])
@@ -180,56 +213,139 @@ def test_leaving_while_an_upload_runs_is_asked_about(page: Page) -> None:
     expect(page.locator("#sending")).to_be_visible()
 
 
-def test_an_upload_that_stopped_can_be_gone_on_with(page: Page, complaints) -> None:
-    # Given an archive, which cannot be repeated by itself, and a connection that breaks once
-    complaints.expected = ("net::ERR_FAILED", "net::ERR_CONNECTION_RESET")
-    page.route("**/v1/jobs/*/items", lambda route: route.abort("connectionreset"), times=1)
+def test_an_archive_whose_answer_was_lost_is_not_added_twice(page: Page, api, complaints) -> None:
+    # Given an archive that arrives, and a connection that breaks before the answer
+    complaints.expected = ("net::ERR_CONNECTION_RESET",)
+
+    def lose(route: Route) -> None:
+        route.fetch()
+        route.abort("connectionreset")
+
+    page.route("**/v1/jobs/*/items", lose, times=1)
     page.goto("/")
     archive = {"name": "all.zip", "mimeType": "application/zip", "buffer": make.zip_archive()}
-    others = [{"name": p.name, "mimeType": "image/png", "buffer": p.read_bytes()} for p in SAMPLES[:20]]
-    page.set_input_files("#files", [archive, *others])
+    page.set_input_files("#files", archive)
     page.click("#start")
-    expect(page.locator("#notice")).to_contain_text("The upload has stopped.")
-    # When the person goes on
-    page.click("#again")
-    # Then all of it is there
+    expect(page.locator("#notice")).to_contain_text("The connection was lost.")
+    # Then the page sends it again by itself, and its pictures are there once
     page.wait_for_url(RESULT)
     expect(page.locator("#state")).to_have_text("Done")
-    expect(page.locator(".card-file", has_text=SAMPLES[0].name)).to_have_count(1)
+    once = api.status(api.job([("all.zip", make.zip_archive())]))["counts"]
+    assert api.status(page.url.split("/")[-1])["counts"] == once
 
 
-def test_dropped_pictures(page: Page) -> None:
+def test_a_dropped_folder_is_read_to_its_end(page: Page, tmp_path) -> None:
+    """A browser gives a folder's entries a hundred at a time."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(250):
+        (folder / f"{number}.png").write_bytes(SAMPLES[number % 40].read_bytes())
+    (folder / "below").mkdir()
+    (folder / "below" / "last.png").write_bytes(SAMPLES[0].read_bytes())
+    page.goto("/")
+    drop(page, folder, SAMPLES[1])
+    expect(page.locator("#chosen-title")).to_contain_text("252 pictures")
+    expect(page.locator("body")).not_to_have_class(re.compile("dragging"))
+
+
+def drop(page: Page, *paths: object) -> None:
+    """Drag files or folders from outside over the page, and let go; playwright has no call for it, but Chromium has."""
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    session = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": kind, "x": 640, "y": 300, "data": data})
+
+
+def test_pasted_pictures(page: Page) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.goto("/")
     page.evaluate(
-        """(bytes) => {
-            const transfer = new DataTransfer();
-            transfer.items.add(new File([new Uint8Array(bytes)], "dropped.png", {type: "image/png"}));
-            document.querySelector("#drop").dispatchEvent(
-                new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true}));
+        """async (content) => {
+            const blob = new Blob([Uint8Array.from(atob(content), (c) => c.charCodeAt(0))], {type: "image/png"});
+            await navigator.clipboard.write([new ClipboardItem({"image/png": blob})]);
         }""",
-        list(SAMPLES[0].read_bytes()),
+        base64.b64encode(SAMPLES[0].read_bytes()).decode(),
     )
-    expect(page.locator("#chosen-title")).to_contain_text("1 picture")
+    page.click("#paste")
+    expect(page.locator("#chosen-title")).to_contain_text("1 picture,")
+    page.keyboard.press("Control+V")
+    expect(page.locator("#chosen-title")).to_contain_text("2 pictures,")
 
 
-def test_dropped_folders_are_read_to_the_end(page: Page) -> None:
-    """A browser gives a folder's entries a hundred at a time; playwright cannot drop one, so the entries are ours."""
+def test_a_phone_offers_its_camera(browser, service) -> None:
+    context = browser.new_context(base_url=service.url, viewport={"width": 390, "height": 844}, has_touch=True)
+    page = context.new_page()
     page.goto("/")
-    names = page.evaluate(
-        """async () => {
-            const {walk} = await import("/static/files.js");
-            const file = (path) => ({isDirectory: false, fullPath: path, file: (done) => done(new File(["x"], "x"))});
-            const folder = (path, children) => ({isDirectory: true, fullPath: path, createReader: () => {
-                let given = 0;
-                return {readEntries: (done) => done(children.slice(given, given += 100))};
-            }});
-            const inner = folder("/a/b", Array.from({length: 150}, (_, i) => file(`/a/b/${i}.png`)));
-            const outer = folder("/a", [...Array.from({length: 250}, (_, i) => file(`/a/${i}.png`)), inner]);
-            return (await walk([outer])).map(({name}) => name);
-        }"""
-    )
-    assert len(names) == len(set(names)) == 400
-    assert "a/b/149.png" in names
+    expect(page.locator("#camera")).to_have_attribute("capture", "environment")
+    with page.expect_file_chooser() as asked:
+        page.tap("#pick-camera")
+    asked.value.set_files(str(SAMPLES[0]))
+    expect(page.locator("#chosen-title")).to_contain_text("1 picture")
+    context.close()
+
+
+def test_sample_pictures_take_one_click(page: Page, api) -> None:
+    page.goto("/")
+    page.click("#samples")
+    page.wait_for_url(RESULT)
+    expect(page.locator("#state")).to_have_text("Done")
+    items = api.results(page.url.split("/")[-1])
+    assert len(items) == 10
+    assert sorted(item["filename"] for item in items) == sorted(SAMPLE_NAMES)
+    assert all(item["filename"] == f"{item['predictions'][0]['label']}.png" for item in items)
+
+
+@pytest.fixture
+def holiday_photo(tmp_path):
+    """Three megapixels of a real picture, lying on its side with the EXIF orientation that turns it, and a place."""
+    (frog,) = [path for path in SAMPLES if path.name == "frog-7.png"]
+    upright = Image.open(frog).convert("RGB").resize((1536, 2048), Image.Resampling.BICUBIC)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif.get_ifd(0x8825)[1] = "N"
+    path = tmp_path / "holiday.jpg"
+    upright.transpose(Image.Transpose.ROTATE_90).save(path, quality=97, exif=exif)
+    return path
+
+
+def test_a_big_photo_is_scaled_down_before_it_is_sent(page: Page, api, holiday_photo) -> None:
+    # Given a big photo beside a small picture
+    choose(page, holiday_photo, SAMPLES[0])
+    expect(page.locator("#scale")).to_be_checked()
+    page.click("#start")
+    page.wait_for_url(RESULT)
+    expect(page.locator("#state")).to_have_text("Done")
+    job = page.url.split("/")[-1]
+    small, photo = sorted(api.results(job), key=lambda item: item["filename"])
+    assert small["sha256"] == hashlib.sha256(SAMPLES[0].read_bytes()).hexdigest()
+    # Then the photo arrives upright, smaller, and without its metadata
+    assert (photo["width"], photo["height"]) == (384, 512)
+    assert photo["bytes"] < holiday_photo.stat().st_size / 5
+    stored = api.ask("GET", f"/v1/jobs/{job}/items/{photo['key']}/image").content
+    assert not Image.open(io.BytesIO(stored)).getexif()
+    # When the same is sent with the switch off
+    choose(page, holiday_photo)
+    page.uncheck("#scale")
+    page.click("#start")
+    page.wait_for_url(RESULT)
+    expect(page.locator("#state")).to_have_text("Done")
+    (whole,) = api.results(page.url.split("/")[-1])
+    # Then its bytes arrive, under the same key and with the same answer; and the switch stays as it was left
+    assert whole["sha256"] == hashlib.sha256(holiday_photo.read_bytes()).hexdigest()
+    assert whole["key"] == photo["key"]
+    assert whole["predictions"][0]["label"] == photo["predictions"][0]["label"] == "frog"
+    page.goto("/")
+    expect(page.locator("#scale")).not_to_be_checked()
+
+
+def test_what_the_browser_cannot_scale_is_sent_as_it_is(page: Page, api, tmp_path) -> None:
+    scan = make.encode(make.pixels(400, 600), "TIFF")
+    (tmp_path / "scan.tif").write_bytes(scan)
+    choose(page, tmp_path / "scan.tif")
+    page.click("#start")
+    page.wait_for_url(RESULT)
+    expect(page.locator("#state")).to_have_text("Done")
+    assert api.results(page.url.split("/")[-1])[0]["sha256"] == hashlib.sha256(scan).hexdigest()
 
 
 def test_the_page_works_by_keyboard(page: Page) -> None:

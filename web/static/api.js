@@ -72,8 +72,23 @@ const inJson = (method, body, headers = {}) => ({
 /** Unguessable enough to tell requests apart, also where the page came over plain HTTP. */
 export const newId = () => Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(16).padStart(8, "0")).join("");
 
-/** @param {object} metadata @returns {Promise<object>} a new open Job */
-export const openJob = (metadata) => askJson("/v1/jobs", inJson("POST", { kind: "classification", metadata }));
+/** @param {object} metadata @param {string} id names the request @returns {Promise<object>} a new open Job */
+export const openJob = (metadata, id) =>
+  askJson("/v1/jobs", inJson("POST", { kind: "classification", metadata }, { "Idempotency-Key": id }));
+
+/** @param {string} id @returns {Promise<object>} the Job */
+export const readJob = (id) => askJson(job(id));
+
+/** The keys of all items that have arrived. @param {string} id @returns {Promise<Set<string>>} */
+export async function readKeys(id) {
+  const keys = new Set();
+  for (let after = ""; after !== null; ) {
+    const page = await askJson(`${job(id)}/items?${asQuery({ fields: "key", limit: 1000, after })}`);
+    page.data.forEach(({ key }) => keys.add(key));
+    after = page.next;
+  }
+  return keys;
+}
 
 /** @param {string} id */
 export const sealJob = (id) => post(`${job(id)}/seal`);

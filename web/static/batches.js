@@ -1,54 +1,48 @@
 // Groups files into requests of a bearable size.
 
-import { newId } from "./api.js";
-
-//: Up to so many files go in one request that is the whole job.
-const WHOLE_JOB_FILES = 16;
 const BATCH_FILES = 50;
 const BATCH_BYTES = 8 * 1024 * 1024;
+//: Milliseconds after which a request goes off with what it has, so that work on the first pictures begins at once.
+const GATHER_MS = 1000;
 
 /**
  * @typedef {import("./files.js").Choice} Choice
- * @typedef {{id: string, files: Choice[], keys: string[] | null}} Batch `id` names the request, so that a repeat is known
+ * @typedef {{file: Blob, name: string, key: string}} Part
+ * @typedef {{parts: Part[], archive: boolean, bytes: number, weight: number}} Batch `bytes` travel, of `weight` on this computer
  */
-
-/** Whether all of it fits in one request. @param {Choice[]} choices @param {number} maxRequestBytes */
-export const fitsInOne = (choices, maxRequestBytes) =>
-  choices.length <= WHOLE_JOB_FILES && bytesOf(choices) < maxRequestBytes / 2;
 
 /** The bytes of all files. @param {Choice[]} choices */
 export const bytesOf = (choices) => choices.reduce((sum, { file }) => sum + file.size, 0);
 
-/** All files in one batch, without keys. @param {Choice[]} choices @returns {Batch} */
-export const asOne = (choices) => ({ id: newId(), files: [...choices], keys: null });
+/** A batch of one archive, whose pictures cannot have keys of ours. @param {Choice} archive @returns {Batch} */
+export const alone = ({ file, name, key }) => ({ parts: [{ file, name, key }], archive: true, bytes: file.size, weight: file.size });
 
 /**
- * Files in batches of one request each. An archive is alone, since its pictures cannot have keys of ours.
- * @param {Choice[]} choices @returns {Batch[]}
+ * Make a batch of the next pictures, as many as there is time for; null where there are none.
+ * @param {Iterator<Choice>} pictures @param {(file: File) => Blob | Promise<Blob>} prepare @param {AbortSignal} signal
+ * @returns {Promise<Batch | null>}
  */
-export function inBatches(choices) {
-  const batches = [];
-  let open = null;
-  choices.forEach((choice, index) => {
-    if (choice.archive) {
-      batches.push(asOne([choice]));
-      return;
-    }
-    if (!open || open.files.length === BATCH_FILES || bytesOf(open.files) + choice.file.size > BATCH_BYTES) {
-      open = { id: newId(), files: [], keys: [] };
-      batches.push(open);
-    }
-    open.files.push(choice);
-    open.keys.push(`f${String(index).padStart(7, "0")}`);
-  });
-  return batches;
+export async function gather(pictures, prepare, signal) {
+  const batch = { parts: [], archive: false, bytes: 0, weight: 0 };
+  const end = performance.now() + GATHER_MS;
+  while (!isFull(batch) && performance.now() < end && !signal.aborted) {
+    const { value: choice, done } = pictures.next();
+    if (done) break;
+    const prepared = prepare(choice.file);
+    const file = prepared instanceof Promise ? await prepared : prepared; // neighbours stay together where none is waited for
+    batch.parts.push({ file, name: choice.name, key: choice.key });
+    batch.bytes += file.size;
+    batch.weight += choice.file.size;
+  }
+  return batch.parts.length ? batch : null;
 }
+
+const isFull = ({ parts, bytes }) => parts.length >= BATCH_FILES || bytes >= BATCH_BYTES;
 
 /** Take the files out of a batch that cannot be read any more, and return their names. @param {Batch} batch */
 export async function takeOutUnreadable(batch) {
-  const readable = await Promise.all(batch.files.map(({ file }) => file.slice(0, 1).arrayBuffer().then(() => true, () => false)));
-  const names = batch.files.filter((_, index) => !readable[index]).map(({ name }) => name);
-  batch.files = batch.files.filter((_, index) => readable[index]);
-  batch.keys = batch.keys && batch.keys.filter((_, index) => readable[index]);
+  const readable = await Promise.all(batch.parts.map(({ file }) => file.slice(0, 1).arrayBuffer().then(() => true, () => false)));
+  const names = batch.parts.filter((_, index) => !readable[index]).map(({ name }) => name);
+  batch.parts = batch.parts.filter((_, index) => readable[index]);
   return names;
 }

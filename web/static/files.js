@@ -1,12 +1,12 @@
 // From what somebody picked or dropped to the files that can be sent, and those that cannot, each with its reason.
 
 import { bytes, number } from "./format.js";
+import { kindsOf } from "./heads.js";
 
-const PICTURES = new Set("jpg jpeg jpe jfif png webp gif bmp dib tif tiff avif heic heif hif".split(" "));
-const PICTURE_TYPES = new Set("jpeg pjpeg png apng webp gif bmp x-ms-bmp tiff avif heic heif".split(" ").map((name) => `image/${name}`));
-const ARCHIVES = /\.(zip|tar|tgz|tar\.gz)$/i;
-//: Endings of files that browsers give no type, but that lie about in folders.
-const OTHERS = new Set("db ini ds_store lnk url dll exe bin dat sqlite md yaml yml toml log lock heics cr2 cr3 nef arw dng psd".split(" "));
+//: Raw photos, which are TIFF files by their first bytes, though nobody but their makers can read them.
+const RAW = /\.(cr2|nef|arw|dng|orf|pef|srw)$/i;
+//: Names that promise a picture, or an archive of some.
+const PICTURES = /\.(jpe?g|jpe|jfif|png|webp|gif|bmp|dib|tiff?|avif|hei[cf]|hif|zip|tar|tgz|gz)$/i;
 
 /**
  * @typedef {{file: File, name: string, archive: boolean}} Choice `name` with the folders that it lay in
@@ -57,35 +57,30 @@ async function childrenOf(folder) {
 
 /**
  * Which files to send, and which to leave out.
- * @param {{file: File, name: string}[]} found @param {Limits} limits
- * @returns {{choices: Choice[], leftOut: LeftOut[]}}
+ * @param {{file: File, name: string}[]} found @param {Limits} limits @param {(done: number) => void} onDone
+ * @returns {Promise<{choices: Choice[], leftOut: LeftOut[]}>}
  */
-export function sort(found, limits) {
+export async function sort(found, limits, onDone = () => {}) {
+  const kinds = await kindsOf(found.map(({ file }) => file), onDone);
   const choices = [];
   const leftOut = [];
-  for (const { file, name } of found) {
-    const archive = ARCHIVES.test(name);
-    const reason = whyNot(file, name, archive, limits);
+  found.forEach(({ file, name }, index) => {
+    const archive = kinds[index] === "archive";
+    const reason = whyNot(file, name, kinds[index], limits);
     if (reason) leftOut.push({ name, reason });
     else choices.push({ file, name, archive });
-  }
+  });
   return { choices, leftOut };
 }
 
-/** Why a file is not worth sending, or an empty text. What cannot be told from outside, the server tells. */
-function whyNot(file, name, archive, limits) {
-  const most = archive ? limits.maxRequestBytes : limits.maxFileBytes;
-  if (!archive && !mayBePicture(file, name)) return "not a picture";
+/** Why a file is not worth sending, or an empty text. What cannot be told from its beginning, the server tells. */
+function whyNot(file, name, kind, limits) {
   if (!file.size) return "empty";
+  if (kind === "unreadable") return "cannot be read on this computer";
+  if (RAW.test(name)) return "a camera's raw photo";
+  if (kind === null) return PICTURES.test(name) ? "its content is no picture" : "not a picture";
+  const most = kind === "archive" ? limits.maxRequestBytes : limits.maxFileBytes;
   return file.size > most ? `${bytes(file.size)}, more than ${bytes(most)}` : "";
-}
-
-function mayBePicture(file, name) {
-  const last = name.split("/").pop().toLowerCase();
-  const ending = last.includes(".") ? last.split(".").pop() : "";
-  if (last.startsWith("._") || OTHERS.has(ending)) return false;
-  if (PICTURES.has(ending) || PICTURE_TYPES.has(file.type)) return true;
-  return file.type === "" && !last.startsWith(".");
 }
 
 /** What stands against this selection as a whole, or an empty text. @param {Choice[]} choices @param {Limits} limits */

@@ -3,20 +3,11 @@
 import { noAnswer, problemOf } from "./api.js";
 
 /**
- * Post files and fields and return the parsed answer. Throws Problem; AbortError where `signal` stopped it.
- * @param {string} path
- * @param {import("./batches.js").Batch} batch
- * @param {Record<string, string>} fields
+ * Post a form and return the parsed answer. Throws Problem; AbortError where `signal` stopped it.
+ * @param {string} path @param {FormData} form
+ * @param {string | null} id names the request, so that a repeat is known; null where a repeat does no harm anyway
  * @param {(share: number) => void} onShare how much of the body is sent, in [0, 1]
  * @param {AbortSignal} signal
- */
-export const postForm = (path, batch, fields, onShare, signal) =>
-  postParts(path, formOf(batch, fields), batch.id, onShare, signal);
-
-/**
- * Post a form and return the parsed answer. Throws as `postForm` does.
- * @param {string} path @param {FormData} form @param {string} id names the request, so that a repeat is known
- * @param {(share: number) => void} onShare @param {AbortSignal} signal
  */
 export function postParts(path, form, id, onShare, signal) {
   const request = new XMLHttpRequest();
@@ -24,7 +15,7 @@ export function postParts(path, form, id, onShare, signal) {
   return new Promise((resolve, reject) => {
     request.open("POST", path);
     request.setRequestHeader("Accept", "application/json");
-    request.setRequestHeader("Idempotency-Key", id);
+    if (id) request.setRequestHeader("Idempotency-Key", id);
     request.upload.onprogress = ({ loaded, total }) => onShare(total ? loaded / total : 0);
     request.onload = () => settle(request, resolve, reject);
     request.onerror = () => reject(noAnswer());
@@ -45,11 +36,4 @@ function settle(request, resolve, reject) {
   } catch {
     reject(problemOf(request.status, ""));
   }
-}
-
-function formOf(batch, fields) {
-  const form = new FormData();
-  for (const [name, value] of Object.entries(fields)) form.append(name, value);
-  for (const { file, name } of batch.files) form.append("files", file, name);
-  return form;
 }

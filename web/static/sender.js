@@ -1,47 +1,58 @@
 // Sends many files: a few requests at a time, each as often as it takes.
 
-import { Problem, cancelJob, openJob, sealJob } from "./api.js";
-import { asOne, bytesOf, fitsInOne, inBatches, takeOutUnreadable } from "./batches.js";
-import { postForm } from "./form.js";
+import { cancelJob, newId, openJob, readJob, sealJob } from "./api.js";
+import { alone, bytesOf, gather, takeOutUnreadable } from "./batches.js";
+import { postParts } from "./form.js";
+import { Scaler } from "./scaling.js";
 import { pause } from "./watch.js";
 
 const REQUESTS_AT_A_TIME = 3;
-//: Milliseconds before a request is repeated; after the last the upload stops, and can be gone on with.
+//: Milliseconds before a request is repeated; the last one counts for all further ones.
 const BACKOFF_MS = [1000, 2000, 4000, 8000, 15000];
+//: Answers that say that the file is no good, which is no reason to keep others back.
+const REFUSED = [413, 415, 422];
 
 /** One upload. `run` can be called again after it threw, and goes on where it was. */
 export class Sender {
   /**
-   * @param {import("./files.js").Choice[]} choices
-   * @param {{title: string, maxRequestBytes: number, onProgress: (sent: {files: number, bytes: number}) => void,
-   *   onWait: (problem: Error | null) => void}} options
+   * @param {import("./files.js").Choice[]} choices with their keys
+   * @param {{scale: boolean, metadata: object, onOpen: (job: string) => void, onArrived: (keys: string[]) => void,
+   *   onProgress: (sent: {files: number, bytes: number, weight: number}) => void, onWait: (problem: Error) => void}} options
+   *   `bytes` travelled, of a `weight` of bytes on this computer
+   * @param {{job: string, keys: Set<string>} | null} before an upload to go on with, and what has arrived of it
    */
-  constructor(choices, options) {
+  constructor(choices, options, before = null) {
+    const left = before ? choices.filter(({ key }) => !before.keys.has(key)) : choices;
     this.options = options;
-    this.total = { files: choices.length, bytes: bytesOf(choices) };
-    this.metadata = options.title ? { title: options.title } : null;
-    this.whole = fitsInOne(choices, options.maxRequestBytes) ? asOne(choices) : null;
-    this.waiting = this.whole ? [] : inBatches(choices);
-    this.sent = { files: 0, bytes: 0 };
+    this.total = { files: choices.length, weight: bytesOf(choices) };
+    this.sent = { files: choices.length - left.length, bytes: 0, weight: this.total.weight - bytesOf(left) };
+    this.pictures = left.filter(({ archive }) => !archive).values();
+    this.archives = left.filter(({ archive }) => archive);
+    this.returned = []; // batches that were on their way when it stopped
     this.shares = new Map();
-    this.jobId = null;
+    this.jobId = before?.job ?? null;
+    this.openingId = newId();
     this.opening = null;
     this.rejected = []; // what the service did not add to the job, with its reasons
     this.unreadable = [];
     this.stopping = new AbortController();
   }
 
-  /** Send what is not sent yet and return the job's id. Throws Problem, or AbortError after `cancel`. */
+  /** Send what is not sent yet and return the job's id. Throws Problem, or AbortError after `pause` and `cancel`. */
   async run() {
     this.stopping = new AbortController();
-    if (this.whole) return this.#sendWhole(this.whole);
     await this.#open();
-    await this.#sendBatches();
+    await this.#inLanes();
     await this.#patiently(() => sealJob(this.jobId));
     return this.jobId;
   }
 
-  /** Stop sending. The job is cancelled, one that is just being opened too; what had arrived stays with it. */
+  /** Stop at once. What is on its way is sent anew by `run`. */
+  pause() {
+    this.stopping.abort();
+  }
+
+  /** Stop for good. The job is cancelled, one that is just being opened too; what had arrived stays with it. */
   async cancel() {
     this.stopping.abort();
     await this.opening?.catch(() => {}); // then there is none to cancel
@@ -51,81 +62,91 @@ export class Sender {
   /** Open the job, once. The request is not cut off by `cancel`: the job might be there, and nobody would know. */
   async #open() {
     if (this.jobId) return;
-    this.opening = this.#patiently(() => openJob(this.metadata)).then(({ id }) => (this.jobId = id));
+    this.opening = this.#patiently(() => openJob(this.options.metadata, this.openingId)).then(({ id }) => this.#opened(id));
     await this.opening;
     this.stopping.signal.throwIfAborted();
   }
 
-  async #sendWhole(batch) {
-    const fields = this.metadata ? { metadata: JSON.stringify(this.metadata) } : {};
-    // What got no answer may have arrived: a repeat would be a second job, so that is left to the person.
-    const job = await this.#patiently(() => this.#post("/v1/jobs", batch, fields), (problem) => problem.status === 503);
-    this.jobId = job.id;
-    return job.id;
+  #opened(id) {
+    this.jobId = id;
+    this.options.onOpen(id);
   }
 
-  async #sendBatches() {
-    let failure = null;
-    const lane = async () => {
-      while (this.waiting.length && !failure) {
-        const batch = this.waiting.shift();
-        try {
-          await this.#sendBatch(batch);
-        } catch (problem) {
-          this.waiting.unshift(batch);
-          failure ??= problem;
-          this.stopping.abort();
-        }
-        this.shares.delete(batch);
-        this.#tell();
-      }
-    };
-    await Promise.all(Array.from({ length: REQUESTS_AT_A_TIME }, lane));
-    if (failure) throw failure;
+  async #inLanes() {
+    const lanes = Array.from({ length: REQUESTS_AT_A_TIME }, () => this.#lane());
+    const ends = await Promise.allSettled(lanes);
+    const problems = ends.filter(({ status }) => status === "rejected").map(({ reason }) => reason);
+    if (problems.length) throw problems.find(({ name }) => name !== "AbortError") ?? problems[0];
   }
 
-  async #sendBatch(batch) {
-    const bytes = bytesOf(batch.files);
-    const files = batch.files.length;
-    const answer = await this.#patiently(
-      () => this.#post(`/v1/jobs/${this.jobId}/items`, batch, batch.keys ? { keys: JSON.stringify(batch.keys) } : {}),
-      (problem) => problem.passing && batch.keys !== null,
-    );
+  async #lane() {
+    const scaler = new Scaler();
+    const prepare = (file) => (this.options.scale ? scaler.scale(file) : file);
+    let batch = null;
+    try {
+      while ((batch = await this.#next(prepare))) await this.#send(batch);
+    } catch (problem) {
+      if (batch) this.returned.push(batch);
+      this.stopping.abort(); // the other lanes too
+      throw problem;
+    } finally {
+      scaler.close();
+      this.shares.delete(batch);
+    }
+  }
+
+  async #next(prepare) {
+    const batch = this.returned.pop() ?? (await gather(this.pictures, prepare, this.stopping.signal));
+    return batch ?? (this.archives.length ? alone(this.archives.shift()) : null);
+  }
+
+  async #send(batch) {
+    const items = await this.#patiently(() => this.#post(batch)).catch((problem) => refusedAs(batch, problem));
     this.shares.delete(batch);
-    this.sent.files += files;
-    this.sent.bytes += bytes;
-    this.rejected.push(...rejectedOf(batch, answer.data));
+    this.sent.files += batch.parts.length;
+    this.sent.bytes += batch.bytes;
+    this.sent.weight += batch.weight;
+    this.rejected.push(...rejectedOf(batch, items));
+    this.options.onArrived(batch.parts.map(({ key }) => key));
+    this.#tell();
   }
 
-  /** Do it, again and again where that is `allowed`, with longer and longer pauses. */
-  async #patiently(work, allowed = (problem) => problem.passing) {
+  /** Do it, again and again, with longer and longer pauses, for as long as it may still succeed. */
+  async #patiently(work) {
     for (let attempt = 0; ; attempt++) {
       this.stopping.signal.throwIfAborted();
       try {
         return await work();
       } catch (problem) {
-        if (problem.name === "AbortError" || !allowed(problem) || attempt === BACKOFF_MS.length) throw problem;
+        if (problem.name === "AbortError" || !(await this.#mayPass(problem))) throw problem;
         this.options.onWait(problem);
-        const least = Math.max(BACKOFF_MS[attempt], problem.retryAfter * 1000);
+        const least = Math.max(BACKOFF_MS[Math.min(attempt, BACKOFF_MS.length - 1)], problem.retryAfter * 1000);
         await pause(least * (1 + Math.random() / 4), this.stopping.signal);
-        this.options.onWait(null);
       }
     }
   }
 
+  /** A conflict is one with this very request, whose answer got lost while it is still in work; unless the job is closed. */
+  async #mayPass(problem) {
+    if (problem.status !== 409) return problem.passing;
+    if (!this.jobId) return true;
+    const job = await readJob(this.jobId).catch(() => null);
+    return job?.state === "open" && job.counts.total > 0;
+  }
+
   /** Send a batch. One unreadable file breaks a whole request, so such files are taken out and the rest is sent. */
-  async #post(path, batch, fields) {
-    const send = (parts) =>
-      postForm(path, batch, parts, (share) => this.#partly(batch, share), this.stopping.signal);
+  async #post(batch) {
+    this.stopping.signal.throwIfAborted();
+    if (!batch.parts.length) return [];
+    // An archive's pictures get their keys from the service, so a repeat is known by the request's own name.
+    const id = batch.archive ? `${this.jobId}-${batch.parts[0].key}` : null;
     try {
-      return await send(fields);
+      return (await postParts(`/v1/jobs/${this.jobId}/items`, formOf(batch), id, (share) => this.#partly(batch, share), this.stopping.signal)).data;
     } catch (problem) {
       const lost = problem.status === 0 ? await takeOutUnreadable(batch) : [];
       if (!lost.length) throw problem;
       this.unreadable.push(...lost);
-      if (batch.files.length) return send(batch.keys ? { keys: JSON.stringify(batch.keys) } : fields);
-      if (!this.whole) return { data: [] };
-      throw new Problem(1, "None of the files can be read any more.", "Choose them again.");
+      return this.#post(batch);
     }
   }
 
@@ -137,17 +158,34 @@ export class Sender {
   #tell() {
     const sent = { ...this.sent };
     for (const [batch, share] of this.shares) {
-      sent.files += Math.floor(batch.files.length * share);
-      sent.bytes += bytesOf(batch.files) * share;
+      sent.files += Math.floor(batch.parts.length * share);
+      sent.bytes += batch.bytes * share;
+      sent.weight += batch.weight * share;
     }
     this.options.onProgress(sent);
   }
 }
 
+function formOf({ parts, archive }) {
+  const form = new FormData();
+  if (!archive) form.append("keys", JSON.stringify(parts.map(({ key }) => key)));
+  for (const { file, name } of parts) form.append("files", file, name);
+  return form;
+}
+
+/** An archive that is refused as a whole, as if it were one item. Throws any other problem. */
+function refusedAs({ archive }, problem) {
+  if (!archive || !REFUSED.includes(problem.status)) throw problem;
+  return [{ state: "rejected", error: problem }];
+}
+
 /** What of a batch the service did not add, by name where names fit: an archive's answer is about its pictures. */
-function rejectedOf(batch, items) {
-  const named = batch.files.length === items.length;
+function rejectedOf({ parts }, items) {
+  const named = parts.length === items.length;
   return items.flatMap(({ key, state, error }, index) =>
-    state === "rejected" ? [{ name: named ? batch.files[index].name : key, reason: error?.detail ?? "refused" }] : [],
+    state === "rejected" && !isThere(error) ? [{ name: named ? parts[index].name : key, reason: error?.detail ?? "refused" }] : [],
   );
 }
+
+/** Whether the same file arrived before: only its scaling may differ, since its key is made of its name, size and time. */
+const isThere = (error) => error?.code === "key_conflict";
