@@ -31,8 +31,7 @@ class Commands(click.Group):
         if name not in COMMANDS:
             return None
         module, attribute = COMMANDS[name][0].split(":")
-        found = getattr(import_module(module), attribute)
-        assert isinstance(found, click.Command)  # noqa: S101 - for the type checker
+        found: click.Command = getattr(import_module(module), attribute)
         return found
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -59,7 +58,7 @@ def main(context: click.Context) -> None:
       0  all went well
       1  it failed, or the service cannot be reached
       2  wrong usage: an option, a file that is not there, a value that the service refuses
-      3  done, but some pictures failed
+      3  done, but some pictures failed or could not be sent
       4  not allowed: a key is missing, or does not allow this
       5  the job was cancelled
       6  not done within --timeout; the job goes on

@@ -24,9 +24,10 @@ timeout_option = click.option(
     metavar="SECONDS",
     help="Give up after this time, with exit code 6; the job goes on.",
 )
+webhook_option = click.option("--webhook", metavar="URL", help="Called when the job ends; docs/webhooks.md tells more.")
 top_k_option = click.option(
     "--top-k",
     type=click.IntRange(1, MOST_PREDICTIONS),
     metavar="N",
-    help=f"Predictions of each picture, 1 to {MOST_PREDICTIONS}.  [default: 1 in a table and in CSV, all in JSON]",
+    help="Predictions of each picture: 1 in a table and in CSV where it is not given, all of them in JSON.",
 )

@@ -24,7 +24,7 @@ from shared.jobs.store import SCRIPT_BATCH
 from shared.queue import CLASSIFY_TIMEOUT_S, MAX_MESSAGES
 from shared.registry import Registry
 from shared.services import Services
-from shared.settings import MIB, PREFIX, Settings
+from shared.settings import CLIENT_VARIABLES, MIB, PREFIX, Settings
 from web.app import create_app
 from web.submission import ADD_BYTES, ADD_ITEMS
 from web.thumbnails import SIDE, SMALL_BYTES
@@ -98,7 +98,7 @@ def test_the_table_of_settings_is_the_model() -> None:
 
 
 def test_every_setting_that_a_text_names_exists() -> None:
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | CLIENT_VARIABLES
     for path in TEXTS:
         text = re.sub(rf"{PREFIX}\w+ is not a setting", "", path.read_text())
         named = set(re.findall(rf"\b{PREFIX}[A-Z0-9_]*[A-Z0-9]", text))

@@ -80,26 +80,31 @@ class Client:
     # Pictures
 
     def classify(
-        self, sources: Source | Iterable[Source], *, metadata: Any = None, timeout_s: float | None = None
+        self,
+        sources: Source | Iterable[Source],
+        *,
+        metadata: Any = None,
+        webhook: str | None = None,
+        timeout_s: float | None = None,
     ) -> Iterator[Json]:
         """Send pictures, and give each Item as it finishes.
 
         They are sent when this returns; `sources` and what it raises then are those of `submit`. The iterator raises
         TimedOut where the job is not over `timeout_s` after that; the job goes on.
         """
-        job = self.submit(sources, metadata=metadata)
+        job = self.submit(sources, metadata=metadata, webhook=webhook)
         return self.results(job["id"], timeout_s=timeout_s)
 
-    def submit(self, sources: Source | Iterable[Source], *, metadata: Any = None) -> Json:
+    def submit(self, sources: Source | Iterable[Source], *, metadata: Any = None, webhook: str | None = None) -> Json:
         """Send pictures as one job, and return the Job at once.
 
         A source is the path of a picture, of a `.zip`, `.tar` or `.tar.gz`, or of a folder; the bytes of a picture or
         an archive; or a pair of a name and bytes. Folders are sent with all that is in them, but for hidden files and
         those that are no pictures. A picture that cannot be decoded becomes a failed Item. `metadata` (JSON) is kept
-        with the job. Raises NotSent where there is nothing to send or the job cannot take a file, and OSError for a
-        source that cannot be read; what was sent up to then is cancelled.
+        with the job; `webhook` is a URL that is called when it ends. Raises NotSent where there is nothing to send or
+        the job cannot take a file, and OSError for a source that cannot be read; what was sent up to then is cancelled.
         """
-        job_id = self.open_job(metadata=metadata)["id"]
+        job_id = self.open_job(metadata=metadata, webhook=webhook)["id"]
         try:
             for sent in self.send(job_id, find(_listed(sources))):
                 if sent.problem:
@@ -111,10 +116,9 @@ class Client:
             self.cancel(job_id)
             raise
 
-    def open_job(self, *, metadata: Any = None) -> Json:
+    def open_job(self, *, metadata: Any = None, webhook: str | None = None) -> Json:
         """A new job without items, to be filled with `send` and ended with `seal`. Work begins with the first item."""
-        wanted = {"kind": "classification", "metadata": metadata}
-        return self._post("/v1/jobs", wanted)
+        return self._post("/v1/jobs", {"kind": "classification", "metadata": metadata, "webhook": webhook})
 
     def send(self, job_id: str, files: Iterable[File], present: Collection[str] = ()) -> Iterator[Sent]:
         """Send files to an open job while this is iterated over, a few requests at a time; what became of each file.
@@ -173,9 +177,10 @@ class Client:
 
     # Trainings
 
-    def train(self, *, metadata: Any = None, **params: Any) -> Json:
+    def train(self, *, metadata: Any = None, webhook: str | None = None, **params: Any) -> Json:
         """Queue a training, and return its Job. `params` are those of `presets`; Invalid names each that is wrong."""
-        return self._post("/v1/jobs", {"kind": "training", "params": params, "metadata": metadata})
+        wanted = {"kind": "training", "params": params, "metadata": metadata, "webhook": webhook}
+        return self._post("/v1/jobs", wanted)
 
     def presets(self) -> Json:
         """What can be trained: the presets (`data`) with parameters and cost, and the parameters `common` to all."""

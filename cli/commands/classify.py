@@ -20,7 +20,7 @@ from cli.client import Client, NotFound, NotSent, TimedOut
 from cli.client.files import File, find, from_path
 from cli.exits import Exit, leave, say
 from cli.following import follow
-from cli.options import output_option, timeout_option, top_k_option
+from cli.options import output_option, timeout_option, top_k_option, webhook_option
 from cli.output import Format, write_one
 from cli.remembering import Memory, memory_of
 from cli.service import connected
@@ -40,7 +40,16 @@ Json = dict[str, Any]
 @top_k_option
 @output_option
 @timeout_option
-def command(sources: tuple[str, ...], *, watch: bool, top_k: int | None, form: Format, timeout_s: float | None) -> None:
+@webhook_option
+def command(
+    sources: tuple[str, ...],
+    *,
+    watch: bool,
+    top_k: int | None,
+    form: Format,
+    timeout_s: float | None,
+    webhook: str | None,
+) -> None:
     """Classify pictures, archives (.zip, .tar, .tar.gz), all of a folder, or what comes on stdin (-).
 
     Of a folder, hidden files are left out, and files that are no pictures are named and left out. An upload that breaks
@@ -48,8 +57,8 @@ def command(sources: tuple[str, ...], *, watch: bool, top_k: int | None, form: F
     twice. With --watch, csv and ndjson are written as pictures finish, table and json at the end.
     """
     deadline = time.monotonic() + timeout_s if timeout_s is not None else float("inf")
-    with connected() as client:
-        upload = Upload(client, deadline)
+    with connected(timeout_s) as client:
+        upload = Upload(client, deadline, webhook)
         job = upload.run(sources)
         code = Exit.OK
         if watch:
@@ -68,6 +77,7 @@ class Upload:
     client: Client
     #: On the monotonic clock.
     deadline: float
+    webhook: str | None = None
     problems: int = field(default=0, init=False)
     skipped: list[str] = field(default_factory=list, init=False)
     skipped_count: int = field(default=0, init=False)
@@ -111,7 +121,7 @@ class Upload:
             present = set(self.client.keys(earlier))
             say(f"Going on with job {earlier}, which has {len(present):,} pictures.")
             return earlier, present
-        job_id = str(self.client.open_job()["id"])
+        job_id = str(self.client.open_job(webhook=self.webhook)["id"])
         memory.keep(job_id)
         return job_id, set()
 

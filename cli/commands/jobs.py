@@ -48,7 +48,7 @@ def show(job_id: str, *, form: Format) -> None:
 @timeout_option
 def watch(job_id: str, *, top_k: int | None, form: Format, timeout_s: float | None) -> None:
     """Follow a job to its end, and write its results. Ctrl-C ends that, and not the job."""
-    with connected() as client:
+    with connected(timeout_s) as client:
         leave(follow(client, client.job(job_id), form, top_k, timeout_s))
 
 
@@ -68,7 +68,7 @@ def cancel(job_id: str, *, form: Format) -> None:
 @timeout_option
 def retry(job_id: str, *, wanted: bool, form: Format, timeout_s: float | None) -> None:
     """Do the failed and cancelled pictures of a job again, or go on with a training."""
-    with connected() as client:
+    with connected(timeout_s) as client:
         job = client.retry(job_id)
         if wanted:
             leave(follow(client, job, form, None, timeout_s))

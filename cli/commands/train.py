@@ -10,7 +10,7 @@ import click
 
 from cli.exits import leave
 from cli.following import follow
-from cli.options import output_option, timeout_option
+from cli.options import output_option, timeout_option, webhook_option
 from cli.output import Format, View, write_all, write_one
 from cli.service import connected
 from cli.views import JOBS, columns
@@ -39,6 +39,7 @@ PARAMETERS = View(
 @click.option("--watch", is_flag=True, help="Follow the training to its end; else the job's id is written.")
 @output_option
 @timeout_option
+@webhook_option
 @click.pass_context
 def command(
     context: click.Context, /, *, presets: bool, watch: bool, form: Format, timeout_s: float | None, **given: Any
@@ -48,7 +49,7 @@ def command(
     Other parameters of a preset, as `--presets` lists them, are options too: `--preset seed --first-filters 8`.
     """
     params = {name: value for name, value in given.items() if value is not None} | others(context.args)
-    with connected() as client:
+    with connected(timeout_s) as client:
         if presets:
             write_all(parameters(client.presets()), PARAMETERS, form)
             return

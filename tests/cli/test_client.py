@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from itertools import count
@@ -26,7 +29,7 @@ from darkroom import (
     Unreachable,
 )
 from tests.cli.kit import Relay, relay_to
-from tests.conftest import Service
+from tests.conftest import ROOT, Service
 from tests.fixtures import make
 from tests.integration.helpers import png, zip_of
 
@@ -142,6 +145,15 @@ def test_a_client_reads_where_the_service_is_from_the_environment(
     monkeypatch.setenv("DARKROOM_URL", service.url + "/")
     with Client() as client:
         assert httpx.URL(client.url).port == httpx.URL(service.url).port and client.models()
+
+
+def test_the_example_in_the_documentation_runs(service: Service) -> None:
+    text = (ROOT / "docs" / "command-line.md").read_text()
+    example = text.partition("```python\n")[2].partition("```")[0]
+    environment = {**os.environ, "DARKROOM_URL": service.url}
+    printed = subprocess.check_output([sys.executable, "-c", example], cwd=ROOT, env=environment, text=True)
+    assert "tests/fixtures/cifar10/cat-0.png cat\n" in printed and len(printed.splitlines()) == 41
+    assert printed.endswith("{'total': 2, 'succeeded': 1, 'failed': 1, 'cancelled': 0}\n")
 
 
 def test_no_more_is_taken_up_than_is_being_done() -> None:

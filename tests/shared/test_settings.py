@@ -33,6 +33,10 @@ def names_and_is_one_line(error: ConfigError, name: str) -> bool:
     return str(error).startswith(name) and len(str(error).splitlines()) == 1
 
 
+def test_the_service_starts_where_the_variables_of_its_client_are_set() -> None:
+    assert load_settings({"DARKROOM_URL": "http://127.0.0.1:5000", "DARKROOM_API_KEY": "secret"}) == Settings()
+
+
 def test_an_empty_environment_gives_the_defaults() -> None:
     settings = load_settings({})
     assert settings == Settings()
