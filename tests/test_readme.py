@@ -19,18 +19,23 @@ from shared.card import ModelCard
 from shared.entities import INTERACTIVE_ITEMS
 from shared.formats import HEAD_BYTES
 from shared.jobs.chunks import CHUNK_BYTES, CHUNK_ITEMS, LEASE_S, MAX_DEATHS, RENEW_S, SUSPECT_ITEMS
-from shared.jobs.connection import OPEN_MS
+from shared.jobs.connection import KEPT_ATTEMPTS, KEPT_DELIVERIES, OPEN_MS
+from shared.jobs.deliveries import LEASE_S as DELIVERY_LEASE_S
 from shared.jobs.store import SCRIPT_BATCH
 from shared.queue import CLASSIFY_TIMEOUT_S, MAX_MESSAGES
 from shared.registry import Registry
 from shared.services import Services
 from shared.settings import CLIENT_VARIABLES, MIB, PREFIX, Settings
+from shared.webhooks.secrets import OVERLAP_S
+from shared.webhooks.target import MAX_URL
 from web.app import create_app
 from web.submission import ADD_BYTES, ADD_ITEMS
 from web.thumbnails import SIDE, SMALL_BYTES
 from web.uploads.multipart import BUFFER_BYTES, OTHER_PARTS, READ_BYTES
 from web.uploads.spool import MEMORY_BYTES
 from worker.classify import TOP_K
+from worker.deliver import JITTER, LOOK_S, MAX_RETRY_AFTER_S, PER_RECEIVER, SCHEDULE_S, THREADS
+from worker.post import MAX_ANSWER_BYTES, TOTAL_S
 from worker.reconcile import BATCH, ROUND_S, WAKE_MESSAGES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -216,6 +221,29 @@ def test_the_numbers_in_how_it_works_are_those_of_the_code() -> None:
         f"less than {RESERVE_BYTES // MIB} MiB",
     ):
         assert phrase in text
+
+
+def test_the_numbers_about_webhooks_are_those_of_the_code() -> None:
+    docs = ROOT / "docs"
+    names = ("webhooks.md", "how-it-works.md", "decisions/0024-webhooks.md")
+    page, how, decision = (" ".join((docs / name).read_text().split()) for name in names)
+    hours = [sum(SCHEDULE_S) / 3600 * factor for factor in (1, 1 + JITTER)]
+    for text, phrase in (
+        (page, f"at most {MAX_URL} characters"),
+        (page, f"For the next {OVERLAP_S // 3600} hours"),
+        (page, f"within {TOTAL_S:g} s, and work afterwards. A body of more than {MAX_ANSWER_BYTES // 1024} KiB"),
+        (page, "5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 14 h"),
+        (page, f"{len(SCHEDULE_S) + 1} attempts in {hours[0]:.0f} to {hours[1]:.0f} hours"),
+        (page, f"up to {MAX_RETRY_AFTER_S // 3600} h"),
+        (page, f"The last {KEPT_DELIVERIES} deliveries of a Job, and the last {KEPT_ATTEMPTS} attempts"),
+        (how, f"looks { {0.25: 'four times a second'}[LOOK_S] }"),
+        (how, f"fewer than {PER_RECEIVER} in its hands; for {DELIVERY_LEASE_S} s"),
+        (decision, f"`LEASE_S` = {DELIVERY_LEASE_S} s"),
+        (decision, f"{THREADS} threads and gives a receiver {PER_RECEIVER} of them"),
+        (decision, f"Where {THREADS // PER_RECEIVER} receivers hang at once"),
+    ):
+        assert phrase in text
+    assert SCHEDULE_S == (5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600)
 
 
 def test_the_numbers_in_the_decisions_are_those_of_the_code() -> None:
