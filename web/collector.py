@@ -17,12 +17,15 @@ from prometheus_client.registry import Collector
 
 from shared.entities import CLASSIFYING, Job, JobKind, Queue
 from shared.errors import DarkroomError, Unavailable
+from shared.jobs.deliveries import Ending
 from shared.jobs.meters import BOUNDS_S
 from shared.services import Services
 
 #: What the scripts count under a bare name: it should seldom happen.
 RARE = ("stale_commits", "duplicate_commits", "lost_work", "returned_work")
 ENDINGS = ("succeeded", "failed", "cancelled")
+#: What may become of a webhook's delivery by one attempt; `postponed`: there will be another.
+ATTEMPTS = (*Ending, "postponed")
 
 
 class ServiceCollector(Collector):
@@ -51,6 +54,8 @@ class ServiceCollector(Collector):
         yield from self._counters(self._services.meters.counters())
         yield self._stages()
         yield from self._trainings()
+        overdue_s = self._services.deliveries.overdue_s()
+        yield gauge("webhook_overdue_seconds", "For how long a webhook is due that nobody sends; 0: none is", overdue_s)
 
     def _queues(self) -> Iterator[Metric]:
         states = self._services.queues.all()
@@ -86,7 +91,10 @@ class ServiceCollector(Collector):
         rare = CounterMetricFamily("darkroom_rare_events", "What should seldom happen", labels=["event"])
         for event in RARE:
             rare.add_metric([event], counts.get(event, 0))
-        yield from (items, jobs, rare)
+        attempts = CounterMetricFamily("darkroom_webhook_attempts", "Calls of webhooks", labels=["outcome"])
+        for outcome in ATTEMPTS:
+            attempts.add_metric([outcome], counts.get(f"attempts:{outcome}", 0))
+        yield from (items, jobs, rare, attempts)
 
     def _stages(self) -> Metric:
         family = HistogramMetricFamily(

@@ -11,7 +11,7 @@ from typing import Any
 from shared.entities import Failure, Job, new_id
 from shared.errors import NotFound
 from shared.jobs import keys
-from shared.jobs.connection import KEPT_DELIVERIES, Client, Scripts, translated
+from shared.jobs.connection import KEPT_DELIVERIES, Client, Scripts, now_ms, translated
 from shared.jobs.records import dump, read_job
 
 #: Seconds that a sender has for one attempt; then another one may have the delivery.
@@ -92,6 +92,12 @@ class DeliveryStore:
         return bool(
             self._scripts.run("end_attempt", due.id, due.holder, dump(asdict(attempt)), ending or "", f"{delay_s:.3f}")
         )
+
+    @translated
+    def overdue_s(self) -> float:
+        """For how long the delivery that is due for longest waits for a sender, in seconds; 0 where none does."""
+        first = self._redis.zrange(keys.RECEIVERS, 0, 0, withscores=True)
+        return max(0.0, (now_ms(self._redis) - first[0][1]) / 1000) if first else 0.0
 
     @translated
     def of_job(self, job: Job) -> list[Delivery]:

@@ -1,4 +1,4 @@
-"""What `/metrics` tells of trainings, over a real Redis."""
+"""What `/metrics` tells of trainings and of webhooks, over a real Redis."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 
 from cli.redis_server import program
+from shared.entities import JobKind
+from shared.jobs import keys
+from shared.jobs.deliveries import Attempt, Ending
 from shared.services import Services
 from shared.settings import Settings
+from shared.webhooks.target import parse
 from tests.conftest import running_redis
 from web.collector import ServiceCollector
 
@@ -22,9 +26,9 @@ def services(tmp_path: Path) -> Iterator[Services]:
         services.close()
 
 
-def told(services: Services) -> dict[str, dict[str, float]]:
-    """Metric of trainings → label → value."""
-    families = [family for family in ServiceCollector(services).collect() if "training" in family.name]
+def told(services: Services, about: str = "training") -> dict[str, dict[str, float]]:
+    """Metric of a name → label → value."""
+    families = [family for family in ServiceCollector(services).collect() if about in family.name]
     return {
         family.name.removeprefix("darkroom_"): {
             ",".join(sample.labels.values()): sample.value for sample in family.samples
@@ -49,3 +53,16 @@ def test_of_each_preset_the_training_that_is_least_far_is_told(services: Service
         "training_loss": {"seed": 1.5, "fast": 2.5},
         "training_accuracy_ratio": {"seed": 0.25, "fast": 0.25},
     }
+
+
+def test_what_became_of_calls_and_what_nobody_sends_is_told(services: Services) -> None:
+    for _ in range(3):
+        webhook = parse("https://receiver.example/")
+        services.store.cancel(services.store.create(JobKind.CLASSIFICATION, retention_s=60, webhook=webhook))
+    for ending in (Ending.DELIVERED, None):
+        due = services.deliveries.claim()
+        assert due is not None and services.deliveries.end_attempt(due, Attempt(0, 1), ending, delay_s=60)
+    assert told(services, "attempts")["webhook_attempts"] == {"delivered": 1, "failed": 0, "gone": 0, "postponed": 1}
+    services.redis.zincrby(keys.RECEIVERS, -30_000, "receiver.example:443")
+    assert told(services, "overdue")["webhook_overdue_seconds"][""] == pytest.approx(30, abs=10)
+    assert services.deliveries.claim() and told(services, "overdue")["webhook_overdue_seconds"] == {"": 0}

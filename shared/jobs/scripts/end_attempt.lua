@@ -5,6 +5,7 @@ local delivery, holder, attempt, outcome, delay_s = ARGV[1], ARGV[2], ARGV[3], A
 local record, id = delivery_key(delivery), job_of(delivery)
 if redis.call('HGET', record, 'holder') ~= holder then return 0 end
 redis.call('HDEL', record, 'holder')
+count('attempts:' .. (outcome == '' and 'postponed' or outcome))
 redis.call('RPUSH', record .. ':attempts', attempt)
 redis.call('LTRIM', record .. ':attempts', -KEPT_ATTEMPTS, -1)
 local due = outcome == '' and math.floor(now_ms() + delay_s * 1000) or nil
