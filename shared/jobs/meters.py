@@ -58,7 +58,7 @@ class Meters:
 
     @translated
     def counters(self) -> dict[str, int]:
-        """How often what the scripts count has happened: `items:…`, `jobs:…`, `attempts:…`; the rare by its bare name."""
+        """How often what the scripts count happened: `items:…`, `jobs:…`, `attempts:…`; what is rare by its name."""
         return {name: int(count) for name, count in self._redis.hgetall(keys.COUNTERS).items()}
 
     @translated
