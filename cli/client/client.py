@@ -14,7 +14,7 @@ from cli.client import sending, watching
 from cli.client.errors import NotSent, Unreachable
 from cli.client.files import File, Source, find
 from cli.client.sending import Sent
-from cli.client.transport import Transport, job_path
+from cli.client.transport import Transport, job_path, json_of
 from cli.client.watching import Told
 
 #: Environment variables that say where the service is, and which key to send. `shared/settings.py` knows them too.
@@ -214,13 +214,13 @@ class Client:
     def champion(self) -> Json:
         """What serves new jobs: `version`, `since`, `previous`, and the `etag` of this state for `promote`."""
         answer = self._transport.call("GET", "/v1/models/aliases")
-        return {**answer.json()["champion"], "etag": answer.headers["ETag"]}
+        return {**json_of(answer)["champion"], "etag": answer.headers["ETag"]}
 
     def promote(self, version: str, *, etag: str = "*") -> Json:
         """Let a version serve new jobs. With the `etag` of `champion`, Changed where another was promoted meanwhile."""
         headers, wanted = {"If-Match": etag}, {"version": version}
-        answer = self._transport.call("PUT", "/v1/models/aliases/champion", headers=headers, json=wanted)
-        return dict(answer.json()["champion"])
+        answer = self._transport.json("PUT", "/v1/models/aliases/champion", headers=headers, json=wanted)
+        return dict(answer["champion"])
 
     def import_model(
         self,
@@ -239,13 +239,13 @@ class Client:
         given = {field: value for field, value in fields.items() if value}
         with Path(path).open("rb") as file:
             parts = {"file": (Path(path).name, file, "application/octet-stream")}
-            return dict(self._transport.call("POST", "/v1/models", data=given, files=parts).json())
+            return self._transport.json("POST", "/v1/models", data=given, files=parts)
 
     def _get(self, path: str, query: Json | None = None) -> Json:
-        return dict(self._transport.call("GET", path, params=query).json())
+        return self._transport.json("GET", path, params=query)
 
     def _post(self, path: str, body: Json | None = None) -> Json:
-        return dict(self._transport.call("POST", path, json=body).json())
+        return self._transport.json("POST", path, json=body)
 
     def _pages(self, path: str, query: Json) -> Iterator[Json]:
         while True:

@@ -108,11 +108,11 @@ def _post(transport: Transport, job_id: str, contents: list[tuple[File, IO[bytes
     parts = [("files", (_utf8(file.name), content, "application/octet-stream")) for file, content in contents]
     if files[0].archive:  # what is in it has no keys: the request as a whole has one, also when the upload is resumed
         header = {"Idempotency-Key": f"{job_id}-{files[0].key}"}
-        answers = transport.call("POST", path, headers=header, files=parts).json()["data"]
+        answers = transport.json("POST", path, headers=header, files=parts)["data"]
         problem = next((_rejection(answer) for answer in answers if _rejection(answer)), None)
         return [Sent(files[0].name, files[0].size, sum(not _rejection(answer) for answer in answers), problem)]
     keys = {"keys": json.dumps([file.key for file in files])}
-    answers = transport.call("POST", path, repeatable=True, data=keys, files=parts).json()["data"]
+    answers = transport.json("POST", path, repeatable=True, data=keys, files=parts)["data"]
     problems = [_rejection(answer) for answer in answers]
     return [Sent(file.name, file.size, not why, why) for file, why in zip(files, problems, strict=True)]
 

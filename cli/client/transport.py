@@ -57,6 +57,10 @@ class Transport:
         except httpx.TransportError as error:
             raise Unreachable(f"no answer from {self.url}: {error or type(error).__name__}") from error
 
+    def json(self, method: str, path: str, **content: Any) -> dict[str, Any]:
+        """The object in the answer to `call`. Raises as that does."""
+        return json_of(self.call(method, path, **content))
+
     def call(
         self, method: str, path: str, headers: dict[str, str] | None = None, repeatable: bool = False, **content: Any
     ) -> httpx.Response:
@@ -79,6 +83,14 @@ class Transport:
                 if pause is None or time.monotonic() + pause > deadline or self._closed.wait(pause):
                     raise
         return answer
+
+
+def json_of(answer: httpx.Response) -> dict[str, Any]:
+    """The object in an answer. Raises Unreachable where there is none, as in the page of a proxy."""
+    try:
+        return dict(answer.json())
+    except (ValueError, TypeError) as error:
+        raise Unreachable(f"what answers at {answer.url} is not Darkroom") from error
 
 
 def job_path(job_id: str, *more: str) -> str:
@@ -118,7 +130,7 @@ def _pause(error: Unreachable | Refused, attempt: int) -> float | None:
         return backoff
     if error.status not in PASSING:
         return None
-    return backoff if error.retry_after_s is None else error.retry_after_s
+    return max(backoff, error.retry_after_s or 0.0)
 
 
 def _checked(url: str) -> httpx.URL:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from cli.client.errors import TimedOut
-from cli.client.transport import Transport, job_path, retry_after_s
+from cli.client.transport import Transport, job_path, json_of, retry_after_s
 
 #: Seconds that one request waits for a change: less than the 30 allowed, and than many proxies' patience.
 WAIT_S = 25
@@ -32,7 +32,7 @@ def watch(transport: Transport, job_id: str, timeout_s: float | None) -> Iterato
         headers = {"If-None-Match": etag} if etag else {}
         answer = transport.call("GET", job_path(job_id), headers=headers, params={"wait": wait_s})
         if answer.status_code != 304:
-            job, etag = answer.json(), answer.headers.get("ETag", "")
+            job, etag = json_of(answer), answer.headers.get("ETag", "")
             yield job
             if job["done"]:
                 return
@@ -52,7 +52,7 @@ def results(transport: Transport, job_id: str, timeout_s: float | None, progress
     for job in watch(transport, job_id, timeout_s):
         progress(job)
         while True:
-            page = transport.call("GET", job_path(job_id, "results"), params=query).json()
+            page = transport.json("GET", job_path(job_id, "results"), params=query)
             yield from page["data"]
             if page["done"]:
                 return
@@ -67,7 +67,7 @@ def rows(transport: Transport, job_id: str, timeout_s: float | None, progress: T
     for job in watch(transport, job_id, timeout_s):
         progress(job)
         while True:
-            page = transport.call("GET", job_path(job_id, "metrics"), params={"after": after, "limit": PAGE}).json()
+            page = transport.json("GET", job_path(job_id, "metrics"), params={"after": after, "limit": PAGE})
             yield from page["data"]
             after = page["next"]
             if len(page["data"]) < PAGE:

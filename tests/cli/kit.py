@@ -49,6 +49,12 @@ class Seen:
         self.path = address.partition("?")[0]
 
 
+class Server(ThreadingHTTPServer):
+    """Waits at its end for the requests in work; every client must be closed by then."""
+
+    daemon_threads = False
+
+
 class Relay:
     """A small HTTP server; `seen` has its requests in their order."""
 
@@ -56,7 +62,7 @@ class Relay:
         self.rule: Rule = lambda _request: None
         self.seen: list[Seen] = []
         self._http = httpx.Client(base_url=target, timeout=60, trust_env=False, verify=NO_TLS)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = Server(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def calls(self, method: str, end: str) -> list[Seen]:
