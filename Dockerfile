@@ -15,6 +15,7 @@ RUN pip install --no-cache-dir --only-binary :all: --requirement requirements.tx
 RUN useradd --system --create-home --uid 10001 darkroom \
     && install --directory --owner darkroom --group darkroom /data
 
+COPY cli cli
 COPY shared shared
 COPY web web
 COPY worker worker

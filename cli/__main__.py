@@ -14,6 +14,7 @@ COMMANDS = {
     "jobs": ("cli.commands.jobs:command", "List jobs, look at one, follow, cancel, retry and delete it."),
     "train": ("cli.commands.train:command", "Train a model."),
     "models": ("cli.commands.models:command", "List model versions, compare two, promote one, import one."),
+    "keys": ("cli.commands.keys:command", "Make, list and revoke API keys of the service on this machine."),
     "test": ("cli.commands.development:test", "Run every test."),
     "bench": ("cli.commands.development:bench", "Measure the service on this machine."),
 }

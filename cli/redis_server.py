@@ -44,7 +44,21 @@ def prepare(settings: Settings) -> RedisServer:
     file.touch(mode=0o600)
     limits = {"fsync": settings.redis_fsync, "max_bytes": settings.redis_max_bytes}
     file.write_text(CONFIGURATION.format(port=port, password=password, folder=folder, **limits))
-    return RedisServer([program(), str(file)], f"redis://:{password}@127.0.0.1:{port}/0")
+    return RedisServer([program(), str(file)], _url(port, password))
+
+
+def address(settings: Settings) -> str:
+    """The address of the Redis that `prepare` has written the configuration of. Raises ConfigError."""
+    try:
+        text = (settings.data_dir / "redis" / "redis.conf").read_text()
+    except OSError as error:
+        raise ConfigError(f"{settings.data_dir} has no Redis yet: {error.strerror}") from error
+    options = dict(line.split(" ", 1) for line in text.splitlines())
+    return _url(options["port"], options["requirepass"])
+
+
+def _url(port: str | int, password: str) -> str:
+    return f"redis://:{password}@127.0.0.1:{port}/0"
 
 
 def program() -> str:

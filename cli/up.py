@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import IO
 
 import click
 import httpx
 
 from cli import redis_server
+from cli.data_folder import held, redis_for_now
 from cli.programs import programs, supervisor_configuration
 from shared.errors import ConfigError
+from shared.jobs.connection import connect
+from shared.key_store import KeyStore, check_binding, needs_stored_key
 from shared.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,7 +38,8 @@ def run(settings: Settings) -> int:
     """Run until SIGTERM or Ctrl-C and return the exit status. Raises ConfigError where it cannot start."""
     settings = settings.model_copy(update={"data_dir": settings.data_dir.resolve()})
     folder = settings.data_dir / "run"
-    with _only_one(settings.data_dir):
+    with held(settings.data_dir):
+        _check_binding(settings)
         check_port(settings.host, settings.port)
         (folder / "log").mkdir(parents=True, exist_ok=True)
         _catch_signals()
@@ -110,6 +110,13 @@ def _stop(supervisor: subprocess.Popen[bytes]) -> None:
         supervisor.wait()
 
 
+def _check_binding(settings: Settings) -> None:
+    """Raise ConfigError where others could come in without a key. Redis is only started where it must be asked."""
+    if needs_stored_key(settings):
+        with redis_for_now(settings) as url:
+            check_binding(settings, KeyStore(connect(url)))
+
+
 def check_port(host: str, port: int) -> None:
     """Raise ConfigError where the web server could not listen."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -120,30 +127,6 @@ def check_port(host: str, port: int) -> None:
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or error
             raise ConfigError(f"cannot listen on {host}:{port}: {reason}; DARKROOM_PORT sets another") from error
-
-
-@contextmanager
-def _only_one(data_dir: Path) -> Iterator[None]:
-    """Hold the data folder. The kernel gives it back when this process ends, so a crash leaves nothing stale."""
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        file = (data_dir / "darkroom.lock").open("a+")
-    except OSError as error:
-        raise ConfigError(f"DARKROOM_DATA_DIR: cannot write to {data_dir}: {error.strerror}") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigError(f"Darkroom runs already on {data_dir} (process {_holder(file)})") from error
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
-
-
-def _holder(file: IO[str]) -> str:
-    file.seek(0)
-    return file.read().strip() or "unknown"
 
 
 def _catch_signals() -> None:

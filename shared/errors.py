@@ -5,10 +5,13 @@
     │   ├── MalformedRequest  bytes that cannot be parsed
     │   ├── UnsupportedMedia  a content type, or a file format, that is not accepted
     │   └── TooLarge          over a limit
+    ├── NotAuthenticated      nobody can tell who asks
+    ├── NotAllowed            who asks may not do this
     ├── NotFound              no such job, item, model version or blob
     ├── Conflict              the thing is there, but its state forbids the call
     ├── PreconditionFailed    somebody else changed the thing since the caller looked at it
     ├── PreconditionRequired  the caller does not say which state of the thing the change is meant for
+    ├── TooManyRequests       who asks has had as much as they may, for now
     ├── Unavailable           a part of the service cannot be reached; trying again later helps
     ├── StorageFull           no room is left to store what was sent
     ├── ItemError             one picture cannot be classified; its neighbours can
@@ -56,6 +59,22 @@ class TooLarge(InvalidRequest):
     """Over a limit; the sentence names the limit."""
 
 
+class NotAuthenticated(DarkroomError):
+    """Nobody can tell who asks. `given` says whether there was a key, which is wrong then."""
+
+    def __init__(self, detail: str, *, given: bool = False) -> None:
+        super().__init__(detail)
+        self.given = given
+
+
+class NotAllowed(DarkroomError):
+    """Who asks may not do this; `scope` is the one that their key would need, where that is the reason."""
+
+    def __init__(self, detail: str, scope: str = "") -> None:
+        super().__init__(detail)
+        self.scope = scope
+
+
 class NotFound(DarkroomError):
     """No such job, item, model version or blob."""
 
@@ -70,6 +89,14 @@ class PreconditionFailed(DarkroomError):
 
 class PreconditionRequired(DarkroomError):
     """The caller does not say which state of the thing the change is meant for."""
+
+
+class TooManyRequests(DarkroomError):
+    """Who asks has had as much as they may; `retry_after_s` is when to ask again."""
+
+    def __init__(self, detail: str, retry_after_s: int) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
 
 
 class Unavailable(DarkroomError):

@@ -20,6 +20,7 @@ from shared.jobs.results import Results
 from shared.jobs.store import JobStore
 from shared.jobs.trainings import TrainingStore
 from shared.jobs.workers import Workers
+from shared.key_store import KeyStore
 from shared.queue import Messenger
 from shared.registry import SHIPPED, Registry
 from shared.settings import Settings
@@ -45,6 +46,7 @@ class Services:
     workers: Workers
     queues: Queues
     meters: Meters
+    keys: KeyStore
     blobs: BlobStore
     disk: Disk
     registry: Registry
@@ -73,6 +75,7 @@ class Services:
             workers=Workers(client),
             queues=Queues(client),
             meters=Meters(client),
+            keys=KeyStore(client),
             blobs=blobs,
             disk=Disk(settings.data_dir),
             registry=registry,

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
+from shared.access import ApiKey, read_keys
 from shared.errors import ConfigError
 from shared.webhooks.addresses import Allowed
 
@@ -23,6 +24,12 @@ Positive = Annotated[int, Field(gt=0)]
 RedisUrl = Annotated[str, Field(pattern=r"^rediss?://")]
 #: Stores that every process sees: obstore would also take memory:// and file://.
 StorageUrl = Annotated[str, Field(pattern=r"^(s3|gs|az)://[^/]")]
+#: Only what is kept of a key, so that nothing that shows the settings shows one.
+ApiKeys = Annotated[
+    tuple[ApiKey, ...], BeforeValidator(lambda text: read_keys(text) if isinstance(text, str) else text)
+]
+#: Settings whose value is not repeated in an error.
+SECRETS = {"DARKROOM_API_KEYS"}
 
 
 class Settings(BaseModel):
@@ -32,6 +39,15 @@ class Settings(BaseModel):
 
     host: str = Field("127.0.0.1", min_length=1, description="address that the web server listens on")
     port: int = Field(5000, ge=1, le=65535, description="port that the web server listens on")
+    api_keys: ApiKeys | None = Field(
+        None, description="keys that are accepted beside those of `darkroom keys`: name:key[:scopes[:owner]], …"
+    )
+    allow_keyless: bool = Field(
+        False, description="serve others than this machine without keys, where something else keeps strangers out"
+    )
+    trusted_proxies: int = Field(
+        0, ge=0, description="proxies in front, whose X-Forwarded-For and X-Forwarded-Proto are believed"
+    )
     data_dir: Path = Field(Path("var"), description="folder for uploads, the embedded Redis and the logs")
     redis_url: RedisUrl | None = Field(None, description="a Redis to use; the embedded one where it is not set")
     broker_url: RedisUrl | None = Field(
@@ -51,6 +67,10 @@ class Settings(BaseModel):
     max_request_bytes: Positive = Field(4096 * MIB, description="bytes in one request, and in an unpacked archive")
     max_items: Positive = Field(100_000, description="pictures in one job")
     max_pixels: Positive = Field(120_000_000, description="width × height of one picture")
+    requests_per_hour: Positive = Field(100_000, description="requests of one key, or of one address without a key")
+    bytes_per_hour: Positive = Field(32 * 1024 * MIB, description="bytes that one key may send")
+    items_per_hour: Positive = Field(500_000, description="pictures that one key may send")
+    max_open_jobs: Positive = Field(100, description="jobs that are not over, of one owner; where keys are in use")
     retention_hours: Positive = Field(24 * 7, description="hours that a finished job and its pictures are kept")
     webhook_allow: str | None = Field(
         None, description="hosts and networks that webhooks may go to though they are not public, with commas between"
@@ -99,8 +119,10 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = PREFIX + str(first["loc"][0]).upper()
-        value = "…" if "@" in environ[name] else repr(environ[name])  # an address may hold a password
-        raise ConfigError(f"{name}={value}: {first['msg']}") from error
+        value = (
+            "…" if "@" in environ[name] or name in SECRETS else repr(environ[name])
+        )  # an address may hold a password
+        raise ConfigError(f"{name}={value}: {first['msg'].removeprefix('Value error, ')}") from error
 
 
 def _refuse_unknown(environ: Mapping[str, str]) -> None:

@@ -189,6 +189,15 @@ def training_service(tmp_path_factory, small_cifar10) -> Iterator[Service]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def keyed_service(tmp_path_factory) -> Iterator[Service]:
+    """One running Darkroom that asks for keys."""
+    from tests.keys_kit import SETTINGS
+
+    with running_service(tmp_path_factory.mktemp("keyed"), **SETTINGS) as running:
+        yield running
+
+
 @pytest.fixture
 def http(service) -> Iterator[httpx.Client]:
     """A client of the running Darkroom."""

@@ -6,11 +6,16 @@ from pathlib import Path
 
 from flask import Flask, Response, request
 from flask_bootstrap import Bootstrap5
+from gunicorn.errors import AppImportError
+from werkzeug.middleware.proxy_fix import ProxyFix
 
+from shared.errors import ConfigError
 from shared.idempotency import Idempotency
+from shared.key_store import check_binding
+from shared.quotas import Quotas
 from shared.services import Services
 from shared.settings import load_settings
-from web import access, docs, idempotency, pages, problems
+from web import access, callers, docs, idempotency, limits, pages, problems, sessions, sign_in
 from web.api import (
     corrections,
     health,
@@ -39,9 +44,13 @@ SECURITY_HEADERS = {
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "private, no-cache",  # unless a view knows better
 }
+#: Seconds for which a browser that came over TLS comes back over nothing else: a year.
+TLS_ONLY_S = 365 * 24 * 3600
 
 
 def create_app(services: Services) -> Flask:
@@ -58,9 +67,14 @@ def create_app(services: Services) -> Flask:
     Bootstrap5(app)
     access.install(app)
     problems.install(app)
-    for part in (jobs, corrections, models, presets, queues, system, webhooks, health, metrics, pages):
+    if proxies := services.settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)  # type: ignore[method-assign]
+    for part in (jobs, corrections, models, presets, queues, system, webhooks, health, metrics, pages, sign_in):
         app.register_blueprint(part.blueprint)
     app.before_request(_notice_broken_bodies)
+    sessions.install(app)
+    callers.install(app, callers.KeyRing(services.settings, services.keys))
+    limits.install(app, Quotas(services.redis, services.settings))
     idempotency.install(app, Idempotency(services.redis))
     app.after_request(_secure)
     docs.install(app)
@@ -68,8 +82,13 @@ def create_app(services: Services) -> Flask:
 
 
 def from_environment() -> Flask:
-    """What gunicorn calls, in each of its processes."""
-    return create_app(Services.build(load_settings()))
+    """What gunicorn calls, in each of its processes. A setting that stops the start is one line of its log."""
+    try:
+        services = Services.build(load_settings())
+        check_binding(services.settings, services.keys)
+    except ConfigError as error:
+        raise AppImportError(str(error)) from error
+    return create_app(services)
 
 
 def _notice_broken_bodies() -> None:
@@ -81,6 +100,8 @@ def _notice_broken_bodies() -> None:
 def _secure(response: Response) -> Response:
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
+    if request.is_secure:  # over plain HTTP a browser takes no notice of it
+        response.headers["Strict-Transport-Security"] = f"max-age={TLS_ONLY_S}"
     return response
 
 

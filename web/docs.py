@@ -10,6 +10,7 @@ from pathlib import Path
 from flask import Blueprint, Flask, Response, current_app, render_template, request, send_file
 
 from shared.errors import NotFound
+from web.callers import open_to_all
 from web.openapi.document import document
 from web.openapi.operation import Answer, operation
 
@@ -31,6 +32,7 @@ def install(app: Flask) -> None:
 
 
 @blueprint.get("/openapi.json")
+@open_to_all
 @operation({200: Answer(media=["application/json"], headers=["ETag"], about="OpenAPI 3.1"), 304: Answer()})
 def openapi() -> Response:
     """This document."""
@@ -42,12 +44,14 @@ def openapi() -> Response:
 
 
 @blueprint.get("/docs")
+@open_to_all
 def docs() -> str:
     """Read and try every call."""
     return render_template("docs.html")
 
 
 @blueprint.get("/docs/<name>")
+@open_to_all
 def swagger_file(name: str) -> Response:
     """Swagger UI out of the wheel that it came in, whose Python is never imported."""
     if name not in SWAGGER_FILES:

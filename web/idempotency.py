@@ -18,6 +18,7 @@ from flask import Flask, Response, current_app, g, request
 
 from shared.errors import Fault, InvalidRequest, Unavailable
 from shared.idempotency import HOLD_S, Answer, Idempotency
+from web.callers import caller
 from web.problems import drain
 
 #: What a key may be: visible ASCII, as UUIDs and strings of RFC 8941 are.
@@ -40,6 +41,7 @@ def _begin() -> Response | None:
         return None
     if not KEY.fullmatch(key):
         raise _wrong("must be 1 to 255 visible ASCII characters")
+    key = f"{caller().owner} {key}"  # somebody else's key of the same name is another one
     before = _holder().begin(key)
     body = HashedStream(request.stream, request.mimetype_params.get("boundary", ""))
     request.stream = cast(IO[bytes], body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 from functools import cache
 from importlib.metadata import distribution
@@ -16,6 +17,7 @@ from shared.errors import NotFound, Unavailable
 from shared.formats import ACCEPTED
 from shared.jobs.workers import GONE_AFTER_S
 from web.api.requests import services
+from web.callers import may_see, open_to_all
 from web.views import labels_of
 
 blueprint = Blueprint("pages", __name__)
@@ -87,6 +89,7 @@ def system() -> str:
 
 
 @blueprint.get("/plotly.min.js")
+@open_to_all
 def chart_library() -> Response:
     """The chart library out of the wheel that it came in; plotly's Python is never imported."""
     version, file = _chart_wheel()
@@ -145,10 +148,10 @@ def readable_bytes(count: int) -> str:
 def _job(job_id: str) -> Job:
     """The job at a page's address. Raises NotFound with a sentence for whoever was given that address."""
     if JOB_ID_PATTERN.fullmatch(job_id):
-        try:
-            return services().store.get(job_id)
-        except NotFound:
-            pass
+        with contextlib.suppress(NotFound):
+            job = services().store.get(job_id)
+            if may_see(job):
+                return job
     raise NotFound(
         "There is no job at this address. It may have been deleted, or its time is over: "
         f"finished jobs are kept for {_kept()}. Or a part of the address got lost on the way here."

@@ -16,11 +16,14 @@ from shared.errors import (
     InvalidRequest,
     ItemError,
     MalformedRequest,
+    NotAllowed,
+    NotAuthenticated,
     NotFound,
     PreconditionFailed,
     PreconditionRequired,
     StorageFull,
     TooLarge,
+    TooManyRequests,
     Unavailable,
     UnsupportedMedia,
 )
@@ -33,23 +36,33 @@ STATUSES: dict[type[DarkroomError], int] = {
     UnsupportedMedia: 415,
     TooLarge: 413,
     InvalidRequest: 422,
+    NotAuthenticated: 401,
+    NotAllowed: 403,
     NotFound: 404,
     Conflict: 409,
     PreconditionFailed: 412,
     PreconditionRequired: 428,
+    TooManyRequests: 429,
     Unavailable: 503,
-    StorageFull: 507,
+    StorageFull: 503,
 }
 #: Statuses of a request for one picture that cannot be taken; other codes are 422.
 ITEM_STATUSES = {"unsupported_format": 415, "file_too_large": 413, "too_many_pixels": 413}
 #: Seconds after which a client may try again what failed for a reason that passes.
 RETRY_AFTER_S = 5
+#: The same for a full disk: somebody has to delete something, or jobs have to expire.
+FULL_RETRY_AFTER_S = 60
+
+#: How a client shows that it may.
+REALM = 'Bearer realm="Darkroom"'
 
 #: Bytes of a refused request that are still read: many clients read the answer only when they have sent everything.
 DRAIN_BYTES = 16 * 1024 * 1024
 
 TITLES = {
     400: "The request cannot be read",
+    401: "A key is needed",
+    403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",
     409: "The state of the thing forbids this",
@@ -58,9 +71,9 @@ TITLES = {
     415: "Unsupported content",
     422: "Something in the request is wrong",
     428: "A condition is needed",
+    429: "Too much at once",
     500: "Darkroom failed",
     503: "Temporarily unavailable",
-    507: "No room left",
 }
 
 
@@ -83,7 +96,7 @@ def status_of(error: DarkroomError) -> int:
 def problem(status: int, detail: str, errors: list[dict[str, str]] | None = None, code: str | None = None) -> Response:
     """A problem document; `errors` name the wrong fields, `code` is an item's stable code."""
     drain()
-    if _wants_page():
+    if wants_page():
         return Response(render_template("error.html", title=TITLES.get(status, ""), detail=detail), status)
     body = {
         "type": "about:blank",
@@ -106,7 +119,22 @@ def _ours(error: DarkroomError) -> Response:
     status = status_of(error)
     if status >= 500:
         log.warning("%s %s: %s", request.method, request.path, error)
-    return problem(status, str(error), errors, error.code if isinstance(error, ItemError) else None)
+    response = problem(status, str(error), errors, error.code if isinstance(error, ItemError) else None)
+    response.headers.update(_challenge(error))
+    if isinstance(error, StorageFull):
+        response.headers["Retry-After"] = str(FULL_RETRY_AFTER_S)
+    if isinstance(error, TooManyRequests):
+        response.headers["Retry-After"] = str(error.retry_after_s)
+    return response
+
+
+def _challenge(error: DarkroomError) -> dict[str, str]:
+    """What says which key is needed (RFC 6750)."""
+    if isinstance(error, NotAuthenticated):
+        return {"WWW-Authenticate": f'{REALM}, error="invalid_token"' if error.given else REALM}
+    if isinstance(error, NotAllowed) and error.scope:
+        return {"WWW-Authenticate": f'{REALM}, error="insufficient_scope", scope="{error.scope}"'}
+    return {}
 
 
 def _http(error: HTTPException) -> Response:
@@ -135,7 +163,8 @@ def drain() -> None:
             left -= len(data)
 
 
-def _wants_page() -> bool:
+def wants_page() -> bool:
+    """Whether a person asks, with a browser."""
     if request.path.startswith("/v1"):
         return False
     return (

@@ -40,6 +40,37 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         util.write_error = write_problem
         super().init_process()
 
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """Let a client that waits for `100 Continue` have it when its body is first asked for.
+
+        gunicorn gives it at once, so that the body would come also where the request is refused. Where it never came,
+        the connection cannot be used again.
+        """
+        if not req._expected_100_continue:
+            return super().handle_request(req, conn)
+        req._expected_100_continue = False
+        req.body = body = InvitedBody(req.body, conn.sock)
+        return super().handle_request(req, conn) and body.invited
+
+
+class InvitedBody:
+    """A body that the client sends when it is told to (RFC 9110, 10.1.1)."""
+
+    def __init__(self, body: Any, client: socket.socket) -> None:
+        self._body, self._client = body, client
+        self.invited = False
+
+    def read(self, size: int | None = None) -> bytes:
+        """At most `size` bytes."""
+        if not self.invited:
+            self.invited = True
+            self._client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        data: bytes = self._body.read(size)
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._body, name)
+
 
 class Logger(GunicornLogger):  # type: ignore[misc]
     """What `gunicorn --logger-class web.server.Logger` writes with: the log of the whole process."""

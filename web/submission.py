@@ -25,10 +25,12 @@ from shared.errors import (
 from shared.formats import FORMATS
 from shared.jobs.chunks import CHUNK_ITEMS
 from shared.jobs.store import Added
+from shared.quotas import Counted
 from shared.services import Services
 from shared.webhooks.target import Target
 from web.access import about_job, request_id
 from web.api.requests import MAX_KEYS_BYTES, MAX_METADATA_BYTES, json_value
+from web.limits import charge, most_open_jobs
 from web.uploads.intake import Intake, with_key
 from web.uploads.multipart import Part, read_parts
 from web.webhook import refuse_in_address, webhook_in_address, webhook_in_part
@@ -60,19 +62,19 @@ class AddedItem:
     failure: Failure | None
 
 
-def submit(services: Services, request: Request) -> str:
-    """Make a job of a multipart or raw body, sealed and queued, and return its id.
+def submit(services: Services, owner: str, request: Request) -> str:
+    """Make a job of a multipart or raw body, sealed and queued, for its owner, and return its id.
 
     Raises InvalidRequest where nothing of it can be taken, and leaves nothing behind then.
     """
     if request.mimetype == "multipart/form-data":
         check_length(services, request)
         refuse_in_address(request, "a part")
-        return _whole_job(services, lambda job_id: _fill_from_parts(services, job_id, request))
+        return _whole_job(services, owner, lambda job_id: _fill_from_parts(services, job_id, request))
     if _is_file(request.mimetype):
         check_length(services, request)
         webhook = webhook_in_address(services, request)
-        return _whole_job(services, lambda job_id: _fill_from_body(services, job_id, request), webhook)
+        return _whole_job(services, owner, lambda job_id: _fill_from_body(services, job_id, request), webhook)
     raise UnsupportedMedia(
         f"the content type {request.mimetype or 'none'} is not accepted: send multipart/form-data with parts named "
         "`files`, one picture (image/*), an archive (application/zip) or JSON"
@@ -111,7 +113,8 @@ def put_item(services: Services, job_id: str, key: str, request: Request) -> Add
 
 
 def add(services: Services, job_id: str, uploads: list[Upload]) -> list[Added]:
-    """Record items and wake a worker for them."""
+    """Record items and wake a worker for them. Raises TooManyRequests where the key has had its items of this hour."""
+    charge(Counted.ITEMS, len(uploads))
     answers = services.store.add(job_id, uploads, services.settings.max_items)
     wake(services, job_id, len(uploads))
     return answers
@@ -147,12 +150,14 @@ def no_files() -> InvalidRequest:
     return InvalidRequest("there is no file in the request", [Fault("/files", "at least one file is needed")])
 
 
-def _whole_job(services: Services, fill: Callable[[str], None], webhook: Target | None = None) -> str:
+def _whole_job(services: Services, owner: str, fill: Callable[[str], None], webhook: Target | None = None) -> str:
     champion = services.registry.champion().version
     job_id = services.store.create(
         JobKind.CLASSIFICATION,
         retention_s=services.settings.retention_hours * 3600,
         request_id=request_id(),
+        owner=owner,
+        most_open=most_open_jobs(),
         model=champion,
         webhook=webhook,
         listed=False,

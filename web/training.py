@@ -6,27 +6,35 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.datasets import LEAST_CORRECTIONS, WITH_CORRECTIONS, corrected_pictures, too_few
-from shared.entities import LOCAL
 from shared.errors import Fault, InvalidRequest, NotFound
 from shared.registry import Registry
 from shared.services import Services
 from shared.webhooks.target import Target
 from web.access import about_job, request_id
+from web.limits import most_open_jobs
 from web.submission import wake
 
 
-def submit_training(services: Services, given: Mapping[str, Any], metadata: Any, webhook: Target | None = None) -> str:
-    """Queue a training with these parameters and return its job's id.
+def submit_training(
+    services: Services, owner: str, given: Mapping[str, Any], metadata: Any, webhook: Target | None = None
+) -> str:
+    """Queue a training with these parameters for its owner and return its job's id.
 
     Raises InvalidRequest with a Fault for each wrong parameter, and Unavailable where nobody has ever said what can be
     trained.
     """
     params = services.catalogue.resolve(given)
     _check_base(services.registry, params)
-    _check_corrections(services, LOCAL, params)
+    _check_corrections(services, owner, params)
     retention_s = services.settings.retention_hours * 3600
     job_id = services.store.submit_training(
-        params, metadata, retention_s=retention_s, request_id=request_id(), webhook=webhook
+        params,
+        metadata,
+        retention_s=retention_s,
+        owner=owner,
+        most_open=most_open_jobs(),
+        request_id=request_id(),
+        webhook=webhook,
     )
     about_job(job_id)
     wake(services, job_id, items=1)

@@ -22,6 +22,9 @@ CHAMPION = "darkroom:champion"
 PRESETS = "darkroom:presets"
 #: Hash: preset → JSON with the speed of its last training, and the machine that it ran on.
 SPEEDS = "darkroom:speeds"
+#: Hash: name of an API key → JSON with its digest, owner and scopes; string: what session cookies are signed with.
+#: See `shared/key_store.py`.
+API_KEYS, SECRET = "darkroom:api-keys", "darkroom:secret"
 #: List: models to be imported; sorted set: their uploads by the time they are removed (ms). See `shared/imports.py`.
 IMPORTS, UPLOADS = "darkroom:imports", "darkroom:imports:uploads"
 #: Hash: owner → JSON with the secret that its webhooks are signed with; see `shared/webhooks/secrets.py`.

@@ -20,7 +20,7 @@ from shared.entities import (
     Upload,
     new_id,
 )
-from shared.errors import Conflict, Fault, InvalidRequest, NotFound, Unavailable
+from shared.errors import Conflict, Fault, InvalidRequest, NotFound, TooManyRequests, Unavailable
 from shared.jobs import keys
 from shared.jobs.connection import Client, Scripts, now_ms, translated
 from shared.jobs.cursors import decode_cursor, encode_cursor
@@ -29,6 +29,8 @@ from shared.webhooks.target import Target
 
 #: Share of Redis's memory above which nothing more is accepted; the rest is for the results of what was.
 FULL = 0.8
+#: Seconds after which an owner with too many jobs may try again: one may be over then.
+FULL_RETRY_S = 60
 #: Items that one call of a script may add, end or queue again: some 10 ms of Redis's time.
 SCRIPT_BATCH = 1000
 #: Waiting jobs that are looked through for a job's place in the queue; beyond, its place is not told.
@@ -78,6 +80,7 @@ class JobStore:
         *,
         retention_s: int,
         owner: str = LOCAL,
+        most_open: int | None = None,
         request_id: str | None = None,
         model: str | None = None,
         params: dict[str, Any] | None = None,
@@ -85,13 +88,15 @@ class JobStore:
         webhook: Target | None = None,
         listed: bool = True,
     ) -> str:
-        """Make an open job and return its id. One that is not `listed` stays out of lists until it is sealed."""
+        """Make an open job and return its id. One that is not `listed` stays out of lists until it is sealed.
+
+        Raises TooManyRequests where the owner has `most_open` jobs that are not over.
+        """
         self.check_room()
         job_id = new_id()
         record: dict[str, str | int] = {
             "schema": SCHEMA,
             "kind": kind,
-            "owner": owner,
             "state": JobState.OPEN,
             "retention_ms": retention_s * 1000,
             "params": dump(params or {}),
@@ -103,7 +108,11 @@ class JobStore:
         if webhook is not None:
             record |= {"webhook": webhook.url, "receiver": webhook.receiver}
         fields = [part for pair in record.items() for part in pair]
-        self._scripts.run("create", job_id, "1" if listed else "0", *fields)
+        most = "" if most_open is None else most_open
+        if self._scripts.run("create", job_id, "1" if listed else "0", owner, most, *fields) == "full":
+            raise TooManyRequests(
+                f"{owner} has {most} jobs that are not over: wait for one, or cancel it", FULL_RETRY_S
+            )
         return job_id
 
     @translated
@@ -147,6 +156,7 @@ class JobStore:
         *,
         retention_s: int,
         owner: str = LOCAL,
+        most_open: int | None = None,
         request_id: str | None = None,
         webhook: Target | None = None,
     ) -> str:
@@ -155,6 +165,7 @@ class JobStore:
             JobKind.TRAINING,
             retention_s=retention_s,
             owner=owner,
+            most_open=most_open,
             request_id=request_id,
             params=params,
             metadata=metadata,
@@ -177,6 +188,14 @@ class JobStore:
     def exists(self, job_id: str) -> bool:
         """Whether there is such a job."""
         return bool(self._redis.exists(keys.job(job_id)))
+
+    @translated
+    def owner_and_kind(self, job_id: str) -> tuple[str, str]:
+        """Whose job it is, and its kind. Raises NotFound."""
+        owner, kind = self._redis.hmget(keys.job(job_id), "owner", "kind")
+        if kind is None:
+            raise no_job(job_id)
+        return owner or LOCAL, kind
 
     @translated
     def revision(self, job_id: str) -> int:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from shared.entities import LOCAL
 from shared.idempotency import IN_FLIGHT
 from shared.jobs import keys
 from tests.conftest import wait_until
@@ -85,7 +86,7 @@ def test_items_are_added_once(http):
 
 def test_a_repeat_while_the_first_is_in_work_is_a_conflict(http, service):
     key, go_on = new_key(), threading.Event()
-    place = keys.idempotency(hashlib.sha256(key["Idempotency-Key"].encode()).hexdigest())
+    place = keys.idempotency(hashlib.sha256(f"{LOCAL} {key['Idempotency-Key']}".encode()).hexdigest())
 
     def slowly():
         yield png(1)[:20]

@@ -1,4 +1,4 @@
-"""The disk fills up: uploads are refused with 507 before Redis runs out of room, and work again when there is some."""
+"""The disk fills up: uploads are refused with 503 before Redis runs out of room, and work again when there is some."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def full(service):
 
 
 def test_no_room_for_anything(cramped, http):
-    """Given a full disk, then uploads get 507 and leave nothing, and what is there can be read."""
+    """Given a full disk, then uploads get 503 and leave nothing, and what is there can be read."""
     job_id, filling = submit(http, ("a.png", png()), ("b.png", png(1))), open_job(http)
     finished(http, job_id)
     before = results(http, job_id)
@@ -74,7 +74,8 @@ def test_no_room_for_anything(cramped, http):
             http.post(f"/v1/jobs/{filling}/items", files=files(("a.png", png()))),
             put(http, filling, "key", png()),
         ):
-            problem(answer, 507)
+            problem(answer, 503)
+            assert answer.headers["Retry-After"] == "60"
         assert http.get("/readyz").json()["checks"]["storage"]["ok"] is False
         assert http.get("/healthz").status_code == 200
         assert results(http, job_id) == before
@@ -87,7 +88,7 @@ def test_no_room_for_anything(cramped, http):
 
 def test_request_that_cannot_fit_is_refused_by_its_length(cramped, http):
     with nothing_left(cramped):
-        problem(http.post("/v1/jobs", content=NOISE * 60, headers={"Content-Type": "application/zip"}), 507)
+        problem(http.post("/v1/jobs", content=NOISE * 60, headers={"Content-Type": "application/zip"}), 503)
 
 
 @pytest.mark.parametrize("kind", ["application/zip", "image/png"])
@@ -97,7 +98,7 @@ def test_request_of_unknown_length_that_does_not_fit(cramped, http, kind):
     assert put(http, job_id, "a", png()).status_code == 201
     pieces = [b"PK\x03\x04" if "zip" in kind else png(), *[NOISE] * 400]
     with nothing_left(cramped):
-        problem(http.post("/v1/jobs", content=iter(pieces), headers={"Content-Type": kind}), 507, 413)
+        problem(http.post("/v1/jobs", content=iter(pieces), headers={"Content-Type": kind}), 503, 413)
         assert put(http, job_id, "b", png(1)).status_code == 201
         assert http.delete(f"/v1/jobs/{seal_and_finish(http, job_id)}").status_code == 204
     assert not list(cramped.data_dir.glob("tmp*"))
@@ -112,5 +113,5 @@ def seal_and_finish(http, job_id: str) -> str:
 def test_pictures_that_fit_one_by_one_and_not_together(cramped, http):
     body = (multipart((b'name="files"; filename="x.png"', png(n) + NOISE * 3), end=False) for n in range(40))
     with nothing_left(cramped):
-        problem(http.post("/v1/jobs", content=body, headers={"Content-Type": MULTIPART}), 507)
+        problem(http.post("/v1/jobs", content=body, headers={"Content-Type": MULTIPART}), 503)
     assert finished(http, submit(http, ("a.png", png())))["counts"]["succeeded"] == 1

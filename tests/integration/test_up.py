@@ -86,7 +86,13 @@ def test_a_taken_port_is_named_in_one_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("DARKROOM_PORT", "ninety"), ("DARKROOM_WEB_THREADS", "0"), ("DARKROOM_PROT", "5000")]
+    ("name", "value"),
+    [
+        ("DARKROOM_PORT", "ninety"),
+        ("DARKROOM_WEB_THREADS", "0"),
+        ("DARKROOM_PROT", "5000"),
+        ("DARKROOM_HOST", "0.0.0.0"),
+    ],
 )
 def test_a_wrong_setting_is_named_in_one_line(tmp_path, name, value):
     answer = darkroom(tmp_path, **{name: value})

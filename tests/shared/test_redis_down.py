@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from cli.redis_server import free_port
+from shared.access import Scope
 from shared.aliases import Alias, ChampionAlias
 from shared.catalogue import Catalogue
 from shared.entities import Chunk, Counts, Failure, JobKind, Queue, Training, new_id
@@ -23,7 +24,10 @@ from shared.jobs.results import Results
 from shared.jobs.store import JobStore
 from shared.jobs.trainings import TrainingStore
 from shared.jobs.workers import Worker, Workers
+from shared.key_store import KeyStore
 from shared.queue import Messenger
+from shared.quotas import Counted, Quotas
+from shared.settings import Settings
 from tests.conftest import answers, redis_programs, wait_until
 from tests.shared.kit import RINGS, Kit, sure, upload, uploads
 
@@ -46,6 +50,7 @@ CALLS: dict[str, Callable[[str], object]] = {
             "reserve_numbers": lambda store: store.reserve_numbers(JOB, 2),
             "seal": lambda store: store.seal(JOB),
             "get": lambda store: store.get(JOB),
+            "owner_and_kind": lambda store: store.owner_and_kind(JOB),
             "revision": lambda store: store.revision(JOB),
             "page": lambda store: store.page(5),
             "annotate": lambda store: store.annotate(JOB, 1),
@@ -86,6 +91,11 @@ CALLS: dict[str, Callable[[str], object]] = {
             "fail": lambda trainings: trainings.fail(TRAINING, Failure("a", "b")),
         }.items()
     },
+    "KeyStore.all": lambda url: KeyStore(connect(url)).all(),
+    "KeyStore.create": lambda url: KeyStore(connect(url)).create("ann", "ann", [Scope.SUBMIT]),
+    "KeyStore.revoke": lambda url: KeyStore(connect(url)).revoke("ann"),
+    "KeyStore.secret": lambda url: KeyStore(connect(url)).secret(),
+    "Quotas.charge": lambda url: Quotas(connect(url), Settings()).charge(Counted.REQUESTS, "ann"),
     "ChampionAlias.get": lambda url: ChampionAlias(connect(url)).get(),
     "ChampionAlias.set": lambda url: ChampionAlias(connect(url)).set("seed-2", Alias("seed-1", 0, 0), None),
     "Catalogue.announce": lambda url: Catalogue(connect(url)).announce([]),
@@ -116,7 +126,18 @@ def public_methods(part: type) -> set[str]:
 
 
 def test_every_public_method_is_tried_below() -> None:
-    parts = (JobStore, ChunkStore, TrainingStore, Results, Workers, Messenger, ChampionAlias, Catalogue)
+    parts = (
+        JobStore,
+        ChunkStore,
+        TrainingStore,
+        Results,
+        Workers,
+        Messenger,
+        ChampionAlias,
+        Catalogue,
+        KeyStore,
+        Quotas,
+    )
     assert set(CALLS) == set().union(*map(public_methods, parts)) - {"Messenger.close"}
 
 

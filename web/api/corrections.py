@@ -10,9 +10,9 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from shared.datasets import CIFAR10_LABELS, LEAST_CORRECTIONS, corrected_pictures
-from shared.entities import LOCAL
 from web import wire
 from web.api.requests import Query, query, services
+from web.callers import caller
 from web.openapi.operation import Answer, operation
 
 blueprint = Blueprint("corrections", __name__)
@@ -34,6 +34,6 @@ def corrections() -> Response:
     What is in several jobs counts once, and not at all where it was given two labels, or one that CIFAR-10 has not.
     """
     query(Query, request)
-    counts = Counter(picture.label for picture in corrected_pictures(services().corrections.all(LOCAL)))
+    counts = Counter(picture.label for picture in corrected_pictures(services().corrections.all(caller().owner)))
     per_label = {label: counts[index] for index, label in enumerate(CIFAR10_LABELS)}
     return jsonify({"total": counts.total(), "needed": LEAST_CORRECTIONS, "per_label": per_label})

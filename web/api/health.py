@@ -1,4 +1,7 @@
-"""`/healthz` (the process lives) and `/readyz` (everything that a job needs is there)."""
+"""`/healthz` (the process lives) and `/readyz` (everything that a job needs is there).
+
+Both are open: what watches over the service should need no key, and they tell nothing of anybody's jobs.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from shared.errors import DarkroomError, Unavailable
 from shared.jobs.workers import unserved
 from shared.services import Services
 from web.api.requests import services
+from web.callers import open_to_all
 from web.openapi.operation import Answer, operation
 
 blueprint = Blueprint("health", __name__)
@@ -40,6 +44,7 @@ class Readiness(TypedDict):
 
 
 @blueprint.get("/healthz")
+@open_to_all
 @operation({200: Answer(Health)})
 def healthz() -> Response:
     """Always 200 while the process answers."""
@@ -47,6 +52,7 @@ def healthz() -> Response:
 
 
 @blueprint.get("/readyz")
+@open_to_all
 @operation({200: Answer(Readiness), 503: Answer(Readiness, ["Retry-After"], about="Something is missing.")})
 def readyz() -> tuple[Response, int]:
     """200 where a job would be done now, else 503; each part says whether it is the one that fails."""

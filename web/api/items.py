@@ -43,7 +43,7 @@ class ItemParts(TypedDict):
 @operation(
     {201: Answer(wire.Item, about="Added."), 200: Answer(wire.Item, about="The same bytes are there already.")},
     body={"image/*": None, UNSAID_TYPE: None},
-    refuses=[409, 507],
+    refuses=[409],
 )
 def put(job_id: str, key: str) -> tuple[Response, int]:
     """Add one item under the client's own key."""
@@ -59,7 +59,7 @@ def put(job_id: str, key: str) -> tuple[Response, int]:
 
 
 @blueprint.post("/<job_id>/items")
-@operation({200: Answer(wire.AddedItems)}, body={MULTIPART: ItemParts}, refuses=[507])
+@operation({200: Answer(wire.AddedItems)}, body={MULTIPART: ItemParts})
 def post(job_id: str) -> Response:
     """Add many items; with the part `keys` a repeat changes nothing."""
     added = add_items(services(), job_id, request)

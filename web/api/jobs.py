@@ -10,6 +10,7 @@ from flask import Blueprint, Response, current_app, jsonify, make_response, requ
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from shared.access import Scope
 from shared.entities import JOB_ID_PATTERN, Job, JobKind
 from shared.errors import Unavailable
 from shared.jobs.store import no_job
@@ -18,6 +19,8 @@ from shared.webhooks.target import Target
 from web import wire
 from web.access import about_job, request_id
 from web.api.requests import JobsQuery, NewJob, StatusQuery, SubmitQuery, json_body, preferred_wait_s, query, services
+from web.callers import caller, require
+from web.limits import most_open_jobs
 from web.openapi.operation import JSON, MULTIPART, Answer, operation
 from web.submission import ARCHIVE_TYPES, UNSAID_TYPE, submit, wake
 from web.training import submit_training
@@ -71,7 +74,6 @@ def _known_form(_endpoint: str | None, values: dict[str, Any] | None) -> None:
     examples={JSON: {"kind": "training", "params": {"preset": "fast", "epochs": 8, "promote": "if_better"}}},
     query=SubmitQuery,
     headers=["Prefer"],
-    refuses=[507],
 )
 def create() -> Response:
     """Make a job of the files in the request, an open one to be filled, or a training.
@@ -84,17 +86,22 @@ def create() -> Response:
         wanted = json_body(NewJob, request)
         webhook = webhook_in_field(services(), wanted.webhook)
         if wanted.kind is JobKind.TRAINING:
-            return _submitted(submit_training(services(), wanted.params, wanted.metadata, webhook))
+            require(Scope.TRAIN)
+            return _submitted(submit_training(services(), caller().owner, wanted.params, wanted.metadata, webhook))
+        require(Scope.SUBMIT)
         return _open_job(wanted, webhook)
-    return _submitted(submit(services(), request))
+    require(Scope.SUBMIT)
+    return _submitted(submit(services(), caller().owner, request))
 
 
 @blueprint.get("")
 @operation({200: Answer(wire.JobPage, ["Link"])}, query=JobsQuery)
 def index() -> Response:
-    """The jobs, newest first."""
+    """The jobs of the key's owner, newest first; those of all for `admin`."""
     asked = query(JobsQuery, request)
-    jobs, following = services().store.page(asked.limit, kind=asked.kind, state=asked.state, after=asked.after)
+    jobs, following = services().store.page(
+        asked.limit, owner=caller().sees, kind=asked.kind, state=asked.state, after=asked.after
+    )
     response = jsonify({"data": [job_view(job) for job in jobs], "next": following})
     if following:
         response.headers["Link"] = f'<{_next_address(following)}>; rel="next"'
@@ -188,6 +195,8 @@ def _open_job(wanted: NewJob, webhook: Target | None) -> Response:
         wanted.kind,
         retention_s=parts.settings.retention_hours * 3600,
         request_id=request_id(),
+        owner=caller().owner,
+        most_open=most_open_jobs(),
         model=parts.registry.champion().version,
         metadata=wanted.metadata,
         webhook=webhook,

@@ -75,7 +75,6 @@ def index() -> Response:
         200: Answer(wire.ModelVersion, ["Location"], about="The same model is there already."),
     },
     body={MULTIPART: ModelParts},
-    refuses=[507],
 )
 def create() -> tuple[Response, int]:
     """Import a model: parts `file` (.keras or .h5), and, where they are known, `labels`, `value_range` and `name`.

@@ -30,8 +30,8 @@ CSV_COLUMNS = (
     + [f"{name}_{rank}" for rank in range(2, CSV_PREDICTIONS + 1) for name in ("label", "index", "score")]
     + ["width", "height", "bytes", "sha256", "model", "error_code", "error_detail", "finished_at", "corrected_label"]
 )
-#: First characters that make a spreadsheet take a cell for a formula.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+#: First characters that make a spreadsheet take a cell for a formula, also in their East Asian width.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 #: Headers of a file with all results.
 FILE_HEADERS = ["X-Job-Done", "Content-Disposition"]
 #: Items that are written to the client in one piece.

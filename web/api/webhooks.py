@@ -6,7 +6,7 @@ from typing import cast
 
 from flask import Blueprint, Response, jsonify
 
-from shared.entities import LOCAL
+from shared.access import Scope
 from shared.errors import NotFound
 from shared.jobs.deliveries import Attempt, Delivery
 from shared.times import moment, timestamp
@@ -14,6 +14,7 @@ from shared.webhooks.secrets import Secret
 from web import wire
 from web.api.jobs import blueprint as jobs_blueprint
 from web.api.requests import services
+from web.callers import caller, needs
 from web.openapi.operation import Answer, operation
 from web.views import failure_view
 
@@ -46,14 +47,15 @@ def redeliver(job_id: str, delivery_id: str) -> tuple[Response, int]:
 @operation({200: Answer(wire.WebhookSecret)})
 def secret() -> Response:
     """The secret that the caller's webhooks are signed with; made now where there is none."""
-    return _secret_response(services().webhook_secrets.get(LOCAL))
+    return _secret_response(services().webhook_secrets.get(caller().owner))
 
 
 @blueprint.post("/secret")
+@needs(Scope.SUBMIT)
 @operation({200: Answer(wire.WebhookSecret)})
 def replace_secret() -> Response:
     """Make a new secret; the one before signs too for a day, so that receivers can change over."""
-    return _secret_response(services().webhook_secrets.replace(LOCAL))
+    return _secret_response(services().webhook_secrets.replace(caller().owner))
 
 
 def delivery_view(delivery: Delivery) -> wire.Delivery:

@@ -43,6 +43,17 @@ export function sentence(text) {
   return /[.!?]$/.test(whole) ? whole : `${whole}.`;
 }
 
+/** What shows that a change comes from a page of the session; nothing where nobody signed in. */
+export function sessionHeaders() {
+  const token = document.querySelector('meta[name="csrf-token"]');
+  return token ? { "X-CSRF-Token": token.content } : {};
+}
+
+/** Where the session is over, sign in again and come back. @param {number} status of an answer */
+export function signInAgain(status) {
+  if (status === 401) location.assign(`/sign-in?${asQuery({ next: location.pathname + location.search })}`);
+}
+
 /**
  * Ask the API. Throws Problem for every answer of 400 and over, and where there is none; AbortError where aborted.
  * @param {string} path @param {RequestInit} options
@@ -50,10 +61,11 @@ export function sentence(text) {
 export async function ask(path, options = {}) {
   let response;
   try {
-    response = await fetch(path, { cache: "no-store", ...options, headers: { Accept: "application/json", ...options.headers } });
+    response = await fetch(path, { cache: "no-store", ...options, headers: { Accept: "application/json", ...sessionHeaders(), ...options.headers } });
   } catch (error) {
     throw error.name === "AbortError" ? error : noAnswer();
   }
+  signInAgain(response.status);
   if (response.status >= 400) throw problemOf(response.status, await response.text(), response.headers.get("Retry-After"));
   return response;
 }

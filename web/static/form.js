@@ -1,6 +1,6 @@
 // One multipart request, by XMLHttpRequest: fetch does not tell how much is sent.
 
-import { noAnswer, problemOf } from "./api.js";
+import { noAnswer, problemOf, sessionHeaders, signInAgain } from "./api.js";
 
 /**
  * Post a form and return the parsed answer. Throws Problem; AbortError where `signal` stopped it.
@@ -16,6 +16,7 @@ export function postParts(path, form, id, onShare, signal) {
     request.open("POST", path);
     request.setRequestHeader("Accept", "application/json");
     if (id) request.setRequestHeader("Idempotency-Key", id);
+    for (const [name, value] of Object.entries(sessionHeaders())) request.setRequestHeader(name, value);
     request.upload.onprogress = ({ loaded, total }) => onShare(total ? loaded / total : 0);
     request.onload = () => settle(request, resolve, reject);
     request.onerror = () => reject(noAnswer());
@@ -27,6 +28,7 @@ export function postParts(path, form, id, onShare, signal) {
 }
 
 function settle(request, resolve, reject) {
+  signInAgain(request.status);
   if (request.status >= 400) {
     reject(problemOf(request.status, request.responseText, request.getResponseHeader("Retry-After")));
     return;

@@ -52,6 +52,11 @@ local function jobs_of_owner(id)
   return JOBS .. ':' .. (redis.call('HGET', key(id), 'owner') or 'local')
 end
 
+-- The jobs of an owner that are not over.
+local function unfinished_of(owner)
+  return 'darkroom:unfinished:' .. (owner or 'local')
+end
+
 local function list(id, created_at)
   redis.call('ZADD', JOBS, created_at, id)
   redis.call('ZADD', jobs_of_owner(id), created_at, id)
@@ -161,6 +166,7 @@ local function settle(id)
   local expires = now + number(id, 'retention_ms')
   redis.call('HSET', key(id), 'state', ended, 'finished_at', now, 'expires_at', expires)
   redis.call('ZADD', EXPIRING, expires, id)
+  redis.call('SREM', unfinished_of(redis.call('HGET', key(id), 'owner')), id)
   count('jobs:' .. redis.call('HGET', key(id), 'kind') .. ':' .. ended)
   announce(id, now)
 end

@@ -1,0 +1,98 @@
+"""One `darkroom up` per data folder, and its Redis for the commands that run beside it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from cli import redis_server
+from shared.errors import ConfigError, Unavailable
+from shared.jobs.connection import connect
+from shared.jobs.store import JobStore
+from shared.settings import Settings
+
+#: Seconds until a Redis that was just started answers, with a big file to read; and between two looks.
+START_S, LOOK_S = 30, 0.05
+#: Seconds that it has to write its file and end.
+STOP_S = 5
+
+
+@contextmanager
+def held(data_dir: Path) -> Iterator[None]:
+    """Hold the data folder. The kernel gives it back when this process ends, so a crash leaves nothing stale.
+
+    Raises ConfigError where it cannot be written, or another process holds it.
+    """
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        file = (data_dir / "darkroom.lock").open("a+")
+    except OSError as error:
+        raise ConfigError(f"DARKROOM_DATA_DIR: cannot write to {data_dir}: {error.strerror}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Running(f"Darkroom runs already on {data_dir} (process {_holder(file)})") from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+class Running(ConfigError):
+    """Another process holds the data folder."""
+
+
+@contextmanager
+def redis_beside(settings: Settings) -> Iterator[str]:
+    """The address of the Redis in use, whether or not the service runs; the embedded one is started for the moment.
+
+    Raises ConfigError.
+    """
+    if settings.redis_url:
+        yield settings.redis_url
+        return
+    try:
+        with held(settings.data_dir), redis_for_now(settings) as url:
+            yield url
+    except Running:
+        yield redis_server.address(settings)
+
+
+@contextmanager
+def redis_for_now(settings: Settings) -> Iterator[str]:
+    """The address of the Redis in use, for whoever holds the data folder: the embedded one is started and stopped."""
+    if settings.redis_url:
+        yield settings.redis_url
+        return
+    server = redis_server.prepare(settings)
+    with subprocess.Popen(server.command, stdout=subprocess.DEVNULL) as process:
+        try:
+            _wait(server.url)
+            yield server.url
+        finally:
+            process.terminate()  # it writes its file to the end
+            process.wait(STOP_S)
+
+
+def _wait(url: str) -> None:
+    deadline = time.monotonic() + START_S
+    store = JobStore(connect(url))
+    while True:
+        try:
+            return store.ping()
+        except Unavailable as error:
+            if time.monotonic() > deadline:
+                raise ConfigError(f"the embedded Redis does not answer within {START_S} s") from error
+            time.sleep(LOOK_S)
+
+
+def _holder(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read().strip() or "unknown"

@@ -1,0 +1,95 @@
+"""What one key, or one address without a key, may ask for. Where no keys are in use, nothing is limited."""
+
+from __future__ import annotations
+
+import io
+import ipaddress
+from typing import IO, Any, cast
+
+from flask import Flask, Response, current_app, g, request
+
+from shared.access import NOBODY_ELSE
+from shared.quotas import HOUR_S, Counted, Quota, Quotas
+
+#: Bytes of a body of unknown length that are counted at a time.
+STEP_BYTES = 1024 * 1024
+#: Bits of an IPv6 address that one customer has; the rest they choose.
+IPV6_PREFIX = 64
+
+
+def install(app: Flask, quotas: Quotas) -> None:
+    """Let `app` count requests, and the bytes that come with them before they are read."""
+    app.extensions["darkroom.quotas"] = quotas
+    app.before_request(_count)
+    app.after_request(_tell)
+
+
+def charge(counted: Counted, amount: int = 1) -> None:
+    """Count for whoever asks. Raises TooManyRequests, TooLarge, Unavailable."""
+    if amount and _limited():
+        left = current_app.extensions["darkroom.quotas"].charge(counted, _who(), amount)
+        g.setdefault("quotas", {})[counted] = left
+
+
+def most_open_jobs() -> int | None:
+    """How many jobs that are not over the key's owner may have; None for any number."""
+    most: int = current_app.extensions["darkroom"].settings.max_open_jobs
+    return most if _limited() else None
+
+
+def _limited() -> bool:
+    return g.get("key") is not NOBODY_ELSE
+
+
+def _who() -> str:
+    if "key" in g:
+        return f"key {g.key.name}"
+    try:
+        address = ipaddress.ip_address(request.remote_addr or "")
+    except ValueError:
+        return "address unknown"
+    if isinstance(address, ipaddress.IPv6Address):
+        address = ipaddress.ip_network((address, IPV6_PREFIX), strict=False).network_address
+    return f"address {address}"
+
+
+def _count() -> None:
+    if "key" not in g:  # a view for everybody
+        return
+    charge(Counted.REQUESTS)
+    if request.content_length is not None:
+        charge(Counted.BYTES, request.content_length)
+    elif "Transfer-Encoding" in request.headers and _limited():
+        request.stream = cast(IO[bytes], _CountedStream(request.stream))
+
+
+def _tell(response: Response) -> Response:
+    """What is left, as draft-ietf-httpapi-ratelimit-headers has it."""
+    quotas: dict[Counted, Quota] = g.get("quotas", {})
+    if quotas:
+        policies = (f'"{quota.counted}";q={quota.most};w={HOUR_S}' for quota in quotas.values())
+        response.headers["RateLimit-Policy"] = ", ".join(policies)
+        left = (f'"{quota.counted}";r={quota.left};t={quota.reset_s}' for quota in quotas.values())
+        response.headers["RateLimit"] = ", ".join(left)
+    return response
+
+
+class _CountedStream(io.RawIOBase):
+    """A body that is counted as it is read."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream, self._paid = stream, 0
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read what is paid for; pay for more where that is nothing."""
+        if not self._paid:
+            charge(Counted.BYTES, STEP_BYTES)
+            self._paid = STEP_BYTES
+        data = self._stream.read(min(len(buffer), self._paid))
+        buffer[: len(data)] = data
+        self._paid -= len(data)
+        return len(data)

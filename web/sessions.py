@@ -1,0 +1,51 @@
+"""The cookie of somebody who has signed in: which key they showed, signed with what all web processes share."""
+
+from __future__ import annotations
+
+from flask import Flask, Request, request
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from itsdangerous import URLSafeTimedSerializer
+
+from shared.errors import Unavailable
+
+#: Seconds for which a sign-in holds; it ends with the browser, too.
+SESSION_S = 12 * 3600
+
+
+class Sessions(SecureCookieSessionInterface):
+    """Flask's own, with the secret from Redis; where nobody has a cookie, Redis is not asked."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """The session; None, and so one that cannot be changed, where Redis cannot be reached."""
+        if self.get_cookie_name(app) not in request.cookies:
+            return self.session_class()
+        try:
+            return super().open_session(app, request)
+        except Unavailable:
+            return None
+
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
+        """What signs. Raises Unavailable."""
+        load_secret(app)
+        return super().get_signing_serializer(app)
+
+    def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002  # Flask's signature
+        """Where the page came over TLS, so does the cookie."""
+        return request.is_secure
+
+
+def load_secret(app: Flask) -> None:
+    """Let `app` sign with the secret of the moment: it is another one after Redis was emptied. Raises Unavailable."""
+    app.secret_key = app.extensions["darkroom"].keys.secret()
+
+
+def install(app: Flask) -> None:
+    """Let `app` have such sessions."""
+    app.session_interface = Sessions()
+    app.config.update(
+        SESSION_COOKIE_NAME="darkroom",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",  # a link from elsewhere opens the page that it names
+        PERMANENT_SESSION_LIFETIME=SESSION_S,
+        WTF_CSRF_TIME_LIMIT=None,  # a page's token holds as long as the session: a job may take hours
+    )

@@ -1,0 +1,71 @@
+"""`/sign-in` and `/sign-out`: somebody shows a key once, and the pages work with a cookie from there."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, current_app, g, make_response, redirect, render_template, request, session
+from flask_wtf.csrf import generate_csrf
+from werkzeug.wrappers import Response as AnyResponse
+
+from shared.access import digest_of
+from shared.quotas import Counted
+from web.callers import check_origin, check_token, keyring, keys_needed, open_to_all
+from web.limits import charge
+from web.sessions import load_secret
+
+blueprint = Blueprint("sign_in", __name__)
+
+
+@blueprint.get("/sign-in")
+@open_to_all
+def page() -> AnyResponse:
+    """Ask for a key; where none is needed, go on."""
+    return _form() if keys_needed() else redirect(_wanted_page(), 303)
+
+
+@blueprint.post("/sign-in")
+@open_to_all
+def sign_in() -> AnyResponse:
+    """Take the key, and go on to the page that was wanted."""
+    charge(Counted.REQUESTS)
+    check_origin()
+    check_token(request.form.get("csrf_token"))
+    key = keyring().find(digest_of(request.form.get("key", "").strip()))
+    if key is None:
+        return _form(wrong=True)
+    session.clear()
+    session["key"] = key.digest
+    return redirect(_wanted_page(), 303)
+
+
+@blueprint.post("/sign-out")
+@open_to_all
+def sign_out() -> AnyResponse:
+    """Forget who this is."""
+    check_origin()
+    check_token(request.form.get("csrf_token"))
+    session.clear()
+    return redirect("/sign-in", 303)
+
+
+@blueprint.app_template_global()
+def csrf_token() -> str:
+    """What a page sends back with every change, since no other site's page can read it."""
+    return str(generate_csrf())
+
+
+@blueprint.app_template_global()
+def signed_in() -> str | None:
+    """The name of the key that was shown, where one was."""
+    return g.key.name if "key" in g and "key" in session else None
+
+
+def _form(*, wrong: bool = False) -> Response:
+    load_secret(current_app)
+    return make_response(render_template("sign_in.html", next=_wanted_page(), wrong=wrong), 401 if wrong else 200)
+
+
+def _wanted_page() -> str:
+    """The address in `next` where it is one of ours, else the first page."""
+    wanted = request.values.get("next", "/")
+    ours = wanted.startswith("/") and not wanted.startswith("//") and "\\" not in wanted and wanted.isprintable()
+    return wanted if ours else "/"
