@@ -94,7 +94,7 @@ class ChunkStore:
     @translated
     def backlog(self) -> list[Backlog]:
         """How many jobs wait in each ring."""
-        return [Backlog(Queue(name), self._redis.llen(ring)) for name, ring in keys.READY.items()]
+        return [Backlog(Queue(name), self._redis.zcard(ring)) for name, ring in keys.READY.items()]
 
 
 def _committed(key: str, outcome: Outcome) -> tuple[str, str, str, str, str]:

@@ -31,11 +31,11 @@ IMPORTS, UPLOADS = "darkroom:imports", "darkroom:imports:uploads"
 WEBHOOK_SECRETS = "darkroom:webhook-secrets"
 #: Sorted set: receivers of webhooks by the time the first of their deliveries is due (ms).
 RECEIVERS = "darkroom:receivers"
-#: Lists: jobs with waiting items, in turn.
+#: Sorted sets: jobs with waiting items, by the round in which their turn is.
 READY = {
-    "interactive": "darkroom:ready:interactive",
-    "bulk": "darkroom:ready:bulk",
-    "train": "darkroom:ready:train",
+    "interactive": "darkroom:ring:interactive",
+    "bulk": "darkroom:ring:bulk",
+    "train": "darkroom:ring:train",
 }
 
 

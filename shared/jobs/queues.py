@@ -43,8 +43,8 @@ class Queues:
     def _state(self, queue: Queue, now: int) -> QueueState:
         minute, into = divmod(now / 1000, 60)
         pipeline = self._redis.pipeline(transaction=False)
-        pipeline.llen(keys.READY[queue])
-        pipeline.lrange(keys.READY[queue], 0, LOOKED_AT - 1)
+        pipeline.zcard(keys.READY[queue])
+        pipeline.zrange(keys.READY[queue], 0, LOOKED_AT - 1)
         pipeline.mget([keys.done(queue, int(minute) - ago) for ago in reversed(range(MINUTES))])
         jobs, ids, done = pipeline.execute()
         depth, oldest = self._waiting(ids)

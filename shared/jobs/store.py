@@ -33,8 +33,6 @@ FULL = 0.8
 FULL_RETRY_S = 60
 #: Items that one call of a script may add, end or queue again: some 10 ms of Redis's time.
 SCRIPT_BATCH = 1000
-#: Waiting jobs that are looked through for a job's place in the queue; beyond, its place is not told.
-POSITION_DEPTH = 1000
 #: Listed jobs that are read in one go while a filtered list is made.
 LIST_BATCH = 200
 
@@ -181,7 +179,7 @@ class JobStore:
         record = self._redis.hgetall(keys.job(job_id))
         if not record:
             raise no_job(job_id)
-        waits = record.get("ready") == "1"
+        waits = "ready" in record
         return read_job(job_id, record, self._position(job_id, JobKind(record["kind"])) if waits else None)
 
     @translated
@@ -324,11 +322,11 @@ class JobStore:
             stopped = True
 
     def _position(self, job_id: str, kind: JobKind) -> int | None:
-        """How many jobs wait in front of this one, None where it is further back than is looked."""
+        """How many jobs wait in front of this one, None where it waits no more."""
         ahead, pipeline = 0, self._redis.pipeline(transaction=False)
         for queue in [Queue.TRAIN] if kind is JobKind.TRAINING else CLASSIFYING:
-            pipeline.lpos(keys.READY[queue], job_id, maxlen=POSITION_DEPTH)
-            pipeline.llen(keys.READY[queue])
+            pipeline.zrank(keys.READY[queue], job_id)
+            pipeline.zcard(keys.READY[queue])
         answers = pipeline.execute()
         for place, length in zip(answers[::2], answers[1::2], strict=True):
             if place is not None:

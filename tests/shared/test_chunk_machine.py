@@ -51,9 +51,9 @@ class StoreMachine(RuleBasedStateMachine):
     def empty(self) -> None:
         self.kit.redis.flushall()
 
-    @rule(target=jobs, count=st.integers(0, 5), sealed=st.booleans())
-    def create(self, count: int, sealed: bool) -> str:
-        job = self.kit.open_job()
+    @rule(target=jobs, count=st.integers(0, 5), sealed=st.booleans(), owner=st.sampled_from(["ann", "bob", "local"]))
+    def create(self, count: int, sealed: bool, owner: str) -> str:
+        job = self.kit.open_job(owner=owner)
         self.items[job] = []
         self.add(job, count, refused=False)
         if sealed and count:
@@ -155,6 +155,8 @@ class StoreMachine(RuleBasedStateMachine):
     @invariant()
     def what_must_always_be_true(self) -> None:
         held = self.held()
+        self.each_waiting_job_has_one_turn()
+        self.each_owner_keeps_its_open_jobs()
         for job, added in self.items.items():
             found, items = self.kit.store.get(job), self.kit.results.items(job, MANY).items
             self.each_item_is_in_exactly_one_place(job, held[job])
@@ -163,6 +165,23 @@ class StoreMachine(RuleBasedStateMachine):
             self.a_success_never_changes(job, items)
             self.the_revision_tells_every_change(found)
             self.the_results_hold_each_ended_item_once(job, items)
+
+    def each_waiting_job_has_one_turn(self) -> None:
+        redis = self.kit.redis
+        standing = [job for ring in keys.READY.values() for job in redis.zrange(ring, 0, -1)]
+        assert sorted(standing) == sorted(job for job in self.items if self.claimable(job) and not self.ending(job))
+        for ring in keys.READY.values():
+            owners = Counter(f"owner:{self.kit.store.get(job).owner}" for job in redis.zrange(ring, 0, -1))
+            counts = redis.hgetall(f"{ring}:counts")
+            assert {name: count for name, count in counts.items() if name.startswith("owner:")} == {
+                owner: str(number) for owner, number in owners.items()
+            }
+
+    def each_owner_keeps_its_open_jobs(self) -> None:
+        for owner in ("ann", "bob", "local"):
+            found = self.kit.redis.smembers(f"darkroom:unfinished:{owner}")
+            mine = [job for job in map(self.kit.store.get, self.items) if job.owner == owner]
+            assert found == {job.id for job in mine if not job.state.done}
 
     def held(self) -> dict[str, list[str]]:
         """The items of each job that are in a chunk."""
@@ -223,6 +242,9 @@ class StoreMachine(RuleBasedStateMachine):
 
     def over(self, job: str) -> bool:
         return self.kit.store.get(job).state.done
+
+    def ending(self, job: str) -> bool:
+        return bool(self.kit.redis.hexists(keys.job(job), "ending"))
 
     def claimable(self, job: str) -> bool:
         return self.kit.redis.llen(keys.job(job, "pending")) > 0

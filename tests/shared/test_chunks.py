@@ -2,7 +2,19 @@
 
 import pytest
 
-from shared.entities import Chunk, Counts, Failure, ItemState, JobState, Outcome, Prediction, Queue, Upload, new_id
+from shared.entities import (
+    INTERACTIVE_ITEMS,
+    Chunk,
+    Counts,
+    Failure,
+    ItemState,
+    JobState,
+    Outcome,
+    Prediction,
+    Queue,
+    Upload,
+    new_id,
+)
 from shared.jobs import keys
 from shared.jobs.chunks import CHUNK_BYTES, CHUNK_ITEMS, LEASE_S, MAX_DEATHS, SUSPECT_ITEMS, Backlog
 from shared.jobs.connection import Scripts, now_ms
@@ -248,6 +260,30 @@ def test_a_job_that_newer_code_has_written_is_left_for_it(kit: Kit) -> None:
     assert kit.chunks.claim("worker", RINGS) is None
     kit.redis.hset(keys.job(newer), "schema", SCHEMA)
     assert kit.claim().job_id == newer
+
+
+@pytest.mark.parametrize("others", [1, 30])
+def test_owners_take_turns_however_many_jobs_one_has(kit: Kit, others: int) -> None:
+    """Given many big jobs of ann's, When bob and cleo come with one each, Then each has every third turn."""
+    for _ in range(others):
+        kit.sealed_job(uploads(6 * CHUNK_ITEMS), owner="ann")
+    kit.finish(kit.claim())
+    for owner in ("bob", "cleo"):
+        kit.sealed_job(uploads(3 * CHUNK_ITEMS), owner=owner)
+    owners = [kit.store.get(kit.claim().job_id).owner for _ in range(9)]
+    assert [sorted(owners[start : start + 3]) for start in (0, 3, 6)] == [["ann", "bob", "cleo"]] * 3
+
+
+def test_who_takes_jobs_back_loses_no_turn_by_it(kit: Kit) -> None:
+    """Given jobs of ann's that she has cancelled, When she comes again, Then she stands as without them."""
+    cancelled = [kit.sealed_job(uploads(INTERACTIVE_ITEMS + 1), owner="ann") for _ in range(20)]
+    kit.sealed_job(uploads(9 * CHUNK_ITEMS), owner="bob")
+    for job in cancelled:
+        kit.store.cancel(job)
+    anns = kit.sealed_job(uploads(INTERACTIVE_ITEMS + 1), owner="ann")
+    assert anns in {kit.claim().job_id for _ in range(2)}
+    kit.work_off()
+    assert not list(kit.redis.scan_iter("darkroom:ring:*"))
 
 
 def test_the_same_claim_again_gives_the_same_answer(kit: Kit) -> None:

@@ -76,7 +76,7 @@ def test_a_lost_message_is_sent_again_but_not_on_top_of_others(services: Service
     client.delete(Queue.BULK)
     reconcile(services)
     assert [services.messenger.waiting(queue) for queue in BOTH] == [WAKE_MESSAGES] * 2
-    assert redis_client.llen(keys.READY["bulk"]) == 1
+    assert redis_client.zcard(keys.READY["bulk"]) == 1
 
 
 def test_an_open_job_that_nobody_fills_is_cancelled(services: Services, redis_client: Client) -> None:
@@ -204,4 +204,4 @@ def test_the_process_reconciles_and_ends_when_it_is_told(
     finally:
         process.kill()
         process.wait()
-    assert redis_client.llen(keys.READY["interactive"]) == 1
+    assert redis_client.zcard(keys.READY["interactive"]) == 1

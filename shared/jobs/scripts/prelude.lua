@@ -4,7 +4,7 @@
 -- one Redis (or Sentinel), not a Redis Cluster.
 
 local JOBS, EXPIRING, LEASES = 'darkroom:jobs', 'darkroom:expiring', 'darkroom:leases'
-local INTERACTIVE, BULK, TRAIN = 'darkroom:ready:interactive', 'darkroom:ready:bulk', 'darkroom:ready:train'
+local INTERACTIVE, BULK, TRAIN = 'darkroom:ring:interactive', 'darkroom:ring:bulk', 'darkroom:ring:train'
 local COUNTERS, RECEIVERS = 'darkroom:counters', 'darkroom:receivers'
 local CORRECTED = 'darkroom:corrected'
 -- A training job has no items: this one word stands among its pending work while nobody works on it.
@@ -47,19 +47,24 @@ local function body(record)
   return cjson.decode(string.sub(record, (string.find(record, '{', 1, true))))
 end
 
--- The jobs of the same owner that are listed. Jobs from before there were owners belong to `local`.
-local function jobs_of_owner(id)
-  return JOBS .. ':' .. (redis.call('HGET', key(id), 'owner') or 'local')
+-- Jobs from before there were owners belong to `local`.
+local function owner_of(id)
+  return redis.call('HGET', key(id), 'owner') or 'local'
+end
+
+-- The jobs of an owner that are listed.
+local function jobs_of(owner)
+  return JOBS .. ':' .. owner
 end
 
 -- The jobs of an owner that are not over.
 local function unfinished_of(owner)
-  return 'darkroom:unfinished:' .. (owner or 'local')
+  return 'darkroom:unfinished:' .. owner
 end
 
 local function list(id, created_at)
   redis.call('ZADD', JOBS, created_at, id)
-  redis.call('ZADD', jobs_of_owner(id), created_at, id)
+  redis.call('ZADD', jobs_of(owner_of(id)), created_at, id)
 end
 
 local function is_training(id)
@@ -71,29 +76,44 @@ local function ring(id)
   return number(id, 'total') <= INTERACTIVE_ITEMS and INTERACTIVE or BULK
 end
 
--- Let the job wait for its turn. It stands in one ring at most: field `ready` says whether it does.
-local function enqueue(id)
-  if redis.call('HGET', key(id), 'ready') == '1' or redis.call('LLEN', key(id, 'pending')) == 0 then return end
-  redis.call('HSET', key(id), 'ready', '1')
-  redis.call('RPUSH', ring(id), id)
+-- What a ring counts: the `round` that it is in, the `arrivals`, and for each owner the jobs that stand in it.
+local function counts_of(name)
+  return name .. ':counts'
 end
 
--- Take the first job out of a ring that this code understands. One that newer code has written stays for its workers.
-local function pop_known(name)
-  for _ = 1, redis.call('LLEN', name) do
-    local id = redis.call('LPOP', name)
-    if number(id, 'schema') <= SCHEMA then
-      redis.call('HDEL', key(id), 'ready')
-      return id
-    end
-    redis.call('RPUSH', name, id)
-  end
+-- Let the job wait for its turn. It stands in one ring at most: field `ready` says in which. In each round every owner has
+-- one turn: a job's round comes after those of its owner's jobs that wait already, however many others have. Within a
+-- round, who came first goes first.
+local function enqueue(id)
+  if redis.call('HEXISTS', key(id), 'ready') == 1 or redis.call('LLEN', key(id, 'pending')) == 0 then return end
+  local name = ring(id)
+  local round = tonumber(redis.call('HGET', counts_of(name), 'round') or 0)
+  local turn = round + redis.call('HINCRBY', counts_of(name), 'owner:' .. owner_of(id), 1)
+  redis.call('ZADD', name, turn + redis.call('HINCRBY', counts_of(name), 'arrivals', 1) / 2 ^ 32, id)
+  redis.call('HSET', key(id), 'ready', name)
 end
 
 -- The job waits no more.
 local function dequeue(id)
-  if redis.call('HDEL', key(id), 'ready') == 0 then return end
-  for _, name in ipairs({ INTERACTIVE, BULK, TRAIN }) do redis.call('LREM', name, 1, id) end
+  local name = redis.call('HGET', key(id), 'ready')
+  if not name then return end
+  redis.call('HDEL', key(id), 'ready')
+  redis.call('ZREM', name, id)
+  local owner = 'owner:' .. owner_of(id)
+  if redis.call('HINCRBY', counts_of(name), owner, -1) == 0 then redis.call('HDEL', counts_of(name), owner) end
+  if redis.call('ZCARD', name) == 0 then redis.call('DEL', counts_of(name)) end
+end
+
+-- Take the first job out of a ring that this code understands. One that newer code has written stays for its workers.
+local function pop_known(name)
+  for place = 0, redis.call('ZCARD', name) - 1 do
+    local id, turn = unpack(redis.call('ZRANGE', name, place, place, 'WITHSCORES'))
+    if number(id, 'schema') <= SCHEMA then
+      redis.call('HSET', counts_of(name), 'round', math.floor(turn))
+      dequeue(id)
+      return id
+    end
+  end
 end
 
 -- Record how one item ended. `outcome` is JSON; its place in the order of finishing and the time go in front of it.
@@ -166,7 +186,7 @@ local function settle(id)
   local expires = now + number(id, 'retention_ms')
   redis.call('HSET', key(id), 'state', ended, 'finished_at', now, 'expires_at', expires)
   redis.call('ZADD', EXPIRING, expires, id)
-  redis.call('SREM', unfinished_of(redis.call('HGET', key(id), 'owner')), id)
+  redis.call('SREM', unfinished_of(owner_of(id)), id)
   count('jobs:' .. redis.call('HGET', key(id), 'kind') .. ':' .. ended)
   announce(id, now)
 end

@@ -6,8 +6,8 @@ if not state then return 'missing' end
 if ARGV[2] ~= '1' and not TERMINAL[state] then return 'busy' end
 dequeue(id)
 redis.call('ZREM', JOBS, id)
-redis.call('ZREM', jobs_of_owner(id), id)
-redis.call('SREM', unfinished_of(redis.call('HGET', key(id), 'owner')), id)
+redis.call('ZREM', jobs_of(owner_of(id)), id)
+redis.call('SREM', unfinished_of(owner_of(id)), id)
 redis.call('ZREM', EXPIRING, id)
 redis.call('ZREM', CORRECTED, id)
 redis.call('ZADD', 'darkroom:removing', now_ms(), id)

@@ -24,7 +24,7 @@ if #items > 0 then
     redis.call('HDEL', key(id), 'ending', 'failure', 'finished_at', 'expires_at')
     redis.call('ZREM', EXPIRING, id)
     redis.call('HSET', key(id), 'state', 'queued')
-    redis.call('SADD', unfinished_of(redis.call('HGET', key(id), 'owner')), id)
+    redis.call('SADD', unfinished_of(owner_of(id)), id)
   end
   touch(id)
   enqueue(id)
