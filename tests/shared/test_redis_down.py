@@ -28,6 +28,7 @@ from shared.key_store import KeyStore
 from shared.queue import Messenger
 from shared.quotas import Counted, Quotas
 from shared.settings import Settings
+from shared.webhooks.target import parse
 from tests.conftest import answers, redis_programs, wait_until
 from tests.shared.kit import RINGS, Kit, sure, upload, uploads
 
@@ -36,6 +37,7 @@ IN_TIME_S = 5
 JOB = new_id()
 CHUNK = Chunk(new_id(), JOB, "net-1", (upload("a"),))
 TRAINING = Training(new_id(), JOB, {})
+WEBHOOK = parse("https://receiver.example/hook")
 WORKER = Worker("host:1", ("bulk",), "net-1")
 
 CALLS: dict[str, Callable[[str], object]] = {
@@ -44,6 +46,7 @@ CALLS: dict[str, Callable[[str], object]] = {
         for name, call in {
             "ping": lambda store: store.ping(),
             "check_room": lambda store: store.check_room(),
+            "memory": lambda store: store.memory(),
             "exists": lambda store: store.exists(JOB),
             "create": lambda store: store.create(JobKind.CLASSIFICATION, retention_s=1),
             "add": lambda store: store.add(JOB, uploads(1), 10),
@@ -54,6 +57,7 @@ CALLS: dict[str, Callable[[str], object]] = {
             "revision": lambda store: store.revision(JOB),
             "page": lambda store: store.page(5),
             "annotate": lambda store: store.annotate(JOB, 1),
+            "set_webhook": lambda store: store.set_webhook(JOB, WEBHOOK),
             "item": lambda store: store.item(JOB, "a"),
             "cancel": lambda store: store.cancel(JOB),
             "fail": lambda store: store.fail(JOB, Failure("a", "b")),
@@ -85,6 +89,7 @@ CALLS: dict[str, Callable[[str], object]] = {
             "add_row": lambda trainings: trainings.add_row(TRAINING, {"n": 1, "step": 1, "steps": 2}, 5),
             "rows": lambda trainings: trainings.rows(JOB, 0, 5),
             "finish": lambda trainings: trainings.finish(JOB),
+            "running": lambda trainings: trainings.running(),
             "made": lambda trainings: trainings.made(TRAINING),
             "makes": lambda trainings: trainings.makes(TRAINING, "seed-1"),
             "succeed": lambda trainings: trainings.succeed(TRAINING, "seed-1", {}),

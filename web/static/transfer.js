@@ -111,7 +111,7 @@ export class Transfer {
       return;
     }
     this.panel.halt("The upload has stopped");
-    notice(problem.title ?? "That did not work.", problem.detail ?? problem.message, " ", adviceOn(problem));
+    notice(problem.title ?? "That did not work.", problem.detail ?? problem.message, " What has arrived is safe: go on when that is mended.");
     byId("go-on").focus();
   }
 
@@ -139,9 +139,6 @@ export class Transfer {
     return job ? ["What had arrived by then is in ", element("a", { href: `/result/${job}` }, "its job"), "."] : ["Nothing of it was kept."];
   }
 }
-
-const adviceOn = ({ status }) =>
-  status === 507 ? "Tell whoever runs the service, or delete old jobs; then go on." : "What has arrived is safe: go on when that is mended.";
 
 function warn(event) {
   event.preventDefault();
