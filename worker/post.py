@@ -138,4 +138,5 @@ def _named(total_s: float) -> Any:
         code = "tls" if isinstance(error.__context__, ssl.SSLError) else "unreachable"
         raise DeliveryError(code, f"no connection: {error}") from error
     except (httpcore.NetworkError, httpcore.ProtocolError) as error:
-        raise DeliveryError("broken_off", f"the connection broke off, or what came is no HTTP: {error}") from error
+        # Not what came: whoever chose the address may read this, and need not be who may read that.
+        raise DeliveryError("broken_off", "the connection broke off, or what came is no HTTP") from error

@@ -16,10 +16,11 @@ from cli.redis_server import free_port
 from shared.access import Scope
 from shared.aliases import Alias, ChampionAlias
 from shared.catalogue import Catalogue
-from shared.entities import Chunk, Counts, Failure, JobKind, Queue, Training, new_id
+from shared.entities import Chunk, Counts, Failure, Job, JobKind, JobState, Queue, Training, new_id
 from shared.errors import Unavailable
 from shared.jobs.chunks import ChunkStore
 from shared.jobs.connection import connect
+from shared.jobs.deliveries import Attempt, DeliveryStore, Due
 from shared.jobs.results import Results
 from shared.jobs.store import JobStore
 from shared.jobs.trainings import TrainingStore
@@ -28,6 +29,7 @@ from shared.key_store import KeyStore
 from shared.queue import Messenger
 from shared.quotas import Counted, Quotas
 from shared.settings import Settings
+from shared.webhooks.secrets import WebhookSecrets
 from shared.webhooks.target import parse
 from tests.conftest import answers, redis_programs, wait_until
 from tests.shared.kit import RINGS, Kit, sure, upload, uploads
@@ -38,6 +40,8 @@ JOB = new_id()
 CHUNK = Chunk(new_id(), JOB, "net-1", (upload("a"),))
 TRAINING = Training(new_id(), JOB, {})
 WEBHOOK = parse("https://receiver.example/hook")
+ENDED = Job(JOB, JobKind.CLASSIFICATION, JobState.SUCCEEDED, created_at=0)
+DUE = Due(f"{JOB}-1", new_id(), WEBHOOK.receiver, WEBHOOK.url, 1, ENDED)
 WORKER = Worker("host:1", ("bulk",), "net-1")
 
 CALLS: dict[str, Callable[[str], object]] = {
@@ -118,6 +122,19 @@ CALLS: dict[str, Callable[[str], object]] = {
             "stream": lambda results: list(results.stream(JOB)),
         }.items()
     },
+    **{
+        f"DeliveryStore.{name}": lambda url, call=call: call(DeliveryStore(connect(url)))
+        for name, call in {
+            "claim": lambda deliveries: deliveries.claim(["receiver.example:443"]),
+            "end_attempt": lambda deliveries: deliveries.end_attempt(DUE, Attempt(0, 1), None, 5),
+            "overdue_s": lambda deliveries: deliveries.overdue_s(),
+            "of_job": lambda deliveries: deliveries.of_job(ENDED),
+            "get": lambda deliveries: deliveries.get(DUE.id),
+            "redeliver": lambda deliveries: deliveries.redeliver(DUE.id),
+        }.items()
+    },
+    "WebhookSecrets.get": lambda url: WebhookSecrets(connect(url)).get("ann"),
+    "WebhookSecrets.replace": lambda url: WebhookSecrets(connect(url)).replace("ann"),
     "Workers.seen": lambda url: Workers(connect(url)).seen(WORKER),
     "Workers.gone": lambda url: Workers(connect(url)).gone("host:1"),
     "Workers.alive": lambda url: Workers(connect(url)).alive(),
@@ -142,6 +159,8 @@ def test_every_public_method_is_tried_below() -> None:
         Catalogue,
         KeyStore,
         Quotas,
+        DeliveryStore,
+        WebhookSecrets,
     )
     assert set(CALLS) == set().union(*map(public_methods, parts)) - {"Messenger.close"}
 

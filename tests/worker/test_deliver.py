@@ -108,6 +108,7 @@ def test_it_goes_on_through_every_kind_of_failure_until_it_is_taken(services: Se
     expected = ["status", "broken_off", "timeout", "timeout", "redirect", "too_long", "broken_off", None]
     assert codes(delivery) == expected
     assert [attempt.status for attempt in delivery.attempts] == [500, None, None, None, 307, None, None, 204]
+    assert "nonsense" not in str(delivery.attempts), "what came is not told"
     assert all(attempt.duration_s < 5 * SHORT_S for attempt in delivery.attempts)
     assert {call.path for call in receiver.calls} == {"/hook?key=1"}, "no redirect is followed"
     assert {call.id for call in receiver.calls} == {delivery.id} and len(receiver.calls) == 8
