@@ -67,6 +67,7 @@ def test_a_folder_of_300_is_classified_from_its_first_pictures_on(page: Page, tm
     # Then its pictures are classified while the others wait
     expect(page.locator("#classified-files")).to_have_text("50 of 300")
     expect(page.locator("#sent-files")).to_have_text("50 of 300")
+    expect(page.locator("#first-results li")).to_have_count(8)
     expect(page.locator("#results-link")).to_be_visible()
     # When the others get through
     gate.let_go()

@@ -1,11 +1,14 @@
 // Shows an upload on its way: what was sent, and what of that is classified already.
 
-import { announce, byId, setText, show } from "./dom.js";
+import { imageAddress, readResults } from "./api.js";
+import { announce, byId, element, setText, show } from "./dom.js";
 import { bytes, duration, number, plural } from "./format.js";
 import { watch } from "./watch.js";
 
 //: Seconds of sending after which the time that is left can be told.
 const ETA_AFTER_S = 3;
+//: Pictures that are shown with their class as soon as they have one.
+const FIRST = 8;
 
 export class SendingPanel {
   /** @param {import("./sender.js").Sender} sender */
@@ -62,20 +65,35 @@ export class SendingPanel {
   /** Follow the job: its first pictures are classified while the last ones are on their way. @param {string} job */
   follow(job) {
     byId("results-link").href = `/result/${job}`;
+    byId("first-results").replaceChildren();
+    show("first", false);
+    show("results-link", false);
     this.following = new AbortController();
     watch(job, (now) => this.#classified(now), () => {}, this.following.signal).catch(() => {}); // sending tells of troubles
   }
 
-  #classified({ counts }) {
+  #classified({ id, counts }) {
     this.finished = counts.succeeded + counts.failed + counts.cancelled;
     const total = Math.max(this.sender.total.files, counts.total);
     byId("classified").value = this.finished / total;
     setText("classified-files", `${number(this.finished)} of ${number(total)}`);
     show("results-link", this.finished > 0);
+    if (counts.succeeded && byId("first-results").childElementCount < FIRST) this.#showFirst(id).catch(() => {}); // the next ones will
+  }
+
+  async #showFirst(job) {
+    const { data } = await readResults(job, { state: "succeeded", limit: FIRST }, this.following.signal);
+    byId("first-results").replaceChildren(...data.map((item) => firstResult(job, item)));
+    show("first", data.length > 0);
   }
 
   /** It is over. */
   end() {
     this.following?.abort();
   }
+}
+
+function firstResult(job, { key, predictions: [best] }) {
+  const picture = element("img", { src: imageAddress(job, key, true), alt: "", width: 64, height: 64 });
+  return element("li", {}, picture, best.label);
 }
