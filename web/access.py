@@ -71,6 +71,7 @@ def _facts(response: Response) -> dict[str, Any]:
         "method": request.method,
         "path": request.path,
         "route": request.url_rule.rule if request.url_rule else None,
+        "owner": getattr(g.get("key"), "owner", None),
         "status": response.status_code,
         "bytes_received": request.content_length,
         "bytes_sent": response.content_length,

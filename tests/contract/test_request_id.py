@@ -60,7 +60,7 @@ def test_the_log_tells_what_became_of_a_request_down_to_its_worker(service: Serv
         return [line for line in lines(service, program) if line.get("request_id") == request_id]
 
     (request,) = wait_until(lambda: about("web", "to-the-worker"), "web has logged the request")
-    assert request.items() >= {**own, "method": "POST", "route": "/v1/jobs", "status": 200}.items()
+    assert request.items() >= {**own, "method": "POST", "route": "/v1/jobs", "owner": "local", "status": 200}.items()
     assert (request["bytes_received"], request["bytes_sent"]) == (len(png(77)), len(answer.content))
     assert request["duration_s"] > 0
 
