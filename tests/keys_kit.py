@@ -12,6 +12,7 @@ SETTINGS = {
     "api_keys": ", ".join(
         f"{name}:{key}:{name if name in ('train', 'admin') else 'submit'}" for name, key in KEYS.items()
     ),
+    "trusted_proxies": "1",
     "requests_per_hour": "400",
     "bytes_per_hour": "200000",
     "items_per_hour": "30",

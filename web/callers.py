@@ -133,7 +133,7 @@ def check_token(token: str | None) -> None:
 
 def _guard() -> Response | None:
     view = current_app.view_functions.get(request.endpoint or "")
-    if view is None or getattr(view, "open_to_all", False) or (request.endpoint or "").endswith("static"):
+    if view is None or getattr(view, "open_to_all", False) or _is_static():
         return None
     try:
         g.key = _identify()
@@ -146,6 +146,10 @@ def _guard() -> Response | None:
     if scope is not None:
         require(scope)
     return None
+
+
+def _is_static() -> bool:
+    return (request.endpoint or "").rpartition(".")[2] == "static"  # Flask's own view, of an app or a blueprint
 
 
 def _identify() -> ApiKey:

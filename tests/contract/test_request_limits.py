@@ -80,9 +80,10 @@ def test_requests_run_out_for_one_key_alone(keyed_service):
 
 def test_strangers_are_counted_by_their_address(keyed_service):
     with keyed_service.client() as http:
-        one, other = {"X-Forwarded-For": "2001:db8::1"}, {"X-Forwarded-For": "2001:db8::2"}
-        before = left(http.get("/v1/jobs", headers=one))["requests"]
-        assert left(http.get("/v1/jobs", headers=other))["requests"] == before - 1, "both are of the same customer"
+        addresses = ("2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:1::1", "192.0.2.1", "nowhere")
+        asked = [http.get("/v1/jobs", headers={"X-Forwarded-For": f"10.0.0.1, {address}"}) for address in addresses]
+        used = [MOST["requests"] - left(answer)["requests"] for answer in asked]
+        assert used == [1, 2, 1, 1, 1], "the first two are of one customer; what a stranger claims does not count"
 
 
 def test_the_keyless_start_has_no_limits(http):
