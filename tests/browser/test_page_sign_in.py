@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import opened
-from tests.browser.kit import SAMPLES, Complaints, check
+from tests.browser.kit import SAMPLES, SIZES, Complaints, check
 from tests.keys_kit import KEYS
 
 
@@ -23,7 +23,9 @@ def test_sign_in_upload_and_sign_out(keyed_page: Page, complaints: Complaints) -
     page = keyed_page
     page.goto("/jobs?state=succeeded")
     expect(page).to_have_url(lambda_url("/sign-in?next=%2Fjobs%3Fstate%3Dsucceeded", page))
-    check(page, "sign-in")
+    for name, size in SIZES.items():
+        page.set_viewport_size(size)
+        check(page, f"sign-in-{name}")
     page.keyboard.type("a wrong key")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("not known")
@@ -34,6 +36,9 @@ def test_sign_in_upload_and_sign_out(keyed_page: Page, complaints: Complaints) -
     page.locator("#files").set_input_files(SAMPLES[0])
     page.locator("#start").click()
     page.wait_for_url("**/result/*")
+    page.set_viewport_size(SIZES["phone"])
+    expect(page.get_by_text("Signed in with the key ann")).to_be_visible()
+    check(page, "signed-in-phone")
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_label("Key")).to_be_focused()
     page.go_back()
