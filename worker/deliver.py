@@ -76,7 +76,8 @@ class Sender:
         attempt = Attempt(at.timestamp(), duration_s, answer.status if answer else None, failure)
         ending, delay_s = self._what_next(due, answer, failure)
         self._deliveries.end_attempt(due, attempt, ending, delay_s)
-        log.info("try %d of delivery %s: %s", due.tries, due.id, failure.detail if failure else "taken")
+        outcome = failure.detail if failure else "taken"
+        log.info("try %d of delivery %s to %s: %s", due.tries, due.id, due.receiver, outcome)
 
     def _next(self) -> Due | None:
         """The next delivery, counted as in hand; None where there is none, no thread for it, or no Redis."""
