@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -111,6 +112,17 @@ def test_a_training_runs_and_its_model_can_be_seen_and_had(http: httpx.Client, w
     assert http.post(f"/v1/jobs/{whole}/finish").status_code == 200
     assert http.post(f"/v1/jobs/{whole}/cancel").status_code == 200
     assert http.post(f"/v1/jobs/{whole}/retry").status_code == 409
+
+
+def test_the_log_of_a_training_names_the_request_that_asked_for_it(training_service: Service, whole: str) -> None:
+    def about(program: str) -> list[dict[str, Any]]:
+        text = (training_service.data_dir / "run" / "log" / f"{program}.log").read_text()
+        found = [json.loads(line) for line in text.splitlines() if line.startswith("{") and line.endswith("}")]
+        return [line for line in found if line.get("job_id") == whole]
+
+    asked = [line["request_id"] for line in about("web") if line.get("method") == "POST" and line["status"] == 202]
+    told = [line["request_id"] for line in about("train") if line["logger"] == "darkroom.train"]
+    assert len(asked) == 1 and set(told) == set(asked)
 
 
 def test_a_promoted_version_serves_the_next_job_and_outlives_its_own(http: httpx.Client) -> None:
