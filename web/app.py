@@ -18,6 +18,7 @@ from shared.settings import load_settings
 from web import access, callers, docs, idempotency, limits, pages, problems, sessions, sign_in
 from web.api import (
     corrections,
+    exports,
     health,
     items,
     jobs,
@@ -105,5 +106,5 @@ def _secure(response: Response) -> Response:
     return response
 
 
-#: The blueprints of items, labels, results and trainings are the one of jobs: importing them adds their calls to it.
-__all__ = ["create_app", "from_environment", "items", "labels", "results", "trainings"]
+#: The blueprint of these is the one of jobs: importing them adds their calls to it.
+__all__ = ["create_app", "exports", "from_environment", "items", "labels", "results", "trainings"]

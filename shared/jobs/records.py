@@ -66,11 +66,16 @@ def read_upload(key: str, record: str) -> tuple[Upload, float]:
     return Upload(key=key, **json.loads(body)), int(created_ms) / 1000
 
 
-def read_outcome(record: str) -> tuple[int, Outcome]:
-    """`<place> <at ms> <JSON>` → the item's place in the order of finishing, and how it ended."""
-    place, at_ms, body = record.split(" ", 2)
+def place_of(outcome: str) -> int:
+    """`<place> <at ms> <JSON>` → the item's place in the order of finishing."""
+    return int(outcome.split(" ", 1)[0])
+
+
+def read_outcome(record: str) -> Outcome:
+    """`<place> <at ms> <JSON>` → how the item ended."""
+    _, at_ms, body = record.split(" ", 2)
     fields = json.loads(body)
-    return int(place), Outcome(
+    return Outcome(
         state=ItemState(fields["state"]),
         predictions=tuple(Prediction(index, score) for index, score in fields.get("predictions", ())),
         failure=Failure(**fields["failure"]) if "failure" in fields else None,
@@ -81,7 +86,7 @@ def read_outcome(record: str) -> tuple[int, Outcome]:
 def read_item(key: str, upload: str, outcome: str | None, correction: str | None) -> Item:
     """The records of an item as one."""
     accepted, created_at = read_upload(key, upload)
-    ended = read_outcome(outcome)[1] if outcome else None
+    ended = read_outcome(outcome) if outcome else None
     return Item(accepted, created_at, ended, None if correction is None else int(correction))
 
 

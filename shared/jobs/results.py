@@ -10,13 +10,15 @@ from shared.entities import Item, ItemState
 from shared.jobs import keys
 from shared.jobs.connection import Client, redis_errors, translated
 from shared.jobs.cursors import decode_cursor, encode_cursor
-from shared.jobs.records import read_item, read_outcome
+from shared.jobs.records import place_of, read_item
 from shared.jobs.store import JobStore
 
 #: Finished items that are read in one go while a page is filled.
 READ_BATCH = 500
 #: Finished items that one call looks through at most where a filter finds few; the cursor goes on from there.
 SCAN_LIMIT = 5000
+#: Where an item without a prediction stands among the scores: behind all others.
+NO_SCORE = 2.0
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,13 @@ class Filter:
             and (self.filename is None or self.filename.casefold() in item.upload.filename.casefold())
             and self._accepts_score(item)
         )
+
+    @property
+    def score_range(self) -> tuple[float, float]:
+        """The least and the greatest place among the scores, where an item without a prediction has NO_SCORE."""
+        if self.state in (ItemState.FAILED, ItemState.CANCELLED):
+            return NO_SCORE, NO_SCORE
+        return self.min_score or 0.0, NO_SCORE if self.max_score is None else self.max_score
 
     def _accepts_score(self, item: Item) -> bool:
         if self.min_score is None and self.max_score is None:
@@ -95,7 +104,7 @@ class Results:
         over = self._store.get(job_id).state.done
         last = None if after is None else decode_cursor("score", after, str)
         found: list[Item] = []
-        for looked_at, item in enumerate(self._by_score(job_id, last)):
+        for looked_at, item in enumerate(self._by_score(job_id, last, wanted.score_range)):
             if len(found) == limit or looked_at == SCAN_LIMIT:
                 return Page(found, encode_cursor("score", last or ""), done=False)
             last = item.upload.key
@@ -135,20 +144,21 @@ class Results:
             if len(names) < READ_BATCH:
                 return
 
-    def _by_score(self, job_id: str, last: str | None) -> Iterator[Item]:
-        """The finished items after the item `last`, least sure first."""
-        for begin in count(self._rank_after(job_id, last), READ_BATCH):
-            names = self._redis.zrange(keys.job(job_id, "scores"), begin, begin + READ_BATCH - 1)
+    def _by_score(self, job_id: str, last: str | None, within: tuple[float, float]) -> Iterator[Item]:
+        """The finished items after the item `last`, least sure first, of those whose score is in a range."""
+        scores, (low, high) = keys.job(job_id, "scores"), within
+        start = max(self._rank_after(job_id, last), self._redis.zcount(scores, "-inf", f"({low}"))
+        stop = self._redis.zcount(scores, "-inf", high)
+        for begin in range(start, stop, READ_BATCH):
+            names = self._redis.zrange(scores, begin, min(begin + READ_BATCH, stop) - 1)
             yield from (item for item, _ in self._read(job_id, names))
-            if len(names) < READ_BATCH:
-                return
 
     def _rank_after(self, job_id: str, last: str | None) -> int:
         if not last:
             return 0
         rank = self._redis.zrank(keys.job(job_id, "scores"), last)
         if rank is None:  # only an item without a prediction can leave: it is queued again
-            return int(self._redis.zcount(keys.job(job_id, "scores"), "-inf", "(2"))
+            return int(self._redis.zcount(keys.job(job_id, "scores"), "-inf", f"({NO_SCORE}"))
         return int(rank) + 1
 
     def _read(self, job_id: str, names: Sequence[str]) -> list[tuple[Item, int | None]]:
@@ -159,7 +169,7 @@ class Results:
         for part in ("items", "outcomes", "corrections"):
             pipeline.hmget(keys.job(job_id, part), names)
         return [
-            (read_item(name, upload, outcome, correction), read_outcome(outcome)[0] if outcome else None)
+            (read_item(name, upload, outcome, correction), place_of(outcome) if outcome else None)
             for name, upload, outcome, correction in zip(names, *pipeline.execute(), strict=True)
             if upload is not None
         ]

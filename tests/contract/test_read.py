@@ -8,6 +8,7 @@ import io
 import json
 import threading
 import time
+import zipfile
 
 import pytest
 from PIL import Image
@@ -153,10 +154,39 @@ def test_ndjson_is_the_same_as_the_pages(http, job):
     assert [json.loads(line) for line in answer.text.splitlines()] == results(http, job["id"])
 
 
-@pytest.mark.parametrize("ending", ["csv", "ndjson"])
+def test_json_is_the_same_as_the_pages(http, job):
+    answer = http.get(f"{job['links']['results']}.json")
+    assert answer.status_code == 200 and answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["Content-Disposition"].startswith("attachment")
+    assert answer.json() == {"data": results(http, job["id"]), "done": True}
+
+
+def test_zip_has_the_pictures_in_folders_by_label(http, job):
+    first = results(http, job["id"], state="succeeded")[0]
+    http.put(f"{job['links']['self']}/items/{first['key']}/label", json={"label": "frog"})
+    answer = http.get(f"{job['links']['results']}.zip")
+    assert answer.status_code == 200 and answer.headers["Content-Type"] == "application/zip"
+    assert answer.headers["X-Job-Done"] == "true" and answer.headers["Content-Disposition"].endswith('.zip"')
+    archive = zipfile.ZipFile(io.BytesIO(answer.content))
+    digests = {name: hashlib.sha256(archive.read(name)).hexdigest() for name in archive.namelist()}
+    left_out = archive.read("left-out.txt").decode()
+    del digests["left-out.txt"]
+    items = results(http, job["id"])
+    expected = {
+        f"{item['corrected_label'] or item['predictions'][0]['label']}/{item['filename']}": item["sha256"]
+        for item in items
+        if item["state"] == "succeeded"
+    }
+    assert digests == expected and f"frog/{first['filename']}" in digests
+    assert left_out.count("\r\n") == 2 and "empty.png" in left_out and "=1+1.jpg" in left_out
+    http.delete(f"{job['links']['self']}/items/{first['key']}/label")
+
+
+@pytest.mark.parametrize("ending", ["csv", "ndjson", "json", "zip"])
 def test_whole_results_of_a_running_job(http, ending):
     answer = http.get(f"/v1/jobs/{open_job(http)}/results.{ending}")
     assert answer.status_code == 200 and answer.headers["X-Job-Done"] == "false"
+    problem(http.get(f"/v1/jobs/{'0' * 32}/results.{ending}"), 404)
 
 
 def test_picture_comes_back_as_it_was(http, job):

@@ -1,41 +1,18 @@
-"""`/v1/jobs/{id}/results`: pages of finished items, and the whole as CSV or NDJSON."""
+"""`/v1/jobs/{id}/results`: pages of finished items."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Callable, Iterator
-from itertools import chain, islice
-from typing import Any
-
 from flask import Blueprint, Response, jsonify, request
 
-from shared.entities import Item, Job
 from shared.errors import Fault, InvalidRequest
 from shared.jobs.results import Filter
-from shared.times import timestamp
 from web import wire
 from web.api.jobs import blueprint as jobs_blueprint
-from web.api.requests import Query, ResultsQuery, query, services
+from web.api.requests import ResultsQuery, query, services
 from web.openapi.operation import Answer, operation
 from web.views import item_view, labels_of
 
 blueprint: Blueprint = jobs_blueprint
-
-#: Predictions in a line of CSV.
-CSV_PREDICTIONS = 3
-CSV_COLUMNS = (
-    ["key", "filename", "state", "label", "index", "score"]
-    + [f"{name}_{rank}" for rank in range(2, CSV_PREDICTIONS + 1) for name in ("label", "index", "score")]
-    + ["width", "height", "bytes", "sha256", "model", "error_code", "error_detail", "finished_at", "corrected_label"]
-)
-#: First characters that make a spreadsheet take a cell for a formula, also in their East Asian width.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-#: Headers of a file with all results.
-FILE_HEADERS = ["X-Job-Done", "Content-Disposition"]
-#: Items that are written to the client in one piece.
-WRITE_BATCH = 200
 
 
 @blueprint.get("/<job_id>/results")
@@ -61,85 +38,6 @@ def results(job_id: str) -> Response:
     page = read(job_id, asked.limit, asked.after, wanted)
     data = [item_view(item, labels, job.model) for item in page.items]
     return jsonify({"data": data, "next": page.next, "done": page.done})
-
-
-@blueprint.get("/<job_id>/results.csv")
-@operation({200: Answer(media=["text/csv"], headers=FILE_HEADERS, about="A line for each item.")})
-def results_csv(job_id: str) -> Response:
-    """All finished items as CSV, one a line."""
-    return _streamed(job_id, "csv", "text/csv; charset=utf-8", _csv_lines)
-
-
-@blueprint.get("/<job_id>/results.ndjson")
-@operation({200: Answer(media=["application/x-ndjson"], headers=FILE_HEADERS, about="An Item on each line.")})
-def results_ndjson(job_id: str) -> Response:
-    """All finished items as JSON, one a line."""
-    return _streamed(job_id, "ndjson", "application/x-ndjson", _json_lines)
-
-
-Writer = Callable[[Iterator[Item], tuple[str, ...], Job], Iterator[str]]
-
-
-def _streamed(job_id: str, ending: str, content_type: str, write: Writer) -> Response:
-    query(Query, request)
-    parts = services()
-    job = parts.store.get(job_id)
-    lines = write(parts.results.stream(job_id), labels_of(job, parts.registry), job)
-    first = next(lines, "")  # an error of the store is answered as one, not in the middle of the file
-    response = Response(_in_pieces(chain([first], lines)), content_type=content_type)
-    response.headers["X-Job-Done"] = "true" if job.state.done else "false"
-    response.headers["Content-Disposition"] = f'attachment; filename="darkroom-{job_id[:8]}.{ending}"'
-    return response
-
-
-def _in_pieces(lines: Iterator[str]) -> Iterator[str]:
-    while piece := "".join(islice(lines, WRITE_BATCH)):
-        yield piece
-
-
-def _json_lines(items: Iterator[Item], labels: tuple[str, ...], job: Job) -> Iterator[str]:
-    for item in items:
-        yield json.dumps(item_view(item, labels, job.model)) + "\n"
-
-
-def _csv_lines(items: Iterator[Item], labels: tuple[str, ...], job: Job) -> Iterator[str]:
-    yield _csv_line(CSV_COLUMNS)
-    for item in items:
-        yield _csv_line(_csv_row(item, labels, job))
-
-
-def _csv_row(item: Item, labels: tuple[str, ...], job: Job) -> list[Any]:
-    upload, outcome = item.upload, item.outcome
-    predictions = outcome.predictions[:CSV_PREDICTIONS] if outcome else ()
-    ranked = [value for p in predictions for value in (labels[p.index], p.index, p.score)]
-    ranked += [""] * (3 * CSV_PREDICTIONS - len(ranked))
-    failure = outcome.failure if outcome else None
-    return [
-        upload.key,
-        upload.filename,
-        item.state,
-        *ranked,
-        upload.width,
-        upload.height,
-        upload.size,
-        upload.sha256,
-        job.model if predictions else "",
-        failure.code if failure else "",
-        failure.detail if failure else "",
-        timestamp(outcome.at if outcome else None),
-        "" if item.correction is None else labels[item.correction],
-    ]
-
-
-def _csv_line(values: list[Any]) -> str:
-    line = io.StringIO()
-    csv.writer(line).writerow([_harmless(value) for value in values])
-    return line.getvalue()
-
-
-def _harmless(value: Any) -> Any:
-    """A name that a spreadsheet would run as a formula is quoted, as OWASP advises against CSV injection."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
 
 
 def _label_index(label: str | None, labels: tuple[str, ...]) -> int | None:

@@ -1,0 +1,87 @@
+"""The zip that is sorted into folders: its names, its memory, and what programs need that unpack it."""
+
+from __future__ import annotations
+
+import io
+import tracemalloc
+import zipfile
+from pathlib import PurePosixPath, PureWindowsPath
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from shared.entities import Failure, Item, ItemState, Outcome, Prediction, Upload
+from shared.errors import NotFound
+from web.zipped import LEFT_OUT, Names, safe, zip_by_label
+
+LABELS = ("cat", "dog", "../odd")
+FAILED = Outcome(ItemState.FAILED, failure=Failure("undecodable", "This picture\nis broken."))
+
+
+def item(key: str, filename: str, label: int | None = 0, correction: int | None = None) -> Item:
+    outcome = FAILED if label is None else Outcome(ItemState.SUCCEEDED, (Prediction(label, 0.9),))
+    return Item(Upload(key, filename, 3, key), 0.0, outcome, correction)
+
+
+def zipped(items: list[Item], picture=str.encode, at: float = 1e9) -> zipfile.ZipFile:
+    return zipfile.ZipFile(io.BytesIO(b"".join(zip_by_label(items, LABELS, picture, at))))
+
+
+def test_folders_are_labels_and_a_correction_wins() -> None:
+    archive = zipped([item("a", "x/one.png"), item("b", "one.png", 0, 1), item("c", "ONE.png"), item("d", "e.png", 2)])
+    found = {name: archive.read(name) for name in archive.namelist()}
+    assert found == {"cat/one.png": b"a", "dog/one.png": b"b", "cat/ONE (2).png": b"c", "odd/e.png": b"d"}
+    assert archive.testzip() is None
+    assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_STORED}
+    assert {info.flag_bits & 0x08 for info in archive.infolist()} == {
+        0
+    }  # size and checksum stand in front of the bytes
+    assert archive.infolist()[0].date_time[0] == 2001
+
+
+def test_what_has_no_label_or_no_bytes_is_listed() -> None:
+    def picture(sha256: str) -> bytes:
+        if sha256 == "lost":
+            raise NotFound("nothing is stored")
+        return b"-"
+
+    broken = item("k1", "a\nb.png", None)
+    cancelled = Item(Upload("k2", "c.png", 1, "c"), 0.0, Outcome(ItemState.CANCELLED))
+    archive = zipped([item("a", "a.png"), broken, cancelled, item("lost", "d.png")], picture)
+    assert archive.namelist() == ["cat/a.png", LEFT_OUT]
+    assert archive.read(LEFT_OUT).decode().splitlines() == [
+        "a b.png\tk1\tfailed\tThis picture is broken.",
+        "c.png\tk2\tcancelled\tit was not looked at",
+        "d.png\tlost\tsucceeded\tits bytes are not stored any more",
+    ]
+
+
+def test_a_job_without_results_gives_an_empty_zip() -> None:
+    assert zipped([], at=0).namelist() == []
+
+
+def test_memory_holds_one_picture_at_a_time() -> None:
+    size, count = 1024 * 1024, 40
+    items = [item(str(number), f"{number}.png") for number in range(count)]
+    tracemalloc.start()
+    written = sum(len(piece) for piece in zip_by_label(items, LABELS, lambda _: bytes(size), 0))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert written > count * size
+    assert peak < 6 * size
+
+
+ODD = ["..", ".", "", "/", "a/../b.png", "C:\\x\\con.png", "nul", "a" * 400 + ".jpeg", "🐈" * 200 + ".png", " .x. "]
+
+
+@example(ODD)
+@given(st.lists(st.sampled_from(ODD) | st.text(st.characters(exclude_categories=())), max_size=20))
+def test_any_names_become_safe_and_different(names: list[str]) -> None:
+    taken = Names()
+    paths = [taken.take("cat", safe(name)) for name in names]
+    assert len({path.casefold() for path in paths}) == len(names)
+    for path in paths:
+        folder, name = path.split("/")
+        assert folder == "cat" and name not in ("", ".", "..") and len(name.encode()) < 200
+        assert PurePosixPath(name).name == PureWindowsPath(name).name == name
+        assert not PureWindowsPath(name).is_reserved()

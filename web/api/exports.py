@@ -1,0 +1,156 @@
+"""`/v1/jobs/{id}/results.csv`, `.ndjson`, `.json`, `.zip`: the whole of what has finished, streamed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from itertools import chain, islice
+from typing import Any
+
+from flask import Blueprint, Response, request
+from typing_extensions import TypedDict
+
+from shared.entities import Item, Job
+from shared.times import timestamp
+from web import wire
+from web.api.jobs import blueprint as jobs_blueprint
+from web.api.requests import Query, query, services
+from web.openapi.operation import Answer, operation
+from web.views import item_view, labels_of
+from web.zipped import zip_by_label
+
+blueprint: Blueprint = jobs_blueprint
+
+#: Predictions in a line of CSV.
+CSV_PREDICTIONS = 3
+CSV_COLUMNS = (
+    ["key", "filename", "state", "label", "index", "score"]
+    + [f"{name}_{rank}" for rank in range(2, CSV_PREDICTIONS + 1) for name in ("label", "index", "score")]
+    + ["width", "height", "bytes", "sha256", "model", "error_code", "error_detail", "finished_at", "corrected_label"]
+)
+#: First characters that make a spreadsheet take a cell for a formula, also in their East Asian width.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+#: Headers of a file with all results.
+FILE_HEADERS = ["X-Job-Done", "Content-Disposition"]
+#: Lines that are written to the client in one piece.
+WRITE_BATCH = 200
+
+
+class AllResults(TypedDict):
+    """All finished items, and whether more will come."""
+
+    data: list[wire.Item]
+    done: bool
+
+
+Writer = Callable[[Iterator[Item], tuple[str, ...], Job], Iterator[str]]
+
+
+@blueprint.get("/<job_id>/results.csv")
+@operation({200: Answer(media=["text/csv"], headers=FILE_HEADERS, about="A line for each item.")})
+def results_csv(job_id: str) -> Response:
+    """All finished items as CSV, one a line."""
+    return _text(job_id, "csv", "text/csv; charset=utf-8", _csv_lines)
+
+
+@blueprint.get("/<job_id>/results.ndjson")
+@operation({200: Answer(media=["application/x-ndjson"], headers=FILE_HEADERS, about="An Item on each line.")})
+def results_ndjson(job_id: str) -> Response:
+    """All finished items as JSON, one a line."""
+    return _text(job_id, "ndjson", "application/x-ndjson", _json_lines)
+
+
+@blueprint.get("/<job_id>/results.json")
+@operation({200: Answer(AllResults, headers=FILE_HEADERS)})
+def results_json(job_id: str) -> Response:
+    """All finished items as one JSON document."""
+    return _text(job_id, "json", "application/json", _json_document)
+
+
+@blueprint.get("/<job_id>/results.zip")
+@operation({200: Answer(media=["application/zip"], headers=FILE_HEADERS, about="A folder for each label.")})
+def results_zip(job_id: str) -> Response:
+    """The classified pictures, sorted into folders by label."""
+    query(Query, request)
+    parts = services()
+    job = parts.store.get(job_id)
+    items = parts.results.stream(job_id)
+    labels = labels_of(job, parts.registry)
+    pieces = zip_by_label(items, labels, lambda sha256: parts.picture(job_id, sha256), job.created_at)
+    return _download(job, "zip", "application/zip", pieces)
+
+
+def _text(job_id: str, ending: str, content_type: str, write: Writer) -> Response:
+    query(Query, request)
+    parts = services()
+    job = parts.store.get(job_id)
+    lines = write(parts.results.stream(job_id), labels_of(job, parts.registry), job)
+    return _download(job, ending, content_type, _in_pieces(lines))
+
+
+def _download(job: Job, ending: str, content_type: str, pieces: Iterator[bytes]) -> Response:
+    first = next(pieces, b"")  # an error of the store is answered as one, not in the middle of the file
+    response = Response(chain([first], pieces), content_type=content_type)
+    response.headers["X-Job-Done"] = "true" if job.state.done else "false"
+    response.headers["Content-Disposition"] = f'attachment; filename="darkroom-{job.id[:8]}.{ending}"'
+    return response
+
+
+def _in_pieces(lines: Iterator[str]) -> Iterator[bytes]:
+    while piece := "".join(islice(lines, WRITE_BATCH)):
+        yield piece.encode()
+
+
+def _json_lines(items: Iterator[Item], labels: tuple[str, ...], job: Job) -> Iterator[str]:
+    for item in items:
+        yield json.dumps(item_view(item, labels, job.model)) + "\n"
+
+
+def _json_document(items: Iterator[Item], labels: tuple[str, ...], job: Job) -> Iterator[str]:
+    start = '{"data": ['
+    for item in items:
+        yield start + json.dumps(item_view(item, labels, job.model))
+        start = ",\n"
+    yield ("" if start == ",\n" else start) + f'], "done": {json.dumps(job.state.done)}}}\n'
+
+
+def _csv_lines(items: Iterator[Item], labels: tuple[str, ...], job: Job) -> Iterator[str]:
+    yield _csv_line(CSV_COLUMNS)
+    for item in items:
+        yield _csv_line(_csv_row(item, labels, job))
+
+
+def _csv_row(item: Item, labels: tuple[str, ...], job: Job) -> list[Any]:
+    upload, outcome = item.upload, item.outcome
+    predictions = outcome.predictions[:CSV_PREDICTIONS] if outcome else ()
+    ranked = [value for p in predictions for value in (labels[p.index], p.index, p.score)]
+    ranked += [""] * (3 * CSV_PREDICTIONS - len(ranked))
+    failure = outcome.failure if outcome else None
+    return [
+        upload.key,
+        upload.filename,
+        item.state,
+        *ranked,
+        upload.width,
+        upload.height,
+        upload.size,
+        upload.sha256,
+        job.model if predictions else "",
+        failure.code if failure else "",
+        failure.detail if failure else "",
+        timestamp(outcome.at if outcome else None),
+        "" if item.correction is None else labels[item.correction],
+    ]
+
+
+def _csv_line(values: list[Any]) -> str:
+    line = io.StringIO()
+    csv.writer(line).writerow([_harmless(value) for value in values])
+    return line.getvalue()
+
+
+def _harmless(value: Any) -> Any:
+    """A name that a spreadsheet would run as a formula is quoted, as OWASP advises against CSV injection."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
