@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
 import re
+import zipfile
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -63,12 +66,31 @@ def test_filter_by_class(page: Page, api: Api, big_job: str) -> None:
     assert 0 < len(wanted) <= 60
     page.goto(f"/result/{big_job}")
     expect(page.locator("#place")).to_have_text("1–60 of 130")
-    page.select_option("#label", "cat")
-    expect(page.locator("#place")).to_have_text(f"1–{len(wanted)}")
+    page.click("#classes button:text-is('cat')")
+    expect(page.locator("#place")).to_have_text(f"1–{len(wanted)} of {len(wanted)}")
     assert set(keys(page)) == wanted
     page.reload()
-    expect(page.locator("#place")).to_have_text(f"1–{len(wanted)}")
-    expect(page.locator("#label")).to_have_value("cat")
+    expect(page.locator("#place")).to_have_text(f"1–{len(wanted)} of {len(wanted)}")
+    expect(page.locator("#classes button[aria-pressed=true]")).to_have_text("cat")
+    expect(page).to_have_url(re.compile(r"\?label=cat$"))
+    page.click("#classes button:text-is('cat')")
+    expect(page.locator("#place")).to_have_text("1–60 of 130")
+
+
+def test_filter_by_confidence_and_name(page: Page, api: Api, big_job: str) -> None:
+    page.goto(f"/result/{big_job}")
+    page.get_by_label("File name").type("PICTURE-001")
+    expect(page.locator(".card-item")).to_have_count(10)
+    expect(page).to_have_url(re.compile(r"\?filename=PICTURE-001$"))
+    page.get_by_label("Greatest confidence").fill("95")
+    page.get_by_label("Greatest confidence").press("Enter")
+    expect(page).to_have_url(re.compile("max_score=0.95"))
+    wanted = {item["key"] for item in api.results(big_job, filename="picture-001", max_score=0.95)}
+    expect(page.locator(".card-item")).to_have_count(len(wanted))
+    assert set(keys(page)) == wanted
+    page.click("#show-all")
+    expect(page.locator("#place")).to_have_text("1–60 of 130")
+    expect(page).to_have_url(re.compile(f"/{big_job}$"))
 
 
 def test_least_sure_first(page: Page, api: Api, big_job: str) -> None:
@@ -141,6 +163,9 @@ def test_what_cannot_be_tried_again_is_explained(page: Page, api: Api, complaint
     page.click("#retry")
     expect(page.locator("#notice")).to_contain_text("There is nothing to try again.")
     expect(page.locator(".card-failed code")).to_have_text("unsupported_format")
+    page.click("#failures summary")
+    expect(page.locator("#failures-rows tr")).to_have_count(1)
+    expect(page.locator("#failures-rows")).to_contain_text("fake.png")
 
 
 def test_a_job_deleted_elsewhere(page: Page, api: Api, complaints) -> None:
@@ -159,10 +184,17 @@ def test_a_job_deleted_elsewhere(page: Page, api: Api, complaints) -> None:
 def test_downloads(page: Page, api: Api) -> None:
     page.goto(f"/result/{api.job(pictures(4))}")
     expect(page.locator("#state")).to_have_text("Done")
-    for name, lines in (("CSV", 5), ("NDJSON", 4)):
+    found = {}
+    for name in ("csv", "ndjson", "json", "zip"):
+        page.click("#downloads summary")
         with page.expect_download() as download:
-            page.get_by_role("link", name=name, exact=True).click()
-        assert len(download.value.path().read_text().splitlines()) == lines
+            page.click(f"#downloads a[href$='.{name}']")
+        found[name] = download.value.path().read_bytes()
+        expect(page.locator("#downloads ul")).to_be_hidden()
+    assert [len(found[name].splitlines()) for name in ("csv", "ndjson")] == [5, 4]
+    assert len(json.loads(found["json"])["data"]) == 4
+    names = zipfile.ZipFile(io.BytesIO(found["zip"])).namelist()
+    assert sorted(name.split("/")[1] for name in names) == [name for name, _ in pictures(4)]
 
 
 def test_hostile_names_stay_text(page: Page, api: Api) -> None:

@@ -163,6 +163,11 @@ const withTag = async (response) => ({ ...(await response.json()), etag: respons
  */
 export const readResults = (id, parameters, signal) => askJson(`${job(id)}/results?${asQuery(parameters)}`, { signal });
 
+/** How often each label occurs. @param {string} id @returns {Promise<{index: number, label: string, count: number, corrected: number}[]>} */
+export const readLabels = async (id) => (await askJson(`${job(id)}/labels`)).data;
+/** Correct items, all or none. @param {string} id @param {Record<string, string | null>} labels item key → label, null: as predicted */
+export const correctItems = async (id, labels) => (await askJson(`${job(id)}/labels`, inJson("POST", { labels }))).data;
+
 /** A page of jobs, newest first. @param {Record<string, any>} parameters @param {AbortSignal} signal */
 export const readJobs = (parameters, signal) => askJson(`/v1/jobs?${asQuery(parameters)}`, { signal });
 

@@ -13,32 +13,57 @@ const TINY = 64;
 export function card(jobId, item) {
   const body = item.predictions.length ? classified(item) : unclassified(item);
   const name = element("p", { class: "card-file", title: item.filename }, item.filename);
-  return element("li", { class: `card-item card-${item.state}`, "data-key": item.key }, picture(jobId, item), ...body, name);
+  return element("li", { class: `card-item card-${item.state}`, "data-key": item.key }, ...picture(jobId, item), ...body, name);
 }
+
+/** Show on its card that an item was corrected, or that this was undone. @param {Element} made @param {object} item */
+export function recorrect(made, item) {
+  made.querySelector("h3").replaceWith(heading(item));
+  made.querySelector("img").alt = altOf(item);
+}
+
+/** What an item is called by now. @param {object} item */
+export const labelOf = (item) => item.corrected_label ?? item.predictions[0].label;
+
+/** Beside the class: what it was before it was corrected. @param {object} item */
+export function remarkOf({ corrected_label: corrected, predictions: [best] }) {
+  if (!corrected) return `class ${best.index}`;
+  return corrected === best.label ? "confirmed" : `was ${best.label}`;
+}
+
+/** Whether a picture is so small that its pixels should be seen. @param {object} item */
+export const isTiny = ({ width, height }) => Math.max(width, height) <= TINY;
 
 function picture(jobId, item) {
   // What no worker has decoded may be of any size, or no picture at all.
-  if (item.state !== "succeeded") return element("div", { class: "thumb thumb-none" }, icon(item.state === "failed" ? "alert" : "stop"));
-  const tiny = Math.max(item.width, item.height) <= TINY;
+  if (item.state !== "succeeded") return [element("div", { class: "thumb thumb-none" }, icon(item.state === "failed" ? "alert" : "stop"))];
   const image = element("img", {
     src: imageAddress(jobId, item.key, true),
-    alt: `${item.predictions[0]?.label ?? "picture"}: ${item.filename}`,
+    alt: altOf(item),
     width: item.width,
     height: item.height,
     loading: "lazy",
     decoding: "async",
-    class: tiny ? "tiny" : "",
+    class: isTiny(item) ? "tiny" : "",
   });
-  return element("a", { class: "thumb", href: imageAddress(jobId, item.key), target: "_blank", rel: "noopener" }, image);
+  // The keyboard selects with Space on the picture itself, so that a page of pictures is one stop of Tab.
+  const box = element("input", { type: "checkbox", class: "form-check-input", tabindex: -1, "aria-label": `Select ${item.filename}` });
+  return [element("button", { type: "button", class: "thumb", tabindex: -1 }, image), element("label", { class: "pick" }, box)];
 }
+
+const altOf = (item) => `${labelOf(item)}: ${item.filename}`;
 
 function classified(item) {
-  const [best] = item.predictions;
-  const heading = element("h3", {}, element("span", {}, best.label), element("small", {}, `class ${best.index}`));
-  return [heading, element("ol", { class: "shares" }, ...item.predictions.slice(0, TOP).map(share))];
+  return [heading(item), element("ol", { class: "shares" }, ...item.predictions.slice(0, TOP).map(share))];
 }
 
-function share({ label, score }) {
+function heading(item) {
+  const corrected = item.corrected_label ? { class: "corrected" } : {};
+  return element("h3", corrected, element("span", {}, labelOf(item)), element("small", {}, remarkOf(item)));
+}
+
+/** A prediction with its bar. @param {{label: string, score: number}} prediction */
+export function share({ label, score }) {
   const bar = element("span", { class: "bar" });
   bar.style.setProperty("--share", String(score));
   return element("li", {}, element("span", {}, label), element("span", { class: "share" }, percent(score)), bar);

@@ -1,7 +1,7 @@
 // One page of results, which fills in while the job runs. There are never more cards than a page has.
 
 import { readResults } from "./api.js";
-import { card } from "./cards.js";
+import { card, recorrect } from "./cards.js";
 import { byId, setText, show } from "./dom.js";
 import { number } from "./format.js";
 
@@ -10,11 +10,11 @@ const PAGE = 60;
 /** Shows the page of results that the trail points at. */
 export class Gallery {
   /**
-   * @param {string} jobId @param {import("./trail.js").Trail} trail
-   * @param {() => Record<string, string>} filter what the API is asked for: `label`, `state`, `sort`
+   * @param {string} jobId @param {import("./trail.js").Trail} trail @param {import("./filters.js").Filters} filters
+   * @param {() => void} onPage called when the cards are others
    */
-  constructor(jobId, trail, filter) {
-    Object.assign(this, { jobId, trail, filter, job: null });
+  constructor(jobId, trail, filters, onPage) {
+    Object.assign(this, { jobId, trail, filters, onPage, job: null, items: new Map(), counts: [] });
     this.reset();
   }
 
@@ -49,6 +49,19 @@ export class Gallery {
     }
   }
 
+  /** Show items as they are by now, where they are; a filter that they no longer meet takes them away with the next page. */
+  update(items) {
+    for (const item of items.filter(({ key }) => this.items.has(key))) {
+      this.items.set(item.key, item);
+      recorrect(byId("cards").querySelector(`[data-key="${CSS.escape(item.key)}"]`), item);
+    }
+  }
+
+  /** The items of this page that have a picture. */
+  get pictures() {
+    return [...this.items.values()].filter(({ state }) => state === "succeeded");
+  }
+
   /** Whether nothing can be added to this page any more. */
   get complete() {
     return this.over || (this.count === PAGE && this.more && !this.#reorders());
@@ -70,19 +83,20 @@ export class Gallery {
 
   /** Whether new results may come in between: then the page is read as a whole each time. */
   #reorders() {
-    return Boolean(this.filter().sort) && !this.settled;
+    return Boolean(this.filters.query.sort) && !this.settled;
   }
 
   /** Up to `wanted` items after `cursor`; a call may give fewer than there are, since it looks only so far. */
   async #next(wanted, cursor, signal) {
     const items = [];
     while (items.length < wanted) {
-      const asked = { ...this.filter(), after: cursor, limit: wanted - items.length };
+      const asked = { ...this.filters.query, after: cursor, limit: wanted - items.length };
       const page = await readResults(this.jobId, asked, signal);
       items.push(...page.data);
       this.over = page.done;
       if (page.done || page.next === cursor) break;
       cursor = page.next;
+      if (items.length < wanted) setText("place", "Looking further…");
     }
     this.cursor = cursor;
     return items;
@@ -99,15 +113,18 @@ export class Gallery {
     const cards = byId("cards");
     const old = new Map(whole && !this.stale ? Array.from(cards.children, (made) => [made.dataset.key, made]) : []);
     const made = items.map((item) => old.get(item.key) ?? card(this.jobId, item));
+    if (this.stale || whole) this.items.clear();
+    for (const item of items) this.items.set(item.key, item);
     if (this.stale || whole) cards.replaceChildren(...made);
     else cards.append(...made);
     this.stale = false;
     this.count = cards.children.length;
     this.#showEmpty();
+    this.onPage();
   }
 
   #showEmpty() {
-    const narrowed = Boolean(this.filter().label || this.filter().state);
+    const narrowed = this.filters.narrows;
     show("empty", this.count === 0);
     show("unfilter", narrowed);
     if (narrowed) setText("empty-text", this.job.done ? "No result matches this choice." : "No result matches this choice yet.");
@@ -127,10 +144,11 @@ export class Gallery {
     show("pager", index > 0 || this.more || this.count > 1);
   }
 
-  /** How many results there are in this selection; the server counts states, not classes. */
+  /** How many results there are in this selection; null where the server does not count them. */
   #total() {
-    const { label, state } = this.filter();
-    if (label) return null;
+    const { sort, label, state, ...others } = this.filters.query;
+    if (Object.keys(others).length || (label && state)) return null;
+    if (label) return this.counts.find((count) => count.label === label)?.count ?? null;
     const { counts } = this.job;
     return state ? counts[state] : counts.succeeded + counts.failed + counts.cancelled;
   }

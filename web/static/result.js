@@ -1,44 +1,59 @@
 // The result page: follows the job, fills in its results, and does what the buttons say.
 
-import { cancelJob, deleteJob, retryJob, sealJob } from "./api.js";
-import { announce, byId, notice, setText, show } from "./dom.js";
+import { cancelJob, deleteJob, readLabels, retryJob, sealJob } from "./api.js";
+import { does, refuse } from "./buttons.js";
+import { Corrections } from "./corrections.js";
+import { announce, byId, element, notice, setText, show } from "./dom.js";
+import { Failures } from "./failures.js";
+import { Filters } from "./filters.js";
 import { Follower } from "./follower.js";
-import { plural } from "./format.js";
+import { number, plural } from "./format.js";
 import { Gallery } from "./gallery.js";
+import { Grid } from "./grid.js";
+import { Histogram, sum } from "./histogram.js";
+import { keyOf } from "./label-keys.js";
+import { closes } from "./menu.js";
 import { showStatus } from "./status.js";
 import { Trail } from "./trail.js";
+import { Viewer } from "./viewer.js";
 
 //: Milliseconds that the copy button says what it did.
 const COPIED_MS = 2500;
-const { job: id, kind } = byId("result").dataset;
-const form = byId("filters");
-const trail = new Trail(turn);
-const gallery = new Gallery(id, trail, filter);
+//: Milliseconds between two looks at the counts of the classes while the job runs.
+const COUNT_MS = 1500;
+const { job: id, labels: names } = byId("result").dataset;
+const labels = JSON.parse(names);
 
+const trail = new Trail(turn);
+const filters = new Filters(byId("filters"), () => trail.restart(filters.address));
+const gallery = new Gallery(id, trail, filters, onPage);
+const histogram = new Histogram(labels, (label) => filters.choose(label === filters.label ? "" : label));
+const failures = new Failures(id, refuse);
+const corrections = new Corrections(id, onCorrected);
+const grid = new Grid(byId("cards"), { enlarge: (key) => viewer.open(key), correct, undo, select: showBar });
+const viewer = new Viewer(id, labels, { items: () => gallery.pictures, correct, undo, close: (key) => grid.focus(key) });
 const following = new Follower(id, onJob, trouble, ["seal", "cancel", "retry", "delete"]);
 
 let job = null;
-
-/** What the three selects ask for; they are in the page's address too. */
-function filter() {
-  const { label, state, sort } = Object.fromEntries(new FormData(form));
-  return { label, state, sort };
-}
+let counting = 0;
 
 function onJob(now) {
+  const more = now.counts.succeeded !== job?.counts.succeeded;
   job = now;
   showStatus(job);
   showButtons();
+  failures.update(job);
+  if (more) countSoon();
   fill();
 }
 
 async function fill() {
-  if (!job || kind !== "classification") return;
+  if (!job) return;
   try {
     await gallery.refresh(job);
   } catch (problem) {
     if (problem.passing) trouble(problem);
-    else notice(problem.title, problem.detail);
+    else refuse(problem);
   }
 }
 
@@ -47,50 +62,104 @@ function trouble(problem) {
   notice("The connection was lost.", `${problem.message} This page tries again by itself; the job goes on meanwhile.`);
 }
 
+function countSoon() {
+  counting ||= setTimeout(count, gallery.counts.length && !job.done ? COUNT_MS : 0);
+}
+
+/** Read and show how many pictures each class has. */
+async function count() {
+  counting = 0;
+  try {
+    gallery.counts = await readLabels(id);
+  } catch (problem) {
+    if (!problem.passing) refuse(problem);
+    return; // it is asked again with the next change
+  }
+  const corrected = sum(gallery.counts, "corrected");
+  histogram.show(gallery.counts);
+  show("corrected-figure", corrected > 0);
+  setText("corrected-count", number(corrected));
+  fill(); // the count of the chosen class
+}
+
 function showButtons() {
   const again = job.counts.failed + job.counts.cancelled;
   show("seal", job.state === "open" && job.counts.total > 0);
   show("cancel", !job.done && job.state !== "cancelling");
-  show("retry", job.done && kind === "classification" && again > 0);
+  show("retry", job.done && again > 0);
   show("delete", job.done);
 }
 
-/** Another page of results. */
+/** Another page of results, or other ones. */
 function turn() {
   readAddress();
   gallery.reset();
-  fill().then(() => byId("results-title").scrollIntoView({ block: "nearest" }));
-}
-
-/** The filter of the page's address into the selects: another machine may have sent it. */
-function readAddress() {
-  const given = new URLSearchParams(location.search);
-  for (const select of form.querySelectorAll("select")) {
-    select.value = given.get(select.name) ?? "";
-    if (select.selectedIndex < 0) select.value = "";
-  }
-}
-
-function narrow() {
-  const given = Object.entries(filter()).filter(([, value]) => value);
-  const search = new URLSearchParams(given).toString();
-  trail.restart(location.pathname + (search ? `?${search}` : ""));
-}
-
-/** Do what a button says, and say in words where it cannot be done. */
-function does(button, work) {
-  byId(button).addEventListener("click", async () => {
-    byId(button).disabled = true;
-    try {
-      notice(null);
-      await work();
-    } catch (problem) {
-      notice(problem.title ?? "That did not work.", problem.detail ?? problem.message);
-      byId("notice").focus();
-    } finally {
-      byId(button).disabled = false;
-    }
+  fill().then(() => {
+    byId("results-title").scrollIntoView({ block: "nearest" });
+    announce(gallery.count ? `${plural(gallery.count, "result")} on this page.` : "No result matches this choice.");
   });
+}
+
+function readAddress() {
+  filters.readAddress();
+  histogram.choose(filters.label);
+  show("show-all", filters.narrows);
+}
+
+/** The cards are others. */
+function onPage() {
+  grid.renew();
+  viewer.show();
+}
+
+/** Give pictures of this page the class at this index. */
+async function give(index, keys) {
+  const items = keys.map((key) => gallery.items.get(key)).filter((item) => item);
+  if (index < labels.length && items.length) await corrections.give(items, labels[index]);
+}
+
+function correct(index, keys) {
+  give(index, keys).catch(refuse);
+}
+
+async function undo() {
+  await corrections.undo().catch(refuse);
+  keepFocus();
+}
+
+/** What had the focus may be hidden now: then a picture gets it. */
+function keepFocus() {
+  if (!document.activeElement?.checkVisibility() || document.activeElement === document.body) grid.focusStop();
+}
+
+function onCorrected(items, text) {
+  notice(null);
+  gallery.update(items);
+  viewer.show();
+  viewer.allowUndo(corrections.undoable);
+  setText("undo-text", text);
+  show("undoable", corrections.undoable);
+  if (!corrections.undoable) announce(text);
+  showBar();
+  count();
+}
+
+/** The bar below the cards, with what can be done to those that are selected. */
+function showBar() {
+  const { size } = grid.selected;
+  show("selected", size > 0);
+  setText("selected-count", `${number(size)} selected`);
+  show("correct-bar", size > 0 || !byId("undoable").hidden);
+}
+
+async function correctSelected() {
+  await give(byId("selected-label").selectedIndex, [...grid.selected]);
+  selectNone();
+}
+
+function selectNone() {
+  grid.selectAll(false);
+  keepFocus();
 }
 
 async function retry() {
@@ -99,10 +168,11 @@ async function retry() {
   } catch (problem) {
     if (problem.status !== 409) throw problem;
     notice("There is nothing to try again.", problem.detail, " A file that was refused when it was sent must be sent anew.");
+    byId("notice").focus();
     return;
   }
   announce("The failed pictures are tried again.");
-  narrow();
+  trail.restart();
 }
 
 /** Browsers lend the clipboard to pages from HTTPS or this computer only. */
@@ -118,7 +188,11 @@ async function copy() {
 }
 
 function askToDelete() {
-  setText("confirm-text", `${plural(job.counts.total, "picture")} and all results of this job are removed from the service. That cannot be undone.`);
+  const { total, succeeded } = job.counts;
+  const corrected = sum(gallery.counts, "corrected");
+  const what = [`${plural(total, "picture")}, as they were uploaded`, `the results, ${number(succeeded)} of them with a class`];
+  if (corrected) what.push(`${plural(corrected, "correction")}: no model can learn from them any more`);
+  byId("confirm-text").replaceChildren(...what.map((text) => element("li", {}, text)));
   byId("confirm").returnValue = "";
   byId("confirm").showModal();
 }
@@ -132,21 +206,28 @@ function wire() {
   does("seal", () => following.change(sealJob));
   does("cancel", () => following.change(cancelJob));
   does("retry", retry);
+  does("retry-failed", retry);
   does("copy", copy);
   does("delete", askToDelete);
-  byId("confirm").addEventListener("close", () => {
-    if (byId("confirm").returnValue === "delete") remove().catch((problem) => notice(problem.title, problem.detail));
-  });
-  form.addEventListener("change", narrow);
-  form.addEventListener("submit", (event) => event.preventDefault());
-  byId("unfilter").addEventListener("click", () => {
-    form.reset();
-    narrow();
-  });
+  byId("confirm").addEventListener("close", () => byId("confirm").returnValue === "delete" && remove().catch(refuse));
+  for (const button of ["unfilter", "show-all"]) byId(button).addEventListener("click", () => filters.clear());
   byId("previous").addEventListener("click", () => trail.back());
   byId("next").addEventListener("click", () => trail.forward(gallery.cursor));
+  does("selected-correct", correctSelected);
+  byId("selected-page").addEventListener("click", () => grid.selectAll(true));
+  byId("selected-none").addEventListener("click", selectNone);
+  byId("undo").addEventListener("click", undo);
+  closes(byId("downloads"));
 }
 
+function explainKeys() {
+  const last = keyOf(Math.max(0, Math.min(labels.length, 35) - 1)).toUpperCase();
+  byId("keys-labels").append(element("kbd", {}, keyOf(0)), " to ", element("kbd", {}, last));
+  byId("classes").open = matchMedia("(min-width: 60rem)").matches;
+  viewer.allowUndo(false);
+}
+
+explainKeys();
 readAddress();
 wire();
 following.start();

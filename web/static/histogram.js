@@ -1,0 +1,41 @@
+// How many pictures each class has: a chart, a table and a filter in one.
+
+import { byId, element } from "./dom.js";
+import { number } from "./format.js";
+import { keyOf } from "./label-keys.js";
+
+/** The rows of the table. `onChoose` is given the class that was pressed, "" for all. */
+export class Histogram {
+  /** @param {string[]} labels @param {(label: string) => void} onChoose */
+  constructor(labels, onChoose) {
+    this.rows = new Map(["", ...labels].map((label, place) => [label, rowOf(label, keyOf(place - 1), onChoose)]));
+    byId("classes-rows").replaceChildren(...this.rows.values());
+  }
+
+  /** @param {{label: string, count: number, corrected: number}[]} counts */
+  show(counts) {
+    const total = { label: "", count: sum(counts, "count"), corrected: sum(counts, "corrected") };
+    const most = Math.max(1, ...counts.map(({ count }) => count));
+    for (const { label, count, corrected } of [total, ...counts]) {
+      const [name, pictures, changed] = this.rows.get(label).children;
+      pictures.textContent = number(count);
+      changed.textContent = corrected ? number(corrected) : "–";
+      name.style.setProperty("--share", label ? String(count / most) : "0");
+    }
+  }
+
+  /** Show which class is chosen. @param {string} chosen */
+  choose(chosen) {
+    for (const [label, row] of this.rows) row.querySelector("button").setAttribute("aria-pressed", String(label === chosen));
+  }
+}
+
+/** The sum of one figure. @param {any[]} counts @param {string} name */
+export const sum = (counts, name) => counts.reduce((all, count) => all + count[name], 0);
+
+function rowOf(label, key, onChoose) {
+  const button = element("button", { type: "button", "aria-pressed": "false" }, label || "All");
+  button.addEventListener("click", () => onChoose(label));
+  const hint = key && label ? [element("kbd", { "aria-hidden": "true" }, key.toUpperCase())] : [];
+  return element("tr", {}, element("th", { scope: "row" }, button, ...hint), element("td", {}, "–"), element("td", {}, "–"));
+}
