@@ -87,7 +87,8 @@ class Results:
         over = self._store.get(job_id).state.done  # asked first: what finishes from now on is on a later page
         place = 0 if after is None else decode_cursor("place", after, int)
         found: list[Item] = []
-        for looked_at, item in enumerate(self._by_place(job_id, place)):
+        batch = min(READ_BATCH, limit + 1) if wanted == ALL else READ_BATCH
+        for looked_at, item in enumerate(self._by_place(job_id, place, batch)):
             if len(found) == limit or looked_at == SCAN_LIMIT:
                 return Page(found, encode_cursor("place", place), done=False)
             place += 1
@@ -133,15 +134,15 @@ class Results:
     def stream(self, job_id: str) -> Iterator[Item]:
         """Every item that has finished by now, in the order in which they finished, read as it is asked for."""
         with redis_errors():
-            yield from (item for item in self._by_place(job_id, 0) if item is not None)
+            yield from (item for item in self._by_place(job_id, 0, READ_BATCH) if item is not None)
 
-    def _by_place(self, job_id: str, start: int) -> Iterator[Item | None]:
+    def _by_place(self, job_id: str, start: int, batch: int) -> Iterator[Item | None]:
         """The finished items from a place on; None for one that finished again later, after a retry."""
-        for begin in count(start, READ_BATCH):
-            names = self._redis.lrange(keys.job(job_id, "finished"), begin, begin + READ_BATCH - 1)
+        for begin in count(start, batch):
+            names = self._redis.lrange(keys.job(job_id, "finished"), begin, begin + batch - 1)
             for place, (item, finished_at) in enumerate(self._read(job_id, names), begin):
                 yield item if finished_at == place else None
-            if len(names) < READ_BATCH:
+            if len(names) < batch:
                 return
 
     def _by_score(self, job_id: str, last: str | None, within: tuple[float, float]) -> Iterator[Item]:

@@ -45,7 +45,7 @@ export class Filters {
     const given = new URLSearchParams(location.search);
     for (const field of this.form.querySelectorAll("[name]")) {
       const value = given.get(field.name) ?? "";
-      field.value = value && SHARES.includes(field.name) ? Number(value) * 100 : value;
+      field.value = value && SHARES.includes(field.name) ? percent(value) : value;
       if (field.selectedIndex < 0) field.value = "";
     }
   }
@@ -76,4 +76,5 @@ export class Filters {
   }
 }
 
-const share = (percent) => String(Number((Number(percent) / 100).toFixed(6)));
+const share = (entered) => String(Number((Number(entered) / 100).toFixed(6)));
+const percent = (given) => String(Number((Number(given) * 100).toFixed(4)));

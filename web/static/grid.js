@@ -12,6 +12,8 @@ export class Grid {
   constructor(list, does) {
     Object.assign(this, { list, does, selected: new Set(), from: null });
     list.addEventListener("keydown", (event) => this.#pressed(event));
+    // Some browsers press a button when Space is let go.
+    list.addEventListener("keyup", (event) => event.key === " " && event.target.matches("button.thumb") && event.preventDefault());
     list.addEventListener("focusin", ({ target }) => target.matches(".thumb") && this.#stopAt(target));
     list.addEventListener("click", (event) => this.#clicked(event));
     list.addEventListener("change", ({ target }) => this.#select([keyAt(target)], target.checked));

@@ -1,6 +1,6 @@
 // How many pictures each class has: a chart, a table and a filter in one.
 
-import { byId, element } from "./dom.js";
+import { byId, element, setText } from "./dom.js";
 import { number } from "./format.js";
 import { keyOf } from "./label-keys.js";
 
@@ -26,6 +26,7 @@ export class Histogram {
 
   /** Show which class is chosen. @param {string} chosen */
   choose(chosen) {
+    setText("classes-chosen", chosen && `only ${chosen}`);
     for (const [label, row] of this.rows) row.querySelector("button").setAttribute("aria-pressed", String(label === chosen));
   }
 }
