@@ -107,6 +107,8 @@ class Sender:
                 self.send(due)
         except DarkroomError as error:
             log.warning("delivery %s is sent again: %s", due.id, error)
+        except Exception:  # a thread's error is seen nowhere else
+            log.exception("delivery %s is sent again", due.id)
         finally:
             with self._free:
                 self._in_hand[due.receiver] -= 1
@@ -114,10 +116,11 @@ class Sender:
                 self._free.notify()
 
     def _attempt(self, due: Due, at: datetime) -> tuple[Answer | None, Failure | None]:
-        content = message.body(due.job)
-        headers = message.headers(due.id, at, content, self._secrets.get(due.job.owner).all)
+        secrets = self._secrets.get(due.job.owner).all
         try:
-            answer = self._poster.post(target.parse(due.url), HEADERS | headers, content.encode())
+            content = message.body(due.job)
+            headers = HEADERS | message.headers(due.id, at, content, secrets)
+            answer = self._poster.post(target.parse(due.url), headers, content.encode())
         except DeliveryError as error:
             return None, Failure(error.code, str(error))
         except Exception:  # what nobody thought of is a failed attempt too: it is not made again at once, and for ever
