@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from shared.entities import LOCAL, Chunk, Counts, Failure, ItemState, JobKind, Outcome, Prediction, Queue, Upload
 from shared.errors import NotFound
@@ -104,12 +104,14 @@ class Kit:
         """Every key of the database that is named after the job or holds its id."""
         return {key for key in self.redis.scan_iter(count=1000) if job in key or job in self._members(key)}
 
-    def _members(self, key: str) -> list[str]:
+    def _members(self, key: str) -> Collection[str]:
         kind = self.redis.type(key)
         if kind == "list":
             return self.redis.lrange(key, 0, -1)
         if kind == "zset":
             return self.redis.zrange(key, 0, -1)
+        if kind == "set":
+            return self.redis.smembers(key)
         return self.redis.hvals(key) if kind == "hash" else []
 
 

@@ -1,0 +1,30 @@
+"""`darkroom keys` where the service does not run: its Redis is there for the moment."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from cli import redis_server
+from shared.settings import Settings
+from tests.cli.kit import darkroom
+from tests.conftest import answers
+
+
+def test_keys_are_made_before_the_first_start(tmp_path: Path) -> None:
+    """Given a new data folder, When keys are made, listed and revoked, Then each finds what the last one left."""
+
+    def keys(*words: str):
+        done = darkroom("", tmp_path, "keys", *words, DARKROOM_DATA_DIR=str(tmp_path / "data"))
+        assert "Traceback" not in done.stderr
+        return done
+
+    made = keys("create", "ann", "--scope", "submit", "--scope", "train", "--owner", "team")
+    assert (made.returncode, made.stderr) == (0, "This key is shown once. Only its digest is kept.\n")
+    assert re.fullmatch(r"darkroom_[\w-]{43}\n", made.stdout)
+    listed = keys("list")
+    assert re.fullmatch(r"NAME +OWNER +SCOPES +MADE\nann +team +submit\+train +\S+\n", listed.stdout)
+    assert keys("revoke", "ann").returncode == 0
+    gone = keys("list")
+    assert (gone.stdout, "no keys" in gone.stderr) == ("", True)
+    assert not answers(redis_server.address(Settings(data_dir=tmp_path / "data"))), "nothing is left running"
