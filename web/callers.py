@@ -14,9 +14,8 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from flask import Flask, current_app, g, redirect, request, session
-from flask_wtf.csrf import validate_csrf
+from flask_wtf.csrf import ValidationError, validate_csrf
 from werkzeug.wrappers import Response
-from wtforms import ValidationError
 
 from shared.access import NOBODY_ELSE, ApiKey, Scope, digest_of, is_loopback
 from shared.entities import JOB_ID_PATTERN, Job, JobKind
