@@ -109,6 +109,27 @@ def test_an_interrupted_upload_can_be_left_at_what_arrived(noted: Page, tmp_path
     expect(page.locator("#succeeded")).to_have_text("50")
 
 
+def test_a_picture_that_is_encoded_anew_is_no_conflict(page: Page, api) -> None:
+    # Given a picture that arrives, whose answer is lost, and that comes out of the scaling with other bytes then
+    page.add_init_script(
+        """let sent = 0;
+        const send = XMLHttpRequest.prototype.send;
+        XMLHttpRequest.prototype.send = function (form) {
+            if (++sent === 1) this.onload = this.onerror;
+            else form.set("files", new File([form.get("files"), "1"], "cat.png"));
+            send.call(this, form);
+        };"""
+    )
+    page.goto("/")
+    page.set_input_files("#files", str(SAMPLES[0]))
+    page.click("#start")
+    # Then the upload ends well, and the picture that came first is the one that is there
+    page.wait_for_url(RESULT)
+    expect(page.locator("#state")).to_have_text("Done")
+    (item,) = api.results(page.url.split("/")[-1])
+    assert item["bytes"] == SAMPLES[0].stat().st_size
+
+
 def test_the_service_is_away_for_ten_seconds(noted: Page, complaints, service: Service, tmp_path) -> None:
     # Given an upload of which some has arrived
     complaints.expected = ("net::ERR_",)
