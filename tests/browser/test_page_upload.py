@@ -102,6 +102,25 @@ def test_a_lost_connection_is_bridged_without_doubles(page: Page, complaints, tm
     assert len(requests) == 5  # three batches, two of them twice
 
 
+def test_a_proxy_that_takes_less_in_one_request(page: Page, complaints, tmp_path) -> None:
+    complaints.expected = ("413",)
+    page.route("**/v1/jobs/*/items", lambda route: route.fulfill(status=413, body="<h1>Too large</h1>"), times=3)
+    choose(page, folder_of(tmp_path / "trip", 60), selector="#folder")
+    page.click("#start")
+    page.wait_for_url(RESULT)
+    expect(page.locator("#succeeded")).to_have_text("60")
+
+
+def test_a_file_that_nobody_takes_is_named(page: Page, complaints) -> None:
+    complaints.expected = ("413",)
+    page.route("**/v1/jobs/*/items", lambda route: route.fulfill(status=413, body="<h1>Too large</h1>"))
+    choose(page, SAMPLES[0])
+    page.click("#start")
+    expect(page.locator("#notice")).to_contain_text("Nothing could be sent.")
+    expect(page.locator("#notice")).to_contain_text(SAMPLES[0].name)
+    expect(page.locator("#drop")).to_be_visible()
+
+
 def test_other_files_are_named_before_anything_is_sent(page: Page, tmp_path) -> None:
     text, empty = tmp_path / "notes <b>bold.txt", tmp_path / "empty.png"
     text.write_text("hello")

@@ -7,15 +7,25 @@ const GATHER_MS = 1000;
 
 /**
  * @typedef {import("./files.js").Choice} Choice
- * @typedef {{file: Blob, name: string, key: string}} Part
- * @typedef {{parts: Part[], archive: boolean, bytes: number, weight: number}} Batch `bytes` travel, of `weight` on this computer
+ * @typedef {{file: Blob, name: string, key: string, weight: number}} Part a file as it travels, of `weight` bytes on this computer
+ * @typedef {{parts: Part[], archive: boolean, bytes: number, weight: number}} Batch the parts of one request, and their sums
  */
 
 /** The bytes of all files. @param {Choice[]} choices */
 export const bytesOf = (choices) => choices.reduce((sum, { file }) => sum + file.size, 0);
 
-/** A batch of one archive, whose pictures cannot have keys of ours. @param {Choice} archive @returns {Batch} */
-export const alone = ({ file, name, key }) => ({ parts: [{ file, name, key }], archive: true, bytes: file.size, weight: file.size });
+/** @param {Part[]} parts @returns {Batch} */
+const batchOf = (parts, archive = false) => ({
+  parts,
+  archive,
+  bytes: parts.reduce((sum, { file }) => sum + file.size, 0),
+  weight: parts.reduce((sum, { weight }) => sum + weight, 0),
+});
+
+const partOf = (file, { name, key, file: { size } }) => ({ file, name, key, weight: size });
+
+/** A batch of one archive, whose pictures cannot have keys of ours. @param {Choice} archive */
+export const alone = (archive) => batchOf([partOf(archive.file, archive)], true);
 
 /**
  * Make a batch of the next pictures, as many as there is time for; null where there are none.
@@ -23,21 +33,26 @@ export const alone = ({ file, name, key }) => ({ parts: [{ file, name, key }], a
  * @returns {Promise<Batch | null>}
  */
 export async function gather(pictures, prepare, signal) {
-  const batch = { parts: [], archive: false, bytes: 0, weight: 0 };
+  const parts = [];
   const end = performance.now() + GATHER_MS;
-  while (!isFull(batch) && performance.now() < end && !signal.aborted) {
+  let bytes = 0;
+  while (parts.length < BATCH_FILES && bytes < BATCH_BYTES && performance.now() < end && !signal.aborted) {
     const { value: choice, done } = pictures.next();
     if (done) break;
     const prepared = prepare(choice.file);
     const file = prepared instanceof Promise ? await prepared : prepared; // neighbours stay together where none is waited for
-    batch.parts.push({ file, name: choice.name, key: choice.key });
-    batch.bytes += file.size;
-    batch.weight += choice.file.size;
+    parts.push(partOf(file, choice));
+    bytes += file.size;
   }
-  return batch.parts.length ? batch : null;
+  return parts.length ? batchOf(parts) : null;
 }
 
-const isFull = ({ parts, bytes }) => parts.length >= BATCH_FILES || bytes >= BATCH_BYTES;
+/** Take the second half out of a batch, and make one of it. @param {Batch} batch */
+export function splitOff(batch) {
+  const half = batchOf(batch.parts.slice(Math.ceil(batch.parts.length / 2)));
+  Object.assign(batch, batchOf(batch.parts.slice(0, Math.ceil(batch.parts.length / 2))));
+  return half;
+}
 
 /** Take the files out of a batch that cannot be read any more, and return their names. @param {Batch} batch */
 export async function takeOutUnreadable(batch) {

@@ -1,7 +1,7 @@
 // Sends many files: a few requests at a time, each as often as it takes.
 
 import { cancelJob, newId, openJob, readJob, sealJob } from "./api.js";
-import { alone, bytesOf, gather, takeOutUnreadable } from "./batches.js";
+import { alone, bytesOf, gather, splitOff, takeOutUnreadable } from "./batches.js";
 import { postParts } from "./form.js";
 import { Scaler } from "./scaling.js";
 import { pause } from "./watch.js";
@@ -9,8 +9,9 @@ import { pause } from "./watch.js";
 const REQUESTS_AT_A_TIME = 3;
 //: Milliseconds before a request is repeated; the last one counts for all further ones.
 const BACKOFF_MS = [1000, 2000, 4000, 8000, 15000];
+const TOO_LARGE = 413;
 //: Answers that say that the file is no good, which is no reason to keep others back.
-const REFUSED = [413, 415, 422];
+const REFUSED = [TOO_LARGE, 415, 422];
 
 /** One upload. `run` can be called again after it threw, and goes on where it was. */
 export class Sender {
@@ -33,18 +34,22 @@ export class Sender {
     this.jobId = before?.job ?? null;
     this.openingId = newId();
     this.opening = null;
+    this.filled = before !== null; // whether there is anything in the job
     this.rejected = []; // what the service did not add to the job, with its reasons
     this.unreadable = [];
     this.stopping = new AbortController();
   }
 
-  /** Send what is not sent yet and return the job's id. Throws Problem, or AbortError after `pause` and `cancel`. */
+  /**
+   * Send what is not sent yet and return the job's id, or null where none of it was any good.
+   * Throws Problem, or AbortError after `pause` and `cancel`.
+   */
   async run() {
     this.stopping = new AbortController();
     await this.#open();
     await this.#inLanes();
-    await this.#patiently(() => sealJob(this.jobId));
-    return this.jobId;
+    await this.#patiently(() => (this.filled ? sealJob(this.jobId) : cancelJob(this.jobId)), ({ passing }) => passing);
+    return this.filled ? this.jobId : null;
   }
 
   /** Stop at once. What is on its way is sent anew by `run`. */
@@ -101,24 +106,43 @@ export class Sender {
   }
 
   async #send(batch) {
-    const items = await this.#patiently(() => this.#post(batch)).catch((problem) => refusedAs(batch, problem));
+    let items;
+    try {
+      items = await this.#patiently(() => this.#post(batch));
+    } catch (problem) {
+      if (problem.status === TOO_LARGE && batch.parts.length > 1) return this.#sendHalf(batch);
+      items = refusedAs(batch, problem);
+    }
+    this.#sentNow(batch, items);
+    return undefined;
+  }
+
+  /** A proxy in between may take less in one request than the service does. */
+  #sendHalf(batch) {
+    this.returned.push(splitOff(batch));
+    return this.#send(batch);
+  }
+
+  #sentNow(batch, items) {
+    const rejected = rejectedOf(batch, items);
     this.shares.delete(batch);
     this.sent.files += batch.parts.length;
     this.sent.bytes += batch.bytes;
     this.sent.weight += batch.weight;
-    this.rejected.push(...rejectedOf(batch, items));
+    this.rejected.push(...rejected);
+    this.filled ||= rejected.length < items.length;
     this.options.onArrived(batch.parts.map(({ key }) => key));
     this.#tell();
   }
 
   /** Do it, again and again, with longer and longer pauses, for as long as it may still succeed. */
-  async #patiently(work) {
+  async #patiently(work, mayPass = (problem) => this.#mayPass(problem)) {
     for (let attempt = 0; ; attempt++) {
       this.stopping.signal.throwIfAborted();
       try {
         return await work();
       } catch (problem) {
-        if (problem.name === "AbortError" || !(await this.#mayPass(problem))) throw problem;
+        if (problem.name === "AbortError" || !(await mayPass(problem))) throw problem;
         this.options.onWait(problem);
         const least = Math.max(BACKOFF_MS[Math.min(attempt, BACKOFF_MS.length - 1)], problem.retryAfter * 1000);
         await pause(least * (1 + Math.random() / 4), this.stopping.signal);
@@ -130,8 +154,7 @@ export class Sender {
   async #mayPass(problem) {
     if (problem.status !== 409) return problem.passing;
     if (!this.jobId) return true;
-    const job = await readJob(this.jobId).catch(() => null);
-    return job?.state === "open" && job.counts.total > 0;
+    return (await readJob(this.jobId).catch(() => null))?.state === "open";
   }
 
   /** Send a batch. One unreadable file breaks a whole request, so such files are taken out and the rest is sent. */
@@ -173,9 +196,9 @@ function formOf({ parts, archive }) {
   return form;
 }
 
-/** An archive that is refused as a whole, as if it were one item. Throws any other problem. */
-function refusedAs({ archive }, problem) {
-  if (!archive || !REFUSED.includes(problem.status)) throw problem;
+/** A single file that is refused, as if it were one item of several. Throws any other problem. */
+function refusedAs({ parts }, problem) {
+  if (parts.length > 1 || !REFUSED.includes(problem.status)) throw problem;
   return [{ state: "rejected", error: problem }];
 }
 

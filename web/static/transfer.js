@@ -91,7 +91,7 @@ export class Transfer {
   }
 
   #arrived(job) {
-    done(job);
+    done(this.sender.jobId);
     const { rejected, unreadable } = this.sender;
     const lost = [...unreadable.map((name) => ({ name, reason: "could not be read on this computer" })), ...rejected];
     if (!lost.length) {
@@ -99,7 +99,8 @@ export class Transfer {
       return;
     }
     this.#end();
-    notice("Not everything could be sent.", listOf(lost), element("a", { href: `/result/${job}` }, "See the job with the rest"));
+    const rest = job ? [element("a", { href: `/result/${job}` }, "See the job with the rest")] : [];
+    notice(job ? "Not everything could be sent." : "Nothing could be sent.", listOf(lost), ...rest);
   }
 
   /** A job that is gone or closed takes no more; anything else may be mended, and the upload gone on with. */
