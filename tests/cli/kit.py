@@ -31,7 +31,7 @@ def environment(url: str, home: Path, **more: str) -> dict[str, str]:
 def darkroom(url: str, folder: Path, *words: str, stdin: bytes | None = None, **more: str) -> Any:
     """Run the program in `folder`, with pipes; stdout and stderr are text."""
     told = {"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}
-    where = {"cwd": folder, "env": environment(url, folder, **more), "timeout": 60}
+    where = {"cwd": folder, "env": environment(url, folder, **more), "timeout": 120}
     done = subprocess.run([*PROGRAM, *words], check=False, capture_output=True, **where, **told)
     return subprocess.CompletedProcess(words, done.returncode, done.stdout.decode(), done.stderr.decode())
 

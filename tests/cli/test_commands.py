@@ -16,7 +16,7 @@ from shared.entities import Failure, JobKind
 from tests.cli.kit import darkroom, relay_to
 from tests.conftest import ROOT, Service
 from tests.integration.helpers import finished, open_job, png, put
-from tests.versions_kit import TRUTH, measured, services_of, shipped, version_folder
+from tests.versions_kit import measured, services_of, shipped, version_folder
 
 
 def test_help_names_every_command_and_exit_code_and_loads_nothing(tmp_path: Path) -> None:
@@ -86,14 +86,17 @@ def test_where_nothing_or_something_else_answers_the_program_says_what_to_do(ser
 
 def test_models_are_listed_compared_promoted_and_refused(service: Service, tmp_path: Path) -> None:
     with services_of(service) as parts:
-        other = parts.registry.publish(measured(version_folder(tmp_path, b"1"), TRUTH)).version
+        folders = [measured(version_folder(tmp_path, b"1"), bytes(10)), measured(version_folder(tmp_path, b"2"))]
+        worse, other = (parts.registry.publish(folder).version for folder in folders)
         listed = darkroom(service.url, tmp_path, "models", "list", "-o", "csv").stdout
-        assert {row["version"] for row in csv.DictReader(io.StringIO(listed))} == {other, shipped()}
+        assert {row["version"] for row in csv.DictReader(io.StringIO(listed))} == {worse, other, shipped()}
         shown = darkroom(service.url, tmp_path, "models", "show", other, "-o", "json").stdout
         assert json.loads(shown)["version"] == other
 
-        same = darkroom(service.url, tmp_path, "models", "compare", other, "nothing")
-        assert same.returncode == 2 and same.stderr == "Error: there is no model version nothing\n"
+        found = darkroom(service.url, tmp_path, "models", "compare", worse, other).stdout
+        assert f"{other} against {worse}" in found and "The second is better: +90.00 points" in found
+        unknown = darkroom(service.url, tmp_path, "models", "compare", other, "nothing")
+        assert unknown.returncode == 2 and unknown.stderr == "Error: there is no model version nothing\n"
         promoted = darkroom(service.url, tmp_path, "models", "promote", other, "-o", "json")
         assert json.loads(promoted.stdout)["version"] == other and parts.registry.alias().version == other
         late = darkroom(service.url, tmp_path, "models", "promote", other, "--instead-of", shipped())

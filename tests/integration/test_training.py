@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,8 +24,10 @@ from shared.jobs import keys
 from shared.queue import celery_app
 from shared.services import Services
 from shared.settings import Settings
+from tests.cli.kit import darkroom
 from tests.conftest import ROOT, Service, running_redis, running_service, wait_until
 from tests.integration.helpers import png, redis_of, submit
+from tests.versions_kit import shipped
 
 #: Seconds for a short training, most of them TensorFlow's start.
 TRAINING_S = 120
@@ -335,3 +338,20 @@ def test_a_full_disk_fails_the_training_and_says_so(cramped: Path, small_cifar10
         wait_for_rows(http, job["id"])
         http.post(f"/v1/jobs/{job['id']}/cancel")
         assert ended(http, job["id"])["state"] == "cancelled"
+
+
+def test_a_training_is_started_and_followed_from_the_command_line(training_service: Service, tmp_path: Path) -> None:
+    words = ["train", "--preset", "seed", "--epochs", "2", "--first-filters", "4", "--watch"]
+    trained = darkroom(training_service.url, tmp_path, *words)
+    head, *lines = trained.stdout.splitlines()
+    assert re.split("  +", head) == ["EPOCH", "LOSS", "ACCURACY", "VAL LOSS", "VAL ACCURACY", "IMAGES/S"]
+    assert [line.split()[0] for line in lines[:2]] == ["1", "2"]
+    (version,) = re.fullmatch(r"(seed-\S+): test accuracy 0\.\d{4}\. .+", lines[-1]).groups()
+    assert trained.returncode == 0 and trained.stderr == ""
+
+    words = ["jobs", "list", "--kind", "training", "--limit", "1", "-o", "ndjson"]
+    job = json.loads(darkroom(training_service.url, tmp_path, *words).stdout)
+    document = json.loads(darkroom(training_service.url, tmp_path, "jobs", "watch", job["id"], "-o", "json").stdout)
+    assert document["job"]["model"] == version and document["metrics"][-1]["epoch"] == 2
+    other = darkroom(training_service.url, tmp_path, "models", "compare", shipped(), version)
+    assert other.returncode == 1 and "not measured on the same test images" in other.stderr
