@@ -15,6 +15,7 @@ from werkzeug.routing import Rule
 
 from shared.services import Services
 from shared.settings import Settings
+from tests.cli.kit import darkroom
 from tests.conftest import ROOT, Service, wait_until
 from tests.integration.helpers import JSON, files, finished, open_job, png, problem, submit
 from tests.keys_kit import KEYS, bearer, client_of
@@ -242,3 +243,14 @@ def test_a_key_is_made_and_revoked_while_the_service_runs(people, keyed_service)
     refused = lambda: people["nobody"].get("/v1/jobs", headers=bearer(key)).status_code == 401  # noqa: E731
     wait_until(refused, "the revoked key is refused", 5)
     assert not any(key in path.read_text(errors="replace") for path in keyed_service.data_dir.rglob("*.aof"))
+
+
+def test_the_command_line_shows_its_key_and_ends_with_4_where_that_is_not_enough(keyed_service, anns, tmp_path):
+    def run(name: str, *words: str) -> int:
+        key = {"DARKROOM_API_KEY": KEYS[name]} if name in KEYS else {}
+        return darkroom(keyed_service.url, tmp_path, *words, **key).returncode
+
+    assert run("ann", "jobs", "show", anns) == 0
+    assert run("bob", "jobs", "show", anns) == 1  # it is not there
+    assert run("nobody", "jobs", "list") == 4
+    assert run("ann", "train", "--preset", "seed") == 4
