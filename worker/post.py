@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -128,7 +128,7 @@ def _header(response: httpcore.Response, name: bytes) -> str | None:
 
 
 @contextmanager
-def _named(total_s: float) -> Any:
+def _named(total_s: float) -> Iterator[None]:
     """Raise DeliveryError instead of httpcore's errors."""
     try:
         yield
