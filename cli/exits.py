@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -62,6 +63,10 @@ def errors_end_it() -> Iterator[None]:
     except ClientError as error:
         code = next((code for kind, code in CODES.items() if isinstance(error, kind)), Exit.FAILED)
         leave(code, f"Error: {error}{_advice(error)}")
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # whoever read the results has enough of them: click ends the program quietly
+            raise
+        leave(Exit.USAGE, f"Error: {error.filename}: {error.strerror}")
     except KeyboardInterrupt:
         leave(Exit.INTERRUPTED)
 

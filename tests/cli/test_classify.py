@@ -95,6 +95,7 @@ def test_a_picture_and_an_archive_on_stdin(service: Service, tmp_path: Path) -> 
     [
         (["classify", "missing.png"], "'missing.png' does not exist"),
         (["classify", "."], "there is no picture to send"),
+        (["classify", "/dev/null"], "Error: /dev/null: not a file"),
         (["classify"], "Missing argument"),
         (["classify", "-", "-o", "xml"], "'xml' is not one of"),
     ],
