@@ -75,7 +75,7 @@ class Transport:
         for attempt in itertools.count():
             try:
                 answer = self.once(method, path, headers=headers, **content)
-                if answer.is_success or answer.status_code == httpx.codes.NOT_MODIFIED:
+                if _is_done(method, answer, repeated=attempt > 0):
                     break
                 raise refusal(answer)
             except (Unreachable, Refused) as error:
@@ -119,6 +119,12 @@ def retry_after_s(answer: httpx.Response) -> float | None:
         return max(0.0, email.utils.parsedate_to_datetime(said).timestamp() - time.time())
     except ValueError:
         return None
+
+
+def _is_done(method: str, answer: httpx.Response, *, repeated: bool) -> bool:
+    if repeated and method == "DELETE" and answer.status_code == httpx.codes.NOT_FOUND:
+        return True  # the try before did it, and its answer was lost
+    return answer.is_success or answer.status_code == httpx.codes.NOT_MODIFIED
 
 
 def _pause(error: Unreachable | Refused, attempt: int) -> float | None:

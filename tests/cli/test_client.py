@@ -119,10 +119,12 @@ def test_a_lost_answer_does_nothing_twice(relay: Relay, client: Client) -> None:
     with Client(relay.url) as careful:
         job = careful.submit([("a.png", png(1)), ("b.zip", ARCHIVE)], metadata=marked)
         assert careful.wait(job["id"], 60)["counts"]["succeeded"] == 3
-    assert len(relay.calls("POST", "/v1/jobs")) == 3 and len(relay.calls("POST", "/items")) >= 3
-    assert [each["id"] for each, _ in zip(client.jobs(), range(5), strict=False) if each["metadata"] == marked] == [
-        job["id"]
-    ]
+        assert len(relay.calls("POST", "/v1/jobs")) == 3 and len(relay.calls("POST", "/items")) >= 3
+        listed = [each["id"] for each, _ in zip(client.jobs(), range(5), strict=False) if each["metadata"] == marked]
+        assert listed == [job["id"]]
+        relay.rule = lambda request: "drop" if len(relay.calls("DELETE", request.path)) == 1 else None
+        careful.delete(job["id"])
+        assert len(relay.calls("DELETE", job["id"])) == 2
 
 
 def test_a_key_is_sent_and_one_that_is_refused_is_an_error(relay: Relay) -> None:
