@@ -53,8 +53,11 @@ def check(page: Page) -> None:
 def test_upload(still_page: Page) -> None:
     still_page.goto("/")
     check(still_page)
-    still_page.set_input_files("#files", list(map(str, SAMPLES)))
+    others = [{"name": f"{number}.txt", "mimeType": "text/plain", "buffer": b"text"} for number in range(40)]
+    pictures = [{"name": path.name, "mimeType": "image/png", "buffer": path.read_bytes()} for path in SAMPLES]
+    still_page.set_input_files("#files", pictures + others)
     expect(still_page.locator("#start")).to_be_visible()
+    still_page.click("#left-out summary")
     check(still_page)
     Gate(still_page, after=0)
     still_page.click("#start")

@@ -128,7 +128,7 @@ def test_other_files_are_named_before_anything_is_sent(page: Page, tmp_path) -> 
     choose(page, SAMPLES[0], text, empty)
     expect(page.locator("#left-out strong")).to_have_text("2 files will not be sent")
     expect(page.locator("#left-out li")).to_have_text(
-        [f"{text.name} (not a picture)", f"{empty.name} (empty)"], use_inner_text=True
+        [f"{empty.name} (empty)", f"{text.name} (not a picture)"], use_inner_text=True
     )
     expect(page.locator("#start")).to_have_text("Classify 1 picture")
 

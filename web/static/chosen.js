@@ -8,6 +8,7 @@ import { showPreviews } from "./previews.js";
 //: Names of left out files that are listed at once, and when all are asked for.
 const NAMED = 6;
 const NAMED_AT_MOST = 500;
+const byName = new Intl.Collator("en", { numeric: true });
 
 /**
  * @param {any[]} choices @param {import("./files.js").LeftOut[]} leftOut
@@ -38,14 +39,14 @@ function inWords(choices) {
 
 const leftOutTitle = (leftOut) => (leftOut.length === 1 ? "1 file will not be sent" : `${number(leftOut.length)} files will not be sent`);
 
-/** Names with their reasons; the many are folded away. @param {import("./files.js").LeftOut[]} leftOut */
+/** Names with their reasons, in order; the many are folded away. @param {import("./files.js").LeftOut[]} leftOut */
 export function listOf(leftOut) {
-  const names = namesOf(leftOut.slice(0, NAMED));
-  if (leftOut.length <= NAMED) return names;
-  const rest = leftOut.slice(NAMED, NAMED_AT_MOST);
-  const more = element("details", { class: "more" }, element("summary", {}, `${number(leftOut.length - NAMED)} more`), namesOf(rest));
-  if (leftOut.length > NAMED_AT_MOST) more.append(element("p", {}, `and ${number(leftOut.length - NAMED_AT_MOST)} more`));
-  return element("div", {}, names, more);
+  const sorted = [...leftOut].sort((one, other) => byName.compare(one.name, other.name));
+  const names = namesOf(sorted.slice(0, NAMED));
+  if (sorted.length <= NAMED) return names;
+  const rest = element("div", { class: "names-rest", tabindex: 0, role: "group", "aria-label": "More names" }, namesOf(sorted.slice(NAMED, NAMED_AT_MOST)));
+  if (sorted.length > NAMED_AT_MOST) rest.append(element("p", {}, `and ${number(sorted.length - NAMED_AT_MOST)} more`));
+  return element("div", {}, names, element("details", {}, element("summary", {}, `${number(sorted.length - NAMED)} more`), rest));
 }
 
 const namesOf = (leftOut) =>
