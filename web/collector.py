@@ -31,8 +31,8 @@ ATTEMPTS = (*Ending, "postponed")
 class ServiceCollector(Collector):
     """Where Redis cannot be reached, the scrape says so (`darkroom_redis_up`) and has what is known without it."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, services: Services, *, redis: bool = True) -> None:
+        self._services, self._redis = services, redis
 
     def collect(self) -> Iterable[Metric]:
         """Every metric but those of requests."""
@@ -41,7 +41,7 @@ class ServiceCollector(Collector):
             free = self._services.disk.free()
             yield gauge("disk_free_bytes", "Bytes that are free on the disk of the data folder", free)
         with suppress(Unavailable):
-            found = list(self._of_redis())
+            found = list(self._of_redis()) if self._redis else []
         yield gauge("redis_up", "Whether the job store (Redis) answers", bool(found))
         yield from found
 

@@ -40,10 +40,10 @@ def count_request(method: str, route: str | None, status: int, seconds: float) -
     SECONDS.labels(method, route).observe(seconds)
 
 
-def registry(services: Services) -> CollectorRegistry:
-    """What one scrape collects."""
+def registry(services: Services, *, redis: bool) -> CollectorRegistry:
+    """What one scrape collects; nothing that Redis would tell where `redis` is false."""
     scrape = CollectorRegistry()
-    scrape.register(ServiceCollector(services))
+    scrape.register(ServiceCollector(services, redis=redis))
     if METRICS_FOLDER in os.environ:
         MultiProcessCollector(scrape)  # type: ignore[no-untyped-call]
     else:
