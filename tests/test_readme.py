@@ -40,6 +40,8 @@ from worker.reconcile import BATCH, ROUND_S, WAKE_MESSAGES
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
+#: What has commands to type.
+TYPED = README + (ROOT / "docs" / "http.md").read_text()
 TEXTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PICTURES = sorted((ROOT / "tests" / "fixtures" / "cifar10").glob("*.png"))
 ADDRESS = "http://127.0.0.1:5000"
@@ -49,7 +51,7 @@ NO_REDIS = "redis://127.0.0.1:1/0"
 
 def blocks(language: str) -> list[str]:
     """The contents of the fenced blocks in this language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", TYPED, re.MULTILINE | re.DOTALL)
 
 
 def section(title: str) -> str:
@@ -112,10 +114,10 @@ def test_every_setting_that_a_text_names_exists() -> None:
 
 def test_every_curl_command_is_a_call_of_the_api(app: Flask) -> None:
     commands = curl_commands()
-    assert len(commands) == README.count("curl -s ")
+    assert len(commands) == TYPED.count("curl -s ")
     for words in commands:
         (address,) = [word for word in words if word.startswith("$DARKROOM/")]
-        path = address.removeprefix("$DARKROOM").replace("$JOB", "0" * 32)
+        path = address.removeprefix("$DARKROOM").replace("$JOB", "0" * 32).replace("$KEY", "000001")
         app.url_map.bind("darkroom").match(path.partition("?")[0], method=method_of(words))
         if method_of(words) == "GET":
             answer = app.test_client().get(path)
@@ -124,7 +126,7 @@ def test_every_curl_command_is_a_call_of_the_api(app: Flask) -> None:
 
 def test_the_calls_named_in_passing_exist(app: Flask) -> None:
     routes = {(method, rule.rule) for rule in app.url_map.iter_rules() for method in rule.methods or ()}
-    for method, path in re.findall(r"`(GET|POST|PUT|DELETE) …(/[a-z]+)`", README):
+    for method, path in re.findall(r"`(GET|POST|PUT|DELETE) …(/[a-z]+)`", TYPED):
         assert (method, f"/v1/jobs/<job_id>{path}") in routes
     assert "`/healthz`" in README and "`/readyz`" in README
     assert {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/"), ("DELETE", "/v1/jobs/<job_id>")} <= routes
@@ -144,7 +146,7 @@ def test_the_python_example_runs_and_prints_what_it_says(service) -> None:
     )
     assert answer.returncode == 0, answer.stderr
     printed = answer.stdout.splitlines()
-    assert {line.partition(":")[0] for line in printed} >= {path.name for path in PICTURES}
+    assert {line.partition(":")[0] for line in printed} >= {f"cifar10/{path.name}" for path in PICTURES}
     shown = [block.splitlines() for block in blocks("text") if block.startswith("succeeded")]
     assert len(shown) == 1
     assert set(shown[0]) - {"…"} <= set(printed)
