@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+from urllib.parse import quote
 
 from flask import Flask, Response, render_template, request
 from gunicorn.http.errors import ParseException
@@ -68,10 +69,12 @@ TITLES = {
     409: "The state of the thing forbids this",
     412: "Changed meanwhile",
     413: "Too large",
+    414: "The address is too long",
     415: "Unsupported content",
     422: "Something in the request is wrong",
     428: "A condition is needed",
     429: "Too much at once",
+    431: "The headers are too long",
     500: "Darkroom failed",
     503: "Temporarily unavailable",
 }
@@ -97,17 +100,20 @@ def problem(status: int, detail: str, errors: list[dict[str, str]] | None = None
     """A problem document; `errors` name the wrong fields, `code` is an item's stable code."""
     drain()
     if wants_page():
-        return Response(render_template("error.html", title=TITLES.get(status, ""), detail=detail), status)
+        page = render_template("error.html", title=TITLES.get(status, ""), detail=detail)
+        return Response(page, status, {"Vary": "Accept"})
     body = {
         "type": "about:blank",
         "title": TITLES.get(status, "Error"),
         "status": status,
         "detail": detail,
-        "instance": request.path,
+        "instance": quote(request.path),
     }
     extra = {"errors": errors, "code": code}
     body |= {name: value for name, value in extra.items() if value}
     response = Response(json.dumps(body), status, content_type="application/problem+json")
+    if not request.path.startswith("/v1"):
+        response.vary.add("Accept")
     if status == 503:
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
     return response

@@ -24,6 +24,8 @@ JobId = Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="unguessable"
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Event = Literal["job.succeeded", "job.failed", "job.cancelled"]
+#: JSON in a part of a form.
+JsonText = Annotated[str, Field(json_schema_extra={"contentMediaType": "application/json"})]
 Cursor = Annotated[str, Field(description="opaque: give it back as `after`")]
 
 
@@ -275,6 +277,11 @@ class Problem(TypedDict):
     title: str
     status: Annotated[int, Field(ge=400, le=599)]
     detail: str
-    instance: Annotated[str, Field(json_schema_extra={"format": "uri-reference"})]
+    instance: NotRequired[
+        Annotated[
+            str,
+            Field(json_schema_extra={"format": "uri-reference"}, description="its path, where that could be read"),
+        ]
+    ]
     errors: NotRequired[list[Fault]]
     code: NotRequired[Annotated[str, Field(description="why a picture was refused: stable, for programs")]]

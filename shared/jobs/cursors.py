@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from shared.errors import Fault, InvalidRequest
 
-#: Longest text, and a number that no list reaches: what a cursor may hold.
-MAX_TEXT, MAX_NUMBER = 128, 1 << 48
+#: Longest text, a key of 128 characters and a score, and a number that no list reaches: what a cursor may hold.
+MAX_TEXT, MAX_NUMBER = 160, 1 << 48
 
 T = TypeVar("T", int, str)
 
@@ -29,7 +29,12 @@ def decode_cursor(order: str, cursor: str, kind: type[T]) -> T:
         found = position = None
     if found == order and type(position) is kind and _plausible(position):
         return position
-    raise InvalidRequest("the cursor is not one that this list gave", [Fault("after", "not a cursor of this list")])
+    raise not_a_cursor()
+
+
+def not_a_cursor() -> InvalidRequest:
+    """The error for a text that no list gave."""
+    return InvalidRequest("the cursor is not one that this list gave", [Fault("after", "not a cursor of this list")])
 
 
 def _plausible(position: int | str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -9,10 +11,12 @@ from itertools import count
 from shared.entities import Item, ItemState
 from shared.jobs import keys
 from shared.jobs.connection import Client, redis_errors, translated
-from shared.jobs.cursors import decode_cursor, encode_cursor
+from shared.jobs.cursors import decode_cursor, encode_cursor, not_a_cursor
 from shared.jobs.records import place_of, read_item
 from shared.jobs.store import JobStore
 
+#: A score in a cursor.
+SCORE = re.compile(r"[0-9](\.[0-9]{1,20})?(e-[0-9]{2})?")
 #: Finished items that are read in one go while a page is filled.
 READ_BATCH = 500
 #: Finished items that one call looks through at most where a filter finds few; the cursor goes on from there.
@@ -67,11 +71,15 @@ ALL = Filter()
 
 @dataclass(frozen=True)
 class Page:
-    """Some items, the cursor to go on from, and whether these were the last that there will be."""
+    """Some items, the cursor to go on from, and whether these were the last that there will be.
+
+    `more` says whether there is something behind the cursor already: to ask again at once is worth it then.
+    """
 
     items: list[Item]
     next: str | None
     done: bool
+    more: bool
 
 
 class Results:
@@ -90,11 +98,11 @@ class Results:
         batch = min(READ_BATCH, limit + 1) if wanted == ALL else READ_BATCH
         for looked_at, item in enumerate(self._by_place(job_id, place, batch)):
             if len(found) == limit or looked_at == SCAN_LIMIT:
-                return Page(found, encode_cursor("place", place), done=False)
+                return Page(found, encode_cursor("place", place), done=False, more=True)
             place += 1
             if item is not None and wanted.accepts(item):
                 found.append(item)
-        return Page(found, None if over else encode_cursor("place", place), done=over)
+        return Page(found, None if over else encode_cursor("place", place), done=over, more=False)
 
     @translated
     def least_sure(self, job_id: str, limit: int, after: str | None = None, wanted: Filter = ALL) -> Page:
@@ -103,15 +111,15 @@ class Results:
         While the job runs, a result that turns up in front of the cursor is not seen by it.
         """
         over = self._store.get(job_id).state.done
-        last = None if after is None else decode_cursor("score", after, str)
+        place = "" if after is None else decode_cursor("score", after, str)
         found: list[Item] = []
-        for looked_at, item in enumerate(self._by_score(job_id, last, wanted.score_range)):
+        for looked_at, (item, score) in enumerate(self._by_score(job_id, place, wanted.score_range)):
             if len(found) == limit or looked_at == SCAN_LIMIT:
-                return Page(found, encode_cursor("score", last or ""), done=False)
-            last = item.upload.key
+                return Page(found, encode_cursor("score", place), done=False, more=True)
+            place = f"{score!r} {item.upload.key}"
             if wanted.accepts(item):
                 found.append(item)
-        return Page(found, None if over else encode_cursor("score", last or ""), done=over)
+        return Page(found, None if over else encode_cursor("score", place), done=over, more=False)
 
     @translated
     def items(self, job_id: str, limit: int, after: str | None = None) -> Page:
@@ -121,7 +129,7 @@ class Results:
         names = self._redis.lrange(keys.job(job_id, "keys"), start, start + limit)
         more = len(names) > limit
         items = [item for item, _ in self._read(job_id, names[:limit])]
-        return Page(items, encode_cursor("item", start + limit) if more else None, done=not more)
+        return Page(items, encode_cursor("item", start + limit) if more else None, done=not more, more=more)
 
     @translated
     def item_keys(self, job_id: str, limit: int, after: str | None = None) -> tuple[list[str], str | None]:
@@ -145,22 +153,27 @@ class Results:
             if len(names) < batch:
                 return
 
-    def _by_score(self, job_id: str, last: str | None, within: tuple[float, float]) -> Iterator[Item]:
-        """The finished items after the item `last`, least sure first, of those whose score is in a range."""
+    def _by_score(self, job_id: str, after: str, within: tuple[float, float]) -> Iterator[tuple[Item, float]]:
+        """The finished items behind `after`, a score and a key, with their scores, of those in a range of scores."""
         scores, (low, high) = keys.job(job_id, "scores"), within
-        start = max(self._rank_after(job_id, last), self._redis.zcount(scores, "-inf", f"({low}"))
+        start = max(self._rank_after(job_id, after), self._redis.zcount(scores, "-inf", f"({low}"))
         stop = self._redis.zcount(scores, "-inf", high)
         for begin in range(start, stop, READ_BATCH):
-            names = self._redis.zrange(scores, begin, min(begin + READ_BATCH, stop) - 1)
-            yield from (item for item, _ in self._read(job_id, names))
+            found = dict(self._redis.zrange(scores, begin, min(begin + READ_BATCH, stop) - 1, withscores=True))
+            yield from ((item, found[item.upload.key]) for item, _ in self._read(job_id, list(found)))
 
-    def _rank_after(self, job_id: str, last: str | None) -> int:
-        if not last:
+    def _rank_after(self, job_id: str, after: str) -> int:
+        """How many items are not behind `after`, which may itself be elsewhere by now: retried. Raises InvalidRequest.
+
+        Redis sorts items of one score by their keys, so the place among them can be looked for by halves.
+        """
+        if not after:
             return 0
-        rank = self._redis.zrank(keys.job(job_id, "scores"), last)
-        if rank is None:  # only an item without a prediction can leave: it is queued again
-            return int(self._redis.zcount(keys.job(job_id, "scores"), "-inf", f"({NO_SCORE}"))
-        return int(rank) + 1
+        (score, _, key), place = after.partition(" "), keys.job(job_id, "scores")
+        if not SCORE.fullmatch(score):
+            raise not_a_cursor()
+        equal = range(self._redis.zcount(place, "-inf", f"({score}"), self._redis.zcount(place, "-inf", score))
+        return equal.start + bisect_right(equal, [key], key=lambda rank: self._redis.zrange(place, rank, rank))
 
     def _read(self, job_id: str, names: Sequence[str]) -> list[tuple[Item, int | None]]:
         """The items of these keys, each with its place in the order of finishing."""

@@ -20,10 +20,10 @@ from shared.entities import (
     Upload,
     new_id,
 )
-from shared.errors import Conflict, Fault, InvalidRequest, NotFound, TooManyRequests, Unavailable
+from shared.errors import Conflict, NotFound, TooManyRequests, Unavailable
 from shared.jobs import keys
 from shared.jobs.connection import Client, Scripts, now_ms, translated
-from shared.jobs.cursors import decode_cursor, encode_cursor
+from shared.jobs.cursors import decode_cursor, encode_cursor, not_a_cursor
 from shared.jobs.records import SCHEMA, dump, failure_record, outcome_json, read_item, read_job, upload_json
 from shared.webhooks.target import Target
 
@@ -343,7 +343,7 @@ class JobStore:
     def _rank_after(self, listed: str, position: str) -> int:
         created_ms, _, job_id = position.partition(" ")
         if not created_ms.isdecimal():
-            raise InvalidRequest("the cursor is not one that this list gave", [Fault("after", "not a cursor")])
+            raise not_a_cursor()
         # The job itself may be deleted since.
         same_moment: list[str] = self._redis.zrangebyscore(listed, created_ms, created_ms)
         newer = int(self._redis.zcount(listed, f"({created_ms}", "+inf"))

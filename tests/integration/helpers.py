@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import numpy as np
@@ -108,7 +109,7 @@ def problem(answer: httpx.Response, *statuses: int) -> dict:
     assert set(body) >= PROBLEM_FIELDS and set(body) <= PROBLEM_FIELDS | {"errors", "code"}, body
     assert body["status"] == answer.status_code
     assert body["title"] and body["detail"] and isinstance(body["type"], str)
-    assert body["instance"] == httpx.URL(str(answer.url)).path
+    assert body["instance"] == quote(httpx.URL(str(answer.url)).path)
     for fault in body.get("errors", []):
         assert set(fault) == {"pointer", "detail"} and all(isinstance(text, str) for text in fault.values())
     return body

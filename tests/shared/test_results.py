@@ -18,7 +18,7 @@ def keys_of(page: Page) -> list[str]:
 
 def followed(read, job: str, limit: int, wanted: Filter = ALL) -> list[str]:
     """The keys of all pages."""
-    found, page = [], Page([], None, done=False)
+    found, page = [], Page([], None, done=False, more=True)
     while not page.done:
         page = read(job, limit, page.next, wanted)
         assert len(page.items) <= limit
@@ -170,6 +170,30 @@ def test_the_cursor_by_score_misses_nothing_behind_it_while_the_job_runs(kit: Ki
     kit.store.seal(job)
     assert kit.store.get(job).state is JobState.SUCCEEDED
     assert keys_of(kit.results.least_sure(job, 9, first.next)) == ["k1", "behind", "k2"]
+
+
+def test_the_cursor_by_score_stays_where_it_was_when_its_item_is_retried(kit: Kit) -> None:
+    """Given a cursor among failed items, when they are tried again, then the rest comes, and nothing twice."""
+    items = uploads(6)
+    job = kit.sealed_job([*items, upload("refused", failure=REFUSED)])
+    assert kit.chunks.commit(kit.claim(), {"k0": sure(0.1)} | {f"k{number}": UNREADABLE for number in range(1, 6)})
+    first = kit.results.least_sure(job, 3)
+    assert keys_of(first) == ["k0", "k1", "k2"]
+    kit.store.retry(job)
+    assert keys_of(kit.results.least_sure(job, 9, first.next)) == ["refused"]
+    kit.work_off(sure(0.05))
+    assert keys_of(kit.results.least_sure(job, 9, first.next)) == ["refused"]
+
+
+def test_a_page_says_whether_there_is_more_for_now(kit: Kit) -> None:
+    job = kit.open_job(uploads(3))
+    kit.finish(kit.claim())
+    for read in (kit.results.finished, kit.results.least_sure):
+        first = read(job, 2)
+        assert first.more and not first.done
+        second = read(job, 2, first.next)
+        assert (len(second.items), second.more, second.done) == (1, False, False)
+        assert not read(job, 2, second.next).more
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])

@@ -82,6 +82,7 @@ def test_clean_filename_keeps_what_is_harmless(name):
         ("respond-async, wait=10", 10), ("respond-async; x=1, wait=4; y", 4), ("wait=3,wait=8", 3), ("", None),
         ("return=minimal", None), ("wait", None), ("wait=", None), ("wait=-1", None), ("wait=x", None),
         ("nowait=5", None), ("wait=9999999999999999999", MAX_WAIT_S),
+        ("other; wait=5", None), ('other="a, wait=5"', None), ("other; wait=5, wait=6", 6), ("wait=x, wait=5", None),
     ],
 )  # fmt: skip
 def test_preferred_wait(header, seconds):

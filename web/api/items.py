@@ -8,7 +8,6 @@ from flask import Blueprint, Response, jsonify, request
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from shared.entities import KEY_PATTERN
 from shared.errors import Conflict, NotFound
 from shared.formats import FORMATS
 from shared.jobs.store import Added
@@ -22,8 +21,6 @@ from web.views import failure_view, item_view, labels_of
 
 blueprint: Blueprint = jobs_blueprint
 
-#: As `valid_key` has it.
-ItemName = Annotated[str, Field(pattern=f"^{KEY_PATTERN.pattern}$")]
 #: A stored picture is somebody else's bytes: it is never run, framed or guessed at, and it never changes.
 PICTURE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
@@ -36,7 +33,9 @@ class ItemParts(TypedDict):
     """Items for an open job."""
 
     files: Annotated[list[bytes], Field(min_length=1, description="pictures, `.zip`, `.tar`, `.tar.gz`")]
-    keys: NotRequired[Annotated[list[ItemName], Field(description="one for each file, in order; not for archives")]]
+    keys: NotRequired[
+        Annotated[wire.JsonText, Field(description="list of keys, one for each file, in order; not for archives")]
+    ]
 
 
 @blueprint.put("/<job_id>/items/<key>")

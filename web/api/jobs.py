@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from typing import Annotated, Any, NotRequired
-from urllib.parse import urlencode
 
 from flask import Blueprint, Response, current_app, jsonify, make_response, request
 from pydantic import Field
@@ -18,6 +17,7 @@ from shared.services import Services
 from shared.webhooks.target import Target
 from web import wire
 from web.access import about_job, request_id
+from web.api.paging import linked
 from web.api.requests import JobsQuery, NewJob, StatusQuery, SubmitQuery, json_body, preferred_wait_s, query, services
 from web.callers import caller, require
 from web.limits import most_open_jobs
@@ -51,7 +51,7 @@ class JobParts(TypedDict):
     """A whole job in one request."""
 
     files: Annotated[list[bytes], Field(min_length=1, description="pictures, `.zip`, `.tar`, `.tar.gz`")]
-    metadata: NotRequired[Annotated[Any, Field(description="any JSON value; it stays with the job")]]
+    metadata: NotRequired[Annotated[wire.JsonText, Field(description="any JSON value; it stays with the job")]]
     webhook: NotRequired[Annotated[str, Field(description="a URL that is called when the job ends")]]
 
 
@@ -102,10 +102,7 @@ def index() -> Response:
     jobs, following = services().store.page(
         asked.limit, owner=caller().sees, kind=asked.kind, state=asked.state, after=asked.after
     )
-    response = jsonify({"data": [job_view(job) for job in jobs], "next": following})
-    if following:
-        response.headers["Link"] = f'<{_next_address(following)}>; rel="next"'
-    return response
+    return linked(jsonify({"data": [job_view(job) for job in jobs], "next": following}), following)
 
 
 @blueprint.get("/<job_id>")
@@ -232,10 +229,6 @@ def _with_results(parts: Services, job: Job) -> dict[str, Any]:
     labels = labels_of(job, parts.registry)
     page = parts.results.finished(job.id, FIRST_RESULTS)
     return {**job_view(job), "results": [item_view(item, labels, job.model) for item in page.items]}
-
-
-def _next_address(cursor: str) -> str:
-    return f"{request.path}?{urlencode({**request.args.to_dict(), 'after': cursor})}"
 
 
 def _waiter() -> Waiter:

@@ -16,7 +16,7 @@ from shared.imports import ValueRange
 from shared.times import timestamp
 from web import wire
 from web.api.requests import Query, json_body, query, services
-from web.imports import ImportDesk, Label
+from web.imports import ImportDesk
 from web.openapi.operation import JSON, MULTIPART, Answer, operation
 
 blueprint = Blueprint("models", __name__, url_prefix="/v1/models")
@@ -53,7 +53,7 @@ class ModelParts(TypedDict):
     """A model to be imported."""
 
     file: Annotated[bytes, Field(description="`.keras` or `.h5`")]
-    labels: NotRequired[Annotated[list[Label], Field(min_length=2, max_length=1000, description="class names")]]
+    labels: NotRequired[Annotated[wire.JsonText, Field(description="list of the class names")]]
     value_range: NotRequired[ValueRange]
     name: NotRequired[str]
 

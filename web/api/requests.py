@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar, get_args
 
 from flask import Request, current_app
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from werkzeug.http import parse_list_header
 
 from shared.entities import ItemState, JobKind, JobState
 from shared.errors import Fault, InvalidRequest, MalformedRequest, TooLarge, UnsupportedMedia
@@ -20,6 +21,10 @@ MAX_WAIT_S = 30
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
 #: Bytes of a JSON body, of `metadata` and of a list of keys: 100,000 keys of 128 characters.
 MAX_JSON_BYTES, MAX_METADATA_BYTES, MAX_KEYS_BYTES = 64 * 1024, 64 * 1024, 16 * 1024 * 1024
+#: The preference `wait` and its value, which parameters may follow.
+WAIT = re.compile(r"wait\s*=\s*([^;\s]*)", re.IGNORECASE)
+#: A number as JSON has it.
+NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 #: Lists and objects in one another: Python reads and writes JSON by recursion, as deep as the stack allows.
 MAX_JSON_DEPTH = 64
 
@@ -28,6 +33,15 @@ class Query(BaseModel):
     """The base: a parameter that the call does not have is an error, not ignored."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _plain_number(cls, text: Any, info: ValidationInfo) -> Any:
+        """Numbers as JSON writes them: pydantic also reads those of Python, such as `1_0` and ` ٣`."""
+        kind = cls.model_fields[str(info.field_name)].annotation
+        if {int, float} & {kind, *get_args(kind)} and not NUMBER.fullmatch(str(text)):
+            raise ValueError("not a number")
+        return text
 
 
 class Paged(Query):
@@ -146,9 +160,14 @@ def json_body(model: type[Model], request: Request) -> Model:
 
 
 def preferred_wait_s(request: Request) -> float | None:
-    """The seconds of `Prefer: wait=N` (RFC 7240), cut to the allowed; None without, or where it cannot be read."""
-    found = re.search(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?", request.headers.get("Prefer", ""), re.IGNORECASE)
-    return None if found is None else min(float(found[1]), MAX_WAIT_S)
+    """The seconds of `Prefer: wait=N` (RFC 7240), cut to the allowed; None without, or where it cannot be read.
+
+    Of several the first counts, and a parameter of another preference (`other; wait=5`) is none.
+    """
+    preferences = parse_list_header(request.headers.get("Prefer", ""))
+    waits = (found[1] for each in preferences if (found := WAIT.match(each)))
+    seconds = next(waits, "").strip('"')
+    return min(float(seconds), MAX_WAIT_S) if re.fullmatch("[0-9]+", seconds) else None
 
 
 def _no_constant(name: str) -> None:

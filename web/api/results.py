@@ -8,6 +8,7 @@ from shared.errors import Fault, InvalidRequest
 from shared.jobs.results import Filter
 from web import wire
 from web.api.jobs import blueprint as jobs_blueprint
+from web.api.paging import linked
 from web.api.requests import ResultsQuery, query, services
 from web.openapi.operation import Answer, operation
 from web.views import item_view, labels_of
@@ -16,12 +17,13 @@ blueprint: Blueprint = jobs_blueprint
 
 
 @blueprint.get("/<job_id>/results")
-@operation({200: Answer(wire.ResultPage)}, query=ResultsQuery)
+@operation({200: Answer(wire.ResultPage, ["Link"])}, query=ResultsQuery)
 def results(job_id: str) -> Response:
     """One page of finished items, in the order in which they finished.
 
-    The cursor stays valid while the job runs, so that who follows `next` sees each item once. Without more, and before
-    the job is over, a page may be empty: wait for the status to change, and ask again with the same cursor.
+    The cursor stays valid while the job runs, so that who follows `next` sees each item once. `Link: rel="next"` is
+    there while more has finished already; without it, and before `done`, wait for the status to change and ask again.
+    Items that are retried come again where they end: go on from the last cursor.
     """
     asked = query(ResultsQuery, request)
     job = services().store.get(job_id)
@@ -37,7 +39,8 @@ def results(job_id: str) -> Response:
     read = services().results.least_sure if asked.sort == "score" else services().results.finished
     page = read(job_id, asked.limit, asked.after, wanted)
     data = [item_view(item, labels, job.model) for item in page.items]
-    return jsonify({"data": data, "next": page.next, "done": page.done})
+    response = jsonify({"data": data, "next": page.next, "done": page.done})
+    return linked(response, page.next if page.more else None)
 
 
 def _label_index(label: str | None, labels: tuple[str, ...]) -> int | None:

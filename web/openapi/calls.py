@@ -14,11 +14,13 @@ from werkzeug.routing import Rule
 
 from web.openapi.operation import Operation
 
-#: Problems that any call under /v1 may answer: no key, one without the right, a parameter that is wrong or unknown, too
-#: many requests, Redis not reached.
-EVERYWHERE = {401, 403, 422, 429, 503}
-#: Problems of a call that takes a body: it breaks off or cannot be parsed, is too long, or is of another type.
-WITH_BODY = {400, 413, 415}
+#: Problems that any call may answer: its head is malformed, its address or its headers are too long.
+UNREADABLE = {400, 414, 431}
+#: Those of any call under /v1: no key, one without the right, a parameter that is wrong or unknown, too many requests,
+#: Redis not reached.
+VERSIONED = {401, 403, 422, 429, 503}
+#: Problems of a call that takes a body: it is too long, or of another type.
+WITH_BODY = {413, 415}
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,8 @@ class Call:
     @property
     def refuses(self) -> list[int]:
         """Statuses of the problems that it may answer."""
-        found = set(self.operation.refuses)
-        found |= EVERYWHERE if self.versioned else set()
+        found = UNREADABLE | set(self.operation.refuses)
+        found |= VERSIONED if self.versioned else set()
         found |= WITH_BODY if self.operation.body else set()
         found |= {404} if self.arguments else set()
         found |= {409} if self.repeatable else set()

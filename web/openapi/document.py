@@ -10,6 +10,7 @@ from flask import Flask
 from web import wire
 from web.openapi.calls import Call, calls
 from web.openapi.headers import HEADERS, PARAMETERS
+from web.openapi.links import links
 from web.openapi.operation import PROBLEM, Answer, Operation
 from web.openapi.schemas import Schemas
 from web.problems import TITLES
@@ -54,12 +55,6 @@ class _Document:
             taken=[shape for each in self._operations for shape in each.body.values()],
             given=[wire.Problem, *(answer.shape for each in self._operations for answer in each.answers.values())],
         )
-        #: From an answer with a new job to every call about it.
-        self._links = {
-            call.id: {"operationId": call.id, "parameters": {"job_id": "$response.body#/id"}}
-            for call in found
-            if call.arguments == ["job_id"]
-        }
 
     def whole(self) -> dict[str, Any]:
         paths: dict[str, dict[str, Any]] = {}
@@ -75,7 +70,6 @@ class _Document:
                 "schemas": self._schemas.definitions,
                 "responses": {f"Problem{status}": self._problem(status) for status in statuses},
                 "headers": HEADERS,
-                "links": self._links,
                 "securitySchemes": SCHEMES,
             },
         }
@@ -116,7 +110,6 @@ class _Document:
         return found | {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in call.refuses}
 
     def _answer(self, answer: Answer, call: Call) -> dict[str, Any]:
-        makes_job = answer.shape in (wire.Job, wire.FinishedJob) and not call.arguments
         described = {
             "description": answer.description,
             "headers": _headers([*answer.headers, *(["Idempotency-Replayed"] if call.repeatable else [])]),
@@ -124,7 +117,7 @@ class _Document:
                 media: {"schema": self._schemas.given(shape)} if shape else {}
                 for media, shape in answer.content.items()
             },
-            "links": {name: {"$ref": f"#/components/links/{name}"} for name in self._links} if makes_job else {},
+            "links": links(answer, call, self._calls),
         }
         return _said(described)
 

@@ -1,0 +1,30 @@
+"""OpenAPI's links: from an answer to the calls that it gives the ids for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from web import wire
+from web.openapi.calls import Call
+from web.openapi.operation import Answer
+
+JOB = {"job_id": "$response.body#/id"}
+ITEM = {"job_id": "$request.path.job_id", "key": "$response.body#/data/0/key"}
+#: Types of answers, and where in them the variable parts of other calls' paths stand.
+SOURCES: list[tuple[Any, dict[str, str]]] = [
+    (wire.Job, JOB),
+    (wire.FinishedJob, JOB),
+    (wire.AddedItems, ITEM),
+    (wire.ResultPage, ITEM),
+    (wire.ModelList, {"version": "$response.body#/data/0/version"}),
+]
+
+
+def links(answer: Answer, call: Call, calls: Iterable[Call]) -> dict[str, Any]:
+    """The links of one answer of `call`: where it gives what its own path did not have."""
+    parameters = next((places for shape, places in SOURCES if shape is answer.shape), {})
+    if not set(parameters) > set(call.arguments):
+        return {}
+    others = (other.id for other in calls if set(other.arguments) == set(parameters))
+    return {name: {"operationId": name, "parameters": parameters} for name in others}
