@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import httpx
 import schemathesis
 from hypothesis import strategies as st
 
+from shared.entities import JOB_ID_PATTERN
+from tests.conftest import NO_TLS
 from tests.fixtures import make
 from tests.integration.helpers import zip_of
 
@@ -23,6 +26,8 @@ schemathesis.openapi.media_type(
     FILES,
     aliases=["application/x-zip-compressed", "application/gzip", "application/x-gzip", "application/x-tar"],
 )
+#: Calls that fill an open job, of which by chance there is never one.
+FILLING = {"POST /v1/jobs/{job_id}/items", "PUT /v1/jobs/{job_id}/items/{key}"}
 
 
 @schemathesis.hook
@@ -35,12 +40,19 @@ def before_load_schema(_context: Any, raw_schema: dict[str, Any]) -> None:
 
 @schemathesis.hook
 def before_call(_context: Any, case: Any, _kwargs: dict[str, Any]) -> None:
-    """What may wait for seconds waits for a moment, as the time of the tests is scarce; and some really prefer to."""
+    """What may wait for seconds waits for a second; some really prefer to; and what fills a job gets one to fill."""
     wait = (case.query or {}).get("wait")
     if isinstance(wait, int | float) and 1 < wait <= 30:
         case.query["wait"] = 1
     if "Prefer" in (case.headers or {}) and len(str(case.headers["Prefer"])) % 2:
         case.headers["Prefer"] = "wait=1"
+    if case.operation.label in FILLING and JOB_ID_PATTERN.fullmatch(str(case.path_parameters.get("job_id"))):
+        case.path_parameters["job_id"] = open_job(case.operation.base_url)
+
+
+def open_job(url: str) -> str:
+    answer = httpx.post(f"{url}/v1/jobs", json={}, trust_env=False, verify=NO_TLS)
+    return str(answer.raise_for_status().json()["id"])
 
 
 @schemathesis.hook

@@ -1,0 +1,50 @@
+"""schemathesis over every operation of a running service: what the document allows and forbids, and calls in a row.
+
+By hand, against a service that runs already, and for as long as one likes: `SCHEMATHESIS_HOOKS=tests.contract.hooks
+.venv/bin/st --config-file tests/contract/schemathesis.toml run http://127.0.0.1:5000/openapi.json -n 1000`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, running_service
+from tests.integration.helpers import cifar10, finished, submit
+
+CONFIG = Path(__file__).with_name("schemathesis.toml")
+#: Share of the operations that must have done their work at least once: refusals alone would show little.
+MOST = 0.75
+
+
+@pytest.fixture(scope="module")
+def own_service(tmp_path_factory):
+    """A service of its own, whose jobs may be cancelled and deleted, with a finished one to begin with."""
+    with running_service(tmp_path_factory.mktemp("schema"), web_processes="1") as service:
+        with service.client() as http:
+            finished(http, submit(http, *cifar10()[:5]))
+        yield service
+
+
+def test_every_operation_keeps_to_the_document(own_service, tmp_path):
+    report_path = tmp_path / "report.json"
+    words = ["--config-file", str(CONFIG), "run", f"{own_service.url}/openapi.json", "--no-color"]
+    run = subprocess.run(
+        [sys.executable, "-m", "schemathesis.cli", *words, "--report-json-path", str(report_path)],
+        cwd=ROOT,
+        env=os.environ | {"SCHEMATHESIS_HOOKS": "tests.contract.hooks"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-20_000:] + run.stderr
+    assert "Traceback" not in own_service.log()
+    report = json.loads(report_path.read_text())
+    assert report["operations"]["tested"] == report["operations"]["total"]
+    done = [any(phase["accepted"] for phase in phases.values()) for phases in report["valid_rates"].values()]
+    assert sum(done) >= MOST * len(done)
