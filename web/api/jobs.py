@@ -51,7 +51,7 @@ class JobParts(TypedDict):
     """A whole job in one request."""
 
     files: Annotated[list[bytes], Field(min_length=1, description="pictures, `.zip`, `.tar`, `.tar.gz`")]
-    metadata: NotRequired[Annotated[wire.JsonText, Field(description="any JSON value; it stays with the job")]]
+    metadata: NotRequired[Annotated[Any, Field(description="any JSON value; it stays with the job")]]
     webhook: NotRequired[Annotated[str, Field(description="a URL that is called when the job ends")]]
 
 
