@@ -75,6 +75,14 @@ def test_over_tls_a_browser_stays_with_it(http):
     assert headers["Strict-Transport-Security"] == "max-age=31536000"
 
 
+FILES = {
+    "csv": "text/csv; charset=utf-8",
+    "ndjson": "application/x-ndjson",
+    "json": "application/json",
+    "zip": "application/zip",
+}
+
+
 def disposition(answer: httpx.Response) -> str | None:
     return answer.headers.get("Content-Disposition")
 
@@ -90,7 +98,7 @@ def test_what_is_downloaded_is_named_by_us_and_never_run(http):
         "sandbox" in picture.headers["Content-Security-Policy"]
         and picture.headers["X-Content-Type-Options"] == "nosniff"
     )
-    for ending, kind in (("csv", "text/csv; charset=utf-8"), ("ndjson", "application/x-ndjson")):
+    for ending, kind in FILES.items():
         answer = http.get(f"/v1/jobs/{job}/results.{ending}")
         assert answer.headers["Content-Type"] == kind
         assert disposition(answer) == f'attachment; filename="darkroom-{job[:8]}.{ending}"'
