@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+from typing import Any
 from urllib.parse import quote
 
 from flask import Flask, Response, render_template, request
@@ -97,11 +98,21 @@ def status_of(error: DarkroomError) -> int:
 
 
 def problem(status: int, detail: str, errors: list[dict[str, str]] | None = None, code: str | None = None) -> Response:
-    """A problem document; `errors` name the wrong fields, `code` is an item's stable code."""
+    """A problem document, or its page; `errors` name the wrong fields, `code` is an item's stable code."""
     drain()
-    if wants_page():
-        page = render_template("error.html", title=TITLES.get(status, ""), detail=detail)
-        return Response(page, status, {"Vary": "Accept"})
+    response = _page(status, detail) if wants_page() else _document(status, detail, {"errors": errors, "code": code})
+    if not request.path.startswith("/v1"):
+        response.vary.add("Accept")
+    if status == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return response
+
+
+def _page(status: int, detail: str) -> Response:
+    return Response(render_template("error.html", title=TITLES.get(status, ""), detail=detail), status)
+
+
+def _document(status: int, detail: str, extra: dict[str, Any]) -> Response:
     body = {
         "type": "about:blank",
         "title": TITLES.get(status, "Error"),
@@ -109,14 +120,8 @@ def problem(status: int, detail: str, errors: list[dict[str, str]] | None = None
         "detail": detail,
         "instance": quote(request.path),
     }
-    extra = {"errors": errors, "code": code}
     body |= {name: value for name, value in extra.items() if value}
-    response = Response(json.dumps(body), status, content_type="application/problem+json")
-    if not request.path.startswith("/v1"):
-        response.vary.add("Accept")
-    if status == 503:
-        response.headers["Retry-After"] = str(RETRY_AFTER_S)
-    return response
+    return Response(json.dumps(body), status, content_type="application/problem+json")
 
 
 def _ours(error: DarkroomError) -> Response:
