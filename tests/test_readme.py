@@ -146,7 +146,7 @@ def test_the_python_example_runs_and_prints_what_it_says(service) -> None:
     )
     assert answer.returncode == 0, answer.stderr
     printed = answer.stdout.splitlines()
-    assert {line.partition(":")[0] for line in printed} >= {f"cifar10/{path.name}" for path in PICTURES}
+    assert {line.partition(":")[0] for line in printed} >= {f"tests/fixtures/cifar10/{path.name}" for path in PICTURES}
     shown = [block.splitlines() for block in blocks("text") if block.startswith("succeeded")]
     assert len(shown) == 1
     assert set(shown[0]) - {"…"} <= set(printed)
