@@ -103,8 +103,6 @@ def _secure(response: Response) -> Response:
         response.headers.setdefault(name, value)
     if request.is_secure:  # over plain HTTP a browser takes no notice of it
         response.headers["Strict-Transport-Security"] = f"max-age={TLS_ONLY_S}"
-    if request.path.startswith("/v1/"):  # of one key's owner, and never older than the moment
-        response.headers.setdefault("Cache-Control", "private, no-cache")
     return response
 
 
