@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, request
 from prometheus_client.exposition import choose_encoder
 
 from shared.access import Scope
-from shared.errors import Unavailable
 from web.api.requests import services
-from web.callers import admit, open_to_all
+from web.callers import also_without_redis, needs
 from web.metrics import registry
 from web.openapi.operation import Answer, operation
 
@@ -18,7 +17,8 @@ MEDIA = ["text/plain", "application/openmetrics-text"]
 
 
 @blueprint.get("/metrics")
-@open_to_all
+@needs(Scope.ADMIN)
+@also_without_redis
 @operation({200: Answer(media=MEDIA, about="Every metric, with the sums of all processes.")})
 def metrics() -> Response:
     """Prometheus's text, or OpenMetrics where that is accepted: the sums of every process.
@@ -26,10 +26,5 @@ def metrics() -> Response:
     Where keys are in use, for one with the scope `admin`. While Redis is away nobody can tell who asks; then there is
     nothing of any job, but that it is away is told, and so are the requests that failed for it.
     """
-    try:
-        admit(Scope.ADMIN)
-        scrape = registry(services(), redis=True)
-    except Unavailable:
-        scrape = registry(services(), redis=False)
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-    return Response(encode(scrape), content_type=content_type)
+    return Response(encode(registry(services(), redis="key" in g)), content_type=content_type)
