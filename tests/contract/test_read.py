@@ -121,6 +121,19 @@ def test_results_filters(http, job):
     assert results(http, job["id"], max_score=0.9, label=label, state="succeeded", limit=1) == [
         item for item in unsure if item in of_label
     ]
+    sure = [item for item in good if item["predictions"][0]["score"] >= 0.9]
+    assert results(http, job["id"], min_score=0.9) == sure
+    assert [item["filename"] for item in results(http, job["id"], filename="CAT-4")] == ["cat-46.png"]
+    assert results(http, job["id"], corrected="false") == whole and results(http, job["id"], corrected="true") == []
+    for name, wrong in (
+        ("corrected", "yes"),
+        ("min_score", "2"),
+        ("max_score", "high"),
+        ("filename", ""),
+        ("label", "fish"),
+    ):
+        body = problem(http.get(f"/v1/jobs/{job['id']}/results", params={name: wrong}), 422)
+        assert body["errors"][0]["pointer"] == name
 
 
 def test_results_sorted_by_score(http, job):
