@@ -9,6 +9,7 @@ from flask import Flask
 
 from web import wire
 from web.openapi.calls import Call, calls
+from web.openapi.examples import examples
 from web.openapi.headers import HEADERS, PARAMETERS
 from web.openapi.links import links
 from web.openapi.operation import PROBLEM, Answer, Operation
@@ -30,7 +31,11 @@ error is `application/problem+json` (RFC 9457). An unknown parameter is an error
 SECURITY: list[dict[str, list[str]]] = [{}, {"key": []}]
 SCHEMES = {"key": {"type": "http", "scheme": "bearer", "description": "an API key, where the service has keys"}}
 #: Headers that come with a problem of this status.
-PROBLEM_HEADERS = {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}
+PROBLEM_HEADERS = {
+    401: ["WWW-Authenticate"],
+    429: ["Retry-After", "RateLimit", "RateLimit-Policy"],
+    503: ["Retry-After"],
+}
 #: Parts of paths, by the name that the views have for them.
 PATHS: dict[str, dict[str, Any]] = {
     "job_id": {"pattern": "^[0-9a-f]{32}$", "description": "the job's `id`"},
@@ -57,6 +62,8 @@ class _Document:
         )
 
     def whole(self) -> dict[str, Any]:
+        for name, example in examples().items():
+            self._schemas.definitions[name]["examples"] = [example]
         paths: dict[str, dict[str, Any]] = {}
         for call in self._calls:
             paths.setdefault(call.path, {})[call.method] = self._operation(call)

@@ -26,6 +26,8 @@ HEADERS: dict[str, dict[str, Any]] = {
     "X-Job-Done": _text("Whether the job is over, and the file so complete.", "true", enum=["true", "false"]),
     "Content-Disposition": _text("A name to save the file under.", 'attachment; filename="darkroom-9d2b0c9a.csv"'),
     "Idempotency-Replayed": _text("There where this is the first answer again.", "true", enum=["true"]),
+    "RateLimit": _text("What is left of each limit, and until when.", '"requests";r=12;t=1800'),
+    "RateLimit-Policy": _text("The limits that the key has.", '"requests";q=1000;w=3600'),
     "WWW-Authenticate": _text("How to sign in.", "Bearer"),
 }
 

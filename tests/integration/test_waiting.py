@@ -1,0 +1,110 @@
+"""Two hundred clients that wait, and whoever else wants something of the service meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+
+import httpx
+
+from shared.settings import Settings
+from tests.conftest import NO_TLS, PATIENCE_S, Service
+from tests.integration.helpers import open_job, png, put
+
+CLIENTS, WAIT_S = 200, 30
+#: Clients that the service lets wait: half of its threads.
+PLACES = Settings().web_processes * Settings().web_threads // 2
+#: Seconds that a request may take which waits for nothing; or, where the cores are busy with other things, so many
+#: times what it took before.
+PROMPT_S, TIMES = 2.0, 10
+#: Requests of each kind that are made before and while the others wait.
+ROUNDS = 5
+PNG = {"Content-Type": "image/png"}
+
+
+@contextlib.asynccontextmanager
+async def client_of(service: Service) -> AsyncIterator[httpx.AsyncClient]:
+    limits, timeout = httpx.Limits(max_connections=None), WAIT_S + PATIENCE_S
+    async with httpx.AsyncClient(
+        base_url=service.url, limits=limits, timeout=timeout, trust_env=False, verify=NO_TLS
+    ) as client:
+        yield client
+
+
+class Waiting:
+    """Clients that follow a job to its end; half of them waited for the result of a picture of their own before."""
+
+    def __init__(self, client: httpx.AsyncClient, job: str) -> None:
+        self._client, self._job = client, job
+        self._turned_away: set[int] = set()
+
+    async def settled(self) -> None:
+        """Return when all have asked: those for whom there is no place were answered at once."""
+        async with asyncio.timeout(PATIENCE_S):
+            while len(self._turned_away) < CLIENTS - PLACES:
+                await asyncio.sleep(0.1)
+
+    async def follow(self, number: int) -> str:
+        """The state that the job ends in."""
+        if number % 2:
+            await self._submit()
+        while not (job := await self._ask())["done"]:
+            self._turned_away.add(number)
+            await asyncio.sleep(1)  # the Retry-After of an open job
+        return str(job["state"])
+
+    async def _ask(self) -> dict:
+        answer = await self._client.get(f"/v1/jobs/{self._job}", params={"wait": WAIT_S})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["done"] or answer.headers["Retry-After"] == "1"
+        return answer.json()
+
+    async def _submit(self) -> None:
+        headers = {**PNG, "Prefer": f"wait={WAIT_S}"}
+        answer = await self._client.post("/v1/jobs", content=png(), headers=headers)
+        assert answer.status_code == (200 if answer.json()["done"] else 202), answer.text
+
+
+async def slowest(client: httpx.AsyncClient, job: str) -> float:
+    """Seconds that the slowest of several requests took: a status, a picture, a sign of life."""
+    took = []
+    for _ in range(ROUNDS):
+        for method, path, content in (
+            ("GET", f"/v1/jobs/{job}", None),
+            ("POST", "/v1/jobs", png()),
+            ("GET", "/healthz", None),
+        ):
+            began = time.monotonic()
+            answer = await client.request(method, path, content=content, headers=PNG)
+            took.append(time.monotonic() - began)
+            assert answer.status_code in (200, 202)
+        await asyncio.sleep(0.3)  # who was turned away comes again meanwhile
+    return max(took)
+
+
+async def wait_and_ask(service: Service, job: str) -> tuple[list[str], float, float, float]:
+    """The ends that the clients saw; the slowest request before and while they waited; and how long the end took."""
+    async with client_of(service) as client, client_of(service) as other:
+        before, waiting = await slowest(other, job), Waiting(client, job)
+        clients = [asyncio.create_task(waiting.follow(number)) for number in range(CLIENTS)]
+        await waiting.settled()
+        meanwhile = await slowest(other, job)
+        assert not any(one.done() for one in clients)
+        (await other.post(f"/v1/jobs/{job}/seal")).raise_for_status()
+        began = time.monotonic()
+        states = await asyncio.gather(*clients)
+        return states, before, meanwhile, time.monotonic() - began
+
+
+def test_two_hundred_that_wait_starve_nobody(service, http):
+    """Given an open job that 200 clients follow, others are answered promptly; and when it ends, all are told."""
+    job = open_job(http)
+    put(http, job, "a", png())
+    states, before, meanwhile, told = asyncio.run(wait_and_ask(service, job))
+    assert states == ["succeeded"] * CLIENTS
+    prompt = max(PROMPT_S, TIMES * before)
+    assert meanwhile < prompt, (before, meanwhile)
+    assert told < 3 * prompt, (before, told)
+    print(f"before {before:.3f} s, meanwhile {meanwhile:.3f} s, told {told:.3f} s")
