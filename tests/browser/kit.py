@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 import httpx
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Route, expect
 
 from tests.conftest import NO_TLS, wait_until
@@ -23,6 +24,17 @@ SAMPLES = sorted(make.CIFAR10.glob("*.png"))
 SIZES = {"phone": {"width": 360, "height": 800}, "desktop": {"width": 1280, "height": 800}}
 #: CSS pixels of the smallest side of something to click (WCAG 2.2, 2.5.8).
 TARGET = 24
+
+
+AXE = Axe()
+#: All rules of WCAG up to 2.2 AA. axe runs as the debugger's own code, which the page's policy does not concern.
+RULES = {
+    "resultTypes": ["violations"],
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"],
+    "rules": {"target-size": {"enabled": True}},
+}
+#: Size and theme, in the order in which a page is changed: colours depend on the theme alone, the layout on the size.
+LOOKS = (("desktop", "dark"), ("desktop", "light"), ("phone", "light"))
 
 
 class Complaints(list[str]):
@@ -59,6 +71,17 @@ def check(page: Page, name: str) -> None:
         "all => all.filter((one) => !one.labels.length && !one.ariaLabel).map((one) => one.outerHTML)"
     )
     assert not nameless
+
+
+def check_accessible(page: Page) -> None:
+    """Fail with what axe finds in any look of the page as it stands."""
+    for size, theme in LOOKS:
+        page.set_viewport_size(SIZES[size])
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # nothing is half faded in
+        expect(page.locator("html")).to_have_attribute("data-bs-theme", theme)
+        found = AXE.run(page, options=RULES)
+        assert not found.violations_count, f"{page.url} {size} {theme}\n{found.generate_report()}"
+    assert not page.evaluate("document.getAnimations().length")
 
 
 class Api:

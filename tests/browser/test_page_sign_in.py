@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import opened
-from tests.browser.kit import SAMPLES, SIZES, Complaints, check
+from tests.browser.kit import SAMPLES, SIZES, Complaints, check, check_accessible
 from tests.keys_kit import KEYS
 
 
@@ -29,6 +29,7 @@ def test_sign_in_upload_and_sign_out(keyed_page: Page, complaints: Complaints) -
     page.keyboard.type("a wrong key")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("not known")
+    check_accessible(page)
     page.get_by_label("Key").fill(KEYS["ann"])
     page.get_by_role("button", name="Sign in").click()
     expect(page).to_have_url(lambda_url("/jobs?state=succeeded", page))
