@@ -10,6 +10,7 @@ from pathlib import Path
 from flask import Blueprint, Flask, Response, current_app, render_template, request, send_file
 
 from shared.errors import NotFound
+from web.api.requests import Query, query
 from web.callers import open_to_all
 from web.openapi.document import document
 from web.openapi.operation import Answer, operation
@@ -28,7 +29,15 @@ SWAGGER_AGE_S = 365 * 24 * 3600
 def install(app: Flask) -> None:
     """Describe every call that `app` has by now; the document is made here, once."""
     app.register_blueprint(blueprint)
+    app.before_request(_refuse_parameters)
     app.extensions["darkroom.openapi"] = json.dumps(document(app), ensure_ascii=False).encode()
+
+
+def _refuse_parameters() -> None:
+    """Raise InvalidRequest where a call that takes no parameters gets some; the others look at theirs themselves."""
+    described = getattr(current_app.view_functions.get(request.endpoint or ""), "operation", None)
+    if request.args and request.path.startswith("/v1/") and described is not None and described.query is Query:
+        query(Query, request)
 
 
 @blueprint.get("/openapi.json")

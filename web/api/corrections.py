@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import Annotated
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, jsonify
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from shared.datasets import CIFAR10_LABELS, LEAST_CORRECTIONS, corrected_pictures
 from web import wire
-from web.api.requests import Query, query, services
+from web.api.requests import services
 from web.callers import caller
 from web.openapi.operation import Answer, operation
 
@@ -33,7 +33,6 @@ def corrections() -> Response:
 
     What is in several jobs counts once, and not at all where it was given two labels, or one that CIFAR-10 has not.
     """
-    query(Query, request)
     counts = Counter(picture.label for picture in corrected_pictures(services().corrections.all(caller().owner)))
     per_label = {label: counts[index] for index, label in enumerate(CIFAR10_LABELS)}
     return jsonify({"total": counts.total(), "needed": LEAST_CORRECTIONS, "per_label": per_label})

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 from typing_extensions import TypedDict
 
 from shared.entities import Item, Job
 from shared.times import timestamp
 from web import wire
 from web.api.jobs import blueprint as jobs_blueprint
-from web.api.requests import Query, query, services
+from web.api.requests import services
 from web.openapi.operation import Answer, operation
 from web.views import item_view, labels_of
 from web.zipped import zip_by_label
@@ -73,7 +73,6 @@ def results_json(job_id: str) -> Response:
 @operation({200: Answer(media=["application/zip"], headers=FILE_HEADERS, about="A folder for each label.")})
 def results_zip(job_id: str) -> Response:
     """The classified pictures, sorted into folders by label."""
-    query(Query, request)
     parts = services()
     job = parts.store.get(job_id)
     items = parts.results.stream(job_id)
@@ -83,7 +82,6 @@ def results_zip(job_id: str) -> Response:
 
 
 def _text(job_id: str, ending: str, content_type: str, write: Writer) -> Response:
-    query(Query, request)
     parts = services()
     job = parts.store.get(job_id)
     lines = write(parts.results.stream(job_id), labels_of(job, parts.registry), job)

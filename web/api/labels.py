@@ -13,7 +13,7 @@ from shared.errors import Conflict, Fault, InvalidRequest
 from shared.jobs.corrections import LabelCount
 from web import wire
 from web.api.jobs import blueprint as jobs_blueprint
-from web.api.requests import Query, json_body, query, services
+from web.api.requests import json_body, services
 from web.openapi.operation import JSON, Answer, operation
 from web.views import item_view, labels_of
 
@@ -66,7 +66,6 @@ class CorrectedItems(TypedDict):
 @operation({200: Answer(LabelCounts)}, refuses=[409])
 def labels(job_id: str) -> Response:
     """How many classified Items have each Label, and how many of them were corrected to it."""
-    query(Query, request)
     job = _classification(job_id)
     counts = services().corrections.counts(job_id)
     data = [

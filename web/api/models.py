@@ -62,7 +62,6 @@ class ModelParts(TypedDict):
 @operation({200: Answer(wire.ModelList)})
 def index() -> Response:
     """The cards of all versions, newest first."""
-    query(Query, request)
     registry = services().registry
     champion = registry.alias().version
     return jsonify({"data": [model_view(card, champion) for card in registry.versions()]})
@@ -82,7 +81,6 @@ def create() -> tuple[Response, int]:
     `labels` is a JSON list of the class names; without it a model that answers ten values gets those of CIFAR-10.
     `value_range` is what the pixels that it takes go from and to, `0-255` or `0-1`; without it that is found out.
     """
-    query(Query, request)
     card, new = desk().take(request)
     answer = jsonify(model_view(card, services().registry.alias().version))
     answer.headers["Location"] = f"/v1/models/{card.version}"
@@ -93,7 +91,6 @@ def create() -> tuple[Response, int]:
 @operation({200: Answer(wire.ModelVersion)})
 def card(version: str) -> Response:
     """One version's card."""
-    query(Query, request)
     registry = services().registry
     return jsonify(model_view(registry.card(version), registry.alias().version))
 
@@ -106,7 +103,6 @@ def card(version: str) -> Response:
 )
 def file(version: str) -> Response:
     """The model itself, for use elsewhere."""
-    query(Query, request)
     registry = services().registry
     digest = registry.card(version).file_sha256
     path = registry.model_file(version).absolute()
@@ -123,7 +119,6 @@ def file(version: str) -> Response:
 )
 def confusions(version: str) -> Response:
     """Pictures of the test images that were taken for another class, a cell for each pair of classes."""
-    query(Query, request)
     registry = services().registry
     digest = registry.card(version).file_sha256
     answer = Response(registry.file(version, CONFUSIONS_FILE), content_type="image/png", headers=FILE_HEADERS)
@@ -149,7 +144,6 @@ def compare() -> Response:
 @operation({200: Answer(wire.Aliases, ["ETag"]), 304: Answer(headers=["ETag"])}, headers=["If-None-Match"])
 def aliases() -> Response:
     """Which version serves new jobs, and since when."""
-    query(Query, request)
     answer = _aliases(services().registry.alias())
     answer.make_conditional(request)
     return answer
@@ -164,7 +158,6 @@ def aliases() -> Response:
 )
 def promote() -> Response:
     """Let a version serve new jobs, where the champion is still the one that the caller has seen."""
-    query(Query, request)
     wanted = json_body(Choice, request).version
     registry = services().registry
     expected = _expected(request.if_match, registry.alias())

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 
 from shared.catalogue import COMMON, PresetInfo
 from shared.fields import Parameters
-from web.api.requests import Query, query, services
+from web.api.requests import services
 from web.openapi.operation import Answer, operation
 
 blueprint = Blueprint("presets", __name__, url_prefix="/v1/presets")
@@ -61,7 +61,6 @@ class PresetList(TypedDict):
 @operation({200: Answer(PresetList, ["ETag"]), 304: Answer(headers=["ETag"])}, headers=["If-None-Match"])
 def index() -> Response:
     """Every preset, and the parameters that all trainings have beside those of their preset."""
-    query(Query, request)
     presets = [preset_view(preset) for preset in services().catalogue.presets()]
     response = jsonify({"data": presets, "common": parameters_view(COMMON)})
     response.headers["Cache-Control"] = "private, no-cache"

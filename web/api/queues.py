@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, jsonify
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from shared.entities import Queue
 from web import wire
-from web.api.requests import Query, query, services
+from web.api.requests import services
 from web.openapi.operation import Answer, operation
 
 blueprint = Blueprint("queues", __name__)
@@ -50,7 +50,6 @@ class QueueList(TypedDict):
 @operation({200: Answer(QueueList)})
 def queues() -> Response:
     """What waits in each queue, for how long, who works on it, and how fast."""
-    query(Query, request)
     workers = services().workers.alive()
     data = [
         {

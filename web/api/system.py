@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, jsonify
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from shared.blobs import RESERVE_BYTES
 from shared.jobs.store import FULL
 from web import wire
-from web.api.requests import Query, query, services
+from web.api.requests import services
 from web.openapi.operation import Answer, operation
 
 blueprint = Blueprint("system", __name__)
@@ -49,7 +49,6 @@ class Room(TypedDict):
 @operation({200: Answer(Room)})
 def system() -> Response:
     """The room on the disk and in Redis, in bytes."""
-    query(Query, request)
     parts = services()
     disk, (used, limit) = parts.disk.state(), parts.store.memory()
     return jsonify(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, jsonify
 
 from shared.access import Scope
 from shared.errors import NotFound
@@ -13,7 +13,7 @@ from shared.times import moment, timestamp
 from shared.webhooks.secrets import Secret
 from web import wire
 from web.api.jobs import blueprint as jobs_blueprint
-from web.api.requests import Query, query, services
+from web.api.requests import services
 from web.callers import caller, needs
 from web.openapi.operation import Answer, operation
 from web.views import failure_view
@@ -28,7 +28,6 @@ def deliveries(job_id: str) -> Response:
 
     There is one for each time that the job ended: a job that is retried ends again.
     """
-    query(Query, request)
     found = services().deliveries.of_job(services().store.get(job_id))
     return jsonify({"data": [delivery_view(delivery) for delivery in found]})
 
@@ -48,7 +47,6 @@ def redeliver(job_id: str, delivery_id: str) -> tuple[Response, int]:
 @operation({200: Answer(wire.WebhookSecret)})
 def secret() -> Response:
     """The secret that the caller's webhooks are signed with; made now where there is none."""
-    query(Query, request)
     return _secret_response(services().webhook_secrets.get(caller().owner))
 
 
