@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.entities import Counts, Failure, Item, ItemState, Job, JobKind, JobState, Outcome, Prediction, Upload
 from shared.times import timestamp
-from web.api.results import FORMULA_STARTS, _csv_line, _csv_row, _harmless
+from web.api.exports import FORMULA_STARTS, _csv_line, _csv_row, _harmless
 from web.views import MAX_POLL_S, eta_s, item_view, job_view, poll_s, progress
 
 JOB = Job("0" * 32, JobKind.CLASSIFICATION, JobState.RUNNING, 1000.0, model="m", sealed=True, started_at=1000.0)
