@@ -7,6 +7,7 @@ from worker import app as real
 from worker import process
 from worker.classify import Classifier
 from worker.models import LoadedModel
+from worker.stages import Stages
 
 #: Seconds more for each picture: 0.8 for a chunk of 256, next to nothing for a picture that goes alone.
 PICTURE_S = 0.003
@@ -15,9 +16,9 @@ PICTURE_S = 0.003
 class SlowClassifier(Classifier):
     """Waits, then does what it should."""
 
-    def classify(self, chunk: Chunk, model: LoadedModel) -> dict[str, Outcome]:
+    def classify(self, chunk: Chunk, model: LoadedModel, stages: Stages | None = None) -> dict[str, Outcome]:
         time.sleep(PICTURE_S * len(chunk.uploads))
-        return super().classify(chunk, model)
+        return super().classify(chunk, model, stages)
 
 
 process.Classifier = SlowClassifier
