@@ -27,8 +27,19 @@ from shared.settings import PREFIX
 from tests.fixtures import make
 
 ROOT = Path(__file__).resolve().parent.parent
-#: The modules of the browser tests that need models which the service has trained.
-MODELS_PAGES = ("test_accessibility", "test_page_looks", "test_page_model", "test_page_train")
+#: Modules that go to one process together: those of the browser tests that need models which the service has trained,
+#: and those of the service with keys.
+TOGETHER = (
+    {
+        "test_accessibility",
+        "test_page_looks",
+        "test_page_model",
+        "test_page_models",
+        "test_page_train",
+        "test_page_training",
+    },
+    {"test_keys", "test_page_sign_in", "test_request_limits"},
+)
 # No example fails for being slow: what else the machine does is not up to it.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
@@ -40,17 +51,21 @@ NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the folders whose modules take longest, so that at the end no process is left with one of them."""
-    first = ["faults", "integration", "worker", "browser", "contract"]
-    items.sort(key=lambda item: first.index(item.path.parent.name) if item.path.parent.name in first else len(first))
+    """Begin with what takes longest: modules that wait for most of their time in turn with those that compute."""
+    waiting, computing = ("faults", "integration"), ("worker", "browser")
+    turns: dict[Path, float] = {}
+    for folders in (waiting, computing):
+        modules = dict.fromkeys(item.path for item in items if item.path.parent.name in folders)
+        turns |= {module: place / len(modules) for place, module in enumerate(modules)}
+    items.sort(key=lambda item: turns.get(item.path, 1))
 
 
 class ByFile(LoadFileScheduling):
-    """A module goes to one process as a whole; so do all pages of models and trainings, which share what is trained."""
+    """A module goes to one process as a whole, and so do those of TOGETHER."""
 
     def _split_scope(self, nodeid: str) -> str:
         module = str(super()._split_scope(nodeid))
-        return "tests/browser" if any(name in module for name in MODELS_PAGES) else module
+        return next((str(number) for number, names in enumerate(TOGETHER) if Path(module).stem in names), module)
 
 
 def pytest_xdist_make_scheduler(config, log) -> ByFile:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import pytest
 
-from cli.redis_server import free_port
-from shared.catalogue import Catalogue
 from shared.jobs import keys
 from shared.services import Services
 from shared.settings import Settings
@@ -101,10 +98,10 @@ def test_what_redis_has_lost_is_announced_again(service, http, listed):
     assert [preset["name"] for preset in again["data"]] == [preset["name"] for preset in listed["data"]]
 
 
-def test_while_nobody_has_announced_anything_it_says_so(each_redis, tmp_path):
+def test_while_nobody_has_announced_anything_it_says_so(each_redis, each_redis_url, tmp_path):
     """The web process over an empty Redis: in a running service the reconciler announces at once."""
-    services = Services.build(Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0", data_dir=tmp_path))
-    web = create_app(replace(services, catalogue=Catalogue(each_redis))).test_client()
+    assert not each_redis.dbsize()
+    web = create_app(Services.build(Settings(redis_url=each_redis_url, data_dir=tmp_path))).test_client()
     for answer in (web.get("/v1/presets"), web.post("/v1/jobs", json={"kind": "training"})):
         assert (answer.status_code, answer.content_type) == (503, "application/problem+json")
         assert answer.json["detail"] == "no training worker has said yet what it can train"

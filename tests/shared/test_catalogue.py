@@ -140,7 +140,7 @@ def test_what_is_not_given_is_the_default() -> None:
         ("preset", "sead", 'should be one of seed, fast, not "sead"'),
         ("preset", None, "should be one of seed, fast, not null"),
         ("preset", ["fast"], 'should be one of seed, fast, not ["fast"]'),
-        ("dataset", "cifar100", 'should be one of cifar10, not "cifar100"'),
+        ("dataset", "cifar100", 'should be one of cifar10, cifar10+corrections, not "cifar100"'),
         ("promote", True, "should be one of never, if_better, always, not true"),
         ("base", "../x", 'should be a name of the characters a-z 0-9 _ -, or null, not "../x"'),
         ("base", "x\n", 'should be a name of the characters a-z 0-9 _ -, or null, not "x\\n"'),

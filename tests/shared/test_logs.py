@@ -7,8 +7,15 @@ import logging
 import sys
 
 import pytest
+from structlog.contextvars import clear_contextvars
 
 from shared import logs
+
+
+@pytest.fixture(autouse=True)
+def nothing_said_before() -> None:
+    """Requests that other tests made in this process have left their ids."""
+    clear_contextvars()
 
 
 def record(message: str, *args: object, error: bool = False, **extra: object) -> logging.LogRecord:

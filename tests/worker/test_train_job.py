@@ -17,6 +17,7 @@ from shared.jobs.trainings import Order
 from shared.registry import SHIPPED
 from shared.services import Services
 from tests.conftest import ROOT, wait_until
+from worker import train_job
 from worker.pulse import Pulse
 from worker.trainer import Trainer
 
@@ -57,9 +58,9 @@ def run(training: Training) -> int:
 
 
 def failure_of(services: Services, **params: Any) -> Failure:
-    """Why a training with these parameters fails; the process that runs it ends well."""
+    """Why a training with these parameters fails, though nothing breaks."""
     job_id = submit(services, **params)
-    assert run(claim(services)) == os.EX_OK
+    assert train_job.run(services, claim(services)) == os.EX_OK
     failure = services.store.get(job_id).failure
     assert failure is not None
     return failure
@@ -88,7 +89,7 @@ def test_a_process_that_finds_its_version_published_only_ends_the_job(services: 
 @pytest.mark.usefixtures("environment")
 def test_a_training_that_diverges_fails_and_keeps_its_last_checkpoint(services: Services) -> None:
     job_id = submit(services, **EXPLODING)
-    assert run(claim(services)) == os.EX_OK
+    assert train_job.run(services, claim(services)) == os.EX_OK
     job = services.store.get(job_id)
     assert job.state is JobState.FAILED
     assert job.failure is not None
