@@ -63,6 +63,8 @@ def _start(settings: Settings, folder: Path) -> subprocess.Popen[bytes]:
         "PYTHONPATH": str(ROOT),
         "DARKROOM_DATA_DIR": str(settings.data_dir),
         "DARKROOM_REDIS_URL": url,
+        # In glibc each thread takes a pool of memory, which it seldom gives back; for ours two are enough.
+        "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "2"),
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
     }
     child = [sys.executable, "-m", "cli.child"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,8 @@ from shared.services import Services
 from tests.conftest import wait_until
 from tests.corrections_kit import corrected, digest_of
 from tests.worker.kit import pictures
-from tests.worker.test_train_job import TRAINING_S, claim, curve, environment, failure_of, run, start, submit
+from tests.worker.test_train_job import TRAINING_S, claim, curve, environment, failure_of, submit
+from worker import train_job
 from worker.corrections import MOST, WEIGHT, Corrected, TooFewCorrections, frozen, joined, judged, weight
 from worker.datasets import CIFAR10_SHAPE, Dataset
 
@@ -95,19 +97,19 @@ def test_a_rival_for_other_labels_is_not_asked(services: Services, squares: Data
 
 
 @pytest.mark.usefixtures("environment")
-def test_a_killed_training_goes_on_with_the_same_pictures_and_reports_both_models(services: Services) -> None:
-    """Given a training on corrections that was killed, when they are taken back, then it ends as it would have."""
+def test_a_training_goes_on_with_the_same_pictures_and_reports_both_models(services: Services) -> None:
+    """Given a training on corrections that its worker lost, when they are taken back, then it ends as it would have."""
     job = corrected(services, SAMPLES)
     training = submit(services, dataset=WITH_CORRECTIONS, epochs=12)
     first = claim(services)
-    process = start(first)
-    wait_until(lambda: services.store.get(training).step > 16, "an epoch is in the checkpoint", TRAINING_S)
-    process.kill()
-    process.wait()
+    with ThreadPoolExecutor(1) as thread:
+        running = thread.submit(train_job.run, services, first)
+        wait_until(lambda: services.store.get(training).step > 16, "an epoch is in the checkpoint", TRAINING_S)
+        services.chunks.release(first.id, died=True)
+        assert running.result(TRAINING_S) == os.EX_TEMPFAIL
     services.corrections.put(job, dict.fromkeys(SAMPLES))
     before = curve(services, training)
-    services.chunks.release(first.id, died=True)
-    assert run(claim(services)) == os.EX_OK
+    assert train_job.run(services, claim(services)) == os.EX_OK
     ended = services.store.get(training)
     assert ended.model is not None and curve(services, training)[: len(before)] == before
     card = services.registry.card(ended.model)

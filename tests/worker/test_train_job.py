@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -123,24 +124,26 @@ def test_parameters_that_this_code_does_not_know_fail_the_job(services: Services
 @pytest.mark.usefixtures("environment")
 def test_an_early_end_keeps_the_best_model_so_far(services: Services) -> None:
     job_id = submit(services, epochs=1000)
-    process = start(claim(services))
-    wait_until(lambda: services.store.get(job_id).step, "the first row is there", TRAINING_S)
-    assert services.trainings.finish(job_id)
-    assert process.wait(TRAINING_S) == os.EX_OK
+    with ThreadPoolExecutor(1) as thread:
+        training = thread.submit(train_job.run, services, claim(services))
+        wait_until(lambda: services.store.get(job_id).step, "the first row is there", TRAINING_S)
+        assert services.trainings.finish(job_id)
+        assert training.result(TRAINING_S) == os.EX_OK
     job = services.store.get(job_id)
     assert job.state is JobState.SUCCEEDED
     assert len(services.registry.card(job.model or "").history) < 1000
 
 
 @pytest.mark.usefixtures("environment")
-def test_a_process_whose_training_went_to_another_stops_and_writes_nothing(services: Services) -> None:
+def test_who_has_lost_a_training_to_another_stops_and_writes_nothing(services: Services) -> None:
     job_id = submit(services, epochs=1000)
     lost = claim(services)
-    process = start(lost)
-    wait_until(lambda: services.store.get(job_id).step, "the first row is there", TRAINING_S)
-    services.chunks.release(lost.id, died=True)
-    ours = claim(services)
-    assert process.wait(TRAINING_S) == os.EX_TEMPFAIL
+    with ThreadPoolExecutor(1) as thread:
+        training = thread.submit(train_job.run, services, lost)
+        wait_until(lambda: services.store.get(job_id).step, "the first row is there", TRAINING_S)
+        services.chunks.release(lost.id, died=True)
+        ours = claim(services)
+        assert training.result(TRAINING_S) == os.EX_TEMPFAIL
     assert services.trainings.order(ours) is Order.GO_ON
     assert services.store.get(job_id).state is JobState.RUNNING
 
