@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.kit import SIZES
+from tests.browser.kit import SIZES, check_accessible
 
 
 def test_it_shows_every_call_and_can_make_one(page: Page, service) -> None:
@@ -28,3 +28,9 @@ def test_it_fits_a_phone(page: Page) -> None:
     page.locator("#operations-jobs-jobs_create .opblock-summary-control").click()
     expect(page.locator("#operations-jobs-jobs_create .responses-table").first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_axe_finds_nothing(page: Page) -> None:
+    page.goto("/docs")
+    expect(page.locator("#operations-jobs-jobs_create")).to_be_visible()
+    check_accessible(page)
