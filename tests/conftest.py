@@ -40,10 +40,10 @@ TOGETHER = (
     },
     {"test_keys", "test_page_sign_in", "test_request_limits"},
 )
-# No example fails for being slow: what else the machine does is not up to it.
-hypothesis.settings.register_profile("patient", deadline=None)
-hypothesis.settings.load_profile("patient")
 IN_CI = os.environ.get("CI") == "true"
+# No example fails for being slow: what else the machine does is not up to it. In CI there are fewer of them.
+hypothesis.settings.register_profile("patient", deadline=None, max_examples=50 if IN_CI else 100)
+hypothesis.settings.load_profile("patient")
 #: Seconds for something that takes well under one on an idle machine.
 PATIENCE_S = 30
 #: For clients: nothing here speaks TLS, and each would read all certificates anew, which takes 25 ms.

@@ -34,7 +34,7 @@ RULES = {
     "rules": {"target-size": {"enabled": True}},
 }
 #: Size and theme, in the order in which a page is changed: colours depend on the theme alone, the layout on the size.
-LOOKS = (("desktop", "dark"), ("desktop", "light"), ("phone", "light"))
+LOOKS = (("desktop", "dark"), ("phone", "light"))
 
 
 class Complaints(list[str]):
