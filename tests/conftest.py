@@ -51,13 +51,9 @@ NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest: modules that wait for most of their time in turn with those that compute."""
-    waiting, computing = ("faults", "integration"), ("worker", "browser")
-    turns: dict[Path, float] = {}
-    for folders in (waiting, computing):
-        modules = dict.fromkeys(item.path for item in items if item.path.parent.name in folders)
-        turns |= {module: place / len(modules) for place, module in enumerate(modules)}
-    items.sort(key=lambda item: turns.get(item.path, 1))
+    """Begin with the folders whose modules take longest, so that at the end no process is left with one of them."""
+    first = ["faults", "integration", "worker", "browser", "contract"]
+    items.sort(key=lambda item: first.index(item.path.parent.name) if item.path.parent.name in first else len(first))
 
 
 class ByFile(LoadFileScheduling):
