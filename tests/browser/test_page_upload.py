@@ -13,7 +13,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.browser.kit import SAMPLES, Gate, folder_of
 from tests.conftest import ROOT
-from tests.fixtures import make
+from tests.fixtures import make, odd
 
 SAMPLE_NAMES = [path.name for path in (ROOT / "web" / "static" / "samples").iterdir()]
 RESULT = re.compile(r"/result/[0-9a-f]{32}$")
@@ -144,7 +144,7 @@ def test_nothing_but_other_files(page: Page, tmp_path) -> None:
 
 def test_a_broken_picture_says_why(page: Page, tmp_path) -> None:
     broken = tmp_path / "broken.png"
-    broken.write_bytes(make.cut(SAMPLES[0].read_bytes()))
+    broken.write_bytes(odd.cut(SAMPLES[0].read_bytes()))
     choose(page, SAMPLES[1], broken)
     page.click("#start")
     page.wait_for_url(RESULT)
@@ -166,7 +166,7 @@ def test_a_file_is_judged_by_its_content_before_it_is_sent(page: Page, tmp_path)
         "scan.tif": make.tiff("lzw"),
         "new.avif": make.avif(),
         "phone.heic": make.heic(),
-        "an archive.png": make.zip_archive(),
+        "an archive.png": odd.zip_archive(),
     }
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
@@ -188,7 +188,7 @@ def test_a_file_is_judged_by_its_content_before_it_is_sent(page: Page, tmp_path)
 @pytest.mark.parametrize("archive", ["zip", "tar"])
 def test_an_archive_beside_many_pictures(page: Page, api, tmp_path, archive) -> None:
     packed = tmp_path / f"more.{archive}"
-    packed.write_bytes(make.zip_archive() if archive == "zip" else make.tar_archive())
+    packed.write_bytes(odd.zip_archive() if archive == "zip" else odd.tar_archive())
     choose(page, *SAMPLES[:20], packed)
     page.click("#start")
     page.wait_for_url(RESULT)
@@ -243,14 +243,14 @@ def test_an_archive_whose_answer_was_lost_is_not_added_twice(page: Page, api, co
 
     page.route("**/v1/jobs/*/items", lose, times=1)
     page.goto("/")
-    archive = {"name": "all.zip", "mimeType": "application/zip", "buffer": make.zip_archive()}
+    archive = {"name": "all.zip", "mimeType": "application/zip", "buffer": odd.zip_archive()}
     page.set_input_files("#files", archive)
     page.click("#start")
     expect(page.locator("#notice")).to_contain_text("The connection was lost.")
     # Then the page sends it again by itself, and its pictures are there once
     page.wait_for_url(RESULT)
     expect(page.locator("#state")).to_have_text("Done")
-    once = api.status(api.job([("all.zip", make.zip_archive())]))["counts"]
+    once = api.status(api.job([("all.zip", odd.zip_archive())]))["counts"]
     assert api.status(page.url.split("/")[-1])["counts"] == once
 
 

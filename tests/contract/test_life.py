@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fixtures import make
+from tests.fixtures import make, odd
 from tests.integration.helpers import (
     files,
     finished,
@@ -57,7 +57,7 @@ def test_retry_queues_the_cancelled_items_again(http, stopped):
 
 
 def test_retry_of_failed_items_gives_the_same_failure(http):
-    cut = make.cut(make.photo(0.1))
+    cut = odd.cut(make.photo(0.1))
     job_id = submit(http, ("cut.jpg", cut), ("good.png", png()))
     assert finished(http, job_id)["counts"]["failed"] == 1
     good = results(http, job_id, state="succeeded")

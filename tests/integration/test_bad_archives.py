@@ -11,7 +11,7 @@ import zipfile
 
 import pytest
 
-from tests.fixtures import make
+from tests.fixtures import odd
 from tests.integration.helpers import (
     TAR_END,
     encrypted,
@@ -164,4 +164,4 @@ def test_many_archives_in_one_request(http):
 
 
 def test_picture_followed_by_an_archive_is_a_picture(http):
-    assert outcomes(http, ("a.png", png() + make.zip_archive())) == {"a.png": "succeeded"}
+    assert outcomes(http, ("a.png", png() + odd.zip_archive())) == {"a.png": "succeeded"}

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from tests.fixtures import make
+from tests.fixtures import odd
 from tests.integration.helpers import (
     JSON,
     MULTIPART,
@@ -52,7 +52,7 @@ def job(service):
 )  # fmt: skip
 def test_file_that_cannot_be_taken(service, http, name, code):
     """Alone it fails the request; among others it fails alone, whatever its name promises."""
-    content = {**make.NO_PICTURES, **make.BROKEN}[name]()
+    content = {**odd.NO_PICTURES, **odd.BROKEN}[name]()
     statuses = {"unsupported_format": 415, "too_many_pixels": 413}
     with nothing_left(service):
         raw = http.post("/v1/jobs", content=content, headers={"Content-Type": "image/jpeg"})
@@ -68,7 +68,7 @@ def test_file_that_cannot_be_taken(service, http, name, code):
 
 @pytest.mark.parametrize("name", ["cut.jpg", "cut.png", "cut.webp", "cut.tiff"])
 def test_truncated_picture_fails_alone(http, name):
-    found = outcomes(http, ("good.png", png()), (name, make.BROKEN[name]()))
+    found = outcomes(http, ("good.png", png()), (name, odd.BROKEN[name]()))
     assert found["good.png"] == "succeeded"
     assert found[name] in ("truncated", "undecodable")
 
@@ -184,7 +184,7 @@ def test_wrong_key_in_the_address(http, key):
 
 def test_open_job_takes_pictures_only_by_put(http):
     for name in ("pictures.zip", "pictures.tar", "pictures.tar.gz"):
-        problem(put(http, open_job(http), "key", make.NO_PICTURES[name]()), 415)
+        problem(put(http, open_job(http), "key", odd.NO_PICTURES[name]()), 415)
 
 
 @pytest.mark.parametrize("job_id", [NO_JOB, "x", "A" * 32, NO_JOB + "0", "%0A", "%2E%2E", "%FF%FE", "j" * 3000, "%00"])

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.conftest import wait_until
-from tests.fixtures import make
+from tests.fixtures import make, odd
 from tests.integration.helpers import (
     MULTIPART,
     connection,
@@ -111,36 +111,36 @@ def test_connection_is_used_again_after_a_refusal(service):
     assert answer.content.count(b"HTTP/1.1 ") == answer.content.count(b"HTTP/1.1 200 OK") == 1
 
 
-def ways(http, odd):
+def ways(http, many):
     """The odd files in requests of every form; the jobs' ids."""
-    small = [(name, content) for name, content in odd if content]
-    yield http.post("/v1/jobs", files=files(*odd[:400]))
-    yield http.post("/v1/jobs", files=files(("a.zip", zip_of(*unique(odd[400:550])))))
-    tar = tar_of(*((name.replace("\0", ""), content) for name, content in odd[550:700]))
+    small = [(name, content) for name, content in many if content]
+    yield http.post("/v1/jobs", files=files(*many[:400]))
+    yield http.post("/v1/jobs", files=files(("a.zip", zip_of(*unique(many[400:550])))))
+    tar = tar_of(*((name.replace("\0", ""), content) for name, content in many[550:700]))
     yield http.post("/v1/jobs", content=gzip.compress(tar), headers={"Content-Type": "application/gzip"})
-    for name, content in odd[700:800]:
+    for name, content in many[700:800]:
         yield http.post("/v1/jobs", content=content, headers={"Content-Type": "image/jpeg"})
         yield http.post("/v1/jobs", files=files((name, content)))
     job_id = open_job(http)
     for start in (800, 850):
-        answer = http.post(f"/v1/jobs/{job_id}/items", files=files(*odd[start : start + 50]))
+        answer = http.post(f"/v1/jobs/{job_id}/items", files=files(*many[start : start + 50]))
         assert answer.status_code == 200
     for number, (_, content) in enumerate(small[900:]):
         assert put(http, job_id, f"k{number}", content).status_code in (201, 409, 413, 415, 422)
     yield http.post(f"/v1/jobs/{job_id}/seal")
 
 
-def unique(odd):
+def unique(many):
     """A zip's names may not repeat, or Python warns."""
-    return [(f"{number}/{name.replace(chr(0), '')}", content) for number, (name, content) in enumerate(odd)]
+    return [(f"{number}/{name.replace(chr(0), '')}", content) for number, (name, content) in enumerate(many)]
 
 
 @pytest.mark.timeout(120)
 def test_a_thousand_odd_files(service, http):
     """No request fails on the server's side, every job ends, and every failure says why."""
-    odd = list(make.odd_files(20261122, 1000))
+    many = list(odd.odd_files(20261122, 1000))
     jobs = []
-    for answer in ways(http, odd):
+    for answer in ways(http, many):
         assert answer.status_code < 500, answer.text
         if answer.status_code == 202:
             jobs.append(answer.json()["id"])

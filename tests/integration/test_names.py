@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.fixtures import make
+from tests.fixtures import odd
 from tests.integration.helpers import (
     MULTIPART,
     finished,
@@ -28,8 +28,8 @@ def check(name: str) -> None:
 
 def test_hostile_names_in_multipart(service, http):
     """Every name that an attacker or an old system may send, and the same picture under each."""
-    job_id = submit(http, *((name, png(number)) for number, name in enumerate(make.HOSTILE_NAMES)))
-    assert finished(http, job_id)["counts"]["succeeded"] == len(make.HOSTILE_NAMES)
+    job_id = submit(http, *((name, png(number)) for number, name in enumerate(odd.HOSTILE_NAMES)))
+    assert finished(http, job_id)["counts"]["succeeded"] == len(odd.HOSTILE_NAMES)
     for item in results(http, job_id):
         check(item["filename"])
         assert http.get(f"/v1/jobs/{job_id}/items/{item['id']}/image").status_code == 200

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from shared.errors import ItemError
 from shared.formats import ACCEPTED, FORMATS, HEAD_BYTES, Format, archive_kind, describe, sniff
-from tests.fixtures import make
+from tests.fixtures import odd
 
 BY_ENDING = {
     "jpg": "JPEG",
@@ -50,9 +50,9 @@ def refusal(head: bytes) -> ItemError:
     return caught.value
 
 
-@pytest.mark.parametrize("name", make.PICTURES)
+@pytest.mark.parametrize("name", odd.PICTURES)
 def test_a_picture_is_told_by_the_first_bytes_of_its_content(name):
-    content = make.PICTURES[name]()
+    content = odd.PICTURES[name]()
 
     assert sniff(content[:HEAD_BYTES]).name == BY_ENDING[name.rsplit(".")[-1]]
     assert archive_kind(content[:HEAD_BYTES]) is None
@@ -60,7 +60,7 @@ def test_a_picture_is_told_by_the_first_bytes_of_its_content(name):
 
 @pytest.mark.parametrize("name", SEEMS)
 def test_a_refusal_says_what_it_seems_to_be_and_what_is_accepted(name):
-    error = refusal(make.NO_PICTURES[name]()[:HEAD_BYTES])
+    error = refusal(odd.NO_PICTURES[name]()[:HEAD_BYTES])
 
     assert error.code == "unsupported_format"
     assert str(error) == f"This seems to be {SEEMS[name]}; accepted are {ACCEPTED}."
@@ -68,7 +68,7 @@ def test_a_refusal_says_what_it_seems_to_be_and_what_is_accepted(name):
 
 @pytest.mark.parametrize("name", ["noise.png", "zeros.bmp", "one-byte.png"])
 def test_what_nothing_recognises_is_refused_without_a_guess(name):
-    error = refusal(make.NO_PICTURES[name]()[:HEAD_BYTES])
+    error = refusal(odd.NO_PICTURES[name]()[:HEAD_BYTES])
 
     assert error.code == "unsupported_format"
     assert str(error).startswith("This is no picture format that is known here; accepted are JPEG, PNG")
@@ -123,16 +123,16 @@ def test_what_only_resembles_a_picture_is_none(head, noun):
     [("pictures.zip", "zip"), ("pictures.tar", "tar"), ("pictures.tar.gz", "gzip"), ("film.avi", None)],
 )
 def test_an_archive_is_told_by_its_content(name, kind):
-    assert archive_kind(make.NO_PICTURES[name]()[:HEAD_BYTES]) == kind
+    assert archive_kind(odd.NO_PICTURES[name]()[:HEAD_BYTES]) == kind
 
 
 @pytest.mark.parametrize("flavour", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 def test_every_flavour_of_tar_is_told(flavour):
-    assert archive_kind(make.tar_archive(flavour)[:HEAD_BYTES]) == "tar"
+    assert archive_kind(odd.tar_archive(flavour)[:HEAD_BYTES]) == "tar"
 
 
 def test_a_tar_without_a_signature_is_told_by_its_checksum():
-    head = bytearray(make.tar_archive()[:HEAD_BYTES])
+    head = bytearray(odd.tar_archive()[:HEAD_BYTES])
     head[257:512] = bytes(255)
     head[148:156] = b" " * 8
     head[148:156] = b"%06o\0 " % sum(head)
@@ -147,7 +147,7 @@ def test_an_empty_zip_is_a_zip():
 
 
 def test_a_picture_is_no_archive_whatever_stands_further_back():
-    head = bytearray(make.tar_archive()[:HEAD_BYTES])
+    head = bytearray(odd.tar_archive()[:HEAD_BYTES])
     head[:8] = b"\x89PNG\r\n\x1a\n"
     head[148:156] = b" " * 8
     head[148:156] = b"%06o\0 " % sum(head)
@@ -171,8 +171,8 @@ def test_any_bytes_are_a_format_or_refused(head):
     assert archive_kind(head) in ("zip", "tar", "gzip", None)
 
 
-@given(st.sampled_from(sorted(make.PICTURES)), st.binary(max_size=64))
+@given(st.sampled_from(sorted(odd.PICTURES)), st.binary(max_size=64))
 def test_what_follows_the_head_changes_nothing(name, tail):
-    head = make.PICTURES[name]()[:HEAD_BYTES].ljust(HEAD_BYTES, b"\0")
+    head = odd.PICTURES[name]()[:HEAD_BYTES].ljust(HEAD_BYTES, b"\0")
 
     assert sniff(head) == sniff(head + tail)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from shared.errors import ItemError
 from shared.images import MAX_FRAMES, MAX_TIFF_TILE_PIXELS, ImageHeader, inspect, open_image
-from tests.fixtures import make
+from tests.fixtures import make, odd
 
 #: Production silences what Pillow remarks on odd metadata (see `shared.images`), so tests must not fail on it.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -57,7 +57,7 @@ REFUSALS = {
 
 
 def content(name: str) -> bytes:
-    return {**make.PICTURES, **make.NO_PICTURES, **make.BROKEN}[name]()
+    return {**odd.PICTURES, **odd.NO_PICTURES, **odd.BROKEN}[name]()
 
 
 def refusal(data: bytes, max_pixels: int = LIMIT) -> ItemError:
@@ -74,7 +74,7 @@ def only_item_errors(data: bytes) -> None:
         assert str(error).endswith(".")
 
 
-@pytest.mark.parametrize("name", make.PICTURES)
+@pytest.mark.parametrize("name", odd.PICTURES)
 def test_the_size_is_as_stored(name):
     header = inspect(io.BytesIO(content(name)), LIMIT)
 
@@ -104,13 +104,13 @@ def test_pixels_are_not_looked_at(name):
 
 
 def test_a_bomb_that_is_within_the_limit_is_only_a_big_picture():
-    header = inspect(io.BytesIO(make.png_bomb()), NO_LIMIT)
+    header = inspect(io.BytesIO(odd.png_bomb()), NO_LIMIT)
 
     assert (header.width, header.height) == (50_000, 50_000)
 
 
 def test_the_bomb_is_a_sound_png():
-    with open_image(io.BytesIO(make.png_bomb(3_000)), LIMIT) as image:
+    with open_image(io.BytesIO(odd.png_bomb(3_000)), LIMIT) as image:
         assert image.getextrema() == (0, 0)
 
 
@@ -143,14 +143,14 @@ def test_a_webp_frame_without_a_side_is_broken():
 
 @pytest.mark.parametrize("big", [False, True])
 def test_a_tiff_of_many_rows_is_fine(big):
-    assert inspect(io.BytesIO(make.tiff_header(640, 480, strips=480, big=big)), LIMIT).height == 480
+    assert inspect(io.BytesIO(odd.tiff_header(640, 480, strips=480, big=big)), LIMIT).height == 480
 
 
 def test_a_tiff_with_wide_tiles_is_fine():
     side = int(MAX_TIFF_TILE_PIXELS**0.5)
 
-    assert inspect(io.BytesIO(make.tiff_header(64, 48, tile=side)), LIMIT).width == 64
-    assert refusal(make.tiff_header(64, 48, tile=side + 16)).code == "undecodable"
+    assert inspect(io.BytesIO(odd.tiff_header(64, 48, tile=side)), LIMIT).width == 64
+    assert refusal(odd.tiff_header(64, 48, tile=side + 16)).code == "undecodable"
 
 
 def test_tiles_are_measured_in_a_big_endian_tiff_too():
@@ -170,8 +170,8 @@ def test_tiles_are_measured_in_a_big_endian_tiff_too():
 
 
 def test_an_animation_may_have_as_many_frames_as_the_limit_says():
-    assert inspect(io.BytesIO(make.avif_frames(MAX_FRAMES)), LIMIT).width == 64
-    assert refusal(make.avif_frames(MAX_FRAMES + 1)).code == "undecodable"
+    assert inspect(io.BytesIO(odd.avif_frames(MAX_FRAMES)), LIMIT).width == 64
+    assert refusal(odd.avif_frames(MAX_FRAMES + 1)).code == "undecodable"
 
 
 def test_an_animation_with_endless_tables_is_refused():
@@ -201,9 +201,9 @@ def test_headers_cost_no_memory_whatever_they_claim():
 import io, resource
 from shared.errors import ItemError
 from shared.images import inspect
-from tests.fixtures import make
-files = [made() for name, made in make.BROKEN.items() if name.startswith("huge")]
-files += [make.tiff_header(9, 9, strips=4_000_000), make.png_chunks(400_000), make.avif_frames(2_500_000)]
+from tests.fixtures import odd
+files = [made() for name, made in odd.BROKEN.items() if name.startswith("huge")]
+files += [odd.tiff_header(9, 9, strips=4_000_000), odd.png_chunks(400_000), odd.avif_frames(2_500_000)]
 resource.setrlimit(resource.RLIMIT_AS, (512 * 2**20,) * 2)
 for data in files:
     try:
@@ -225,6 +225,6 @@ def test_any_bytes_give_a_header_or_an_item_error(data, start):
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
-@given(st.sampled_from(sorted(make.PICTURES)), st.sampled_from(sorted(make.PICTURES)), st.integers(0, 2**32))
+@given(st.sampled_from(sorted(odd.PICTURES)), st.sampled_from(sorted(odd.PICTURES)), st.integers(0, 2**32))
 def test_damaged_pictures_give_a_header_or_an_item_error(name, other, seed):
-    only_item_errors(make.mutate(content(name), random.Random(seed), content(other)))
+    only_item_errors(odd.mutate(content(name), random.Random(seed), content(other)))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from shared.entities import Job, JobKind, JobState
 from shared.errors import MalformedRequest, NotFound
 from tests.conftest import wait_until
-from tests.fixtures import make
+from tests.fixtures import odd
 from web.api.requests import MAX_JSON_DEPTH, MAX_WAIT_S, json_value, preferred_wait_s
 from web.uploads.intake import MAX_FILENAME, clean_filename
 from web.uploads.spool import MEMORY_BYTES, spool
@@ -42,7 +42,7 @@ def test_spool_knows_an_archive_by_its_first_bytes(step):
         ("pictures.tar.gz", "gzip"),
         ("text.jpg", None),
     ):
-        whole = make.NO_PICTURES[name]()
+        whole = odd.NO_PICTURES[name]()
         with spool((whole[at : at + step] for at in range(0, len(whole), step)), 10, 1_000_000) as file:
             assert file.archive == kind
             assert file.too_long == (kind is None)

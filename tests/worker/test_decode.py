@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from shared.errors import ItemError
-from tests.fixtures import make
+from tests.fixtures import make, odd
 from worker.decode import MAX_JPEG_SCANS, decode
 
 #: Production silences what Pillow remarks on odd metadata (see `shared.images`), so tests must not fail on it.
@@ -25,7 +25,7 @@ CODES = {"empty_file", "unsupported_format", "too_many_pixels", "truncated", "un
 
 
 def content(name: str) -> bytes:
-    return {**make.PICTURES, **make.NO_PICTURES, **make.BROKEN}[name]()
+    return {**odd.PICTURES, **odd.NO_PICTURES, **odd.BROKEN}[name]()
 
 
 def refusal(data: bytes) -> ItemError:
@@ -68,7 +68,7 @@ def test_every_lossless_format_gives_the_same_pixels(kind, options):
     assert np.array_equal(decode(make.encode(upright, kind, **options), 32, 32, LIMIT), upright)
 
 
-@pytest.mark.parametrize("name", make.PICTURES)
+@pytest.mark.parametrize("name", odd.PICTURES)
 def test_every_kind_of_picture_becomes_an_array_of_the_wanted_shape(name):
     pixels = decode(content(name), 24, 40, LIMIT)
 
@@ -257,12 +257,12 @@ def test_a_picture_that_cannot_be_classified_says_why(name, code):
 @pytest.mark.parametrize("name", ["photo.jpg", "progressive.jpg", "rgb.png", "still.gif", "rgb.bmp", "lossy.webp"])
 @pytest.mark.parametrize("keep", [0.2, 0.5, 0.8])
 def test_wherever_a_file_is_cut_it_is_truncated(name, keep):
-    assert refusal(make.cut(content(name), keep)).code == "truncated"
+    assert refusal(odd.cut(content(name), keep)).code == "truncated"
 
 
 @pytest.mark.parametrize("kind", ["TIFF", "tiled"])
 def test_a_tiff_that_lost_its_last_piece_is_truncated(kind):
-    data = make.tiff("plain")[:-1] if kind == "TIFF" else make.tiff_header(16, 16, tile=16)[:-4]
+    data = make.tiff("plain")[:-1] if kind == "TIFF" else odd.tiff_header(16, 16, tile=16)[:-4]
 
     assert refusal(data).code == "truncated"
 
@@ -275,8 +275,8 @@ def test_damage_in_the_middle_is_not_called_a_cut():
 
 
 def test_a_jpeg_may_have_many_scans_but_not_any_number():
-    assert decode(make.jpeg_scans(MAX_JPEG_SCANS - 50), 32, 32, LIMIT).shape == (32, 32, 3)
-    assert "1,000 scans" in str(refusal(make.jpeg_scans(MAX_JPEG_SCANS)))
+    assert decode(odd.jpeg_scans(MAX_JPEG_SCANS - 50), 32, 32, LIMIT).shape == (32, 32, 3)
+    assert "1,000 scans" in str(refusal(odd.jpeg_scans(MAX_JPEG_SCANS)))
 
 
 def test_the_pixel_limit_counts_pixels_as_stored():
@@ -296,10 +296,10 @@ def test_a_picture_that_takes_more_memory_than_there_is_fails_alone():
     script = """
 import resource
 from shared.errors import ItemError
-from tests.fixtures import make
+from tests.fixtures import make, odd
 from worker.decode import decode
 resource.setrlimit(resource.RLIMIT_AS, (2**30,) * 2)
-for data, limit in (make.png_bomb(), 10**12), (make.webp_header(16383, 16383), 10**8), (make.png_bits(), 10**8):
+for data, limit in (odd.png_bomb(), 10**12), (odd.webp_header(16383, 16383), 10**8), (make.png_bits(), 10**8):
     try:
         print(decode(data, 32, 32, limit).shape)
     except ItemError as error:
@@ -316,7 +316,7 @@ for data, limit in (make.png_bomb(), 10**12), (make.webp_header(16383, 16383), 1
 
 
 def test_threads_do_not_disturb_each_other():
-    names = sorted({**make.PICTURES, **make.BROKEN})
+    names = sorted({**odd.PICTURES, **odd.BROKEN})
 
     def outcome(name: str) -> bytes | str:
         try:
@@ -337,16 +337,16 @@ def test_a_cut_file_is_never_filled_up_with_grey():
 
 
 def test_odd_files_are_the_same_for_the_same_seed_and_of_every_kind():
-    one, two = list(make.odd_files(5, 200)), list(make.odd_files(5, 200))
+    one, two = list(odd.odd_files(5, 200)), list(odd.odd_files(5, 200))
 
     assert one == two
-    assert [data for _, data in make.odd_files(6, 200)] != [data for _, data in one]
-    assert {content(name) for name in (*make.PICTURES, *make.NO_PICTURES, *make.BROKEN)} <= {data for _, data in one}
+    assert [data for _, data in odd.odd_files(6, 200)] != [data for _, data in one]
+    assert {content(name) for name in (*odd.PICTURES, *odd.NO_PICTURES, *odd.BROKEN)} <= {data for _, data in one}
     assert any("\n" in name for name, _ in one)
 
 
 def test_no_odd_file_raises_anything_but_an_item_error():
-    for _, data in make.odd_files(11, 400):
+    for _, data in odd.odd_files(11, 400):
         only_item_errors(data)
 
 
@@ -356,9 +356,9 @@ def test_any_bytes_give_an_array_or_an_item_error(data, start):
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
-@given(st.sampled_from(sorted(make.PICTURES)), st.sampled_from(sorted(make.PICTURES)), st.integers(0, 2**32))
+@given(st.sampled_from(sorted(odd.PICTURES)), st.sampled_from(sorted(odd.PICTURES)), st.integers(0, 2**32))
 def test_damaged_pictures_give_an_array_or_an_item_error(name, other, seed):
-    only_item_errors(make.mutate(content(name), random.Random(seed), content(other)))
+    only_item_errors(odd.mutate(content(name), random.Random(seed), content(other)))
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**16))
