@@ -19,7 +19,7 @@ Columns = Mapping[str, Callable[[Json], Any]]
 #: Rows of a table that are looked at before the first is written, to know how wide its columns are.
 LOOK_AHEAD = 500
 #: First characters that make a spreadsheet take a cell for a formula; such a name is quoted, as in the service's CSV.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,7 @@ def _csv(records: Iterable[Json], view: View) -> None:
     writer.writerow(view.csv)
     for record in records:
         writer.writerow([_harmless(value(record)) for value in view.csv.values()])
+        sys.stdout.flush()  # a row comes as its item finishes
 
 
 def _table(records: Iterable[Json], view: View) -> None:
