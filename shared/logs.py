@@ -43,7 +43,9 @@ def formatter(*, readable: bool) -> logging.Formatter:
     """Lines for people, coloured unless `NO_COLOR` is set, or JSON, with a traceback as one text under `exception`."""
     last: list[Processor]
     if readable:
-        last = [structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in os.environ)]
+        # A traceback without the values of variables, which the default has: a secret may be one of them.
+        plain = structlog.dev.plain_traceback
+        last = [structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in os.environ, exception_formatter=plain)]
     else:
         last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta

@@ -58,6 +58,17 @@ def test_an_error_has_its_traceback_as_text() -> None:
     assert found["exception"].startswith("Traceback") and found["exception"].endswith("ValueError: broken")
 
 
+def test_a_traceback_has_no_values_of_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for readable in (True, False):
+        secret = "s3cret"[::-1]
+        try:
+            raise ValueError("broken")
+        except ValueError:
+            line = logs.formatter(readable=readable).format(record("it failed", error=True))
+        assert "ValueError: broken" in line and secret not in line
+
+
 def test_a_line_for_people_has_no_codes_where_nobody_wants_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     line = logs.formatter(readable=True).format(record("3 items", stage_s=0.5))
