@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from cli.client import ClientError, Invalid, Misconfigured, NotAllowed, NotSent, TimedOut, Unreachable
+from cli.client import ClientError, Invalid, Misconfigured, NotAllowed, NotSent, TimedOut, Unavailable, Unreachable
 
 
 class Exit(IntEnum):
@@ -79,7 +79,7 @@ def a_job_goes_on(job_id: str) -> Iterator[None]:
     except KeyboardInterrupt:
         say(f"\nJob {job_id} goes on. To come back: darkroom jobs watch {job_id}")
         raise
-    except (TimedOut, Unreachable):
+    except (TimedOut, Unavailable, Unreachable):
         say(f"To come back: darkroom jobs watch {job_id}")
         raise
 

@@ -44,24 +44,24 @@ class Memory:
 
 
 @contextmanager
-def memory_of(url: str, sources: Sequence[str]) -> Iterator[Memory]:
-    """The memory of sending these sources, from this folder, to this service."""
+def memory_of(url: str, sources: Sequence[str], webhook: str | None = None) -> Iterator[Memory]:
+    """The memory of sending these sources, from this folder, to this service, for a job with this webhook."""
     with contextlib.ExitStack() as stack:
-        yield _held(url, sources, stack)
+        yield _held(stack, url, sources, webhook)
 
 
-def _held(url: str, sources: Sequence[str], stack: contextlib.ExitStack) -> Memory:
+def _held(stack: contextlib.ExitStack, url: str, sources: Sequence[str], webhook: str | None) -> Memory:
     try:
-        file = stack.enter_context(_place(url, sources).open("a+"))
+        file = stack.enter_context(_place(url, sources, webhook).open("a+"))
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (OSError, RuntimeError):  # no home, or one that cannot be written to, or another run holds it
         return Memory()
     return Memory(file)
 
 
-def _place(url: str, sources: Sequence[str]) -> Path:
+def _place(url: str, sources: Sequence[str], webhook: str | None) -> Path:
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     folder = Path(state, "darkroom", "uploads")
     folder.mkdir(parents=True, exist_ok=True)
-    what = json.dumps([url, str(Path.cwd()), list(sources)])
+    what = json.dumps([url, str(Path.cwd()), list(sources), webhook])
     return folder / hashlib.sha256(what.encode()).hexdigest()[:32]

@@ -46,12 +46,17 @@ class Upload:
                 self._say_skipped()
                 raise NotSent("there is no picture to send")
             lost = any(is_stream(source) for source in sources)  # what came on stdin cannot be sent again
-            memory = Memory() if lost else opened.enter_context(memory_of(self.client.url, sources))
-            job_id, present = self._job(memory)
+            memory = Memory() if lost else opened.enter_context(memory_of(self.client.url, sources, self.webhook))
+            earlier = self._earlier(memory)
+            if earlier and self._is_whole(earlier, sources):
+                say(f"Going on with job {earlier['id']}, which is complete.")
+                memory.forget()
+                return earlier
+            job_id, present = self._job(earlier, memory)
             with not_complete(job_id, "" if lost else " The same command goes on with it."):
                 self._send(job_id, chain([first], files), present)
-            self._say_skipped()
-            return self._sealed(job_id, memory)
+                self._say_skipped()
+                return self._sealed(job_id, memory)
 
     def _files(self, sources: Iterable[str], opened: ExitStack) -> Iterator[File]:
         for source in sources:
@@ -65,22 +70,30 @@ class Upload:
         if len(self.skipped) < NAMES:
             self.skipped.append(name)
 
-    def _job(self, memory: Memory) -> tuple[str, set[str]]:
+    def _earlier(self, memory: Memory) -> Json | None:
+        """The job of a run that broke off, where it is still there."""
+        job_id = memory.recall()
+        try:
+            return self.client.job(job_id) if job_id else None
+        except NotFound:
+            return None
+
+    def _is_whole(self, job: Json, sources: Sequence[str]) -> bool:
+        """Whether nothing is to be sent any more: the run broke off while it sealed the job, and no picture is new."""
+        if job["state"] in ("open", "cancelling", "cancelled"):
+            return False
+        present = set(self.client.keys(job["id"]))
+        return all(file.archive or file.key in present for file in find(sources))
+
+    def _job(self, earlier: Json | None, memory: Memory) -> tuple[str, set[str]]:
         """The open job to fill, and the keys that it has: that of a run that broke off, or a new one."""
-        earlier = memory.recall()
-        if earlier and self._is_open(earlier):
-            present = set(self.client.keys(earlier))
-            say(f"Going on with job {earlier}, which has {len(present):,} pictures.")
-            return earlier, present
+        if earlier and earlier["state"] == "open":
+            present = set(self.client.keys(earlier["id"]))
+            say(f"Going on with job {earlier['id']}, which has {len(present):,} pictures.")
+            return str(earlier["id"]), present
         job_id = str(self.client.open_job(webhook=self.webhook)["id"])
         memory.keep(job_id)
         return job_id, set()
-
-    def _is_open(self, job_id: str) -> bool:
-        try:
-            return bool(self.client.job(job_id)["state"] == "open")
-        except NotFound:
-            return False
 
     def _send(self, job_id: str, files: Iterable[File], present: set[str]) -> None:
         items, size = len(present), 0
@@ -111,11 +124,11 @@ class Upload:
 
 @contextmanager
 def not_complete(job_id: str, advice: str) -> Iterator[None]:
-    """Where sending ends before its end, say so."""
+    """Where sending ends before its end, say so. Whether a job is sealed whose seal was not answered, nobody knows."""
     try:
         yield
-    except BaseException:
-        say(f"\nJob {job_id} is not complete.{advice}")
+    except (Exception, KeyboardInterrupt):
+        say(f"\nJob {job_id} may not be complete.{advice}")
         raise
 
 

@@ -69,6 +69,7 @@ class Transport:
         A POST gets an `Idempotency-Key`, unless it has one or is `repeatable` by its nature.
         """
         headers = dict(headers or {})
+        resumed = "Idempotency-Key" in headers
         if method == "POST" and not repeatable:
             headers.setdefault("Idempotency-Key", secrets.token_hex(16))
         deadline = time.monotonic() + self._retry_s
@@ -79,7 +80,7 @@ class Transport:
                     break
                 raise refusal(answer)
             except (Unreachable, Refused) as error:
-                pause = _pause(error, attempt)
+                pause = _pause(error, attempt, resumed=resumed)
                 if pause is None or time.monotonic() + pause > deadline or self._closed.wait(pause):
                     raise
         return answer
@@ -127,12 +128,13 @@ def _is_done(method: str, answer: httpx.Response, *, repeated: bool) -> bool:
     return answer.is_success or answer.status_code == httpx.codes.NOT_MODIFIED
 
 
-def _pause(error: Unreachable | Refused, attempt: int) -> float | None:
+def _pause(error: Unreachable | Refused, attempt: int, *, resumed: bool) -> float | None:
     """Seconds until it pays to repeat the call; None where it does not."""
     backoff = min(LAST_PAUSE_S, FIRST_PAUSE_S * 2.0**attempt) * random.uniform(0.5, 1)  # noqa: S311 - no secret
     if isinstance(error, Unreachable):
         return backoff
-    if isinstance(error, Conflict) and attempt:  # the first try may still be in work, under the same Idempotency-Key
+    # The first try, or that of a run before, may still be in work under the same Idempotency-Key.
+    if isinstance(error, Conflict) and (attempt or resumed):
         return backoff
     if error.status not in PASSING:
         return None

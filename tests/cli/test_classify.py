@@ -157,15 +157,18 @@ def test_on_a_terminal_progress_and_colours_are_shown(service: Service, folder: 
     assert "pics/a.png" in plain[0] and "4 of 4" in plain[1] and not COLOUR.search("".join(plain))
 
 
-def test_ctrl_c_ends_the_watching_and_not_the_job(service: Service, http: httpx.Client, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("form", "first"), [("ndjson", b'"key": "a"'), ("csv", b"a,succeeded,cat")])
+def test_a_result_comes_as_it_is_there_and_ctrl_c_ends_the_watching_and_not_the_job(
+    service: Service, http: httpx.Client, tmp_path: Path, form: str, first: bytes
+) -> None:
     # An open job with one item: its result comes, and its end does not.
     job_id = http.post("/v1/jobs", json={"kind": "classification"}).json()["id"]
     http.put(f"/v1/jobs/{job_id}/items/a", content=CAT)
     watching = subprocess.Popen(
-        [*PROGRAM, "jobs", "watch", job_id, "-o", "ndjson"],
+        [*PROGRAM, "jobs", "watch", job_id, "-o", form],
         env=environment(service.url, tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
-    assert json.loads(watching.stdout.readline())["key"] == "a"
+    assert first in watching.stdout.readline() or first in watching.stdout.readline()  # CSV has a head
     watching.send_signal(signal.SIGINT)
     _, said = watching.communicate(timeout=30)
     assert watching.returncode == 130
@@ -219,3 +222,33 @@ def test_an_upload_that_broke_off_goes_on_where_it_was(service: Service, http: h
         stall.lifted.set()
     names = [item["filename"] for item in results(http, job_id)]
     assert len(names) == 400 and set(names) == pictures
+
+
+def test_a_job_whose_seal_was_not_answered_is_the_finished_upload(
+    service: Service, http: httpx.Client, folder: Path
+) -> None:
+    def unanswered(request: Seen) -> tuple[int, dict[str, str], bytes] | None:
+        if not request.path.endswith("/seal"):
+            return None
+        http.post(request.path)
+        return 503, {"Retry-After": "1800"}, b""
+
+    def broken_off() -> str:
+        """The job that was made, filled and sealed."""
+        relay.rule = unanswered
+        done = darkroom(relay.url, folder, "classify", "pics")
+        job_id = relay.calls("POST", "/seal")[-1].path.split("/")[3]
+        assert f"\nJob {job_id} may not be complete. The same command goes on with it.\n" in done.stderr
+        relay.rule = lambda _request: None
+        return job_id
+
+    with relay_to(service.url) as relay:
+        first, before = broken_off(), len(relay.seen)
+        again = darkroom(relay.url, folder, "classify", "pics")
+        assert again.stdout == f"{first}\n" and "POST" not in {seen.method for seen in relay.seen[before:]}
+        assert again.stderr == f"Going on with job {first}, which is complete.\n"
+
+        second = broken_off()
+        (folder / "pics" / "new.png").write_bytes(CAT)
+        new = darkroom(relay.url, folder, "classify", "pics").stdout.strip()
+    assert len({first, second, new}) == 3 and len(results(http, new)) == 5

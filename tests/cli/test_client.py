@@ -127,6 +127,14 @@ def test_a_lost_answer_does_nothing_twice(relay: Relay, client: Client) -> None:
         assert len(relay.calls("DELETE", job["id"])) == 2
 
 
+def test_an_archive_that_is_still_in_work_for_a_run_before_is_waited_for(relay: Relay) -> None:
+    in_work = (409, {}, b'{"detail": "a request with this Idempotency-Key is in work"}')
+    relay.rule = lambda request: in_work if relay.calls("POST", "/items") == [request] else None
+    with Client(relay.url) as client:
+        assert client.submit(("b.zip", ARCHIVE))["counts"]["total"] == 2
+    assert len({seen.headers["Idempotency-Key"] for seen in relay.calls("POST", "/items")}) == 1
+
+
 def test_a_key_is_sent_and_one_that_is_refused_is_an_error(relay: Relay) -> None:
     relay.rule = lambda _request: (401, {}, b'{"detail": "this key is not known"}')
     with Client(relay.url, "secret") as client, pytest.raises(NotAllowed, match="not known"):

@@ -40,6 +40,11 @@ def test_jobs_are_listed_shown_cancelled_and_deleted(service: Service, http: htt
     assert busy.returncode == 1 and busy.stderr == f"Error: job {job_id} is not over: cancel it before it is deleted\n"
     late = darkroom(service.url, tmp_path, "jobs", "watch", job_id, "--timeout", "0.3")
     assert late.returncode == 6 and f"darkroom jobs watch {job_id}\n" in late.stderr and late.stdout == ""
+    with relay_to(service.url) as relay:
+        away = (503, {"Retry-After": "1800"}, b"")
+        relay.rule = lambda _request: away if len(relay.calls("GET", job_id)) > 1 else None
+        unavailable = darkroom(relay.url, tmp_path, "jobs", "watch", job_id)
+    assert unavailable.returncode == 1 and f"darkroom jobs watch {job_id}\n" in unavailable.stderr
 
     assert darkroom(service.url, tmp_path, "jobs", "cancel", job_id).returncode == 0
     finished(http, job_id)

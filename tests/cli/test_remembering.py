@@ -27,6 +27,8 @@ def test_a_job_is_remembered_for_the_same_command_until_it_is_forgotten() -> Non
         memory.keep("second")
     assert kept("pics") == "second"
     assert (kept("pics", "more"), kept("pics", url="http://other")) == (None, None)
+    with memory_of(URL, ["pics"], "https://example.org/hook") as memory:
+        assert memory.recall() is None
     with memory_of(URL, ["pics"]) as memory:
         memory.forget()
     assert kept("pics") is None
