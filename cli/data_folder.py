@@ -8,7 +8,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO
 
 from cli import redis_server
@@ -21,14 +20,17 @@ from shared.settings import Settings
 START_S, LOOK_S = 30, 0.05
 #: Seconds that it has to write its file and end.
 STOP_S = 5
+#: Seconds that the programs of a `darkroom up` which was killed have to end: supervisor gives them 9, Redis the last.
+END_S = 15
 
 
 @contextmanager
-def held(data_dir: Path) -> Iterator[None]:
+def held(settings: Settings) -> Iterator[None]:
     """Hold the data folder. The kernel gives it back when this process ends, so a crash leaves nothing stale.
 
-    Raises ConfigError where it cannot be written, or another process holds it.
+    Raises ConfigError where it cannot be written, another process holds it, or its Redis still runs.
     """
+    data_dir = settings.data_dir
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         file = (data_dir / "darkroom.lock").open("a+")
@@ -42,6 +44,7 @@ def held(data_dir: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
+        _wait_for_end(settings)
         yield
 
 
@@ -59,7 +62,7 @@ def redis_beside(settings: Settings) -> Iterator[str]:
         yield settings.redis_url
         return
     try:
-        with held(settings.data_dir), redis_for_now(settings) as url:
+        with held(settings), redis_for_now(settings) as url:
             yield url
     except Running:
         yield redis_server.address(settings)
@@ -79,6 +82,27 @@ def redis_for_now(settings: Settings) -> Iterator[str]:
         finally:
             process.terminate()  # it writes its file to the end
             process.wait(STOP_S)
+
+
+def _wait_for_end(settings: Settings) -> None:
+    """Wait for the Redis of a process that held the folder and was killed: two must never write one file."""
+    try:
+        url = redis_server.address(settings)
+    except ConfigError:  # there was none yet
+        return
+    deadline = time.monotonic() + END_S
+    while _answers(url):
+        if time.monotonic() > deadline:
+            raise ConfigError(f"the Redis of an earlier start still runs on {settings.data_dir}: stop it")
+        time.sleep(LOOK_S)
+
+
+def _answers(url: str) -> bool:
+    try:
+        JobStore(connect(url)).ping()
+    except Exception:  # noqa: BLE001  # nothing is there any more, or something else is
+        return False
+    return True
 
 
 def _wait(url: str) -> None:

@@ -25,7 +25,7 @@ def web(settings: Settings) -> Command:
     """The web server."""
     return [
         *(sys.executable, "-m", "gunicorn", "web.app:from_environment()"),
-        *("--bind", f"{settings.host}:{settings.port}"),
+        *("--bind", authority(settings.host, settings.port)),
         *("--config", "python:web.server"),
         *("--worker-class", "web.server.Worker"),
         *("--logger-class", "web.server.Logger"),
@@ -35,6 +35,11 @@ def web(settings: Settings) -> Command:
         *("--keep-alive", "15"),
         "--no-control-socket",
     ]
+
+
+def authority(host: str, port: int) -> str:
+    """The host and the port as they stand in a URL (RFC 3986, 3.2): an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def worker(name: str, queues: list[Queue], processes: int) -> Command:

@@ -51,10 +51,10 @@ def address(settings: Settings) -> str:
     """The address of the Redis that `prepare` has written the configuration of. Raises ConfigError."""
     try:
         text = (settings.data_dir / "redis" / "redis.conf").read_text()
-    except OSError as error:
-        raise ConfigError(f"{settings.data_dir} has no Redis yet: {error.strerror}") from error
-    options = dict(line.split(" ", 1) for line in text.splitlines())
-    return _url(options["port"], options["requirepass"])
+        options = dict(line.split(" ", 1) for line in text.splitlines())
+        return _url(options["port"], options["requirepass"])
+    except (OSError, ValueError, KeyError) as error:  # not there, or written in part only: the disk was full
+        raise ConfigError(f"{settings.data_dir} has no Redis yet: {error}") from error
 
 
 def _url(port: str | int, password: str) -> str:

@@ -16,7 +16,7 @@ import httpx
 
 from cli import redis_server
 from cli.data_folder import held, redis_for_now
-from cli.programs import programs, supervisor_configuration
+from cli.programs import authority, programs, supervisor_configuration
 from shared.errors import ConfigError
 from shared.jobs.connection import connect
 from shared.key_store import KeyStore, check_binding, needs_stored_key
@@ -30,27 +30,33 @@ STOP_TIMEOUT_S = 9.5
 LOOK_S = 0.1
 
 
-class Stopped(Exception):
-    """SIGTERM or SIGINT came."""
+class Stopped(BaseException):
+    """SIGTERM or SIGINT came; what catches every Exception does not catch it."""
 
 
 def run(settings: Settings) -> int:
     """Run until SIGTERM or Ctrl-C and return the exit status. Raises ConfigError where it cannot start."""
     settings = settings.model_copy(update={"data_dir": settings.data_dir.resolve()})
-    folder = settings.data_dir / "run"
-    with held(settings.data_dir):
-        _check_binding(settings)
-        check_port(settings.host, settings.port)
-        (folder / "log").mkdir(parents=True, exist_ok=True)
-        _catch_signals()
-        supervisor = _start(settings, folder)
-        try:
-            return _watch(supervisor, settings, folder / "log")
-        except Stopped:
-            click.echo("Stopping…")
-            return 0
-        finally:
-            _stop(supervisor)
+    _catch_signals()
+    try:
+        with held(settings):
+            _check_binding(settings)
+            check_port(settings.host, settings.port)
+            return _supervise(settings, settings.data_dir / "run")
+    except Stopped:
+        return 0
+
+
+def _supervise(settings: Settings, folder: Path) -> int:
+    (folder / "log").mkdir(parents=True, exist_ok=True)
+    supervisor = _start(settings, folder)
+    try:
+        return _watch(supervisor, settings, folder / "log")
+    except Stopped:
+        click.echo("Stopping…")
+        return 0
+    finally:
+        _stop(supervisor)
 
 
 def _start(settings: Settings, folder: Path) -> subprocess.Popen[bytes]:
@@ -75,7 +81,8 @@ def _start(settings: Settings, folder: Path) -> subprocess.Popen[bytes]:
 
 def _watch(supervisor: subprocess.Popen[bytes], settings: Settings, logs: Path) -> int:
     click.echo("Starting Darkroom…")
-    address = f"http://{'127.0.0.1' if settings.host in ('0.0.0.0', '::') else settings.host}:{settings.port}"  # noqa: S104
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
+    address = f"http://{authority(host, settings.port)}"
     began, missing = time.monotonic(), "nothing answers yet"
     client = httpx.Client(base_url=address, timeout=5, trust_env=False)
     while (seconds := time.monotonic() - began) < READY_TIMEOUT_S and supervisor.poll() is None:
@@ -128,7 +135,8 @@ def check_port(host: str, port: int) -> None:
             probe.bind((host, port))
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise ConfigError(f"cannot listen on {host}:{port}: {reason}; DARKROOM_PORT sets another") from error
+            where = authority(host, port)
+            raise ConfigError(f"cannot listen on {where}: {reason}; DARKROOM_PORT sets another") from error
 
 
 def _catch_signals() -> None:

@@ -14,8 +14,10 @@ import httpx
 import psutil
 import pytest
 
+from cli import programs, redis_server
 from cli.redis_server import free_port
-from tests.conftest import ROOT, Service, running_service, wait_until
+from shared.settings import Settings
+from tests.conftest import ROOT, Service, answers, running_service, wait_until
 
 PICTURE = ROOT / "tests" / "fixtures" / "cifar10" / "cat-0.png"
 #: Seconds within which everything must have stopped.
@@ -85,6 +87,10 @@ def test_a_taken_port_is_named_in_one_line(tmp_path):
     assert len(answer.stderr.splitlines()) == 1
 
 
+def test_an_ipv6_address_stands_in_brackets():
+    assert "[::1]:5000" in programs.web(Settings(host="::1"))
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -144,16 +150,30 @@ def test_after_kill_9_nothing_is_left_and_a_new_start_finds_its_jobs(tmp_path):
         job = classify(service)
         processes = family(service)
         service.process.kill()
-        _, left = psutil.wait_procs(processes, timeout=STOP_S)
-        assert left == []
     assert (tmp_path / "darkroom.lock").read_text() == str(service.process.pid), "the crash left its file behind"
 
     with running_service(tmp_path) as service:
+        _, left = psutil.wait_procs(processes, timeout=1)
+        assert left == []
         with service.client() as http:
             found = http.get(f"/v1/jobs/{job['id']}").json()
             assert (found["state"], found["counts"]["succeeded"]) == ("succeeded", 1)
             assert http.get(f"/v1/jobs/{job['id']}/results").json()["data"] == job["results"]
         check_that_a_signal_stops(service, signal.SIGTERM)
+
+
+def test_ctrl_c_ends_a_start_that_waits_for_the_redis_of_an_earlier_one(tmp_path):
+    server = redis_server.prepare(Settings(data_dir=tmp_path))
+    with subprocess.Popen(server.command, stdout=subprocess.DEVNULL) as earlier:
+        wait_until(lambda: answers(server.url), "Redis answers")
+        environment = {**os.environ, "DARKROOM_DATA_DIR": str(tmp_path), "DARKROOM_PORT": str(free_port())}
+        command, pipe = [sys.executable, "-m", "cli", "up"], subprocess.PIPE
+        up = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)
+        lock = tmp_path / "darkroom.lock"
+        wait_until(lambda: lock.exists() and lock.read_text() == str(up.pid), "it holds the folder")
+        up.send_signal(signal.SIGINT)
+        assert (*up.communicate(timeout=STOP_S), up.returncode) == ("", "", 0)
+        earlier.terminate()
 
 
 def test_ctrl_c_stops_everything_and_leaves_no_process(up):

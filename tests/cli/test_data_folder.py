@@ -1,0 +1,40 @@
+"""Who holds the data folder, and whose Redis writes to it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cli import data_folder, redis_server
+from cli.data_folder import redis_beside
+from shared.errors import ConfigError
+from shared.settings import Settings
+from tests.conftest import answers, wait_until
+
+
+def test_the_redis_of_a_killed_start_ends_before_another_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(data_dir=tmp_path)
+    earlier = redis_server.prepare(settings)
+    with subprocess.Popen(earlier.command, stdout=subprocess.DEVNULL) as process:
+        wait_until(lambda: answers(earlier.url), "Redis answers")
+        with monkeypatch.context() as impatient:
+            impatient.setattr(data_folder, "END_S", 0)
+            with pytest.raises(ConfigError, match=f"still runs on {tmp_path}"), redis_beside(settings):
+                pass
+        assert redis_server.address(settings) == earlier.url, "its configuration is untouched"
+
+        process.terminate()
+        with redis_beside(settings) as url:
+            assert answers(url) and not answers(earlier.url)
+
+
+@pytest.mark.parametrize("text", ["", "port 1", "port 1\nrequire"])
+def test_a_configuration_that_was_cut_off_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "redis").mkdir()
+    (tmp_path / "redis" / "redis.conf").write_text(text)
+    with pytest.raises(ConfigError, match="no Redis yet"):
+        redis_server.address(Settings(data_dir=tmp_path))
