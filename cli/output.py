@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -72,11 +72,15 @@ def _ndjson(records: Iterable[Json], _view: View) -> None:
 
 
 def _csv(records: Iterable[Json], view: View) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(view.csv)
+    click.echo(_csv_line(view.csv))
     for record in records:
-        writer.writerow([_harmless(value(record)) for value in view.csv.values()])
-        sys.stdout.flush()  # a row comes as its item finishes
+        click.echo(_csv_line(_harmless(value(record)) for value in view.csv.values()))
+
+
+def _csv_line(values: Iterable[Any]) -> str:
+    line = io.StringIO()
+    csv.writer(line).writerow(values)  # with the line end that it has by itself: else it would not quote a "\r"
+    return line.getvalue().removesuffix("\r\n")
 
 
 def _table(records: Iterable[Json], view: View) -> None:
