@@ -29,7 +29,7 @@ class Scope(StrEnum):
 
     #: Make and change classification jobs.
     SUBMIT = "submit"
-    #: Make and change training jobs.
+    #: Make and change training jobs; those that may promote their version need `admin`.
     TRAIN = "train"
     #: All of that, for every owner's jobs; change models and aliases; read the metrics.
     ADMIN = "admin"

@@ -167,6 +167,7 @@ class Job:
     owner: str = LOCAL
     #: Of the HTTP request that made it; its log lines and those of the workers have it.
     request_id: str | None = None
+    #: The version that classifies, or that a training has made.
     model: str | None = None
     params: dict[str, Any] = field(default_factory=dict)
     metadata: Any = None
@@ -177,6 +178,8 @@ class Job:
     #: Grows with every change of the state or the counts; the status's ETag is made of it.
     revision: int = 0
     started_at: float | None = None
+    #: Items that had ended by then: refused ones, and after a retry those that were done before.
+    finished_before: int = 0
     finished_at: float | None = None
     expires_at: float | None = None
     failure: Failure | None = None

@@ -55,19 +55,25 @@ def _read(name: str, record: str) -> ApiKey:
     return ApiKey(name, fields["owner"], scopes, fields["digest"], fields["created_at"] / 1000)
 
 
+def reached_by_others(settings: Settings, address: str) -> bool:
+    """Whether others than this machine come in at an address, and nothing else keeps strangers out."""
+    return not settings.allow_keyless and (settings.trusted_proxies > 0 or not is_loopback(address))
+
+
 def needs_stored_key(settings: Settings) -> bool:
-    """Whether a start takes a key in the store: others can reach the address, and the settings have none."""
-    return not (is_loopback(settings.host) or settings.allow_keyless or settings.api_keys)
+    """Whether a start takes a key in the store: others can reach the service, and the settings have none."""
+    return reached_by_others(settings, settings.host) and not settings.api_keys
 
 
 def check_binding(settings: Settings, store: KeyStore) -> None:
-    """Raise ConfigError where others can reach the address and there is no key at all.
+    """Raise ConfigError where others can reach the service and there is no key at all.
 
     Where Redis cannot be asked the start goes on: nobody is let in before it answers.
     """
     if needs_stored_key(settings) and not _keys_or_unknown(store):
+        way = "through a proxy" if settings.trusted_proxies else f"at DARKROOM_HOST={settings.host}"
         raise ConfigError(
-            f"DARKROOM_HOST={settings.host} can be reached by others, and there is no API key: "
+            f"others can reach the service {way}, and there is no API key: "
             "make one with `darkroom keys create NAME`, or set DARKROOM_API_KEYS"
         )
 

@@ -17,11 +17,11 @@ from flask import Flask, current_app, g, redirect, request, session
 from flask_wtf.csrf import ValidationError, validate_csrf
 from werkzeug.wrappers import Response
 
-from shared.access import NOBODY_ELSE, ApiKey, Scope, digest_of, is_loopback
+from shared.access import NOBODY_ELSE, ApiKey, Scope, digest_of
 from shared.entities import JOB_ID_PATTERN, Job, JobKind
 from shared.errors import NotAllowed, NotAuthenticated, Unavailable
 from shared.jobs.store import no_job
-from shared.key_store import KeyStore
+from shared.key_store import KeyStore, reached_by_others
 from shared.quotas import Counted
 from shared.settings import Settings
 from web.limits import charge
@@ -55,7 +55,7 @@ class KeyRing:
         """
         if self._keys(FRESH_S):
             return True
-        return not (self._settings.allow_keyless or is_loopback(listens_on))
+        return reached_by_others(self._settings, listens_on)
 
     def _keys(self, fresh_s: float) -> dict[str, ApiKey]:
         at, keys = self._loaded
@@ -122,7 +122,7 @@ def may_see(job: Job) -> bool:
 def check_origin() -> None:
     """Raise NotAllowed for a change that another site's page asks for. Clients that are no browser say no origin."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    ours = site in ("same-origin", "none") if site else origin is None or urlsplit(origin).netloc == request.host
+    ours = site in ("same-origin", "none") if site else origin is None or origin.partition("://")[2] == request.host
     if request.method not in SAFE and not ours:
         raise NotAllowed("a page of another site asks for this")
 

@@ -28,6 +28,10 @@ ENDINGS = ("succeeded", "failed", "cancelled")
 ATTEMPTS = (*Ending, "postponed")
 
 
+#: Outcomes of items, with a code behind those that failed, that are told of from 0 on: an alert sees the first of them.
+OUTCOMES = ("succeeded", "cancelled", "failed:missing", "failed:changed", "failed:unreadable", "failed:crashed")
+
+
 class ServiceCollector(Collector):
     """Where Redis cannot be reached, the scrape says so (`darkroom_redis_up`) and has what is known without it."""
 
@@ -81,7 +85,7 @@ class ServiceCollector(Collector):
 
     def _counters(self, counts: Mapping[str, int]) -> Iterator[Metric]:
         items = CounterMetricFamily("darkroom_items", "Items that have ended", labels=["outcome", "code"])
-        known = dict.fromkeys(("succeeded", "cancelled"), 0) | _below("items", counts)
+        known = dict.fromkeys(OUTCOMES, 0) | _below("items", counts)
         for name, count in sorted(known.items()):
             outcome, _, code = name.partition(":")
             items.add_metric([outcome, code], count)

@@ -35,10 +35,16 @@ def install(app: Flask, answers: Idempotency) -> None:
     app.after_request(_end)
 
 
+def given_key() -> str | None:
+    """The key of the request in hand, with its caller's owner in front."""
+    key: str | None = g.get("idempotency", (None, None))[0]
+    return key
+
+
 def _begin() -> Response | None:
     key = request.headers.get("Idempotency-Key")
-    if key is None or request.method != "POST" or not request.path.startswith("/v1/"):
-        return None
+    if key is None or request.method != "POST" or not request.path.startswith("/v1/") or "key" not in g:
+        return None  # without the caller's key in `g` there is no such call
     if not KEY.fullmatch(key):
         raise _wrong("must be 1 to 255 visible ASCII characters")
     key = f"{caller().owner} {key}"  # somebody else's key of the same name is another one

@@ -14,6 +14,9 @@ from web.sessions import load_secret
 
 blueprint = Blueprint("sign_in", __name__)
 
+#: Bytes of a form that are read: a key, a token and an address are some hundred.
+MAX_FORM_BYTES = 16 * 1024
+
 
 @blueprint.get("/sign-in")
 @open_to_all
@@ -26,7 +29,7 @@ def page() -> AnyResponse:
 @open_to_all
 def sign_in() -> AnyResponse:
     """Take the key, and go on to the page that was wanted."""
-    charge(Counted.REQUESTS)
+    _limit()
     check_origin()
     check_token(request.form.get("csrf_token"))
     key = keyring().find(digest_of(request.form.get("key", "").strip()))
@@ -41,6 +44,7 @@ def sign_in() -> AnyResponse:
 @open_to_all
 def sign_out() -> AnyResponse:
     """Forget who this is."""
+    _limit()
     check_origin()
     check_token(request.form.get("csrf_token"))
     session.clear()
@@ -57,6 +61,12 @@ def csrf_token() -> str:
 def signed_in() -> str | None:
     """The name of the key that was shown, where one was."""
     return g.key.name if "key" in g and "key" in session else None
+
+
+def _limit() -> None:
+    """Anybody may send these forms: before the body is read, count it, and say how much of it is."""
+    charge(Counted.REQUESTS)
+    request.max_content_length = MAX_FORM_BYTES
 
 
 def _form(*, wrong: bool = False) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -30,6 +31,7 @@ from shared.services import Services
 from shared.webhooks.target import Target
 from web.access import about_job, request_id
 from web.api.requests import MAX_KEYS_BYTES, MAX_METADATA_BYTES, json_value
+from web.idempotency import given_key
 from web.limits import charge, most_open_jobs
 from web.uploads.intake import Intake, with_key
 from web.uploads.multipart import Part, read_parts
@@ -104,12 +106,31 @@ def put_item(services: Services, job_id: str, key: str, request: Request) -> Add
     """Add one picture under the client's key. Raises ItemError where it cannot be taken: nothing is recorded then."""
     if not valid_key(key):
         raise InvalidRequest("a key is 1 to 128 of A-Za-z0-9._- and not `.` or `..`", [Fault("key", "not a key")])
-    require_open(services, job_id)
+    if services.store.get(job_id).sealed:
+        return _compared(services, job_id, key, request)
     check_length(services, request, services.settings.max_file_bytes)
     intake = Intake(services, job_id, archives=False)
     (upload,) = intake.take(key, _body(request.stream))
     _raise_failure(upload)
     return add(services, job_id, [with_key(upload, key)])[0]
+
+
+def _compared(services: Services, job_id: str, key: str, request: Request) -> Added:
+    """Whether a sealed job has these bytes under the key: the answer to an earlier request may have been lost.
+
+    Raises Conflict where it has nothing there.
+    """
+    try:
+        upload = services.store.item(job_id, key).upload
+    except NotFound:
+        raise sealed(job_id) from None
+    digest, size = hashlib.sha256(), 0
+    for data in _body(request.stream):
+        digest.update(data)
+        size += len(data)
+        if size > upload.size:
+            break
+    return Added.SAME if digest.hexdigest() == upload.sha256 else Added.DIFFERS
 
 
 def add(services: Services, job_id: str, uploads: list[Upload]) -> list[Added]:
@@ -133,7 +154,12 @@ def wake(services: Services, job_id: str, items: int) -> None:
 def require_open(services: Services, job_id: str) -> None:
     """Raise NotFound, or Conflict where the job is sealed, before its upload is read."""
     if services.store.get(job_id).sealed:
-        raise Conflict(f"job {job_id} is sealed: it takes no more items")
+        raise sealed(job_id)
+
+
+def sealed(job_id: str) -> Conflict:
+    """The error for a job that takes nothing new."""
+    return Conflict(f"job {job_id} is sealed: it takes no more items")
 
 
 def check_length(services: Services, request: Request, most: int | None = None) -> None:
@@ -212,7 +238,8 @@ class _Filler:
             self._count += 1
             self._bytes += upload.size
             self._batch.append(with_key(upload, f"{self._count:0{KEY_DIGITS}}"))
-            if len(self._batch) >= ADD_ITEMS or self._bytes >= ADD_BYTES:
+            full = len(self._batch) >= ADD_ITEMS or self._bytes >= ADD_BYTES
+            if full and self._count > 1:  # the first one may be the only one, see `finish`
                 self._add()
 
     def finish(self, *, alone: bool) -> None:
@@ -263,12 +290,23 @@ def _keys(content: bytes) -> list[str]:
 
 def _with_keys(services: Services, job_id: str, uploads: list[Upload], keys: list[str] | None) -> list[Upload]:
     if keys is None:
-        first = services.store.reserve_numbers(job_id, len(uploads))
-        keys = [f"{number:0{KEY_DIGITS}}" for number in range(first, first + len(uploads))]
+        keys = _made_keys(services, job_id, len(uploads))
     if len(keys) != len(uploads):
         detail = f"{len(keys)} keys for {len(uploads)} files; an archive's files cannot have keys"
         raise InvalidRequest(f"the part `keys` does not fit: {detail}", [Fault("/keys", detail)])
     return [with_key(upload, key) for upload, key in zip(uploads, keys, strict=True)]
+
+
+def _made_keys(services: Services, job_id: str, count: int) -> list[str]:
+    """Keys for files that came without; the same ones where a request comes again under its `Idempotency-Key`.
+
+    So nothing is added twice where its first answer was an error after a part of it, or is kept no longer.
+    """
+    if (request_key := given_key()) is not None:
+        start = hashlib.sha256(request_key.encode()).hexdigest()[:16]
+        return [f"{start}-{number:0{KEY_DIGITS}}" for number in range(1, count + 1)]
+    first = services.store.reserve_numbers(job_id, count)
+    return [f"{number:0{KEY_DIGITS}}" for number in range(first, first + count)]
 
 
 def _add_keyed(services: Services, job_id: str, uploads: list[Upload]) -> list[AddedItem]:
@@ -282,10 +320,10 @@ def _added_item(services: Services, job_id: str, upload: Upload, answer: Added) 
     if answer is Added.FULL:
         most = services.settings.max_items
         return AddedItem(upload.key, "rejected", Failure("job_full", f"the job has {most} items, its most"))
-    state = ItemState.FAILED if upload.failure else ItemState.PENDING
     if answer is Added.SAME:
-        state = services.store.item(job_id, upload.key).state
-    return AddedItem(upload.key, state, upload.failure)
+        item = services.store.item(job_id, upload.key)
+        return AddedItem(upload.key, item.state, item.outcome.failure if item.outcome else None)
+    return AddedItem(upload.key, ItemState.FAILED if upload.failure else ItemState.PENDING, upload.failure)
 
 
 def _raise_failure(upload: Upload) -> None:

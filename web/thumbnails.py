@@ -7,7 +7,7 @@ from threading import BoundedSemaphore
 
 from PIL import Image, ImageOps
 
-from shared.entities import Item, ItemState
+from shared.entities import Item
 from shared.errors import ItemError
 from shared.images import open_image
 
@@ -21,10 +21,9 @@ _making = BoundedSemaphore(2)
 
 
 def thumbnail(item: Item, content: bytes) -> tuple[bytes, str]:
-    """The small copy and its media type; the picture itself where it is small, or was not decoded by a worker yet."""
+    """The small copy of a picture that a worker has decoded, and its media type; the picture where it is small."""
     upload = item.upload
-    shown = upload.media_type in SHOWN_BY_BROWSERS
-    if item.state is not ItemState.SUCCEEDED or (shown and upload.size <= SMALL_BYTES):
+    if upload.media_type in SHOWN_BY_BROWSERS and upload.size <= SMALL_BYTES:
         return content, upload.media_type or "application/octet-stream"
     try:
         with _making:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from shared.access import Scope
 from shared.datasets import LEAST_CORRECTIONS, WITH_CORRECTIONS, corrected_pictures, too_few
 from shared.errors import Fault, InvalidRequest, NotFound
 from shared.registry import Registry
 from shared.services import Services
 from shared.webhooks.target import Target
 from web.access import about_job, request_id
+from web.callers import require
 from web.limits import most_open_jobs
 from web.submission import wake
 
@@ -20,10 +22,13 @@ def submit_training(
 ) -> str:
     """Queue a training with these parameters for its owner and return its job's id.
 
-    Raises InvalidRequest with a Fault for each wrong parameter, and Unavailable where nobody has ever said what can be
+    Raises InvalidRequest with a Fault for each wrong parameter, NotAllowed where it is to be promoted and the key may
+    not do that, and Unavailable where nobody has ever said what can be
     trained.
     """
     params = services.catalogue.resolve(given)
+    if params["promote"] != "never":
+        require(Scope.ADMIN)  # it may change what serves everybody
     _check_base(services.registry, params)
     _check_corrections(services, owner, params)
     retention_s = services.settings.retention_hours * 3600

@@ -114,9 +114,10 @@ def eta_s(job: Job, now: float) -> int | None:
         return None
     if job.ends_at is not None:
         return math.ceil(max(0.0, job.ends_at - now)) if job.state is JobState.RUNNING else None
-    if job.started_at is None or not job.counts.finished or not job.sealed:
+    finished = job.counts.finished - job.finished_before
+    if job.started_at is None or finished <= 0 or not job.sealed:
         return None
-    return math.ceil(max(0.0, now - job.started_at) * remaining(job.counts) / job.counts.finished)
+    return math.ceil(max(0.0, now - job.started_at) * remaining(job.counts) / finished)
 
 
 def poll_s(job: Job, now: float) -> int:

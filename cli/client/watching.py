@@ -52,12 +52,13 @@ def results(transport: Transport, job_id: str, timeout_s: float | None, progress
     for job in watch(transport, job_id, timeout_s):
         progress(job)
         while True:
-            page = transport.json("GET", job_path(job_id, "results"), params=query)
+            answer = transport.call("GET", job_path(job_id, "results"), params=query)
+            page = json_of(answer)
             yield from page["data"]
             if page["done"]:
                 return
             query["after"] = page["next"]
-            if len(page["data"]) < PAGE:
+            if "next" not in answer.links:  # a page may be short, or empty, and not be the last one
                 break
 
 

@@ -62,7 +62,10 @@ def revoke(name: str) -> None:
     """Let a key be worth nothing, from a second later."""
     with _store() as store:
         store.revoke(name)
+        last = not store.all() and not load_settings().api_keys
     click.echo(f"The key {name} is revoked.", err=True)
+    if last:
+        click.echo("It was the last one: on the loopback address the service is open now.", err=True)
 
 
 @contextmanager

@@ -92,14 +92,16 @@ def read_item(key: str, upload: str, outcome: str | None, correction: str | None
 
 def read_job(job_id: str, record: Mapping[str, str], queue_position: int | None = None) -> Job:
     """A job's hash as an entity."""
+    kind, state = JobKind(record["kind"]), JobState(record["state"])
+    is_published = kind is JobKind.CLASSIFICATION or state is JobState.SUCCEEDED  # a training notes its version before
     return Job(
         id=job_id,
-        kind=JobKind(record["kind"]),
-        state=JobState(record["state"]),
+        kind=kind,
+        state=state,
         created_at=int(record["created_at"]) / 1000,
         owner=record.get("owner", LOCAL),
         request_id=record.get("request_id"),
-        model=record.get("model"),
+        model=record.get("model") if is_published else None,
         params=json.loads(record.get("params", "{}")),
         metadata=json.loads(record.get("metadata", "null")),
         webhook=record.get("webhook"),
@@ -107,6 +109,7 @@ def read_job(job_id: str, record: Mapping[str, str], queue_position: int | None 
         sealed=record.get("sealed") == "1",
         revision=int(record["revision"]),
         started_at=_seconds(record.get("started_at")),
+        finished_before=int(record.get("finished_before", 0)),
         finished_at=_seconds(record.get("finished_at")),
         expires_at=_seconds(record.get("expires_at")),
         failure=Failure(**json.loads(record["failure"])) if "failure" in record else None,

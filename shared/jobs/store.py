@@ -108,9 +108,7 @@ class JobStore:
         fields = [part for pair in record.items() for part in pair]
         most = "" if most_open is None else most_open
         if self._scripts.run("create", job_id, "1" if listed else "0", owner, most, *fields) == "full":
-            raise TooManyRequests(
-                f"{owner} has {most} jobs that are not over: wait for one, or cancel it", FULL_RETRY_S
-            )
+            raise too_many_open(most_open)
         return job_id
 
     @translated
@@ -259,15 +257,26 @@ class JobStore:
         return self._stop(job_id, ItemState.FAILED, dump(failure_record(failure)))
 
     @translated
-    def retry(self, job_id: str) -> int:
-        """Queue the failed and cancelled items again and return how many. Raises NotFound, Conflict where none can."""
+    def retryable(self, job_id: str) -> int:
+        """How many failed and cancelled items can be queued again."""
+        return int(self._redis.scard(keys.job(job_id, "retryable")))
+
+    @translated
+    def retry(self, job_id: str, most_open: int | None = None) -> int:
+        """Queue the failed and cancelled items again and return how many.
+
+        Raises NotFound, Conflict where none can, and TooManyRequests where the owner has `most_open` jobs that are not
+        over.
+        """
         count = 0
         while True:
-            queued, *left = self._scripts.run("retry", job_id, SCRIPT_BATCH)
+            queued, *left = self._scripts.run("retry", job_id, SCRIPT_BATCH, "" if most_open is None else most_open)
             if queued == -1:
                 raise no_job(job_id)
             if queued == -2:
                 raise Conflict(f"job {job_id} is being cancelled: retry it when that is done")
+            if queued == -3:
+                raise too_many_open(most_open)
             count += int(queued)
             if not left[0]:
                 break
@@ -361,6 +370,11 @@ class JobStore:
 def no_job(job_id: str) -> NotFound:
     """The error for an id that no job has."""
     return NotFound(f"there is no job {job_id}")
+
+
+def too_many_open(most: int | None) -> TooManyRequests:
+    """The error for an owner who has `most` jobs that are not over."""
+    return TooManyRequests(f"{most} jobs of this owner are not over: wait for one, or cancel it", FULL_RETRY_S)
 
 
 def no_item(job_id: str, key: str) -> NotFound:

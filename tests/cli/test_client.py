@@ -28,6 +28,7 @@ from darkroom import (
     Unavailable,
     Unreachable,
 )
+from shared.jobs.cursors import encode_cursor
 from tests.cli.kit import Relay, relay_to
 from tests.conftest import ROOT, Service
 from tests.fixtures import make
@@ -84,6 +85,20 @@ def test_what_the_service_refuses_is_an_error_of_its_kind(client: Client) -> Non
         client.model("../jobs")
     with pytest.raises(Misconfigured):
         Client("localhost:5000")
+
+
+def test_a_short_page_of_results_is_not_the_last_one_while_a_link_leads_on(relay: Relay) -> None:
+    """The service looks only so far in one call: after a retry there may be thousands of places to pass by."""
+    with Client(relay.url) as client:
+        job = client.submit(CAT)["id"]
+        client.wait(job, 60)
+        empty = json.dumps({"data": [], "next": encode_cursor("place", 0), "done": False}).encode()
+
+        headers = {"Link": '<?after=x>; rel="next"', "Content-Type": "application/json"}
+        relay.rule = lambda seen: (
+            (200, headers, empty) if seen.path.endswith("/results") and "after" not in seen.address else None
+        )
+        assert len(list(client.results(job))) == 1
 
 
 def test_nothing_stays_open_where_there_is_nothing_to_send(client: Client, tmp_path: Path) -> None:

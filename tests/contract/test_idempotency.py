@@ -42,6 +42,10 @@ def post(http: httpx.Client, request: dict, key: dict[str, str]) -> httpx.Respon
     return http.post("/v1/jobs", **{**request, "headers": {**request.get("headers", {}), **key}})
 
 
+def place_of(key: dict[str, str]) -> str:
+    return keys.idempotency(hashlib.sha256(f"{LOCAL} {key['Idempotency-Key']}".encode()).hexdigest())
+
+
 @pytest.mark.parametrize("kind", requests())
 def test_a_repeat_gets_the_first_answer_and_makes_no_second_job(http, kind):
     request, key = requests()[kind], new_key()
@@ -84,9 +88,22 @@ def test_items_are_added_once(http):
     assert finished(http, job)["counts"]["total"] == 2
 
 
+def test_files_without_keys_are_added_once_where_the_answer_is_kept_no_longer(http, service):
+    job, key = open_job(http), new_key()
+    archive = files(("a.zip", zip_of(("a.png", png(1)), ("b.png", png(2)))))
+    first = http.post(f"/v1/jobs/{job}/items", files=archive, headers=key)
+    with redis_of(service) as client:
+        assert client.delete(place_of(key)) == 1
+    again = http.post(f"/v1/jobs/{job}/items", files=archive, headers=key)
+    assert "Idempotency-Replayed" not in again.headers
+    assert [item["key"] for item in again.json()["data"]] == [item["key"] for item in first.json()["data"]]
+    http.post(f"/v1/jobs/{job}/seal")
+    assert finished(http, job)["counts"]["total"] == 2
+
+
 def test_a_repeat_while_the_first_is_in_work_is_a_conflict(http, service):
     key, go_on = new_key(), threading.Event()
-    place = keys.idempotency(hashlib.sha256(f"{LOCAL} {key['Idempotency-Key']}".encode()).hexdigest())
+    place = place_of(key)
 
     def slowly():
         yield png(1)[:20]
@@ -126,6 +143,11 @@ def test_a_key_that_is_none_is_refused(http, value):
         "/v1/jobs", content=png(1), headers=[(b"Content-Type", b"image/png"), (b"Idempotency-Key", value)]
     )
     assert problem(answer, 422)["errors"][0]["pointer"] == "Idempotency-Key"
+
+
+def test_where_nothing_is_there_a_key_changes_nothing(http):
+    for address, status in (("/v1/nothing", 404), (f"/v1/jobs/{'0' * 32}", 405), ("/v1/jobs/", 404)):
+        problem(http.post(address, headers=new_key()), status)
 
 
 def test_other_methods_take_no_notice(http):

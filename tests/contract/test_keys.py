@@ -135,6 +135,8 @@ def missing(answer: httpx.Response) -> str:
 def test_a_change_needs_its_scope(people):
     training = {"kind": "training", "params": {"preset": "seed", "epochs": 1}}
     assert missing(people["ann"].post("/v1/jobs", json=training)) == "train"
+    promoted = {"kind": "training", "params": {**training["params"], "promote": "if_better"}}
+    assert missing(people["train"].post("/v1/jobs", json=promoted)) == "admin"
     job = people["train"].post("/v1/jobs", json=training).json()["id"]
     assert people["train"].post(f"/v1/jobs/{job}/cancel").status_code == 202
     assert missing(people["train"].post("/v1/jobs", json={"kind": "classification"})) == "submit"
@@ -210,6 +212,15 @@ def test_behind_tls_the_cookie_is_secure_and_a_wrong_key_gets_none(keyed_service
         answer = client.post("/sign-in", data={"csrf_token": token, "key": "wrong"})
         assert answer.status_code == 401 and "not known" in answer.text
         problem(client.get("/v1/jobs"), 401)
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/sign-out"])
+def test_what_anybody_may_send_is_short(keyed_service, path):
+    """Given no key, When more comes than a form, Then it is not read."""
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    with keyed_service.client() as client:
+        problem(client.post(path, content=b"key=" + bytes(100_000), headers=form), 413)
+        problem(client.post(path, files=files(("a.png", bytes(100_000)))), 413)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.contract.test_submit import ITEM_FIELDS, check_item, check_job
-from tests.fixtures import make
+from tests.fixtures import make, odd
 from tests.integration.helpers import cifar10, finished, open_job, png, problem, put, results, submit
 
 BIG = make.photo(1)
@@ -217,6 +217,16 @@ def test_thumbnail_is_small(http, job):
     assert answer.status_code == 200 and answer.headers["Content-Type"] == "image/jpeg"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert max(Image.open(io.BytesIO(answer.content)).size) <= 512 and len(answer.content) < len(BIG) / 5
+
+
+def test_thumbnail_of_what_no_worker_could_decode_is_for_the_moment(http):
+    job_id = submit(http, ("cut.png", odd.cut(png())), ("a.png", png()))
+    finished(http, job_id)
+    (item,) = results(http, job_id, state="failed")
+    address = f"/v1/jobs/{job_id}/items/{item['key']}/image"
+    whole, small = http.get(address), http.get(address, params={"size": "thumb"})
+    assert small.content == whole.content and small.headers["ETag"] == whole.headers["ETag"]
+    assert "immutable" in whole.headers["Cache-Control"] and small.headers["Cache-Control"] == "private, no-cache"
 
 
 def test_picture_of_a_refused_item_is_not_there(http, job):

@@ -8,7 +8,8 @@ from contextlib import closing
 import httpx
 
 from tests.conftest import Service, wait_until
-from tests.integration.helpers import connection, exchange, files, finished, open_job, png, problem, submit
+from tests.fixtures import odd
+from tests.integration.helpers import connection, exchange, files, finished, open_job, png, problem, put, submit
 from tests.keys_kit import KEYS, SETTINGS, client_of
 
 MOST = {name: int(SETTINGS[f"{name}_per_hour"]) for name in ("requests", "bytes", "items")}
@@ -61,6 +62,12 @@ def test_jobs_that_are_not_over_are_limited(keyed_service):
         for more in ({"json": {"kind": "classification"}}, {"files": files(("a.png", png()))}):
             refused(http.post("/v1/jobs", **more), "not over")
         http.post(f"/v1/jobs/{jobs[0]}/cancel")
+        put(http, jobs[1], "cut", odd.cut(png()))
+        http.post(f"/v1/jobs/{jobs[1]}/seal")
+        over = finished(http, jobs[1])["id"]
+        jobs += [open_job(http), open_job(http)]
+        refused(http.post(f"/v1/jobs/{over}/retry"), "not over")
+        http.post(f"/v1/jobs/{jobs[-1]}/cancel")
         finished(http, submit(http, ("a.png", png())))
         jobs[0] = open_job(http)
         for job in jobs:

@@ -15,6 +15,7 @@ BODY = {"kind": "classification"}
     [
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
         {"Origin": "http://127.0.0.1:1"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
@@ -41,6 +42,11 @@ def test_a_name_that_was_pointed_here_is_refused(http, host):
     """Given a stranger's name for this machine (DNS rebinding), Then nothing is read and nothing done under it."""
     assert "localhost" in problem(http.get("/v1/jobs", headers={"Host": host}), 403)["detail"]
     problem(http.post("/v1/jobs", json=BODY, headers={"Host": host, "Sec-Fetch-Site": "same-origin"}), 403)
+
+
+@pytest.mark.parametrize("host", ["[", "[::1", "a]", "::"])
+def test_a_host_that_is_none_is_no_fault_of_ours(http, host):
+    assert http.get("/v1/jobs", headers={"Host": host}).status_code < 500
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import random
 import re
 
 import pytest
 
 from tests.conftest import wait_until
-from tests.fixtures import make
+from tests.fixtures import make, odd
 from tests.integration.helpers import (
     JSON,
     cifar10,
@@ -193,6 +194,7 @@ def test_prefer_wait_gives_the_finished_job_with_results(http):
     answer = http.post("/v1/jobs", files=files(*cifar10()[:3]), headers={"Prefer": "wait=20"})
     assert answer.status_code == 200
     assert answer.headers["Preference-Applied"] == "wait=20"
+    assert answer.headers["ETag"] == http.get(answer.headers["Location"]).headers["ETag"]
     job = answer.json()
     shown = job.pop("results")
     check_job(job)
@@ -236,6 +238,9 @@ def test_open_job_is_filled_worked_on_and_sealed(http):
     check_accepted(http.post(f"{own}/seal"))
     assert finished(http, job["id"])["state"] == "succeeded"
     problem(put(http, job["id"], "late", png(3)), 409)
+    late = put(http, job["id"], "cat.A_1-x", png(1))  # the answer to the first one may have been lost
+    assert late.status_code == 200 and late.json()["sha256"] == first.json()["sha256"]
+    problem(put(http, job["id"], "cat.A_1-x", png(2)), 409)
     problem(http.post(f"{own}/items", files=files(("late.png", png(3)))), 409)
     assert http.post(f"{own}/seal").status_code == 202  # a repeat changes nothing
 
@@ -258,6 +263,37 @@ def test_many_items_with_keys_may_be_repeated(http):
     assert entry["key"] == "one" and entry["state"] == "rejected" and entry["error"]["code"] == "key_conflict"
     http.post(f"/v1/jobs/{job_id}/seal")
     assert finished(http, job_id)["counts"] == {"total": 3, "succeeded": 2, "failed": 1, "cancelled": 0}
+
+
+def test_a_repeat_says_why_an_item_has_failed_since(http):
+    job_id, cut = open_job(http), odd.cut(png())
+
+    def send():
+        answer = http.post(f"/v1/jobs/{job_id}/items", files=files(("a.png", cut)), data={"keys": '["a"]'})
+        return answer.json()["data"]
+
+    (first,) = send()
+    assert first == {"key": "a", "state": "pending", "error": None}
+    (later,) = wait_until(lambda: [now for now in send() if now["state"] == "failed"], "a worker has tried it")
+    assert later["error"]["code"] == "truncated"
+
+
+@pytest.mark.parametrize(("start", "status"), [(png(), 202), (b"text", 415)])
+@pytest.mark.parametrize("form", ["raw", "multipart", "zip"])
+def test_one_big_file(http, form, start, status):
+    content = start + random.Random(3).randbytes(9 * 1024 * 1024)
+    if form == "raw":
+        answer = http.post("/v1/jobs", content=content, headers={"Content-Type": "image/png"})
+    elif form == "multipart":
+        answer = http.post("/v1/jobs", files=files(("a.png", content)))
+    else:
+        answer = http.post("/v1/jobs", content=zip_of(("a.png", content)), headers={"Content-Type": "application/zip"})
+    assert answer.status_code == status, answer.text
+
+
+def test_a_parameter_that_the_address_cannot_have_is_refused(http):
+    answer = http.post("/v1/jobs?metadata=1", content=png(), headers={"Content-Type": "image/png"})
+    assert problem(answer, 422)["errors"][0]["pointer"] == "metadata"
 
 
 def test_many_items_without_keys_get_some(http):

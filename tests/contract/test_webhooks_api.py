@@ -134,7 +134,12 @@ def test_a_delivery_can_be_sent_again(http: httpx.Client, receiver: Receiver) ->
     assert answer.status_code == 202 and answer.json()["id"] == failed["id"]
     assert [attempt["status"] for attempt in delivered(http, job_id)["attempts"]] == [410, 204]
     assert len({(call.id, call.body) for call in receiver.calls}) == 1 and len(receiver.calls) == 2
-    for wrong in (f"{job_id}/deliveries/{job_id}-2", f"{other}/deliveries/{failed['id']}", f"{job_id}/deliveries/x"):
+    for wrong in (
+        f"{job_id}/deliveries/{job_id}-2",
+        f"{other}/deliveries/{failed['id']}",
+        f"{job_id}/deliveries/x",
+        f"{job_id}/deliveries/{failed['id']}:attempts",
+    ):
         problem(http.post(f"/v1/jobs/{wrong}/redeliver"), 404)
     assert deliveries(http, other) == [] and http.get(f"/v1/jobs/{other}").json()["webhook"] is None
     problem(http.get(f"/v1/jobs/{'0' * 32}/deliveries"), 404)

@@ -139,10 +139,12 @@ def test_retry_queues_what_failed_or_was_cancelled_and_nothing_else(kit: Kit) ->
     assert kit.store.retry(job) == 2
     queued = kit.store.get(job)
     assert (queued.state, queued.finished_at, queued.expires_at) == (JobState.QUEUED, None, None)
+    assert queued.started_at is None
     assert kit.counted(job) == Counts(4, succeeded=1, failed=1)
     again = kit.claim()
     assert sorted(names(again)) == ["broken", "late"]
-    assert kit.store.get(job).state is JobState.RUNNING
+    running = kit.store.get(job)
+    assert (running.state, running.finished_before) == (JobState.RUNNING, 2)
     kit.finish(again)
     assert (kit.store.get(job).state, kit.counted(job)) == (JobState.SUCCEEDED, Counts(4, succeeded=3, failed=1))
     assert kit.store.item(job, "good") == good

@@ -82,6 +82,12 @@ def test_where_others_come_in_a_key_must_be_there(each_redis: Client, host: str)
     check_binding(Settings(host=host), store)
 
 
+def test_behind_a_proxy_others_come_in_at_the_loopback_address(each_redis: Client) -> None:
+    with pytest.raises(ConfigError, match="through a proxy"):
+        check_binding(Settings(trusted_proxies=1), KeyStore(each_redis))
+    check_binding(Settings(trusted_proxies=1, allow_keyless=True), KeyStore(each_redis))
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
 def test_the_loopback_address_needs_none(each_redis: Client, host: str) -> None:
     check_binding(Settings(host=host), KeyStore(each_redis))

@@ -115,6 +115,7 @@ def test_success_ends_the_job_with_its_model(kit):
     assert kit.trainings.made(training) is None
     kit.trainings.makes(training, "seed-1")
     assert kit.trainings.made(training) == "seed-1"
+    assert kit.store.get(training.job_id).model is None  # nobody can see it yet
     assert kit.trainings.succeed(training, "seed-1", {"promoted": False, "reason": "never"})
     job = kit.store.get(training.job_id)
     assert (job.state, job.model) == (JobState.SUCCEEDED, "seed-1")
@@ -254,6 +255,7 @@ def test_retry_queues_a_training_that_did_not_succeed(kit, how):
     assert kit.store.retry(training.job_id) == 1
     job = kit.store.get(training.job_id)
     assert (job.state, job.failure, job.finished_at) == (JobState.QUEUED, None, None)
+    assert job.started_at is None and job.ends_at is None
     assert claim(kit).job_id == training.job_id
     assert numbers(kit, training.job_id) == [1]
 

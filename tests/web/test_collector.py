@@ -63,6 +63,8 @@ def test_what_became_of_calls_and_what_nobody_sends_is_told(services: Services) 
         due = services.deliveries.claim()
         assert due is not None and services.deliveries.end_attempt(due, Attempt(0, 1), ending, delay_s=60)
     assert told(services, "attempts")["webhook_attempts"] == {"delivered": 1, "failed": 0, "gone": 0, "postponed": 1}
+    lost = ("missing", "changed", "unreadable", "crashed")
+    assert {name: told(services, "items")["items"][f"failed,{name}"] for name in lost} == dict.fromkeys(lost, 0)
     services.redis.zincrby(keys.RECEIVERS, -30_000, "receiver.example:443")
     assert told(services, "overdue")["webhook_overdue_seconds"][""] == pytest.approx(30, abs=10)
     assert services.deliveries.claim() and told(services, "overdue")["webhook_overdue_seconds"] == {"": 0}

@@ -36,6 +36,8 @@ def test_progress_of_a_job_that_is_over():
     ("changes", "now", "seconds"),
     [
         ({"counts": Counts(100, 20, 5)}, 1010.0, 30),
+        ({"counts": Counts(100, 60, 5), "finished_before": 40}, 1010.0, 14),  # 25 in 10 s
+        ({"counts": Counts(100, 40), "finished_before": 40}, 1010.0, None),
         ({"counts": Counts(3, 2)}, 1000.5, 1),  # rounded up: it is never 0 while something is left
         ({"counts": Counts(3, 0)}, 1010.0, None),
         ({"counts": Counts(3, 1), "sealed": False}, 1010.0, None),

@@ -8,6 +8,7 @@ from flask import Blueprint, Response, jsonify, request
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from shared.entities import ItemState
 from shared.errors import Conflict, NotFound
 from shared.formats import FORMATS
 from shared.jobs.store import Added
@@ -98,10 +99,13 @@ def image(job_id: str, key: str) -> Response:
     if item.upload.media_type is None:
         raise NotFound(f"item {key!r} was refused, so its bytes are not stored")
     content, media_type = services().picture(job_id, item.upload.sha256), item.upload.media_type
-    if asked.size == "thumb":
+    small = asked.size == "thumb" and item.state is ItemState.SUCCEEDED
+    if small:
         content, media_type = thumbnail(item, content)
     response = Response(content, content_type=media_type)
     response.headers.update(PICTURE_HEADERS)
-    response.set_etag(f"{item.upload.sha256}{asked.size or ''}")
+    if asked.size and not small:  # the whole picture stands in until a worker has decoded it
+        response.headers["Cache-Control"] = "private, no-cache"
+    response.set_etag(f"{item.upload.sha256}{'thumb' if small else ''}")
     response.make_conditional(request)
     return response

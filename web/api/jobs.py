@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Annotated, Any, NotRequired
 
-from flask import Blueprint, Response, current_app, jsonify, make_response, request
+from flask import Blueprint, Response, current_app, jsonify, request
 from pydantic import Field
 from typing_extensions import TypedDict
 
@@ -13,6 +13,7 @@ from shared.access import Scope
 from shared.entities import JOB_ID_PATTERN, Job, JobKind
 from shared.errors import Unavailable
 from shared.jobs.store import no_job
+from shared.quotas import Counted
 from shared.services import Services
 from shared.webhooks.target import Target
 from web import wire
@@ -20,7 +21,7 @@ from web.access import about_job, request_id
 from web.api.paging import linked
 from web.api.requests import JobsQuery, NewJob, StatusQuery, SubmitQuery, json_body, preferred_wait_s, query, services
 from web.callers import caller, require
-from web.limits import most_open_jobs
+from web.limits import charge, most_open_jobs
 from web.openapi.operation import JSON, MULTIPART, Answer, operation
 from web.submission import ARCHIVE_TYPES, UNSAID_TYPE, submit, wake
 from web.training import submit_training
@@ -81,6 +82,7 @@ def create() -> Response:
     Files come as `multipart/form-data`, or one picture or archive as the body itself. One that cannot be taken is a
     failed item of the job, and its neighbours go on; a single file that cannot be taken fails the request.
     """
+    query(SubmitQuery, request)
     if request.mimetype == "application/json":
         refuse_in_address(request, "the JSON")
         wanted = json_body(NewJob, request)
@@ -148,10 +150,11 @@ def cancel(job_id: str) -> Response:
 def retry(job_id: str) -> Response:
     """Queue the failed and cancelled items again; or a training, which goes on from its last checkpoint.
 
-    409 where there are none: files that were refused are not stored, so they cannot be tried again. Who reads the
-    results goes on from the last cursor, and finds what ends from now on behind it.
+    409 where there are none: files that were refused are not stored, so they cannot be tried again. Who has read the
+    results asks again with the `after` of the last page: what was on it may come again, then what ends from now on.
     """
-    count = services().store.retry(job_id)
+    charge(Counted.ITEMS, services().store.retryable(job_id))
+    count = services().store.retry(job_id, most_open_jobs())
     wake(services(), job_id, count)
     return _submitted(job_id)
 
@@ -211,10 +214,12 @@ def _submitted(job_id: str) -> Response:
     if seconds is None:
         return _accepted(job)
     job = _waiter().wait(services().store, job, seconds, lambda now: now.state.done)
-    response = make_response(_with_results(services(), job)) if job.state.done else _accepted(job)
-    if job.state.done:
-        response.headers["Location"] = f"/v1/jobs/{job.id}"
-        response.headers["Preference-Applied"] = f"wait={seconds:g}"
+    if not job.state.done:
+        return _accepted(job)
+    response = jsonify(_with_results(services(), job))
+    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    response.headers["ETag"] = f'W/"{etag(job.id, job.revision)}"'
+    response.headers["Preference-Applied"] = f"wait={seconds:g}"
     return response
 
 

@@ -23,7 +23,7 @@ def results(job_id: str) -> Response:
 
     The cursor stays valid while the job runs, so that who follows `next` sees each item once. `Link: rel="next"` is
     there while more has finished already; without it, and before `done`, wait for the status to change and ask again.
-    Items that are retried come again where they end: go on from the last cursor.
+    Items that are tried again come again where they end: ask with the `after` of the last page that there was.
     """
     asked = query(ResultsQuery, request)
     job = services().store.get(job_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import cast
 
 from flask import Blueprint, Response, jsonify
@@ -37,7 +38,7 @@ def deliveries(job_id: str) -> Response:
 def redeliver(job_id: str, delivery_id: str) -> tuple[Response, int]:
     """Send it again, at once, under the same id; with all attempts before it that a new one has."""
     job = services().store.get(job_id)
-    if delivery_id.rpartition("-")[0] != job.id:
+    if not re.fullmatch(rf"{job.id}-[0-9]{{1,9}}", delivery_id):
         raise NotFound(f"job {job.id} has no delivery {delivery_id[:64]!r}")
     services().deliveries.redeliver(delivery_id)
     return jsonify(delivery_view(services().deliveries.get(delivery_id))), 202

@@ -41,7 +41,8 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     },
     "Idempotency-Key": {
         "description": "The first answer to this key is given again for 24 hours, and nothing is done twice. 409 while "
-        "the first request is in work; 422 where the key came with another request.",
+        "the first request is in work; 422 where the key came with another request. A refusal (400 and above) is not "
+        "kept: nothing was done, and the key is free again.",
         "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
     },
     "If-None-Match": {

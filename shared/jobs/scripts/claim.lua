@@ -43,7 +43,10 @@ else
   id = next_job()
   if not id then return {} end
   redis.call('HSET', chunk_key(chunk), 'job', id, 'worker', worker, 'items', cjson.encode(take(id)))
-  redis.call('HSETNX', key(id), 'started_at', now_ms())
+  if redis.call('HSETNX', key(id), 'started_at', now_ms()) == 1 then
+    local finished = number(id, 'succeeded') + number(id, 'failed') + number(id, 'cancelled')
+    redis.call('HSET', key(id), 'finished_before', finished)
+  end
   if redis.call('HGET', key(id), 'state') == 'queued' then
     redis.call('HSET', key(id), 'state', 'running')
     touch(id)

@@ -1,9 +1,12 @@
--- ARGV: job, batch. Queues failed and cancelled items again, at most `batch` of them in one call; or the training.
--- Answers {how many were queued, how many are left}; {-1} where there is no such job, {-2} where it is being cancelled.
-local id, batch = ARGV[1], tonumber(ARGV[2])
+-- ARGV: job, batch, how many jobs that are not over its owner may have ('' for any number). Queues failed and cancelled
+-- items again, at most `batch` of them in one call; or the training.
+-- Answers {how many were queued, how many are left}; {-1} where there is no such job, {-2} where it is being cancelled,
+-- {-3} where its owner has too many others.
+local id, batch, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local state = redis.call('HGET', key(id), 'state')
 if not state then return { -1 } end
 if not TERMINAL[state] and redis.call('HEXISTS', key(id), 'ending') == 1 then return { -2 } end
+if most and TERMINAL[state] and redis.call('SCARD', unfinished_of(owner_of(id))) >= most then return { -3 } end
 local training = is_training(id) and (state == 'failed' or state == 'cancelled')
 local items = redis.call('SPOP', key(id, 'retryable'), batch)
 for _, item in ipairs(items) do
@@ -21,7 +24,7 @@ if training then
 end
 if #items > 0 then
   if TERMINAL[state] then
-    redis.call('HDEL', key(id), 'ending', 'failure', 'finished_at', 'expires_at')
+    redis.call('HDEL', key(id), 'ending', 'failure', 'started_at', 'ends_at', 'finished_at', 'expires_at')
     redis.call('ZREM', EXPIRING, id)
     redis.call('HSET', key(id), 'state', 'queued')
     redis.call('SADD', unfinished_of(owner_of(id)), id)
