@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from shared.entities import ItemState, JobKind, Outcome, Prediction, Queue, Upload, blob_key
 from shared.jobs.chunks import ChunkStore
@@ -81,6 +81,72 @@ def test_the_keyboard_alone(page: Page, api: Api, job: str) -> None:
         page.keyboard.press(key)
         expect(page.locator("#corrected-count")).to_have_text(left)
     assert corrected(api, job) == dict.fromkeys(names) | {names[0]: "ship"}
+
+
+def test_one_correction_upon_another(page: Page, api: Api, job: str) -> None:
+    held: list[Route] = []
+
+    def overtaken(route: Route) -> None:
+        if route.request.method == "GET" and not held:
+            held.append(route)
+        else:
+            route.continue_()
+
+    counts = api.ask("GET", f"/v1/jobs/{job}/labels").json()
+    page.goto(f"/result/{job}")
+    expect(page.locator("button.thumb")).to_have_count(8)
+    expect(count_of(page, "cat").first).not_to_have_text("–")
+    label = page.locator(".card-item h3 span").first
+    predicted = label.text_content()
+    page.route("**/labels", overtaken)
+    # When two keys are pressed on a picture before the first has been answered
+    page.locator("button.thumb").first.evaluate(
+        "thumb => [...'35'].forEach((key) => thumb.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true })))"
+    )
+    expect(count_of(page, "dog").nth(1)).to_have_text("1")
+    # Then counts that come late change nothing
+    with page.expect_response("**/labels") as answer:
+        held[0].fulfill(json=counts)
+    answer.value.finished()
+    page.evaluate("new Promise((resolve) => setTimeout(resolve))")
+    assert count_of(page, "dog").nth(1).text_content() == "1"
+    # And undoing goes back step by step
+    for before in ("cat", predicted):
+        page.click("#undo")
+        expect(label).to_have_text(before)
+
+
+def test_keys_while_results_come_in_between(page: Page, api: Api) -> None:
+    job, files = api.open_job(pictures(5)), pictures(12)
+    page.goto(f"/result/{job}?sort=score")
+    expect(page.locator("button.thumb")).to_have_count(5)
+    # Given a picture with the focus, when others come in front of it, then it keeps the focus and its keys
+    key = page.locator(".card-item").nth(2).get_attribute("data-key")
+    card = page.locator(f".card-item[data-key='{key}']")
+    card.locator("button").focus()
+    api.ask("POST", f"/v1/jobs/{job}/items", files=[("files", part) for part in files[5:8]])
+    expect(page.locator("button.thumb")).to_have_count(8)
+    page.keyboard.press("3")
+    expect(card.locator("h3 span")).to_have_text("cat")
+    # While it is enlarged, the page stays as it is
+    page.keyboard.press("Enter")
+    place = page.locator("#viewer-place").text_content()
+    api.ask("POST", f"/v1/jobs/{job}/items", files=[("files", part) for part in files[8:]])
+    expect(page.locator("#succeeded")).to_have_text("12")
+    page.keyboard.press("8")
+    expect(page.locator("#viewer-label strong")).to_have_text("ship")
+    expect(page.locator("#viewer-place")).to_have_text(place)
+    page.keyboard.press("Escape")
+    expect(page.locator("button.thumb")).to_have_count(12)
+    expect(card.locator("button")).to_be_focused()
+    # Where it goes, the one in its place gets the focus
+    page.select_option("#corrected", "false")
+    expect(page.locator("button.thumb")).to_have_count(11)
+    page.locator("button.thumb").nth(1).focus()
+    page.keyboard.press("6")
+    expect(page.locator("button.thumb")).to_have_count(10)
+    is_focused(page, 1)
+    api.ask("POST", f"/v1/jobs/{job}/cancel")
 
 
 @pytest.mark.parametrize("size", ["phone", "desktop"])

@@ -26,10 +26,10 @@ def test_paging(page: Page, api: Api) -> None:
     page.goto("/jobs")
     expect(page.locator("#place")).to_have_text("1–25")
     first = page.locator("#rows tr").first.get_attribute("data-job")
-    page.click("#next")
+    page.locator("#next").evaluate("next => { next.click(); next.click(); }")  # the second comes before the answer
     expect(page.locator("#place")).to_contain_text("26–")
     expect(page.locator(f"tr[data-job='{first}']")).to_have_count(0)
-    page.click("#previous")
+    page.locator("#previous").evaluate("previous => { previous.click(); previous.click(); }")
     expect(page.locator("#rows tr").first).to_have_attribute("data-job", first)
 
 

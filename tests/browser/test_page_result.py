@@ -10,7 +10,11 @@ import zipfile
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.kit import SCREENSHOTS, Api, pictures
+from tests.browser.kit import SCREENSHOTS, Api, pictures, wait_until_true
+from tests.fixtures import make, odd
+
+#: Milliseconds after which the page reads again what it could not read.
+RETRY_MS = 4000
 
 
 @pytest.fixture(scope="session")
@@ -43,9 +47,18 @@ def test_pages_of_results(page: Page, big_job: str) -> None:
     page.goto(f"/result/{big_job}")
     expect(page.locator("#place")).to_have_text("1–60 of 130")
     seen = keys(page)
-    page.click("#next")
+    page.locator(".pick").nth(2).click()
+    # Two clicks before the answer go on by one page
+    page.locator("#next").evaluate("next => { next.click(); next.click(); }")
     expect(page.locator("#place")).to_have_text("61–120 of 130")
+    expect(page.locator("#answer")).to_have_text("60 results on this page.")
     seen += keys(page)
+    # What was selected on the page before is no end of a range here
+    page.locator(".pick").nth(4).click(modifiers=["Shift"])
+    expect(page.locator("#answer")).to_have_text("1 selected")
+    expect(page.locator(".card-item.selected .thumb")).to_have_attribute("aria-describedby", "is-selected")
+    # The link that skips the navigation leads to no other page
+    page.locator(".skip-link").press("Enter")
     page.click("#next")
     expect(page.locator("#place")).to_have_text("121–130 of 130")
     expect(page.locator("#next")).to_be_disabled()
@@ -99,6 +112,21 @@ def test_least_sure_first(page: Page, api: Api, big_job: str) -> None:
     expected = [item["key"] for item in api.results(big_job, sort="score")][:60]
     expect(page.locator(".card-item").first).to_have_attribute("data-key", expected[0])
     assert keys(page) == expected
+
+
+def test_what_could_not_be_read_is_read_again(page: Page, big_job: str, complaints) -> None:
+    complaints.expected = ("503",)
+    page.clock.install()
+    page.goto(f"/result/{big_job}")
+    expect(page.locator("#place")).to_have_text("1–60 of 130")
+    page.route("**/results?*", lambda route: route.fulfill(status=503, json={"title": "Unavailable"}))
+    page.click("#next")
+    expect(page.locator("#notice")).to_contain_text("This page tries again by itself")
+    expect(page.locator("#answer")).to_be_empty()
+    page.unroute("**/results?*")
+    page.clock.fast_forward(RETRY_MS)
+    expect(page.locator("#place")).to_have_text("61–120 of 130")
+    expect(page.locator("#notice")).to_be_hidden()
 
 
 def test_filter_without_a_match(page: Page, big_job: str) -> None:
@@ -159,13 +187,29 @@ def test_no_more_pictures(page: Page, api: Api) -> None:
 
 def test_what_cannot_be_tried_again_is_explained(page: Page, api: Api, complaints) -> None:
     complaints.expected = ("409",)
-    page.goto(f"/result/{api.job([*pictures(1), ('fake.png', b'only text')])}")
+    fakes = [(f"fake-{number}.png", b"only text") for number in range(3)]
+    page.goto(f"/result/{api.job([*pictures(1), *fakes])}")
     page.click("#retry")
     expect(page.locator("#notice")).to_contain_text("There is nothing to try again.")
-    expect(page.locator(".card-failed code")).to_have_text("unsupported_format")
+    expect(page.locator(".card-failed code")).to_have_text(["unsupported_format"] * 3)
+    # Where one call finds but one, it goes on from there
+    one = re.compile(r"limit=\d+")
+    page.route("**/results?state=failed*", lambda route: route.continue_(url=one.sub("limit=1", route.request.url)))
     page.click("#failures summary")
-    expect(page.locator("#failures-rows tr")).to_have_count(1)
-    expect(page.locator("#failures-rows")).to_contain_text("fake.png")
+    expect(page.locator("#failures-rows th")).to_have_text([name for name, _ in fakes])
+
+
+def test_try_again(page: Page, api: Api) -> None:
+    job = api.job([*pictures(1), ("cut.jpg", odd.cut(make.photo(0.1)))])
+    page.goto(f"/result/{job}")
+    expect(page.locator("#state")).to_have_text("Done")
+    with page.expect_response("**/retry") as answer:
+        page.click("#retry")
+    assert answer.value.status == 202
+    expect(page.locator("#state")).to_have_text("Done")
+    expect(page.locator(".card-item")).to_have_count(2)
+    assert len(set(keys(page))) == 2
+    expect(page.locator("#notice")).to_be_hidden()
 
 
 def test_a_job_deleted_elsewhere(page: Page, api: Api, complaints) -> None:
@@ -184,6 +228,7 @@ def test_a_job_deleted_elsewhere(page: Page, api: Api, complaints) -> None:
 def test_downloads(page: Page, api: Api) -> None:
     page.goto(f"/result/{api.job(pictures(4))}")
     expect(page.locator("#state")).to_have_text("Done")
+    expect(page.locator("#live")).to_have_text("Done: 4 of 4 pictures classified.")
     found = {}
     for name in ("csv", "ndjson", "json", "zip"):
         page.click("#downloads summary")
@@ -208,6 +253,19 @@ def test_thumbnails_load(page: Page, api: Api) -> None:
     expect(page.locator(".thumb img")).to_have_count(2)
     for image in page.locator(".thumb img").all():
         assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") == 32
+
+
+def test_the_enlarged_picture_is_the_one_that_is_named(page: Page, api: Api) -> None:
+    width = "document.getElementById('viewer-image').naturalWidth"
+    page.goto(f"/result/{api.job([('scan.tiff', make.tiff('lzw')), *pictures(1)])}")
+    # A file that the browser does not show is seen by its small copy
+    page.locator(".card-item", has_text="scan.tiff").locator("button").click()
+    wait_until_true(page, f"{width} === 64")
+    # While another is on its way, the one before is not seen
+    page.route("**/image", lambda _: None)
+    page.click("#viewer-previous:enabled, #viewer-next:enabled")
+    expect(page.locator("#viewer-name")).to_have_text("picture-0000.png")
+    assert page.evaluate(width) == 0
 
 
 @pytest.mark.parametrize("job", ["0" * 32, "nonsense"])

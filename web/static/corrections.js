@@ -14,9 +14,10 @@ export class Corrections {
     return this.done.length > 0;
   }
 
-  /** Give these items a class. @param {object[]} items @param {string} label */
-  give(items, label) {
+  /** Give items a class. @param {() => object[]} current the items as they are when it is their turn @param {string} label */
+  give(current, label) {
     return this.#inTurn(async () => {
+      const items = current();
       const before = items.map(({ key, corrected_label }) => [key, corrected_label]);
       const changed = await correctItems(this.jobId, Object.fromEntries(before.map(([key]) => [key, label])));
       this.done.push(before);

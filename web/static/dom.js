@@ -46,6 +46,17 @@ export function show(id, visible) {
 }
 
 /**
+ * Show these as an element's children. One that is there already is not moved as long as their order stays, so that it
+ * keeps the focus and a selection of its text.
+ * @param {HTMLElement} list @param {HTMLElement[]} wanted
+ */
+export function arrange(list, wanted) {
+  const staying = new Set(wanted);
+  for (const child of [...list.children]) if (!staying.has(child)) child.remove();
+  wanted.forEach((child, place) => list.children[place] !== child && list.insertBefore(child, list.children[place] ?? null));
+}
+
+/**
  * Show something that needs attention, in words, or hide it with null.
  * @param {string | null} title
  * @param {...(Node | string)} rest
@@ -60,7 +71,10 @@ export function notice(title, ...rest) {
 let announced = 0;
 let waiting = 0;
 
-/** Tell screen readers, at most every five seconds; of what comes in between, the last is told. @param {string} text */
+/** Tell screen readers at once what came of something that was just done here. @param {string} text */
+export const answer = (text) => byId("answer").replaceChildren(text);
+
+/** Tell screen readers how things stand, at most every five seconds; of what comes in between, the last is told. @param {string} text */
 export function announce(text) {
   clearTimeout(waiting);
   const left = announced + ANNOUNCE_MS - performance.now();

@@ -5,12 +5,13 @@ import { byId, element, setText, show } from "./dom.js";
 import { plural } from "./format.js";
 
 const PAGE = 50;
+const MOST = 1000;
 
 /** The list, which is read when somebody opens it, and again when more have failed. */
 export class Failures {
   /** @param {string} jobId @param {(problem: Error) => void} onProblem */
   constructor(jobId, onProblem) {
-    Object.assign(this, { jobId, onProblem, count: 0, shown: 0, reading: false });
+    Object.assign(this, { jobId, onProblem, count: 0, shown: 0, reading: false, again: 0 });
     byId("failures").addEventListener("toggle", () => this.#refresh());
     byId("failures-more").addEventListener("click", () => this.#more());
   }
@@ -35,20 +36,35 @@ export class Failures {
     this.#read(this.shown + PAGE);
   }
 
+  /** Calls while a read is under way lead to one more after it. */
   async #read(wanted) {
+    this.again = this.reading ? Math.max(this.again, wanted) : 0;
     if (!byId("failures").open || this.reading) return;
     this.reading = true;
     try {
-      // Those without a prediction stand behind all others, where the service finds them at once.
-      const page = await readResults(this.jobId, { state: "failed", sort: "score", limit: Math.min(wanted, 1000) });
-      byId("failures-rows").replaceChildren(...page.data.map(rowOf));
-      this.shown = page.data.length;
-      show("failures-more", this.shown < this.count && this.shown < 1000);
+      const found = await this.#find(Math.min(wanted, this.count, MOST));
+      byId("failures-rows").replaceChildren(...found.map(rowOf));
+      this.shown = found.length;
+      show("failures-more", this.shown < Math.min(this.count, MOST));
     } catch (problem) {
       this.onProblem(problem);
     } finally {
       this.reading = false;
     }
+    if (this.again) this.#read(this.again);
+  }
+
+  /** So many of them; one call may give fewer than there are, since it looks only so far past cancelled ones. */
+  async #find(wanted) {
+    const found = [];
+    for (let [after, over] = [null, false]; !over && found.length < wanted; ) {
+      // Those without a prediction stand behind all others, where the service finds them at once.
+      const page = await readResults(this.jobId, { state: "failed", sort: "score", after, limit: wanted - found.length });
+      found.push(...page.data);
+      over = page.done || page.next === after;
+      after = page.next;
+    }
+    return found;
   }
 }
 

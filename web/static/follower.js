@@ -37,9 +37,14 @@ export class Follower {
     if (!job.done) this.start();
   }
 
-  #tell(job) {
+  /** The service answers: a lost connection is told of no more. */
+  answered() {
     if (this.lost) notice(null);
     this.lost = false;
+  }
+
+  #tell(job) {
+    this.answered();
     this.onJob(job);
   }
 

@@ -2,7 +2,7 @@
 
 import { readResults } from "./api.js";
 import { card, recorrect } from "./cards.js";
-import { byId, setText, show } from "./dom.js";
+import { arrange, byId, setText, show } from "./dom.js";
 import { number } from "./format.js";
 
 const PAGE = 60;
@@ -11,10 +11,10 @@ const PAGE = 60;
 export class Gallery {
   /**
    * @param {string} jobId @param {import("./trail.js").Trail} trail @param {import("./filters.js").Filters} filters
-   * @param {() => void} onPage called when the cards are others
+   * @param {(place: number) => void} onPage called when the cards are others, with the place of the one that had the focus, or −1
    */
   constructor(jobId, trail, filters, onPage) {
-    Object.assign(this, { jobId, trail, filters, onPage, job: null, items: new Map(), counts: [] });
+    Object.assign(this, { jobId, trail, filters, onPage, job: null, items: new Map(), counts: [], held: false });
     this.reset();
   }
 
@@ -49,6 +49,12 @@ export class Gallery {
     }
   }
 
+  /** Let nothing come in between, or go, while the page is looked through picture by picture. @param {boolean} held */
+  hold(held) {
+    this.held = held;
+    if (this.#still()) this.reading?.abort();
+  }
+
   /** Show items as they are by now, where they are; a filter that they no longer meet takes them away with the next page. */
   update(items) {
     for (const item of items.filter(({ key }) => this.items.has(key))) {
@@ -68,7 +74,7 @@ export class Gallery {
   }
 
   async #read(signal) {
-    if (!this.complete) await this.#fill(signal);
+    if (!this.complete && !this.#still()) await this.#fill(signal);
     this.#showPlace(); // the count of all grows on, also where this page is full
   }
 
@@ -84,6 +90,11 @@ export class Gallery {
   /** Whether new results may come in between: then the page is read as a whole each time. */
   #reorders() {
     return Boolean(this.filters.query.sort) && !this.settled;
+  }
+
+  /** Whether the page waits until nobody looks through it any more. */
+  #still() {
+    return this.held && !this.stale && this.#reorders();
   }
 
   /** Up to `wanted` items after `cursor`; a call may give fewer than there are, since it looks only so far. */
@@ -111,16 +122,17 @@ export class Gallery {
 
   #put(items, whole) {
     const cards = byId("cards");
+    const place = Array.from(cards.children).findIndex((old) => old.contains(document.activeElement));
     const old = new Map(whole && !this.stale ? Array.from(cards.children, (made) => [made.dataset.key, made]) : []);
     const made = items.map((item) => old.get(item.key) ?? card(this.jobId, item));
     if (this.stale || whole) this.items.clear();
     for (const item of items) this.items.set(item.key, item);
-    if (this.stale || whole) cards.replaceChildren(...made);
+    if (this.stale || whole) arrange(cards, made);
     else cards.append(...made);
     this.stale = false;
     this.count = cards.children.length;
     this.#showEmpty();
-    this.onPage();
+    this.onPage(place);
   }
 
   #showEmpty() {

@@ -23,13 +23,15 @@ export class Grid {
     return [...this.list.querySelectorAll("button.thumb")];
   }
 
-  /** Call when the cards are others. */
-  renew() {
+  /** Call when the cards are others. @param {number} place of the one that had the focus, or −1 */
+  renew(place) {
     const keys = new Set(this.thumbs.map(keyAt));
     const gone = [...this.selected].filter((key) => !keys.has(key));
     if (gone.length) this.#select(gone, false);
     for (const key of this.selected) this.#mark(key, true);
+    if (!keys.has(this.from)) this.from = null;
     if (!this.list.querySelector('.thumb[tabindex="0"]')) this.thumbs[0]?.setAttribute("tabindex", "0");
+    if (place >= 0 && !this.list.contains(document.activeElement)) (this.thumbs[place] ?? this.thumbs.at(-1))?.focus({ preventScroll: true });
   }
 
   /** Select every picture of the page, or with false none. @param {boolean} wanted */
@@ -37,9 +39,11 @@ export class Grid {
     this.#select(wanted ? this.thumbs.map(keyAt) : [...this.selected], wanted);
   }
 
-  /** Put the focus on a card. @param {string} key */
+  /** Put the focus on a card, or on another where this one is gone. @param {string} key */
   focus(key) {
-    this.#card(key)?.querySelector(".thumb").focus();
+    const made = this.#card(key);
+    if (made) made.querySelector(".thumb").focus();
+    else this.focusStop();
   }
 
   /** Put the focus on the card that Tab stops at. */
@@ -122,6 +126,8 @@ export class Grid {
     if (!made) return;
     made.classList.toggle("selected", wanted);
     made.querySelector("input").checked = wanted;
+    if (wanted) made.querySelector(".thumb").setAttribute("aria-describedby", "is-selected");
+    else made.querySelector(".thumb").removeAttribute("aria-describedby");
   }
 }
 

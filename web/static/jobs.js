@@ -1,7 +1,7 @@
 // The list of jobs.
 
 import { readJobs } from "./api.js";
-import { announce, byId, element, icon, notice, setText, show } from "./dom.js";
+import { announce, arrange, byId, element, icon, notice, setText, show } from "./dom.js";
 import { ago, moment, number, plural, stateOf, titleOf } from "./format.js";
 import { Trail } from "./trail.js";
 import { pause } from "./watch.js";
@@ -40,6 +40,7 @@ async function look(signal) {
 }
 
 function turn() {
+  following = null; // not known before the page is read
   follow();
   scrollTo(0, 0);
 }
@@ -59,11 +60,8 @@ function showPage(jobs) {
 
 /** Change only the rows that differ, so that the focus and a selection stay where they are. */
 function update(jobs) {
-  const body = byId("rows");
-  const rows = new Map(Array.from(body.children, (row) => [row.dataset.job, row]));
-  const wanted = jobs.map((job) => rowOf(job, rows.get(job.id)));
-  wanted.forEach((row, place) => body.children[place] !== row && body.insertBefore(row, body.children[place] ?? null));
-  while (body.children.length > wanted.length) body.lastElementChild.remove();
+  const rows = new Map(Array.from(byId("rows").children, (row) => [row.dataset.job, row]));
+  arrange(byId("rows"), jobs.map((job) => rowOf(job, rows.get(job.id))));
 }
 
 function rowOf(job, old) {
@@ -107,6 +105,6 @@ function classified(job) {
 }
 
 byId("previous").addEventListener("click", () => trail.back());
-byId("next").addEventListener("click", () => trail.forward(following));
+byId("next").addEventListener("click", () => following && trail.forward(following));
 document.addEventListener("visibilitychange", () => !document.hidden && follow());
 follow();

@@ -3,7 +3,7 @@
 import { cancelJob, deleteJob, readLabels, retryJob, sealJob } from "./api.js";
 import { does, refuse } from "./buttons.js";
 import { Corrections } from "./corrections.js";
-import { announce, byId, element, notice, setText, show } from "./dom.js";
+import { answer, byId, element, notice, setText, show } from "./dom.js";
 import { Failures } from "./failures.js";
 import { Filters } from "./filters.js";
 import { Follower } from "./follower.js";
@@ -21,6 +21,8 @@ import { Viewer } from "./viewer.js";
 const COPIED_MS = 2500;
 //: Milliseconds between two looks at the counts of the classes while the job runs.
 const COUNT_MS = 1500;
+//: Milliseconds until what could not be read is asked for again; no change of a job that is over would lead to it.
+const RETRY_MS = 4000;
 const { job: id, labels: names } = byId("result").dataset;
 const labels = JSON.parse(names);
 
@@ -30,12 +32,14 @@ const gallery = new Gallery(id, trail, filters, onPage);
 const histogram = new Histogram(labels, (label) => filters.choose(label === filters.label ? "" : label));
 const failures = new Failures(id, refuse);
 const corrections = new Corrections(id, onCorrected);
-const grid = new Grid(byId("cards"), { enlarge: (key) => viewer.open(key), correct, undo, select: showBar });
-const viewer = new Viewer(id, labels, { items: () => gallery.pictures, correct, undo, close: (key) => grid.focus(key) });
+const grid = new Grid(byId("cards"), { enlarge, correct, undo, select });
+const viewer = new Viewer(id, labels, { items: () => gallery.pictures, correct, undo, close });
 const following = new Follower(id, onJob, trouble, ["seal", "cancel", "retry", "delete"]);
 
 let job = null;
 let counting = 0;
+let asked = 0; // so many times for the counts
+let retrying = 0;
 
 function onJob(now) {
   const more = now.counts.succeeded !== job?.counts.succeeded;
@@ -51,10 +55,23 @@ async function fill() {
   if (!job) return;
   try {
     await gallery.refresh(job);
+    following.answered();
   } catch (problem) {
-    if (problem.passing) trouble(problem);
-    else refuse(problem);
+    failed(problem);
   }
+}
+
+/** Something could not be read. */
+function failed(problem) {
+  if (problem.passing) {
+    trouble(problem);
+    retrying ||= setTimeout(readAgain, RETRY_MS);
+  } else refuse(problem);
+}
+
+function readAgain() {
+  retrying = 0;
+  count();
 }
 
 function trouble(problem) {
@@ -69,11 +86,14 @@ function countSoon() {
 /** Read and show how many pictures each class has. */
 async function count() {
   counting = 0;
+  const mine = ++asked;
   try {
-    gallery.counts = await readLabels(id);
+    const counts = await readLabels(id);
+    if (mine < asked) return; // a newer answer has come or will
+    gallery.counts = counts;
   } catch (problem) {
-    if (!problem.passing) refuse(problem);
-    return; // it is asked again with the next change
+    failed(problem);
+    return;
   }
   const corrected = sum(gallery.counts, "corrected");
   histogram.show(gallery.counts);
@@ -91,13 +111,13 @@ function showButtons() {
 }
 
 /** Another page of results, or other ones. */
-function turn() {
+async function turn() {
   readAddress();
   gallery.reset();
-  fill().then(() => {
-    byId("results-title").scrollIntoView({ block: "nearest" });
-    announce(gallery.count ? `${plural(gallery.count, "result")} on this page.` : "No result matches this choice.");
-  });
+  await fill();
+  if (gallery.stale) return; // it could not be read, or is another again
+  byId("results-title").scrollIntoView({ block: "nearest" });
+  answer(gallery.count ? `${plural(gallery.count, "result")} on this page.` : "No result matches this choice.");
 }
 
 function readAddress() {
@@ -107,15 +127,28 @@ function readAddress() {
 }
 
 /** The cards are others. */
-function onPage() {
-  grid.renew();
+function onPage(place) {
+  grid.renew(place);
   viewer.show();
+}
+
+function enlarge(key) {
+  gallery.hold(true);
+  viewer.open(key);
+}
+
+/** The viewer was closed. */
+function close(key) {
+  gallery.hold(false);
+  grid.focus(key);
+  fill();
 }
 
 /** Give pictures of this page the class at this index. */
 async function give(index, keys) {
   const items = keys.map((key) => gallery.items.get(key)).filter((item) => item);
-  if (index < labels.length && items.length) await corrections.give(items, labels[index]);
+  const current = () => items.map((item) => gallery.items.get(item.key) ?? item);
+  if (index < labels.length && items.length) await corrections.give(current, labels[index]);
 }
 
 function correct(index, keys) {
@@ -139,9 +172,15 @@ function onCorrected(items, text) {
   viewer.allowUndo(corrections.undoable);
   setText("undo-text", text);
   show("undoable", corrections.undoable);
-  if (!corrections.undoable) announce(text);
+  if (!corrections.undoable) answer(text);
   showBar();
   count();
+}
+
+/** The selection has changed. */
+function select() {
+  showBar();
+  answer(`${number(grid.selected.size)} selected`);
 }
 
 /** The bar below the cards, with what can be done to those that are selected. */
@@ -171,7 +210,7 @@ async function retry() {
     byId("notice").focus();
     return;
   }
-  announce("The failed pictures are tried again.");
+  answer("The failed pictures are tried again.");
   trail.restart();
 }
 
@@ -183,7 +222,7 @@ async function copy() {
   }
   await navigator.clipboard.writeText(location.href);
   setText("copy-text", "Copied");
-  announce("The address is copied.");
+  answer("The address is copied.");
   setTimeout(() => setText("copy-text", "Copy address"), COPIED_MS);
 }
 
@@ -199,6 +238,7 @@ function askToDelete() {
 
 async function remove() {
   await deleteJob(id);
+  clearTimeout(counting); // there is nothing left to count
   location.assign("/jobs");
 }
 
@@ -212,7 +252,7 @@ function wire() {
   byId("confirm").addEventListener("close", () => byId("confirm").returnValue === "delete" && remove().catch(refuse));
   for (const button of ["unfilter", "show-all"]) byId(button).addEventListener("click", () => filters.clear());
   byId("previous").addEventListener("click", () => trail.back());
-  byId("next").addEventListener("click", () => trail.forward(gallery.cursor));
+  byId("next").addEventListener("click", () => gallery.more && trail.forward(gallery.cursor));
   does("selected-correct", correctSelected);
   byId("selected-page").addEventListener("click", () => grid.selectAll(true));
   byId("selected-none").addEventListener("click", selectNone);

@@ -6,12 +6,11 @@ export class Trail {
   /** @param {() => void} onMove called when the page has changed */
   constructor(onMove) {
     this.onMove = onMove;
-    addEventListener("popstate", () => this.#moved());
-  }
-
-  /** @returns {(string | null)[]} */
-  get cursors() {
-    return history.state?.cursors ?? [null];
+    /** @type {(string | null)[]} */
+    this.cursors = history.state?.cursors ?? [null];
+    this.#keep();
+    // A link within the page, such as the one that skips the navigation, makes an entry without a state.
+    addEventListener("popstate", ({ state }) => (state ? this.#move(state.cursors) : this.#keep()));
   }
 
   /** The cursor that this page begins after; null for the first. */
@@ -26,23 +25,32 @@ export class Trail {
 
   /** @param {string} cursor where the next page begins */
   forward(cursor) {
-    history.pushState({ cursors: [...this.cursors, cursor] }, "", location.href);
-    this.#moved();
+    this.#push([...this.cursors, cursor]);
   }
 
-  /** To the page before. */
+  /** To the page before, if there is one. */
   back() {
-    history.pushState({ cursors: this.cursors.slice(0, -1) }, "", location.href);
-    this.#moved();
+    if (this.index > 0) this.#push(this.cursors.slice(0, -1));
   }
 
   /** To the first page, perhaps of another selection. @param {string} address */
   restart(address = location.href) {
-    history.replaceState(null, "", address);
-    this.#moved();
+    this.cursors = [null];
+    this.#keep(address);
+    this.onMove();
   }
 
-  #moved() {
+  #push(cursors) {
+    history.pushState({ cursors }, "", location.href);
+    this.#move(cursors);
+  }
+
+  #move(cursors) {
+    this.cursors = cursors;
     this.onMove();
+  }
+
+  #keep(address = location.href) {
+    history.replaceState({ cursors: this.cursors }, "", address);
   }
 }

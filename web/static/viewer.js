@@ -23,6 +23,7 @@ export class Viewer {
     this.dialog.addEventListener("click", ({ target }) => target === this.dialog && this.dialog.close()); // beside it
     this.dialog.addEventListener("keydown", (event) => this.#pressed(event));
     this.dialog.addEventListener("close", () => does.close(this.key));
+    byId("viewer-image").addEventListener("error", ({ target }) => this.#showCopy(target));
   }
 
   /** @param {string} key */
@@ -32,11 +33,15 @@ export class Viewer {
     this.show();
   }
 
-  /** Show the item as it is by now. */
+  /** Show the item as it is by now, or nothing where the page is another. */
   show() {
+    if (!this.dialog.open) return;
     const items = this.does.items();
     const at = items.findIndex(({ key }) => key === this.key);
-    if (!this.dialog.open || at < 0) return;
+    if (at < 0) {
+      this.dialog.close();
+      return;
+    }
     this.#showItem(items[at]);
     setText("viewer-place", `${number(at + 1)} of ${number(items.length)} on this page`);
     byId("viewer-previous").disabled = at === 0;
@@ -50,17 +55,31 @@ export class Viewer {
 
   #showItem(item) {
     setText("viewer-name", item.filename);
-    const image = byId("viewer-image");
-    const address = imageAddress(this.jobId, item.key);
-    if (image.getAttribute("src") !== address) image.src = address;
-    image.alt = item.filename;
-    image.classList.toggle("tiny", isTiny(item));
-    byId("viewer-file").href = address;
+    this.#showPicture(item);
     byId("viewer-label").replaceChildren(element("strong", {}, labelOf(item)), element("small", {}, remarkOf(item)));
     byId("viewer-label").classList.toggle("corrected", item.corrected_label !== null);
     byId("viewer-shares").replaceChildren(...item.predictions.map(share));
     setText("viewer-facts", `${number(item.width)} × ${number(item.height)} pixels, ${bytes(item.bytes)}`);
     for (const button of byId("viewer-labels").children) button.setAttribute("aria-pressed", String(button.value === labelOf(item)));
+  }
+
+  #showPicture(item) {
+    const image = byId("viewer-image");
+    const address = imageAddress(this.jobId, item.key);
+    if (image.dataset.key !== item.key) {
+      image.dataset.key = item.key;
+      image.removeAttribute("src"); // the picture before must not be seen under this one's name
+      image.src = address;
+    }
+    image.alt = item.filename;
+    image.classList.toggle("tiny", isTiny(item));
+    byId("viewer-file").href = address;
+  }
+
+  /** Few browsers show HEIC or TIFF: the small copy is a JPEG. */
+  #showCopy(image) {
+    const copy = imageAddress(this.jobId, this.key, true);
+    if (image.getAttribute("src") !== copy) image.src = copy;
   }
 
   #labelButton(label, index) {
