@@ -63,6 +63,16 @@ def test_order(models: Page, training_api: Api) -> None:
     assert shown(models) == sorted(accuracies)
 
 
+def test_the_focus_stays_while_time_goes_on(models: Page, two_versions: tuple[str, str]) -> None:
+    models.clock.install()
+    models.reload()
+    place = row(models, two_versions[0])
+    place.locator("input").focus()
+    models.clock.fast_forward("05:00:00")
+    expect(place.locator("time")).to_have_text("5 hours ago")
+    expect(place.locator("input")).to_be_focused()
+
+
 def test_a_new_version_appears_by_itself(models: Page, training_service: Service, tmp_path: Path) -> None:
     # The storage is all that publishing takes, so it does not matter that this Redis is nobody's.
     parts = Services.build(Settings(redis_url="redis://127.0.0.1:1/0", data_dir=training_service.data_dir))
@@ -143,6 +153,7 @@ def test_promote_and_roll_back(models: Page, training_api: Api, two_versions: tu
     row(models, version).get_by_role("button").click()
     models.click("#confirm-yes")
     expect(row(models, version).locator(".champion-mark")).to_be_visible()
+    expect(row(models, version).locator("a")).to_be_focused()  # the button that was pressed is gone
     assert training_api.champion() == version
     row(models, two_versions[1]).get_by_role("button").click()
     mine, theirs = (training_api.model(each)["metrics"]["accuracy"] * 100 for each in reversed(two_versions))

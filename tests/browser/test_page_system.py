@@ -15,6 +15,7 @@ CALLS = re.compile(r"/v1/(queues|system)$")
 
 def test_it_says_what_the_api_says(page: Page, api: Api) -> None:
     api.job(pictures(3))
+    page.clock.install()
     page.goto("/system")
     expect(page.locator("nav [aria-current=page]")).to_have_text("System")
     expect(page.locator(".scatterlayer")).to_have_count(1)
@@ -32,6 +33,13 @@ def test_it_says_what_the_api_says(page: Page, api: Api) -> None:
     expect(page.locator("#disk-figures")).to_contain_text("Taken by Darkroom")
     expect(page.locator("#redis-figures")).to_contain_text("1.0 GB")
     assert 0 < page.locator("#redis").evaluate("bar => bar.value / bar.max") < 1
+    # What has not changed keeps the focus
+    page.locator("#workers a").first.focus()
+    busy = {**told, "data": [{**queue, "jobs": 7} for queue in told["data"]]}
+    page.route("**/v1/queues", lambda route: route.fulfill(json=busy))
+    page.clock.fast_forward(LOOK_MS)
+    expect(page.locator("#queues")).to_contain_text("7")
+    expect(page.locator("#workers a").first).to_be_focused()
 
 
 def test_a_queue_without_a_worker_is_said_with_what_to_do(page: Page, api: Api) -> None:

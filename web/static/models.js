@@ -2,7 +2,7 @@
 
 import { readChampion, readModels } from "./api.js";
 import { does, refuse } from "./buttons.js";
-import { announce, byId, element, icon, notice, setText, show } from "./dom.js";
+import { announce, arrange, byId, element, icon, notice, setText, show } from "./dom.js";
 import { about, ago, bytes, moment, plural, points } from "./format.js";
 import { wireImport } from "./importing.js";
 import { compareAddress, modelAddress } from "./model-links.js";
@@ -59,30 +59,34 @@ function showAll() {
 
 /** Change only the rows that differ, so that the focus stays where it is. */
 function showRows() {
-  const body = byId("rows");
-  const old = new Map(Array.from(body.children, (row) => [row.dataset.version, row]));
+  const old = new Map(Array.from(byId("rows").children, (row) => [row.dataset.version, row]));
   const sorted = [...models].sort(ORDERS[byId("order").value]);
-  const wanted = sorted.map((model) => rowOf(model, old.get(model.version)));
-  wanted.forEach((row, place) => body.children[place] !== row && body.insertBefore(row, body.children[place] ?? null));
-  while (body.children.length > wanted.length) body.lastElementChild.remove();
+  arrange(byId("rows"), sorted.map((model) => rowOf(model, old.get(model.version))));
 }
 
 function rowOf(model, old) {
-  const champion = model.version === alias.champion.version;
-  const look = JSON.stringify([champion, ago(model.created_at)]);
-  if (old?.dataset.look === look) return old;
-  const row = element("tr", { "data-version": model.version, "data-look": look });
+  const row = old ?? newRow(model);
+  row.querySelector("time").textContent = ago(model.created_at);
+  const champion = String(model.version === alias.champion.version);
+  if (row.dataset.champion === champion) return row;
+  row.dataset.champion = champion;
+  row.querySelector("th").replaceChildren(...nameOf(model, champion === "true"));
+  row.querySelector(".act").replaceChildren(champion === "true" ? "" : promoteButton(model));
+  return row;
+}
+
+function newRow(model) {
+  const row = element("tr", { "data-version": model.version });
   const cell = (name, ...content) => element("td", { class: name }, ...content);
   row.append(
     cell("pick", pickOf(model.version)),
-    element("th", { scope: "row" }, ...nameOf(model, champion)),
+    element("th", { scope: "row" }),
     cell("accuracy", model.metrics ? points(model.metrics.accuracy) : "not measured"),
     cell("size", bytes(model.size.file_bytes), element("small", {}, `${about(model.size.parameters)} weights`)),
     cell("latency", `${model.latency.single_image_ms.toFixed(1)} ms`),
-    cell("made", element("time", { datetime: model.created_at, title: moment(model.created_at) }, ago(model.created_at))),
-    cell("act", champion ? "" : promoteButton(model)),
+    cell("made", element("time", { datetime: model.created_at, title: moment(model.created_at) })),
+    cell("act"),
   );
-  old?.remove();
   return row;
 }
 
@@ -124,7 +128,14 @@ async function change(model, what) {
   const serving = await promote(model, champion ?? { version: alias.champion.version }, alias.etag, what);
   if (!serving) return;
   await look();
+  keepFocus(model.version);
   announce(`${serving} serves new jobs now.`);
+}
+
+/** The button that was pressed may be gone: then the version's link gets the focus. @param {string} version */
+function keepFocus(version) {
+  const lost = document.activeElement === document.body || !document.activeElement?.checkVisibility();
+  if (lost) byId("rows").querySelector(`[data-version="${CSS.escape(version)}"] a`)?.focus();
 }
 
 byId("order").addEventListener("change", showRows);

@@ -2,7 +2,7 @@
 
 import { readQueues, readSystem } from "./api.js";
 import { Chart } from "./charts.js";
-import { announce, byId, element, notice, setText, show } from "./dom.js";
+import { announce, arrange, byId, element, notice, setText, show } from "./dom.js";
 import { bytes, duration, number, plural, rate } from "./format.js";
 import { modelLink } from "./model-links.js";
 import { pair } from "./outcome.js";
@@ -60,7 +60,7 @@ async function showWork(queues) {
 const minuteName = (ago) => (ago === 0 ? "This one so far" : `${plural(ago, "minute")} ago`);
 
 function showQueues(queues) {
-  byId("queues").replaceChildren(...queues.map(({ name, jobs, depth, oldest_age_s: age, workers }) =>
+  showRows("queues", queues.map(({ name, jobs, depth, oldest_age_s: age, workers }) =>
     row(QUEUES[name] ?? name, number(jobs), name === "train" ? "–" : plural(depth, "image"), age === null ? "–" : duration(age), number(workers))));
   const unserved = queues.filter(({ workers }) => !workers).map(({ name }) => QUEUES[name].toLowerCase());
   show("unserved", unserved.length > 0);
@@ -71,8 +71,14 @@ function showWorkers(workers) {
   show("workers-table", workers.length > 0);
   show("no-workers", workers.length === 0);
   const inOrder = workers.toSorted((one, other) => one.name.localeCompare(other.name, "en", { numeric: true }));
-  byId("workers").replaceChildren(...inOrder.map(({ name, queues, model }) =>
+  showRows("workers", inOrder.map(({ name, queues, model }) =>
     row(name, queues.map((queue) => QUEUES[queue] ?? queue).join(", "), modelOf(queues, model))));
+}
+
+/** Rows that are the same as before stay, with the focus that a link in one may have. */
+function showRows(id, rows) {
+  const before = [...byId(id).children];
+  arrange(byId(id), rows.map((made) => before.find((old) => old.isEqualNode(made)) ?? made));
 }
 
 /** A worker for trainings alone needs no model. */
