@@ -135,6 +135,23 @@ def test_start_cancel_and_try_again(form: Page, training_api: Api) -> None:
     expect(form.locator("#field-epochs")).to_have_value("8")
 
 
+def test_a_repeat_is_the_same_training_and_coming_back_is_another(form: Page, complaints) -> None:
+    complaints.expected = ("503",)
+    named: list[str] = []
+
+    def away(route: Route) -> None:
+        named.append(route.request.headers["idempotency-key"])
+        route.fulfill(status=503, json={"title": "Unavailable", "detail": f"try {len(named)}"})
+
+    form.route("**/v1/jobs", away)
+    for tried in (1, 2, 3):
+        form.click("#start")
+        expect(form.locator("#notice")).to_contain_text(f"Try {tried}.")
+        if tried == 2:  # from the browser's page cache
+            form.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    assert named[0] == named[1] != named[2]
+
+
 def test_corrections_are_offered_and_learnt_from(form: Page, training_api: Api) -> None:
     """Given corrected pictures, when a training on them is started here, then its page and its model tell of them."""
     before = training_api.ask("GET", "/v1/corrections").json()["total"]

@@ -10,6 +10,9 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.browser.kit import Api, wait_until_true
 
+#: Milliseconds after which the page reads again what it could not read.
+RETRY_MS = 4000
+
 
 def expect_points(page: Page, chart: str, *counts: int) -> None:
     """Wait until the lines of a chart have so many points."""
@@ -202,6 +205,18 @@ def test_a_lost_connection_is_said_and_passes(made_up, training_page: Page, comp
     made_up(rows(8), state="running", progress=0.2)
     expect(page.locator("#epochs tr")).to_have_count(2)
     expect(page.locator("#notice")).to_be_hidden()
+
+
+def test_an_outcome_that_could_not_be_read_is_read_again(training_page: Page, trained_job: str, complaints) -> None:
+    complaints.expected = ("503",)
+    training_page.clock.install()
+    training_page.route("**/v1/models/*", lambda route: route.fulfill(status=503, json={"title": "Unavailable"}))
+    training_page.goto(f"/result/{trained_job}")
+    expect(training_page.locator("#notice")).to_contain_text("This page tries again by itself")
+    training_page.unroute("**/v1/models/*")
+    training_page.clock.fast_forward(RETRY_MS)
+    expect(training_page.locator("#measured")).to_contain_text("of the test images")
+    expect(training_page.locator("#notice")).to_be_hidden()
 
 
 def test_the_chart_library_comes_from_its_wheel(training_api: Api) -> None:

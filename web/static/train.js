@@ -199,6 +199,10 @@ byId("form").addEventListener("submit", (event) => {
   event.preventDefault();
   start();
 });
+// Back from the browser's page cache the same settings are another training.
+addEventListener("pageshow", ({ persisted }) => {
+  if (persisted) sent = { body: null, id: null };
+});
 byId("reset").addEventListener("click", () => {
   for (const field of fields) field.value = field.spec.default;
   showSummary();

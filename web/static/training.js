@@ -10,6 +10,8 @@ import { showModel, showParams, showPromotion } from "./outcome.js";
 import { Rows } from "./rows.js";
 import { showTimes, showTraining } from "./training-status.js";
 
+//: Milliseconds until what a training that is over leaves to be read is asked for again.
+const RETRY_MS = 4000;
 const { job: id } = byId("training").dataset;
 const rows = new Rows(id);
 const curves = new Curves();
@@ -26,8 +28,11 @@ async function onJob(now) {
   try {
     await Promise.all([fill(), lookForWorker()]);
     if (job.state === "succeeded") await showOutcome();
+    following.answered();
   } catch (problem) {
-    if (problem.name !== "AbortError") trouble(problem);
+    if (problem.name === "AbortError") return;
+    trouble(problem);
+    if (problem.passing && now.done) setTimeout(() => job === now && onJob(now), RETRY_MS); // no change will lead here
   }
 }
 
