@@ -16,7 +16,7 @@ from shared.services import Services
 from web.uploads.archives import Budget, read_archive
 from web.uploads.spool import Spooled, spool
 
-#: Longest file name that is kept, in characters; the end of a longer one is cut off.
+#: Longest file name that is kept, in characters. Of a longer one the beginning is cut off: those are outer folders.
 MAX_FILENAME = 255
 #: Bytes of one file after which the room on the disk is looked at again.
 ROOM_CHECK_BYTES = 8 * 1024 * 1024
@@ -120,4 +120,4 @@ def clean_filename(name: str) -> str:
     It is only ever shown; no file is opened by it.
     """
     shown = "".join(" " if char.isspace() else char for char in name if char.isprintable() or char.isspace())
-    return shown.strip()[:MAX_FILENAME] or "unnamed"
+    return shown.rstrip()[-MAX_FILENAME:].lstrip() or "unnamed"
