@@ -36,6 +36,7 @@ def upload() -> str:
         "imgclass.html",
         limits=limits,
         max_file=readable_bytes(limits.max_file_bytes),
+        max_archive=readable_bytes(limits.max_request_bytes),
         kept=_kept(),
         formats=ACCEPTED,
         samples=_samples(),

@@ -9,7 +9,8 @@ const RAW = /\.(cr2|nef|arw|dng|orf|pef|srw)$/i;
 const PICTURES = /\.(jpe?g|jpe|jfif|png|webp|gif|bmp|dib|tiff?|avif|hei[cf]|hif|zip|tar|tgz|gz)$/i;
 
 /**
- * @typedef {{file: File, name: string, archive: boolean}} Choice `name` with the folders that it lay in
+ * @typedef {{file: File | null, name: string}} Found `name` with the folders that it lay in; no file where it cannot be read
+ * @typedef {{file: File, name: string, archive: boolean}} Choice
  * @typedef {{name: string, reason: string}} LeftOut
  * @typedef {{maxFileBytes: number, maxRequestBytes: number, maxItems: number, formats: string}} Limits
  */
@@ -27,17 +28,21 @@ export function fromDrop(transfer, onFound = () => {}) {
   return known.length ? walk(known, onFound) : Promise.resolve(fromInput(transfer.files));
 }
 
-/** Every file under these entries, folder by folder. @param {any[]} entries @param {(found: number) => void} onFound */
-export async function walk(entries, onFound = () => {}) {
+/**
+ * Every file under these entries, folder by folder, and what of them cannot be read.
+ * @param {any[]} entries @param {(found: number) => void} onFound @returns {Promise<Found[]>}
+ */
+async function walk(entries, onFound) {
   const found = [];
   const waiting = [...entries].reverse();
   while (waiting.length) {
     const entry = waiting.pop();
-    if (entry.isDirectory) {
-      waiting.push(...(await childrenOf(entry)).reverse());
-    } else {
-      const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
-      found.push({ file, name: entry.fullPath.replace(/^\//, "") });
+    const name = entry.fullPath.replace(/^\//, "");
+    try {
+      if (entry.isDirectory) (await childrenOf(entry)).reverse().forEach((child) => waiting.push(child));
+      else found.push({ file: await new Promise((resolve, reject) => entry.file(resolve, reject)), name });
+    } catch {
+      found.push({ file: null, name }); // it went away meanwhile, or is not this person's
     }
     if (found.length % 200 === 0) onFound(found.length);
   }
@@ -57,7 +62,7 @@ async function childrenOf(folder) {
 
 /**
  * Which files to send, and which to leave out.
- * @param {{file: File, name: string}[]} found @param {Limits} limits @param {(done: number) => void} onDone
+ * @param {Found[]} found @param {Limits} limits @param {(done: number) => void} onDone
  * @returns {Promise<{choices: Choice[], leftOut: LeftOut[]}>}
  */
 export async function sort(found, limits, onDone = () => {}) {
@@ -75,8 +80,8 @@ export async function sort(found, limits, onDone = () => {}) {
 
 /** Why a file is not worth sending, or an empty text. What cannot be told from its beginning, the server tells. */
 function whyNot(file, name, kind, limits) {
-  if (!file.size) return "empty";
   if (kind === "unreadable") return "cannot be read on this computer";
+  if (!file.size) return "empty";
   if (RAW.test(name)) return "a camera's raw photo";
   if (kind === null) return PICTURES.test(name) ? "its content is no picture" : "not a picture";
   const most = kind === "archive" ? limits.maxRequestBytes : limits.maxFileBytes;

@@ -18,8 +18,8 @@ export function kindOf(head) {
 }
 
 /**
- * The kind of each file, in order; "unreadable" where this computer cannot read it.
- * @param {File[]} files @param {(done: number) => void} onDone called now and then
+ * The kind of each file, in order; "unreadable" where this computer cannot read it, or there is none.
+ * @param {(File | null)[]} files @param {(done: number) => void} onDone called now and then
  */
 export async function kindsOf(files, onDone) {
   const kinds = [];

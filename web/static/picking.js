@@ -7,7 +7,7 @@ import { fromDrop, fromInput } from "./files.js";
 const INPUTS = { "pick-files": "files", "pick-folder": "folder", "pick-camera": "camera", more: "files" };
 
 /**
- * @typedef {{file: File, name: string}[]} Found
+ * @typedef {import("./files.js").Found[]} Found
  * @param {(found: Found | Promise<Found>) => void} onFound
  * @param {(count: number) => void} onReading while a dropped folder is read
  */
