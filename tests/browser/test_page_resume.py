@@ -11,10 +11,12 @@ import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.kit import SAMPLES, Gate, folder_of
+from tests.browser.kit import SAMPLES, Gate, folder_of, wait_until_true, watch_console
 from tests.conftest import Service, wait_until
+from tests.fixtures import make
 
 RESULT = re.compile(r"/result/[0-9a-f]{32}$")
+JOB = re.compile(r"/v1/jobs/[0-9a-f]{32}$")
 #: Keeps the keys of every request that was answered in the tab, beyond a reload.
 NOTE_KEYS = """
 const send = XMLHttpRequest.prototype.send;
@@ -24,8 +26,18 @@ XMLHttpRequest.prototype.send = function (form) {
     });
     send.call(this, form);
 };"""
+#: Has big photos wait for the scaler until it is told to work.
+HOLD_SCALER = """
+globalThis.waiting = [];
+const postMessage = Worker.prototype.postMessage;
+Worker.prototype.postMessage = function (...message) {
+    waiting.push(() => postMessage.apply(this, message));
+};"""
 #: Seconds for which the web server is away.
 DOWN_S = 10
+#: Milliseconds in which a whole upload of a few pictures is over.
+SMALL_UPLOAD_MS = 1500
+UNAVAILABLE = {"status": 503, "json": {"title": "Temporarily unavailable", "detail": "the store is away"}}
 
 
 @pytest.fixture
@@ -71,16 +83,41 @@ def test_pause_and_go_on(noted: Page, tmp_path) -> None:
     all_arrived_once(page)
 
 
-def test_a_reload_in_the_middle(noted: Page, tmp_path) -> None:
+def test_a_pause_while_photos_are_scaled_loses_none(page: Page, tmp_path) -> None:
+    # Given an upload that is paused while each of its requests waits for the scaler
+    page.add_init_script(HOLD_SCALER)
+    photos = [(f"photo-{number}.png", make.encode(make.pixels(500, 500), "PNG")) for number in range(3)]
+    for name, content in photos:
+        (tmp_path / name).write_bytes(content)
+    page.goto("/")
+    page.set_input_files("#files", [str(tmp_path / name) for name, _ in photos] + [str(path) for path in SAMPLES])
+    page.click("#start")
+    wait_until_true(page, "waiting.length === 3")
+    # When it goes on, long before the scaler does
+    page.click("#pause")
+    page.click("#go-on")
+    page.wait_for_timeout(SMALL_UPLOAD_MS)
+    page.evaluate("waiting.splice(0).forEach((work) => work())")
+    # Then everything arrives
+    page.wait_for_url(RESULT)
+    expect(page.locator("#succeeded")).to_have_text("43")
+
+
+def test_a_reload_in_the_middle(noted: Page, complaints, tmp_path) -> None:
     # Given an upload of which 100 of 300 files arrived when the page was loaded again
+    complaints.expected = ("503",)
     page, folder = noted, folder_of(tmp_path / "trip", 300)
     gate = start(page, folder, through=2)
     halfway(page, gate)
     page.reload()
-    gate.open()
-    # Then the page knows of it, and what does not belong to it makes a job of its own
+    # Then the page knows of it, keeps nothing of what is chosen while the service cannot tell what has arrived,
     expect(page.locator("#interrupted-title")).to_have_text("The upload “trip” was interrupted")
     expect(page.locator("#interrupted-text")).to_contain_text("100 pictures arrived just now, of 300 files.")
+    page.route("**/v1/jobs/*/items?*", lambda route: route.fulfill(**UNAVAILABLE), times=1)
+    page.set_input_files("#folder", str(folder))
+    expect(page.locator("#notice")).to_have_text("Temporarily unavailable. The store is away.")
+    expect(page.locator("#reading")).to_be_hidden()
+    # and what does not belong to it makes a job of its own
     page.set_input_files("#files", str(SAMPLES[0]))
     expect(page.locator("#start")).to_have_text("Classify 1 picture")
     page.click("#clear")
@@ -90,8 +127,13 @@ def test_a_reload_in_the_middle(noted: Page, tmp_path) -> None:
     asked.value.set_files(str(folder))
     expect(page.locator("#chosen-before")).to_contain_text("100 of them arrived before")
     expect(page.locator("#start")).to_have_text("Send the other 200")
+    (whole,) = re.findall(r", (.*)$", page.inner_text("#chosen-title"))
     page.click("#start")
     # Then the rest is sent, into the same job, and nothing twice
+    expect(page.locator("#sending-title")).to_have_text("Sending 300 files")
+    expect(page.locator("#sent-instead")).not_to_have_text(f"of {whole}")
+    gate.open()
+    gate.let_go()
     all_arrived_once(page)
     page.goto("/")
     expect(page.locator("#drop")).to_be_visible()
@@ -107,6 +149,28 @@ def test_an_interrupted_upload_can_be_left_at_what_arrived(noted: Page, tmp_path
     page.wait_for_url(RESULT)
     expect(page.locator("#state")).to_have_text("Done")
     expect(page.locator("#succeeded")).to_have_text("50")
+
+
+def test_an_upload_belongs_to_the_tab_that_sends_it(noted: Page, complaints, tmp_path) -> None:
+    # Given a tab that sends, on a page that came over plain HTTP
+    complaints.expected = ("503",)
+    first, folder = noted, folder_of(tmp_path / "trip", 60)
+    first.context.add_init_script("Object.defineProperty(navigator, 'locks', {value: undefined})")
+    start(first, folder, through=1)
+    expect(first.locator("#sent-files")).to_have_text("50 of 60")
+    # Then a second tab takes the same folder for another upload
+    second = first.context.new_page()
+    watch_console(second, complaints)
+    second.goto("/")
+    second.set_input_files("#folder", str(folder))
+    expect(second.locator("#start")).to_have_text("Classify 60 pictures")
+    # When the first one is closed, the second goes on with it, though it could not tell at first
+    first.close()
+    second.route(JOB, lambda route: route.fulfill(**UNAVAILABLE), times=1)
+    with second.expect_response(JOB):
+        second.reload()
+    second.set_input_files("#folder", str(folder))
+    expect(second.locator("#chosen-before")).to_contain_text("arrived before the upload “trip” was interrupted")
 
 
 def test_a_picture_that_is_encoded_anew_is_no_conflict(page: Page, api) -> None:

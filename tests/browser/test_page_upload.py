@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import os
 import re
 
 import pytest
@@ -190,11 +191,25 @@ def test_an_archive_beside_many_pictures(page: Page, api, tmp_path, archive) -> 
     packed = tmp_path / f"more.{archive}"
     packed.write_bytes(odd.zip_archive() if archive == "zip" else odd.tar_archive())
     choose(page, *SAMPLES[:20], packed)
+    expect(page.locator(".limits div", has_text="One archive")).to_contain_text("up to 4 GB")
     page.click("#start")
     page.wait_for_url(RESULT)
     expect(page.locator("#state")).to_have_text("Done")
     expect(page.locator(".card-item .card-file", has_text=SAMPLES[0].name)).to_have_count(1)
     assert api.status(page.url.split("/")[-1])["counts"]["total"] > 20
+
+
+def test_a_long_wait_says_why_and_until_when(page: Page, complaints) -> None:
+    complaints.expected = ("429",)
+    used_up = {"title": "Too much at once", "detail": "the 20 items of this hour are used up"}
+    page.route(
+        "**/v1/jobs/*/items",
+        lambda route: route.fulfill(status=429, json=used_up, headers={"Retry-After": "3600"}),
+    )
+    choose(page, *SAMPLES)
+    page.click("#start")
+    expect(page.locator("#notice")).to_contain_text("The 20 items of this hour are used up.")
+    expect(page.locator("#notice")).to_contain_text(re.compile(r"Sending goes on after .*\d:\d\d"))
 
 
 def test_cancelling_an_upload(page: Page, api) -> None:
@@ -262,9 +277,12 @@ def test_a_dropped_folder_is_read_to_its_end(page: Page, tmp_path) -> None:
         (folder / f"{number}.png").write_bytes(SAMPLES[number % 40].read_bytes())
     (folder / "below").mkdir()
     (folder / "below" / "last.png").write_bytes(SAMPLES[0].read_bytes())
+    (folder / "odd").mkdir()
+    (folder / "odd" / os.fsdecode(b"caf\xe9.png")).touch()  # no UTF-8, at which Chromium gives the folder up
     page.goto("/")
     drop(page, folder, SAMPLES[1])
     expect(page.locator("#chosen-title")).to_contain_text("252 pictures")
+    expect(page.locator("#left-out li")).to_have_text("many/odd/ (cannot be read on this computer)")
     expect(page.locator("body")).not_to_have_class(re.compile("dragging"))
 
 
@@ -305,9 +323,12 @@ def test_a_phone_offers_its_camera(browser, service) -> None:
 
 
 def test_sample_pictures_take_one_click(page: Page, api) -> None:
+    opened: list[str] = []
+    page.on("request", lambda request: opened.append(request.url) if request.method == "POST" else None)
     page.goto("/")
-    page.click("#samples")
+    page.dblclick("#samples")  # a second one is no second upload
     page.wait_for_url(RESULT)
+    assert [url for url in opened if url.endswith("/v1/jobs")] == opened[:1]
     expect(page.locator("#state")).to_have_text("Done")
     items = api.results(page.url.split("/")[-1])
     assert len(items) == 10

@@ -70,7 +70,7 @@ export function duration(seconds) {
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
-/** A moment as it is written here. @param {string} timestamp RFC 3339 */
+/** A moment as it is written here. @param {string | number} timestamp RFC 3339, or milliseconds since the epoch */
 export const moment = (timestamp) => when.format(new Date(timestamp));
 
 /** How long ago a moment was. @param {string} timestamp RFC 3339 @param {number} now milliseconds since the epoch */

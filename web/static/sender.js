@@ -13,7 +13,7 @@ const TOO_LARGE = 413;
 //: Answers that say that the file is no good, which is no reason to keep others back.
 const REFUSED = [TOO_LARGE, 415, 422];
 
-/** One upload. `run` can be called again after it threw, and goes on where it was. */
+/** One upload. `run` can be called again after it threw or was paused, and goes on where it was. */
 export class Sender {
   /**
    * @param {import("./files.js").Choice[]} choices with their keys
@@ -37,18 +37,26 @@ export class Sender {
     this.filled = before !== null; // whether there is anything in the job
     this.rejected = []; // what the service did not add to the job, with its reasons
     this.unreadable = [];
-    this.stopping = new AbortController();
+    this.running = null;
+    this.stopping = new AbortController(); // of the newest run; an older one has its own
   }
 
   /**
    * Send what is not sent yet and return the job's id, or null where none of it was any good.
    * Throws Problem, or AbortError after `pause` and `cancel`.
+   * One run after the other: a paused one may still have a picture in the scaler, which is for the next one to send.
    */
-  async run() {
-    this.stopping = new AbortController();
-    await this.#open();
-    await this.#inLanes();
-    await this.#patiently(() => (this.filled ? sealJob(this.jobId) : cancelJob(this.jobId)), ({ passing }) => passing);
+  run() {
+    const stopping = (this.stopping = new AbortController());
+    this.running = this.running ? this.running.catch(() => this.#run(stopping)) : this.#run(stopping);
+    return this.running;
+  }
+
+  async #run(stopping) {
+    await this.#open(stopping.signal);
+    await this.#inLanes(stopping);
+    const close = () => (this.filled ? sealJob(this.jobId) : cancelJob(this.jobId));
+    await this.#patiently(close, stopping.signal, ({ passing }) => passing);
     return this.filled ? this.jobId : null;
   }
 
@@ -65,11 +73,12 @@ export class Sender {
   }
 
   /** Open the job, once. The request is not cut off by `cancel`: the job might be there, and nobody would know. */
-  async #open() {
+  async #open(signal) {
     if (this.jobId) return;
-    this.opening = this.#patiently(() => openJob(this.options.metadata, this.openingId)).then(({ id }) => this.#opened(id));
+    const open = () => openJob(this.options.metadata, this.openingId);
+    this.opening = this.#patiently(open, signal).then(({ id }) => this.#opened(id));
     await this.opening;
-    this.stopping.signal.throwIfAborted();
+    signal.throwIfAborted();
   }
 
   #opened(id) {
@@ -77,22 +86,22 @@ export class Sender {
     this.options.onOpen(id);
   }
 
-  async #inLanes() {
-    const lanes = Array.from({ length: REQUESTS_AT_A_TIME }, () => this.#lane());
+  async #inLanes(stopping) {
+    const lanes = Array.from({ length: REQUESTS_AT_A_TIME }, () => this.#lane(stopping));
     const ends = await Promise.allSettled(lanes);
     const problems = ends.filter(({ status }) => status === "rejected").map(({ reason }) => reason);
     if (problems.length) throw problems.find(({ name }) => name !== "AbortError") ?? problems[0];
   }
 
-  async #lane() {
+  async #lane(stopping) {
     const scaler = new Scaler();
     const prepare = (file) => (this.options.scale ? scaler.scale(file) : file);
     let batch = null;
     try {
-      while ((batch = await this.#next(prepare))) await this.#send(batch);
+      while ((batch = await this.#next(prepare, stopping.signal))) await this.#send(batch, stopping.signal);
     } catch (problem) {
       if (batch) this.returned.push(batch);
-      this.stopping.abort(); // the other lanes too
+      stopping.abort(); // the other lanes too
       throw problem;
     } finally {
       scaler.close();
@@ -100,17 +109,17 @@ export class Sender {
     }
   }
 
-  async #next(prepare) {
-    const batch = this.returned.pop() ?? (await gather(this.pictures, prepare, this.stopping.signal));
+  async #next(prepare, signal) {
+    const batch = this.returned.pop() ?? (await gather(this.pictures, prepare, signal));
     return batch ?? (this.archives.length ? alone(this.archives.shift()) : null);
   }
 
-  async #send(batch) {
+  async #send(batch, signal) {
     let items;
     try {
-      items = await this.#patiently(() => this.#post(batch));
+      items = await this.#patiently(() => this.#post(batch, signal), signal);
     } catch (problem) {
-      if (problem.status === TOO_LARGE && batch.parts.length > 1) return this.#sendHalf(batch);
+      if (problem.status === TOO_LARGE && batch.parts.length > 1) return this.#sendHalf(batch, signal);
       items = refusedAs(batch, problem);
     }
     this.#sentNow(batch, items);
@@ -118,9 +127,9 @@ export class Sender {
   }
 
   /** A proxy in between may take less in one request than the service does. */
-  #sendHalf(batch) {
+  #sendHalf(batch, signal) {
     this.returned.push(splitOff(batch));
-    return this.#send(batch);
+    return this.#send(batch, signal);
   }
 
   #sentNow(batch, items) {
@@ -136,16 +145,17 @@ export class Sender {
   }
 
   /** Do it, again and again, with longer and longer pauses, for as long as it may still succeed. */
-  async #patiently(work, mayPass = (problem) => this.#mayPass(problem)) {
+  async #patiently(work, signal, mayPass = (problem) => this.#mayPass(problem)) {
     for (let attempt = 0; ; attempt++) {
-      this.stopping.signal.throwIfAborted();
+      signal.throwIfAborted();
       try {
         return await work();
       } catch (problem) {
         if (problem.name === "AbortError" || !(await mayPass(problem))) throw problem;
+        signal.throwIfAborted(); // nobody waits any more
         this.options.onWait(problem);
         const least = Math.max(BACKOFF_MS[Math.min(attempt, BACKOFF_MS.length - 1)], problem.retryAfter * 1000);
-        await pause(least * (1 + Math.random() / 4), this.stopping.signal);
+        await pause(least * (1 + Math.random() / 4), signal);
       }
     }
   }
@@ -158,18 +168,18 @@ export class Sender {
   }
 
   /** Send a batch. One unreadable file breaks a whole request, so such files are taken out and the rest is sent. */
-  async #post(batch) {
-    this.stopping.signal.throwIfAborted();
+  async #post(batch, signal) {
+    signal.throwIfAborted();
     if (!batch.parts.length) return [];
     // An archive's pictures get their keys from the service, so a repeat is known by the request's own name.
     const id = batch.archive ? `${this.jobId}-${batch.parts[0].key}` : null;
     try {
-      return (await postParts(`/v1/jobs/${this.jobId}/items`, formOf(batch), id, (share) => this.#partly(batch, share), this.stopping.signal)).data;
+      return (await postParts(`/v1/jobs/${this.jobId}/items`, formOf(batch), id, (share) => this.#partly(batch, share), signal)).data;
     } catch (problem) {
       const lost = problem.status === 0 ? await takeOutUnreadable(batch) : [];
       if (!lost.length) throw problem;
       this.unreadable.push(...lost);
-      return this.#post(batch);
+      return this.#post(batch, signal);
     }
   }
 

@@ -16,6 +16,7 @@ export class SendingPanel {
     this.sender = sender;
     this.finished = 0;
     this.following = null;
+    this.there = sender.sent.weight; // bytes of what an earlier visit sent
     this.began = performance.now();
     this.atBegin = sender.sent;
   }
@@ -49,8 +50,8 @@ export class SendingPanel {
     byId("sent").value = share;
     setText("sent-files", `${number(Math.min(sent.files, files))} of ${number(files)}`);
     setText("sent-bytes", bytes(sent.bytes));
-    const saved = sent.bytes < 0.9 * (sent.weight - this.atBegin.weight + this.atBegin.bytes);
-    setText("sent-instead", saved ? `instead of ${bytes(sent.weight)}` : `of ${bytes(weight)}`);
+    const instead = sent.weight - this.there;
+    setText("sent-instead", sent.bytes < 0.9 * instead ? `instead of ${bytes(instead)}` : `of ${bytes(weight - this.there)}`);
     this.#times(sent, share);
     announce(`${Math.floor(share * 100)} % sent, ${number(sent.files)} of ${plural(files, "file")}; ${number(this.finished)} classified.`);
   }

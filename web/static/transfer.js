@@ -3,10 +3,14 @@
 import { listOf } from "./chosen.js";
 import { announce, byId, element, notice } from "./dom.js";
 import { titleFor } from "./files.js";
+import { moment } from "./format.js";
 import { done } from "./resuming.js";
 import { Sender } from "./sender.js";
 import { SendingPanel } from "./sending.js";
 import { claim, remember } from "./unfinished.js";
+
+//: Seconds until the next try, from which on it is said when that will be.
+const LONG_WAIT_S = 60;
 
 export class Transfer {
   #onOver;
@@ -41,6 +45,7 @@ export class Transfer {
   #opened(job) {
     this.#calm();
     claim(job);
+    remember({ ...this.record, job });
     this.panel.follow(job);
   }
 
@@ -56,6 +61,7 @@ export class Transfer {
     notice(null);
     this.panel.begin();
     byId("sending-title").focus();
+    const warn = (event) => event.preventDefault(); // one for each call: the next may begin before this one ends
     addEventListener("beforeunload", warn);
     try {
       const job = await this.sender.run();
@@ -126,8 +132,10 @@ export class Transfer {
   #trouble(problem) {
     if (this.#troubled || this.#over) return;
     this.#troubled = true;
-    const what = problem.status ? problem.title : "The connection was lost.";
-    notice(what, "What has arrived is safe. Sending goes on as soon as the service takes more.");
+    const [what, why] = problem.status ? [problem.title, `${problem.detail} `] : ["The connection was lost.", ""];
+    const long = problem.retryAfter > LONG_WAIT_S;
+    const when = long ? `after ${moment(Date.now() + problem.retryAfter * 1000)}` : "as soon as the service takes more";
+    notice(what, why, `What has arrived is safe. Sending goes on ${when}.`);
   }
 
   #calm() {
@@ -139,8 +147,4 @@ export class Transfer {
     const job = this.sender.jobId;
     return job ? ["What had arrived by then is in ", element("a", { href: `/result/${job}` }, "its job"), "."] : ["Nothing of it was kept."];
   }
-}
-
-function warn(event) {
-  event.preventDefault();
 }

@@ -2,8 +2,13 @@
 
 import { readJob } from "./api.js";
 import { keep, kept } from "./kept.js";
+import { pause } from "./watch.js";
 
 const PREFIX = "darkroom.upload.";
+//: Milliseconds that the other tabs have to say what they send.
+const ANSWER_MS = 500;
+const QUESTION = "what do you send?";
+const tabs = new BroadcastChannel("darkroom.uploads"); // unlike Web Locks also where the page came over plain HTTP
 
 /**
  * @typedef {{job: string, title: string, files: number, folder: boolean, archives: string[], at: number}} Upload
@@ -16,20 +21,42 @@ export const remember = (upload) => keep(PREFIX + upload.job, { ...upload, at: D
 /** @param {string} job */
 export const forget = (job) => keep(PREFIX + job, null);
 
-/** Let other tabs know that this one sends, for as long as it is open. Browsers tell that on HTTPS and this computer only. */
-export const claim = (job) => navigator.locks?.request(PREFIX + job, () => new Promise(() => {}));
+/** Tell other tabs that this one sends it, whenever they ask, for as long as this one is open. @param {string} job */
+export const claim = (job) => tabs.addEventListener("message", ({ data }) => data === QUESTION && tabs.postMessage(job));
+
+/** The jobs that other tabs send. @returns {Promise<Set<string>>} */
+async function inOtherTabs() {
+  const jobs = new Set();
+  const note = ({ data }) => jobs.add(data);
+  tabs.addEventListener("message", note);
+  tabs.postMessage(QUESTION);
+  await pause(ANSWER_MS);
+  tabs.removeEventListener("message", note);
+  return jobs;
+}
 
 /**
- * The newest upload that no other tab sends and whose job still takes files, with its Job; null where there is none.
+ * The newest upload that no other tab sends, of which something has arrived, and whose job still takes files, with its Job;
+ * null where there is none. Throws Problem where the service cannot tell now.
  * @returns {Promise<{upload: Upload, job: object} | null>}
  */
 export async function lastUnfinished() {
-  const inOtherTabs = new Set((await navigator.locks?.query())?.held.map(({ name }) => name));
-  for (const upload of kept(PREFIX).sort((one, other) => other.at - one.at)) {
-    if (inOtherTabs.has(PREFIX + upload.job)) continue;
-    const job = await readJob(upload.job).catch((problem) => (problem.status === 404 ? null : undefined));
-    if (job?.state === "open") return { upload, job };
-    if (job !== undefined) forget(upload.job);
+  const uploads = kept(PREFIX).sort((one, other) => other.at - one.at);
+  const theirs = uploads.length ? await inOtherTabs() : new Set();
+  for (const upload of uploads.filter(({ job }) => !theirs.has(job))) {
+    const job = await readIfThere(upload.job);
+    if (job?.state === "open" && job.counts.total) return { upload, job };
+    if (job && job.state !== "open") forget(upload.job);
   }
   return null;
+}
+
+async function readIfThere(id) {
+  try {
+    return await readJob(id);
+  } catch (problem) {
+    if (problem.passing) throw problem;
+    if (problem.status === 404) forget(id);
+    return null;
+  }
 }

@@ -26,6 +26,7 @@ let chosen = { choices: [], leftOut: [] };
 let before = null; // the interrupted upload that what is chosen belongs to
 let transfer = null;
 let adding = Promise.resolve();
+let offered = null; // the look for an interrupted upload
 
 function step(name) {
   dataset.step = name;
@@ -40,25 +41,35 @@ function step(name) {
 /** Take files in, beside those that are there already, one lot after the other. */
 function add(found) {
   if (transfer) return notice("One upload at a time.", "Add these when this one has been sent.");
-  adding = adding.then(() => take(found)).catch((error) => notice("That could not be read.", error.message));
+  adding = adding.then(() => take(found)).catch(notTaken);
   return adding;
+}
+
+/** What was chosen before stays, and nothing of this lot is there: it can be chosen again. @param {any} error */
+function notTaken(error) {
+  show("reading", false);
+  notice(error.title ?? "That could not be read.", error.detail ?? error.message);
 }
 
 async function take(found) {
   notice(null);
   const more = await sort(await found, limits, reading);
   if (transfer) return undefined; // an upload was begun meanwhile
-  chosen = { choices: [...chosen.choices, ...more.choices], leftOut: [...chosen.leftOut, ...more.leftOut] };
-  const much = tooMany(chosen.choices, limits);
+  const all = { choices: [...chosen.choices, ...more.choices], leftOut: [...chosen.leftOut, ...more.leftOut] };
+  const much = tooMany(all.choices, limits);
   if (much) return startOver(() => notice("Too many at once.", much));
-  if (!chosen.choices.length) return startOver(() => nothingToSend(more.leftOut));
-  giveKeys(chosen.choices);
-  await offered;
-  before = await belongsTo(chosen.choices);
+  if (!all.choices.length) return startOver(() => nothingToSend(more.leftOut));
+  giveKeys(all.choices);
+  await lookBack();
+  const theirs = await belongsTo(all.choices);
+  return transfer ? undefined : lookAt(all, theirs);
+}
+
+function lookAt(all, theirs) {
+  [chosen, before] = [all, theirs];
   showChosen(chosen.choices, chosen.leftOut, before);
   step("chosen");
   byId("start").focus();
-  return undefined;
 }
 
 function reading(count) {
@@ -87,7 +98,19 @@ function send() {
 }
 
 function trySamples() {
-  add(samples()).then(() => chosen.choices.length && send());
+  add(samples()).then(() => !transfer && chosen.choices.length && send());
+}
+
+/** Offer to go on with an interrupted upload, if there is one. Throws where that cannot be told now: the next call looks again. */
+async function lookBack() {
+  offered ??= offer();
+  try {
+    await offered;
+  } catch (problem) {
+    offered = null;
+    throw problem;
+  }
+  show("interrupted", dataset.step === "pick" && isOffered());
 }
 
 function wire() {
@@ -106,6 +129,4 @@ function wire() {
 
 wire();
 step("pick");
-const offered = offer()
-  .then(() => show("interrupted", dataset.step === "pick" && isOffered()))
-  .catch(() => {}); // it is there at the next visit
+lookBack().catch(() => {}); // it is looked for again when something is chosen
