@@ -14,17 +14,21 @@ from typing import Any
 
 import httpx
 
-from shared.settings import PREFIX
-from tests.conftest import NO_TLS, ROOT
+from cli import redis_server
+from shared.settings import PREFIX, Settings
+from tests.conftest import NO_TLS, ROOT, answers, wait_until
 
 PROGRAM = [sys.executable, "-m", "cli"]
+#: Environment variables that change how a program writes.
+WRITING = {"NO_COLOR", "PYTHONUNBUFFERED"}
 #: What stands in the way of headers that a relay passes on.
 HOP = {"connection", "transfer-encoding", "content-length", "host", "keep-alive"}
 
 
 def environment(url: str, home: Path, **more: str) -> dict[str, str]:
-    """The program's environment: this service, and a home of its own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX) and name != "NO_COLOR"}
+    """The program's environment: this service, a home of its own, and nothing that changes how it writes."""
+    given = os.environ.items()
+    kept = {name: value for name, value in given if not name.startswith(PREFIX) and name not in WRITING}
     return {**kept, "DARKROOM_URL": url, "XDG_STATE_HOME": str(home), "PYTHONPATH": str(ROOT), "TERM": "xterm", **more}
 
 
@@ -34,6 +38,18 @@ def darkroom(url: str, folder: Path, *words: str, stdin: bytes | None = None, **
     where = {"cwd": folder, "env": environment(url, folder, **more), "timeout": 120}
     done = subprocess.run([*PROGRAM, *words], check=False, capture_output=True, **where, **told)
     return subprocess.CompletedProcess(words, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@contextmanager
+def redis_left_behind(data_dir: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """The Redis of a `darkroom up` that was killed, before it has ended, and its address."""
+    server = redis_server.prepare(Settings(data_dir=data_dir))
+    with subprocess.Popen(server.command, stdout=subprocess.DEVNULL) as process:
+        try:
+            wait_until(lambda: answers(server.url), "Redis answers")
+            yield process, server.url
+        finally:
+            process.kill()
 
 
 #: What a relay does with a request: an answer of its own (status, headers, body), "drop" to forward it and then cut the

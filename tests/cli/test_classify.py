@@ -165,7 +165,7 @@ def test_a_result_comes_as_it_is_there_and_ctrl_c_ends_the_watching_and_not_the_
     job_id = http.post("/v1/jobs", json={"kind": "classification"}).json()["id"]
     http.put(f"/v1/jobs/{job_id}/items/a", content=CAT)
     watching = subprocess.Popen(
-        [*PROGRAM, "jobs", "watch", job_id, "-o", form],
+        [*PROGRAM, "jobs", "watch", job_id, "-o", form, "--timeout", "20"],
         env=environment(service.url, tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     assert first in watching.stdout.readline() or first in watching.stdout.readline()  # CSV has a head

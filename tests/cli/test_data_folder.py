@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,25 +10,24 @@ from cli import data_folder, redis_server
 from cli.data_folder import redis_beside
 from shared.errors import ConfigError
 from shared.settings import Settings
-from tests.conftest import answers, wait_until
+from tests.cli.kit import redis_left_behind
+from tests.conftest import answers
 
 
 def test_the_redis_of_a_killed_start_ends_before_another_is_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Settings(data_dir=tmp_path)
-    earlier = redis_server.prepare(settings)
-    with subprocess.Popen(earlier.command, stdout=subprocess.DEVNULL) as process:
-        wait_until(lambda: answers(earlier.url), "Redis answers")
+    with redis_left_behind(tmp_path) as (process, earlier):
         with monkeypatch.context() as impatient:
             impatient.setattr(data_folder, "END_S", 0)
             with pytest.raises(ConfigError, match=f"still runs on {tmp_path}"), redis_beside(settings):
                 pass
-        assert redis_server.address(settings) == earlier.url, "its configuration is untouched"
+        assert redis_server.address(settings) == earlier, "its configuration is untouched"
 
         process.terminate()
         with redis_beside(settings) as url:
-            assert answers(url) and not answers(earlier.url)
+            assert answers(url) and not answers(earlier)
 
 
 @pytest.mark.parametrize("text", ["", "port 1", "port 1\nrequire"])

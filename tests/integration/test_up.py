@@ -14,10 +14,11 @@ import httpx
 import psutil
 import pytest
 
-from cli import programs, redis_server
+from cli import programs
 from cli.redis_server import free_port
 from shared.settings import Settings
-from tests.conftest import ROOT, Service, answers, running_service, wait_until
+from tests.cli.kit import redis_left_behind
+from tests.conftest import ROOT, Service, running_service, wait_until
 
 PICTURE = ROOT / "tests" / "fixtures" / "cifar10" / "cat-0.png"
 #: Seconds within which everything must have stopped.
@@ -163,9 +164,7 @@ def test_after_kill_9_nothing_is_left_and_a_new_start_finds_its_jobs(tmp_path):
 
 
 def test_ctrl_c_ends_a_start_that_waits_for_the_redis_of_an_earlier_one(tmp_path):
-    server = redis_server.prepare(Settings(data_dir=tmp_path))
-    with subprocess.Popen(server.command, stdout=subprocess.DEVNULL) as earlier:
-        wait_until(lambda: answers(server.url), "Redis answers")
+    with redis_left_behind(tmp_path):
         environment = {**os.environ, "DARKROOM_DATA_DIR": str(tmp_path), "DARKROOM_PORT": str(free_port())}
         command, pipe = [sys.executable, "-m", "cli", "up"], subprocess.PIPE
         up = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)
@@ -173,7 +172,6 @@ def test_ctrl_c_ends_a_start_that_waits_for_the_redis_of_an_earlier_one(tmp_path
         wait_until(lambda: lock.exists() and lock.read_text() == str(up.pid), "it holds the folder")
         up.send_signal(signal.SIGINT)
         assert (*up.communicate(timeout=STOP_S), up.returncode) == ("", "", 0)
-        earlier.terminate()
 
 
 def test_ctrl_c_stops_everything_and_leaves_no_process(up):
