@@ -16,9 +16,9 @@ UNKNOWN = "0" * 32
 def test_a_new_job_is_open_and_empty_and_holds_what_it_was_made_with(kit: Kit) -> None:
     params, metadata = {"epochs": 3, "augment": None}, {"name": "Überraschung", "tags": [1, True, None]}
     before = now_ms(kit.redis)
-    job_id = kit.store.create(JobKind.TRAINING, retention_s=60, model="net-1", params=params, metadata=metadata)
+    job_id = kit.store.create(JobKind.CLASSIFICATION, retention_s=60, model="net-1", params=params, metadata=metadata)
     job = kit.store.get(job_id)
-    assert (job.id, job.kind, job.state, job.model) == (job_id, JobKind.TRAINING, JobState.OPEN, "net-1")
+    assert (job.id, job.kind, job.state, job.model) == (job_id, JobKind.CLASSIFICATION, JobState.OPEN, "net-1")
     assert (job.params, job.metadata) == (params, metadata)
     assert (job.counts, job.sealed, job.revision) == (Counts(), False, 0)
     assert (job.started_at, job.finished_at, job.failure, job.queue_position) == (None, None, None, None)

@@ -66,6 +66,7 @@ CALLS: dict[str, Callable[[str], object]] = {
             "cancel": lambda store: store.cancel(JOB),
             "fail": lambda store: store.fail(JOB, Failure("a", "b")),
             "retry": lambda store: store.retry(JOB),
+            "retryable": lambda store: store.retryable(JOB),
             "remove": lambda store: store.remove(JOB),
             "forget": lambda store: store.forget(JOB),
             "removing": lambda store: store.removing(),
