@@ -48,6 +48,8 @@ hypothesis.settings.load_profile("patient")
 PATIENCE_S = 30
 #: For clients: nothing here speaks TLS, and each would read all certificates anew, which takes 25 ms.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+# What a shell starts in the background ignores Ctrl-C, and so would all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
