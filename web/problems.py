@@ -167,10 +167,13 @@ def _unexpected(error: Exception) -> Response:
 
 
 def drain() -> None:
-    """Read on what the client still sends, within reason; not where it waits for leave to send (`100-continue`)."""
+    """Read on what the client still sends, within reason; not where it waits for leave to send (`100-continue`).
+
+    From gunicorn's own stream, which ends with the body: Flask's ends with an error where the body is over a limit.
+    """
     left = 0 if "Expect" in request.headers else DRAIN_BYTES
     with contextlib.suppress(Exception):
-        while left > 0 and (data := request.stream.read(64 * 1024)):
+        while left > 0 and (data := request.environ["wsgi.input"].read(64 * 1024)):
             left -= len(data)
 
 
