@@ -14,7 +14,7 @@ from shared.errors import ItemError, TooLarge
 from shared.images import inspect
 from shared.services import Services
 from web.uploads.archives import Budget, read_archive
-from web.uploads.spool import Spooled, spool
+from web.uploads.spool import MEMORY_BYTES, Spooled, spool
 
 #: Longest file name that is kept, in characters. Of a longer one the beginning is cut off: those are outer folders.
 MAX_FILENAME = 255
@@ -76,7 +76,8 @@ class Intake:
         except ItemError as error:
             return refused(filename, error, file)
         file.content.seek(0)
-        self.services.blobs.put(blob_key(self.job_id, file.sha256), file.content)
+        content = file.content.read() if file.size <= MEMORY_BYTES else file.content
+        self.services.blobs.put(blob_key(self.job_id, file.sha256), content)
         return Upload(
             "", filename, file.size, file.sha256, header.format.media_type, width=header.width, height=header.height
         )
