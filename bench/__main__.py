@@ -19,7 +19,7 @@ from pathlib import Path
 from bench import bulk, passes, queue, single, status, workers
 from bench.service import ROOT
 from bench.table import Row, heading, line
-from shared.errors import DarkroomError
+from shared.domain.errors import DarkroomError
 from worker import hardware
 from worker.datasets import load_cifar10
 

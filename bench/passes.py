@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.processes import rounds
 from bench.table import Figures, Goal, Row, ratio
-from shared.registry import SHIPPED
+from shared.models.registry import SHIPPED
 
 
 def rows(repeats: int, _seed_model: Path) -> Iterator[Row]:

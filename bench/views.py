@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.card import OPENVINO_FILE
+from shared.domain.card import OPENVINO_FILE
 from worker import evaluate, forward, hardware, openvino_network, views
 from worker.datasets import load_cifar10
 

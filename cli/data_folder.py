@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from typing import IO
 
 from cli import redis_server
-from shared.errors import ConfigError, Unavailable
-from shared.jobs.connection import connect
+from shared.domain.errors import ConfigError, Unavailable
 from shared.jobs.store import JobStore
+from shared.redis.connection import connect
 from shared.settings import Settings
 
 #: Seconds until a Redis that was just started answers, with a big file to read; and between two looks.

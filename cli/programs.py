@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from shared.entities import Queue
+from shared.domain.entities import Queue
 from shared.settings import Settings
 
 #: Seconds that a program has to stop before it is killed; all stop at once, then Redis. Together under 10.

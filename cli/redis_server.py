@@ -7,7 +7,7 @@ import shutil
 import socket
 from dataclasses import dataclass
 
-from shared.errors import ConfigError
+from shared.domain.errors import ConfigError
 from shared.settings import Settings
 
 #: Programs that speak Redis's protocol, where the wheel has none for this machine.

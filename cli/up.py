@@ -17,10 +17,11 @@ import httpx
 from cli import redis_server
 from cli.data_folder import held, redis_for_now
 from cli.programs import authority, programs, supervisor_configuration
-from shared.errors import ConfigError
-from shared.jobs.connection import connect
-from shared.key_store import KeyStore, check_binding, needs_stored_key
+from shared.access.key_store import KeyStore
+from shared.domain.errors import ConfigError
+from shared.redis.connection import connect
 from shared.settings import Settings
+from shared.startup import check_binding
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Seconds until the start counts as failed: a cold disk reads TensorFlow in some 20.
@@ -121,7 +122,7 @@ def _stop(supervisor: subprocess.Popen[bytes]) -> None:
 
 def _check_binding(settings: Settings) -> None:
     """Raise ConfigError where others could come in without a key. Redis is only started where it must be asked."""
-    if needs_stored_key(settings):
+    if settings.needs_stored_key:
         with redis_for_now(settings) as url:
             check_binding(settings, KeyStore(connect(url)))
 

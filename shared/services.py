@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.aliases import ChampionAlias
-from shared.blobs import BlobStore
-from shared.catalogue import Catalogue
-from shared.disk import Disk
-from shared.entities import blob_key, job_folder
-from shared.imports import Imports
+from shared.access.key_store import KeyStore
+from shared.domain.entities import blob_key, job_folder
 from shared.jobs.chunks import ChunkStore
-from shared.jobs.connection import Client, connect
 from shared.jobs.corrections import Corrections
 from shared.jobs.deliveries import DeliveryStore
-from shared.jobs.meters import Meters
-from shared.jobs.queues import Queues
+from shared.jobs.messenger import Messenger
+from shared.jobs.metrics import Meters
+from shared.jobs.queue_stats import Queues
 from shared.jobs.results import Results
 from shared.jobs.store import JobStore
 from shared.jobs.trainings import TrainingStore
 from shared.jobs.workers import Workers
-from shared.key_store import KeyStore
-from shared.queue import Messenger
-from shared.registry import SHIPPED, Registry
+from shared.models.champion import ChampionAlias
+from shared.models.import_queue import Imports
+from shared.models.registry import SHIPPED, Registry
+from shared.models.versions import PublishedVersions
+from shared.redis.connection import Client, connect
 from shared.settings import Settings
-from shared.versions import PublishedVersions
+from shared.storage.blobs import BlobStore
+from shared.storage.disk import Disk
+from shared.training.preset_catalog import Catalogue
 from shared.webhooks.resolver import Resolver
-from shared.webhooks.secrets import WebhookSecrets
+from shared.webhooks.signing_secrets import WebhookSecrets
 
 #: Where models from the blob store are kept on this machine, in the data folder.
 MODEL_CACHE = "cache/models"

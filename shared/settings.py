@@ -11,8 +11,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-from shared.access import ApiKey, read_keys
-from shared.errors import ConfigError
+from shared.access.api_keys import ApiKey, is_loopback, read_keys
+from shared.domain.errors import ConfigError
 from shared.webhooks.addresses import Allowed
 
 PREFIX = "DARKROOM_"
@@ -87,6 +87,15 @@ class Settings(BaseModel):
     def webhooks_allowed(self) -> Allowed:
         """What webhooks may go to beside public addresses."""
         return Allowed.parse(self.webhook_allow or "")
+
+    @property
+    def needs_stored_key(self) -> bool:
+        """Return whether a key in the store is needed: others can reach the service, and no setting has a key."""
+        return self.reached_by_others(self.host) and not self.api_keys
+
+    def reached_by_others(self, address: str) -> bool:
+        """Return whether other machines can reach `address` and nothing else keeps strangers out."""
+        return not self.allow_keyless and (self.trusted_proxies > 0 or not is_loopback(address))
 
     def resolved_redis_url(self) -> str:
         """The job store's Redis. Raises ConfigError where none is set: only `darkroom up` starts one."""

@@ -22,7 +22,7 @@ import redis
 from xdist.scheduler import LoadFileScheduling
 
 from cli.redis_server import free_port, program
-from shared.jobs.connection import Client, connect
+from shared.redis.connection import Client, connect
 from shared.settings import PREFIX
 from tests.fixtures import make
 

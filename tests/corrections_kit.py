@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from shared.datasets import CIFAR10_LABELS
-from shared.entities import LOCAL, ItemState, JobKind, Outcome, Prediction, Queue, Upload, blob_key
+from shared.domain.entities import LOCAL, ItemState, JobKind, Outcome, Prediction, Queue, Upload, blob_key
 from shared.services import Services
+from shared.training.datasets import CIFAR10_LABELS
 
 #: What the model is made to have said of each picture: airplane.
 WRONG = Outcome(ItemState.SUCCEEDED, (Prediction(0, 0.5),))

@@ -19,9 +19,9 @@ from packaging.specifiers import SpecifierSet
 
 from cli.programs import STOP_S, programs
 from cli.redis_server import free_port, prepare, program
-from shared.entities import Queue
-from shared.queue import celery_app
-from shared.registry import SHIPPED
+from shared.domain.entities import Queue
+from shared.jobs.messenger import celery_app
+from shared.models.registry import SHIPPED
 from shared.settings import PREFIX, Settings, load_settings
 from tests.conftest import answers, wait_until
 from web.app import TEMPLATES

@@ -14,19 +14,19 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from shared.blobs import RESERVE_BYTES
-from shared.card import ModelCard
-from shared.entities import INTERACTIVE_ITEMS
-from shared.formats import HEAD_BYTES
+from shared.domain.card import ModelCard
+from shared.domain.entities import INTERACTIVE_ITEMS
+from shared.images.formats import HEAD_BYTES
 from shared.jobs.chunks import CHUNK_BYTES, CHUNK_ITEMS, LEASE_S, MAX_DEATHS, RENEW_S, SUSPECT_ITEMS
-from shared.jobs.connection import KEPT_ATTEMPTS, KEPT_DELIVERIES, OPEN_MS
 from shared.jobs.deliveries import LEASE_S as DELIVERY_LEASE_S
+from shared.jobs.messenger import CLASSIFY_TIMEOUT_S, MAX_MESSAGES
 from shared.jobs.store import SCRIPT_BATCH
-from shared.queue import CLASSIFY_TIMEOUT_S, MAX_MESSAGES
-from shared.registry import Registry
+from shared.models.registry import Registry
+from shared.redis.connection import KEPT_ATTEMPTS, KEPT_DELIVERIES, OPEN_MS
 from shared.services import Services
 from shared.settings import CLIENT_VARIABLES, MIB, PREFIX, Settings
-from shared.webhooks.secrets import OVERLAP_S
+from shared.storage.blobs import RESERVE_BYTES
+from shared.webhooks.signing_secrets import OVERLAP_S
 from shared.webhooks.target import MAX_URL
 from web.app import create_app
 from web.submission import ADD_BYTES, ADD_ITEMS

@@ -12,12 +12,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
-from shared.card import CARD_FILE, CONFUSIONS_FILE, MODEL_FILE, OPENVINO_FILE, PREDICTIONS_FILE, TRUTH_FILE
-from shared.jobs import keys
-from shared.registry import SHIPPED, Registry
+from shared.domain.card import CARD_FILE, CONFUSIONS_FILE, MODEL_FILE, OPENVINO_FILE, PREDICTIONS_FILE, TRUTH_FILE
+from shared.models.registry import SHIPPED, Registry
+from shared.models.versions import PREFIX
+from shared.redis import keys
 from shared.services import Services
 from shared.settings import Settings
-from shared.versions import PREFIX
 from tests.conftest import Service
 from tests.integration.helpers import redis_of
 

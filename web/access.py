@@ -10,7 +10,7 @@ from typing import Any
 from flask import Flask, Response, g, request, request_started
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
-from shared.entities import new_id
+from shared.domain.entities import new_id
 from web.metrics import count_request
 
 log = logging.getLogger("darkroom.request")

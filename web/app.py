@@ -9,12 +9,12 @@ from flask_bootstrap import Bootstrap5
 from gunicorn.errors import AppImportError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from shared.errors import ConfigError
-from shared.idempotency import Idempotency
-from shared.key_store import check_binding
-from shared.quotas import Quotas
+from shared.access.idempotency import Idempotency
+from shared.access.quotas import Counted, Quotas
+from shared.domain.errors import ConfigError
 from shared.services import Services
-from shared.settings import load_settings
+from shared.settings import Settings, load_settings
+from shared.startup import check_binding
 from web import access, callers, docs, idempotency, limits, pages, problems, sessions, sign_in
 from web.api import (
     corrections,
@@ -75,7 +75,7 @@ def create_app(services: Services) -> Flask:
     app.before_request(_notice_broken_bodies)
     sessions.install(app)
     callers.install(app, callers.KeyRing(services.settings, services.keys))
-    limits.install(app, Quotas(services.redis, services.settings))
+    limits.install(app, Quotas(services.redis, _hourly(services.settings)))
     idempotency.install(app, Idempotency(services.redis))
     app.after_request(_secure)
     docs.install(app)
@@ -96,6 +96,14 @@ def _notice_broken_bodies() -> None:
     """Let werkzeug raise where a body is shorter than its `Content-Length`: gunicorn takes its end for the body's."""
     if request.content_length is not None:
         request.environ.pop("wsgi.input_terminated", None)
+
+
+def _hourly(settings: Settings) -> dict[Counted, int]:
+    return {
+        Counted.REQUESTS: settings.requests_per_hour,
+        Counted.BYTES: settings.bytes_per_hour,
+        Counted.ITEMS: settings.items_per_hour,
+    }
 
 
 def _secure(response: Response) -> Response:

@@ -17,12 +17,12 @@ from flask import Flask, current_app, g, redirect, request, session
 from flask_wtf.csrf import ValidationError, validate_csrf
 from werkzeug.wrappers import Response
 
-from shared.access import NOBODY_ELSE, ApiKey, Scope, digest_of
-from shared.entities import JOB_ID_PATTERN, Job, JobKind
-from shared.errors import NotAllowed, NotAuthenticated, Unavailable
+from shared.access.api_keys import NOBODY_ELSE, ApiKey, Scope, digest_of
+from shared.access.key_store import KeyStore
+from shared.access.quotas import Counted
+from shared.domain.entities import JOB_ID_PATTERN, Job, JobKind
+from shared.domain.errors import NotAllowed, NotAuthenticated, Unavailable
 from shared.jobs.store import no_job
-from shared.key_store import KeyStore, reached_by_others
-from shared.quotas import Counted
 from shared.settings import Settings
 from web.limits import charge
 from web.problems import wants_page
@@ -55,7 +55,7 @@ class KeyRing:
         """
         if self._keys(FRESH_S):
             return True
-        return reached_by_others(self._settings, listens_on)
+        return self._settings.reached_by_others(listens_on)
 
     def _keys(self, fresh_s: float) -> dict[str, ApiKey]:
         at, keys = self._loaded

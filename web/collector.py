@@ -15,10 +15,10 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from shared.entities import CLASSIFYING, Job, JobKind, Queue
-from shared.errors import DarkroomError, Unavailable
+from shared.domain.entities import CLASSIFYING, Job, JobKind, Queue
+from shared.domain.errors import DarkroomError, Unavailable
 from shared.jobs.deliveries import Ending
-from shared.jobs.meters import BOUNDS_S
+from shared.jobs.metrics import BOUNDS_S
 from shared.services import Services
 
 #: What the scripts count under a bare name: it should seldom happen.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flask import Blueprint, Flask, Response, current_app, render_template, request, send_file
 
-from shared.errors import NotFound
+from shared.domain.errors import NotFound
 from web.api.requests import Query, query
 from web.callers import open_to_all
 from web.openapi.document import document

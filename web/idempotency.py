@@ -16,8 +16,8 @@ from typing import IO, Any, cast
 
 from flask import Flask, Response, current_app, g, request
 
-from shared.errors import Fault, InvalidRequest, Unavailable
-from shared.idempotency import HOLD_S, Answer, Idempotency
+from shared.access.idempotency import HOLD_S, Answer, Idempotency
+from shared.domain.errors import Fault, InvalidRequest, Unavailable
 from web.callers import caller
 from web.problems import drain
 

@@ -12,9 +12,9 @@ from typing import Annotated, Any
 from flask import Request
 from pydantic import BaseModel, Field, field_validator
 
-from shared.card import ModelCard
-from shared.errors import Fault, InvalidRequest, TooLarge, Unavailable, UnsupportedMedia
-from shared.imports import MAX_MODEL_BYTES, Answer, ModelImport, Outcome, ValueRange, file_ending
+from shared.domain.card import ModelCard
+from shared.domain.errors import Fault, InvalidRequest, TooLarge, Unavailable, UnsupportedMedia
+from shared.models.import_queue import MAX_MODEL_BYTES, Answer, ModelImport, Outcome, ValueRange, file_ending
 from shared.services import Services
 from web.api.requests import checked, json_value
 from web.uploads.intake import clean_filename

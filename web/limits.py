@@ -8,8 +8,8 @@ from typing import IO, Any, cast
 
 from flask import Flask, Response, current_app, g, request
 
-from shared.access import NOBODY_ELSE
-from shared.quotas import HOUR_S, Counted, Quota, Quotas
+from shared.access.api_keys import NOBODY_ELSE
+from shared.access.quotas import HOUR_S, Counted, Quota, Quotas
 
 #: Bytes of a body of unknown length that are counted at a time.
 STEP_BYTES = 1024 * 1024

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from flask import Blueprint, Response, render_template, request, send_file
 
-from shared.card import ModelCard
-from shared.entities import INTERACTIVE_ITEMS, JOB_ID_PATTERN, Job, JobKind
-from shared.errors import NotFound, Unavailable
-from shared.formats import ACCEPTED
+from shared.domain.card import ModelCard
+from shared.domain.entities import INTERACTIVE_ITEMS, JOB_ID_PATTERN, Job, JobKind
+from shared.domain.errors import NotFound, Unavailable
+from shared.images.formats import ACCEPTED
 from shared.jobs.workers import GONE_AFTER_S
 from web.api.requests import services
 from web.callers import may_see, open_to_all

@@ -12,7 +12,7 @@ from flask import Flask, Response, render_template, request
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected, HTTPException
 
-from shared.errors import (
+from shared.domain.errors import (
     Conflict,
     DarkroomError,
     InvalidRequest,

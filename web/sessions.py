@@ -6,7 +6,7 @@ from flask import Flask, Request, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from itsdangerous import URLSafeTimedSerializer
 
-from shared.errors import Unavailable
+from shared.domain.errors import Unavailable
 
 #: Seconds for which a sign-in holds; it ends with the browser, too.
 SESSION_S = 12 * 3600

@@ -6,8 +6,8 @@ from flask import Blueprint, Response, current_app, g, make_response, redirect, 
 from flask_wtf.csrf import generate_csrf
 from werkzeug.wrappers import Response as AnyResponse
 
-from shared.access import digest_of
-from shared.quotas import Counted
+from shared.access.api_keys import digest_of
+from shared.access.quotas import Counted
 from web.callers import check_origin, check_token, keyring, keys_needed, open_to_all
 from web.limits import charge
 from web.sessions import load_secret

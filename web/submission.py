@@ -12,8 +12,9 @@ from typing import IO
 
 from flask import Request
 
-from shared.entities import Failure, ItemState, JobKind, Upload, queue_of, valid_key
-from shared.errors import (
+from shared.access.quotas import Counted
+from shared.domain.entities import Failure, ItemState, JobKind, Upload, WebhookTarget, queue_of, valid_key
+from shared.domain.errors import (
     Conflict,
     DarkroomError,
     Fault,
@@ -23,12 +24,10 @@ from shared.errors import (
     Unavailable,
     UnsupportedMedia,
 )
-from shared.formats import FORMATS
+from shared.images.formats import FORMATS
 from shared.jobs.chunks import CHUNK_ITEMS
 from shared.jobs.store import Added
-from shared.quotas import Counted
 from shared.services import Services
-from shared.webhooks.target import Target
 from web.access import about_job, request_id
 from web.api.requests import MAX_KEYS_BYTES, MAX_METADATA_BYTES, json_value
 from web.idempotency import given_key
@@ -176,7 +175,9 @@ def no_files() -> InvalidRequest:
     return InvalidRequest("there is no file in the request", [Fault("/files", "at least one file is needed")])
 
 
-def _whole_job(services: Services, owner: str, fill: Callable[[str], None], webhook: Target | None = None) -> str:
+def _whole_job(
+    services: Services, owner: str, fill: Callable[[str], None], webhook: WebhookTarget | None = None
+) -> str:
     champion = services.registry.champion().version
     job_id = services.store.create(
         JobKind.CLASSIFICATION,

@@ -7,9 +7,9 @@ from threading import BoundedSemaphore
 
 from PIL import Image, ImageOps
 
-from shared.entities import Item
-from shared.errors import ItemError
-from shared.images import open_image
+from shared.domain.entities import Item
+from shared.domain.errors import ItemError
+from shared.images.headers import open_image
 
 #: Longest side in pixels: a card of the result page at twice its size, for dense screens.
 SIDE = 256

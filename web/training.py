@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from shared.access import Scope
-from shared.datasets import LEAST_CORRECTIONS, WITH_CORRECTIONS, corrected_pictures, too_few
-from shared.errors import Fault, InvalidRequest, NotFound
-from shared.registry import Registry
+from shared.access.api_keys import Scope
+from shared.domain.entities import WebhookTarget
+from shared.domain.errors import Fault, InvalidRequest, NotFound
+from shared.models.registry import Registry
 from shared.services import Services
-from shared.webhooks.target import Target
+from shared.training.datasets import LEAST_CORRECTIONS, WITH_CORRECTIONS, corrected_pictures, too_few
 from web.access import about_job, request_id
 from web.callers import require
 from web.limits import most_open_jobs
@@ -18,7 +18,7 @@ from web.submission import wake
 
 
 def submit_training(
-    services: Services, owner: str, given: Mapping[str, Any], metadata: Any, webhook: Target | None = None
+    services: Services, owner: str, given: Mapping[str, Any], metadata: Any, webhook: WebhookTarget | None = None
 ) -> str:
     """Queue a training with these parameters for its owner and return its job's id.
 

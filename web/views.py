@@ -6,9 +6,9 @@ import math
 import time
 from typing import cast
 
-from shared.entities import Counts, Failure, Item, Job, JobKind, JobState, Prediction
-from shared.registry import Registry
-from shared.times import moment, timestamp
+from shared.domain.entities import Counts, Failure, Item, Job, JobKind, JobState, Prediction
+from shared.domain.times import moment, timestamp
+from shared.models.registry import Registry
 from web import wire
 
 #: Decimal places of `progress`.

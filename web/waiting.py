@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from threading import BoundedSemaphore
 
-from shared.entities import Job
+from shared.domain.entities import Job
 from shared.jobs.store import JobStore
 
 #: Seconds between two looks: short at first, for the job of one picture that takes some 20 ms, and longer from look to

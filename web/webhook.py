@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from flask import Request
 
-from shared.errors import Fault, InvalidRequest
+from shared.domain.entities import WebhookTarget
+from shared.domain.errors import Fault, InvalidRequest
 from shared.services import Services
 from shared.webhooks import target
-from shared.webhooks.target import MAX_URL, Target
+from shared.webhooks.target import MAX_URL
 from web.uploads.multipart import Part
 
 #: Bytes of a part that are read: more than a URL has, so that one that is too long is told from one that is not.
 MAX_PART_BYTES = 4 * MAX_URL
 
 
-def webhook_in_field(services: Services, url: str | None) -> Target | None:
+def webhook_in_field(services: Services, url: str | None) -> WebhookTarget | None:
     """The webhook in a field of a JSON body. Raises InvalidRequest."""
     return None if url is None else _checked(services, url, "/webhook")
 
 
-def webhook_in_part(services: Services, part: Part) -> Target:
+def webhook_in_part(services: Services, part: Part) -> WebhookTarget:
     """The webhook in a part of a form. Raises InvalidRequest, TooLarge."""
     return _checked(services, part.text(MAX_PART_BYTES).decode(errors="replace"), "/webhook")
 
 
-def webhook_in_address(services: Services, request: Request) -> Target | None:
+def webhook_in_address(services: Services, request: Request) -> WebhookTarget | None:
     """The webhook in the query of a request whose body is one file. Raises InvalidRequest."""
     url = request.args.get("webhook")
     return None if url is None else _checked(services, url, "webhook")
@@ -36,7 +37,7 @@ def refuse_in_address(request: Request, place: str) -> None:
         raise _wrong(f"belongs into {place}: in the address it is only for a body that is one file", "webhook")
 
 
-def _checked(services: Services, url: str, pointer: str) -> Target:
+def _checked(services: Services, url: str, pointer: str) -> WebhookTarget:
     try:
         return target.check(url, services.resolver)
     except ValueError as error:

@@ -15,8 +15,8 @@ from typing import (
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from shared.card import ModelCard
-from shared.entities import ItemState, JobKind, JobState
+from shared.domain.card import ModelCard
+from shared.domain.entities import ItemState, JobKind, JobState
 from shared.jobs.deliveries import DeliveryState
 
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"}, description="RFC 3339, UTC")]

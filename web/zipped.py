@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from shared.entities import Item
-from shared.errors import NotFound
+from shared.domain.entities import Item
+from shared.domain.errors import NotFound
 
 #: Bytes that are sent in one piece, where no single picture has more.
 PIECE_BYTES = 256 * 1024

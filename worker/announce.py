@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.catalogue import Cost, PresetInfo
 from shared.services import Services
+from shared.training.preset_catalog import Cost, PresetInfo
 from worker import hardware
 from worker.presets import PRESETS, Params, Preset
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared import logs
-from shared.queue import celery_app
+from shared.jobs.messenger import celery_app
 from shared.settings import load_settings
 from worker.tasks import register
 

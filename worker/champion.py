@@ -7,8 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from shared.errors import DarkroomError
-from shared.registry import Registry
+from shared.domain.errors import DarkroomError
+from shared.models.registry import Registry
 from worker.models import Models, ModelUnusable
 
 log = logging.getLogger(__name__)

@@ -20,8 +20,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.card import Epoch
-from shared.errors import Conflict, NotFound
+from shared.domain.card import Epoch
+from shared.domain.errors import Conflict, NotFound
 from worker.progress import Best, Progress, Row
 
 #: Written into each checkpoint; raised when its layout changes.

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.entities import Chunk, Failure, ItemState, Outcome, Prediction, Upload
-from shared.errors import ItemError
+from shared.domain.entities import Chunk, Failure, ItemState, Outcome, Prediction, Upload
+from shared.domain.errors import ItemError
 from shared.jobs.records import SCORE_DECIMALS
 from shared.services import Services
 from worker.decode import decode

@@ -10,7 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.datasets import (
+from shared.domain.entities import corrections_key
+from shared.domain.errors import Conflict, InvalidRequest, ItemError, NotFound
+from shared.models.registry import Registry
+from shared.services import Services
+from shared.training.datasets import (
     LEAST_CORRECTIONS,
     WITH_CORRECTIONS,
     CorrectedPicture,
@@ -18,10 +22,6 @@ from shared.datasets import (
     held_out,
     too_few,
 )
-from shared.entities import corrections_key
-from shared.errors import Conflict, InvalidRequest, ItemError, NotFound
-from shared.registry import Registry
-from shared.services import Services
 from worker import evaluate, hardware
 from worker.datasets import CIFAR10_SHAPE, Corrections, Dataset, Images, Rival
 from worker.decode import decode

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.datasets import CIFAR10, CIFAR10_LABELS
-from shared.errors import InvalidRequest, NotFound
+from shared.domain.errors import InvalidRequest, NotFound
+from shared.training.datasets import CIFAR10, CIFAR10_LABELS
 
 #: Height, width and channels of one image.
 CIFAR10_SHAPE = (32, 32, 3)

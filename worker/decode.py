@@ -22,9 +22,9 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, ImageCms, ImageFile, TiffImagePlugin
 from PIL.Image import Resampling, Transpose
 
-from shared import formats
-from shared.errors import ItemError
-from shared.images import open_image
+from shared.domain.errors import ItemError
+from shared.images import formats
+from shared.images.headers import open_image
 
 #: Scaled decoding stops at this many times the wanted size, so that the filter still has pixels to average.
 DRAFT_MARGIN: Final = 2

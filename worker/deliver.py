@@ -18,14 +18,14 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from shared import logs
-from shared.entities import Failure
-from shared.errors import DarkroomError, DeliveryError
-from shared.jobs.connection import connect
+from shared.domain.entities import Failure
+from shared.domain.errors import DarkroomError, DeliveryError
 from shared.jobs.deliveries import Attempt, DeliveryStore, Due, Ending
+from shared.redis.connection import connect
 from shared.settings import load_settings
 from shared.webhooks import message, target
 from shared.webhooks.resolver import Resolver
-from shared.webhooks.secrets import WebhookSecrets
+from shared.webhooks.signing_secrets import WebhookSecrets
 from worker.post import Answer, Poster
 
 log = logging.getLogger("darkroom.deliver")

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.card import Bin, Calibration, ClassMetrics, Latency, Metrics
+from shared.domain.card import Bin, Calibration, ClassMetrics, Latency, Metrics
 from worker.forward import Forward
 from worker.views import log, softmax
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.card import Views
-from shared.errors import DarkroomError
+from shared.domain.card import Views
+from shared.domain.errors import DarkroomError
 from worker.views import VIEWS, View, log, softmax
 
 #: Thresholds below and above every confidence: one view of every image will do, or of none.

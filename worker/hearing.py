@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from shared.entities import Queue
-from shared.queue import Messenger
+from shared.domain.entities import Queue
+from shared.jobs.messenger import Messenger
 
 log = logging.getLogger(__name__)
 

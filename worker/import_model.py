@@ -22,10 +22,10 @@ from typing import Any
 
 import keras
 
-from shared.card import ModelCard
-from shared.datasets import CIFAR10_LABELS
-from shared.errors import DarkroomError, InvalidRequest, NotFound
-from shared.imports import MAX_MODEL_BYTES, ModelImport
+from shared.domain.card import ModelCard
+from shared.domain.errors import DarkroomError, InvalidRequest, NotFound
+from shared.models.import_queue import MAX_MODEL_BYTES, ModelImport
+from shared.training.datasets import CIFAR10_LABELS
 from worker.datasets import CIFAR10_SETTING, CIFAR10_SHAPE, Dataset, load_cifar10
 from worker.model_config import check
 from worker.model_file import first_line, read_config

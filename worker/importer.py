@@ -17,8 +17,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.errors import Conflict, DarkroomError
-from shared.imports import IMPORT_TIMEOUT_S, Answer, ModelImport, Outcome, file_ending
+from shared.domain.errors import Conflict, DarkroomError
+from shared.models.import_queue import IMPORT_TIMEOUT_S, Answer, ModelImport, Outcome, file_ending
 from shared.services import Services
 
 log = logging.getLogger("darkroom.import")

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.card import Calibration, Latency, Metrics, Views
+from shared.domain.card import Calibration, Latency, Metrics, Views
 from worker import evaluate, forward, views
 from worker.datasets import Dataset
 from worker.forward import Network

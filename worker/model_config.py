@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from shared.errors import InvalidRequest
+from shared.domain.errors import InvalidRequest
 
 #: Keras's own layers that run code from the file or from elsewhere, and those that read other files.
 DENIED = {

@@ -17,8 +17,8 @@ from typing import Any
 
 import h5py
 
-from shared.errors import InvalidRequest
-from shared.imports import MAX_MODEL_BYTES, file_ending
+from shared.domain.errors import InvalidRequest
+from shared.models.import_queue import MAX_MODEL_BYTES, file_ending
 
 #: Members of the ZIP that Keras writes; an `assets` folder is written by layers that handle text only.
 CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.card import ModelCard
-from shared.errors import InvalidRequest, NotFound
-from shared.registry import Registry
+from shared.domain.card import ModelCard
+from shared.domain.errors import InvalidRequest, NotFound
+from shared.models.registry import Registry
 from worker import hardware, keras_network, openvino_network
 from worker.forward import Forward, ModelUnusable, Network, served, threshold
 

@@ -8,10 +8,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from shared.card import CARD_FILE
-from shared.entities import JOBS_FOLDER
+from shared.domain.card import CARD_FILE
+from shared.domain.entities import JOBS_FOLDER
+from shared.models.versions import PREFIX as VERSIONS_FOLDER
 from shared.services import Services
-from shared.versions import PREFIX as VERSIONS_FOLDER
 from worker.importer import IMPORT_PREFIX
 from worker.train_job import PUBLISH_PREFIX
 

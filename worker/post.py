@@ -15,9 +15,9 @@ from typing import Any
 
 import httpcore
 
-from shared.errors import DeliveryError
+from shared.domain.entities import WebhookTarget
+from shared.domain.errors import DeliveryError
 from shared.webhooks.resolver import Resolver
-from shared.webhooks.target import Target
 
 #: Seconds for the whole: the name, the connection, TLS, sending, and the answer to its end.
 TOTAL_S = 15.0
@@ -42,7 +42,7 @@ class Poster:
         self._resolver, self._total_s = resolver, total_s
         self._tls = tls or ssl.create_default_context()
 
-    def post(self, target: Target, headers: Mapping[str, str], content: bytes) -> Answer:
+    def post(self, target: WebhookTarget, headers: Mapping[str, str], content: bytes) -> Answer:
         """Raises DeliveryError where no whole answer came in time, whatever its status."""
         backend = _Backend(self._resolver, time.monotonic() + self._total_s)
         url = httpcore.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from shared import logs
-from shared.entities import Chunk, Failure, ItemState, Outcome, Queue
-from shared.errors import DarkroomError, NotFound, Unavailable
+from shared.domain.entities import Chunk, Failure, ItemState, Outcome, Queue
+from shared.domain.errors import DarkroomError, NotFound, Unavailable
 from shared.jobs.workers import Worker
 from shared.services import Services
 from worker.champion import ChampionWatch

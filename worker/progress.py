@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
-from shared.card import Epoch
-from shared.errors import DarkroomError, InvalidRequest
+from shared.domain.card import Epoch
+from shared.domain.errors import DarkroomError, InvalidRequest
 from shared.jobs.trainings import Order
 
 

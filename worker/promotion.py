@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from shared.comparison import Decision, decide
-from shared.errors import Conflict, NotFound, PreconditionFailed
-from shared.registry import Registry
+from shared.domain.errors import Conflict, NotFound, PreconditionFailed
+from shared.models.comparison import Decision, decide
+from shared.models.registry import Registry
 
 
 def promote(registry: Registry, rule: str, version: str) -> Decision:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from shared.card import (
+from shared.domain.card import (
     CARD_FILE,
     CONFUSIONS_FILE,
     MODEL_FILE,
@@ -37,7 +37,7 @@ from shared.card import (
     Size,
     Software,
 )
-from shared.errors import Conflict
+from shared.domain.errors import Conflict
 from worker import evaluate, hardware, keras_network, openvino_network
 from worker.confusions import confusions
 from worker.datasets import Dataset

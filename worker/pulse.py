@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from shared.errors import Unavailable
+from shared.domain.errors import Unavailable
 from shared.jobs.chunks import RENEW_S, ChunkStore
 from shared.jobs.workers import Worker, Workers
 

@@ -13,8 +13,8 @@ import threading
 from collections.abc import Callable
 
 from shared import logs
-from shared.entities import Job
-from shared.errors import Conflict, DarkroomError, NotFound
+from shared.domain.entities import Job
+from shared.domain.errors import Conflict, DarkroomError, NotFound
 from shared.services import Services
 from shared.settings import load_settings
 from worker.announce import announce_missing

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.card import Epoch
+from shared.domain.card import Epoch
 from shared.jobs.trainings import Order
 from worker import checkpoint as checkpoints
 from worker import evaluate, steps

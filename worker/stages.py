@@ -7,11 +7,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from shared.jobs.meters import Meters
+from shared.jobs.metrics import Meters
 
 
 class Stages:
-    """Seconds by stage, see `shared.jobs.meters.STAGES`."""
+    """Seconds by stage, see `shared.jobs.metrics.STAGES`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-from shared.entities import job_folder
-from shared.errors import ItemError, NotFound, Unavailable
+from shared.domain.entities import job_folder
+from shared.domain.errors import ItemError, NotFound, Unavailable
 from shared.services import Services
 
 

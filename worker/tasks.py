@@ -13,9 +13,9 @@ from celery import Celery
 from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
 
 from shared import logs
-from shared.entities import Queue
-from shared.errors import Unavailable
-from shared.queue import CLASSIFY, CLASSIFY_TIMEOUT_S, TRAIN
+from shared.domain.entities import Queue
+from shared.domain.errors import Unavailable
+from shared.jobs.messenger import CLASSIFY, CLASSIFY_TIMEOUT_S, TRAIN
 from shared.services import Services
 from shared.settings import load_settings
 from worker.announce import announce

@@ -12,8 +12,8 @@ from typing import Any
 
 import keras
 
-from shared.card import Epoch
-from shared.errors import Conflict
+from shared.domain.card import Epoch
+from shared.domain.errors import Conflict
 from worker import hardware, steps
 from worker.augment import Augmentation, Batches
 from worker.datasets import Dataset

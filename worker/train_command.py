@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
-from shared.card import CARD_FILE, MODEL_FILE, Epoch, ModelCard
-from shared.errors import DarkroomError, InvalidRequest
+from shared.domain.card import CARD_FILE, MODEL_FILE, Epoch, ModelCard
+from shared.domain.errors import DarkroomError, InvalidRequest
 from worker import presets, steps
 from worker.checkpoint import CheckpointStore, FileCheckpoint, NoCheckpoints
 from worker.datasets import load_cifar10

@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from shared import logs
-from shared.blobs import BlobStore
-from shared.datasets import WITH_CORRECTIONS
-from shared.entities import Failure, Training, checkpoint_key, job_folder
-from shared.errors import DarkroomError, InvalidRequest, NotFound, StorageFull, Unavailable
+from shared.domain.entities import Failure, Training, checkpoint_key, job_folder
+from shared.domain.errors import DarkroomError, InvalidRequest, NotFound, StorageFull, Unavailable
 from shared.jobs.trainings import Order, TrainingStore
 from shared.services import Services
 from shared.settings import load_settings
+from shared.storage.blobs import BlobStore
+from shared.training.datasets import WITH_CORRECTIONS
 from worker import announce, presets
 from worker.corrections import TooFewCorrections, frozen, joined, judged
 from worker.datasets import Dataset, load_cifar10

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from shared import logs
-from shared.entities import Training
-from shared.errors import Unavailable
+from shared.domain.entities import Training
+from shared.domain.errors import Unavailable
 from shared.jobs.chunks import LEASE_S
 from shared.jobs.trainings import Order
 from shared.services import Services

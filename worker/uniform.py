@@ -14,9 +14,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.datasets import CIFAR10_LABELS
-from shared.errors import InvalidRequest
-from shared.imports import ValueRange
+from shared.domain.errors import InvalidRequest
+from shared.models.import_queue import ValueRange
+from shared.training.datasets import CIFAR10_LABELS
 from worker import evaluate
 from worker.datasets import Dataset
 from worker.model_file import first_line

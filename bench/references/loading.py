@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shared.aliases import ChampionAlias
-from shared.blobs import BlobStore
-from shared.jobs.connection import connect
-from shared.registry import SHIPPED, Registry
-from shared.versions import PublishedVersions
+from shared.models.champion import ChampionAlias
+from shared.models.registry import SHIPPED, Registry
+from shared.models.versions import PublishedVersions
+from shared.redis.connection import connect
+from shared.storage.blobs import BlobStore
 from worker import hardware
 from worker.models import LoadedModel, Models
 

@@ -6,7 +6,7 @@ import os
 
 import redis
 
-from shared.queue import celery_app
+from shared.jobs.messenger import celery_app
 
 DONE = "done"
 

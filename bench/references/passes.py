@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.card import MODEL_FILE, OPENVINO_FILE
+from shared.domain.card import MODEL_FILE, OPENVINO_FILE
 from worker import hardware, keras_network, openvino_network
 from worker.datasets import load_cifar10
 from worker.forward import Network

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from shared.errors import ItemError
-from shared.formats import HEAD_BYTES, archive_kind, sniff
+from shared.domain.errors import ItemError
+from shared.images.formats import HEAD_BYTES, archive_kind, sniff
 
 #: What can be sent: a path of a picture, an archive or a folder; the bytes of a picture or an archive; or a name and
 #: bytes.

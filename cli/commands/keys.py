@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 import click
 
 from cli.data_folder import redis_beside
-from shared.access import ApiKey, Scope, read_name
-from shared.errors import DarkroomError
-from shared.jobs.connection import connect
-from shared.key_store import KeyStore
+from shared.access.api_keys import ApiKey, Scope, read_name
+from shared.access.key_store import KeyStore
+from shared.domain.errors import DarkroomError
+from shared.redis.connection import connect
 from shared.settings import load_settings
 
 

@@ -7,7 +7,7 @@ import sys
 import click
 
 from cli.up import run
-from shared.errors import ConfigError
+from shared.domain.errors import ConfigError
 from shared.settings import load_settings
 
 

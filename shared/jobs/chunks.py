@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shared.entities import Chunk, Failure, ItemState, Outcome, Queue, new_id
-from shared.jobs import keys
-from shared.jobs.connection import Client, Scripts, now_ms, translated
+from shared.domain.entities import Chunk, Failure, ItemState, Outcome, Queue, new_id
 from shared.jobs.records import SCORE_DECIMALS, dump, failure_record, outcome_json, read_upload
+from shared.redis import keys
+from shared.redis.connection import Client, Scripts, now_ms, translated
 
 #: Seconds that a claim holds without a sign of life. A lost chunk is back after at most this and one sweep.
 LEASE_S = 10

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
-from shared.entities import LOCAL
-from shared.errors import Conflict, NotFound
-from shared.jobs import keys
-from shared.jobs.connection import Client, Scripts, redis_errors, translated
+from shared.domain.entities import LOCAL
+from shared.domain.errors import Conflict, NotFound
 from shared.jobs.records import read_upload
 from shared.jobs.store import no_item, no_job
+from shared.redis import keys
+from shared.redis.connection import Client, Scripts, redis_errors, translated
 
 #: Corrected Items that are read in one go.
 READ_BATCH = 500

@@ -7,7 +7,7 @@ import binascii
 import json
 from typing import TypeVar
 
-from shared.errors import Fault, InvalidRequest
+from shared.domain.errors import Fault, InvalidRequest
 
 #: Longest text, a key of 128 characters and a score, and a number that no list reaches: what a cursor may hold.
 MAX_TEXT, MAX_NUMBER = 160, 1 << 48

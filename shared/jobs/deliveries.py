@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from shared.entities import Failure, Job, new_id
-from shared.errors import NotFound
-from shared.jobs import keys
-from shared.jobs.connection import KEPT_DELIVERIES, Client, Scripts, now_ms, translated
+from shared.domain.entities import Failure, Job, new_id
+from shared.domain.errors import NotFound
 from shared.jobs.records import dump, read_job
+from shared.redis import keys
+from shared.redis.connection import KEPT_DELIVERIES, Client, Scripts, now_ms, translated
 
 #: Seconds that a sender has for one attempt; then another one may have the delivery.
 LEASE_S = 30

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from shared.entities import (
+from shared.domain.entities import (
     LOCAL,
     Counts,
     Failure,
@@ -19,9 +19,6 @@ from shared.entities import (
     Prediction,
     Upload,
 )
-
-#: Version of the records below. A record of another version is left for the code that knows it.
-SCHEMA = 1
 
 #: Decimal places of a stored score: finer than any float32 softmax is worth.
 SCORE_DECIMALS = 6

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from shared.entities import Item, ItemState
-from shared.jobs import keys
-from shared.jobs.connection import Client, redis_errors, translated
+from shared.domain.entities import Item, ItemState
 from shared.jobs.cursors import decode_cursor, encode_cursor, not_a_cursor
 from shared.jobs.records import place_of, read_item
 from shared.jobs.store import JobStore
+from shared.redis import keys
+from shared.redis.connection import Client, redis_errors, translated
 
 #: A score in a cursor.
 SCORE = re.compile(r"[0-9](\.[0-9]{1,20})?(e-[0-9]{2})?")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Any
 
-from shared.entities import (
+from shared.domain.entities import (
     CLASSIFYING,
     LOCAL,
     Failure,
@@ -18,14 +18,14 @@ from shared.entities import (
     Outcome,
     Queue,
     Upload,
+    WebhookTarget,
     new_id,
 )
-from shared.errors import Conflict, NotFound, TooManyRequests, Unavailable
-from shared.jobs import keys
-from shared.jobs.connection import Client, Scripts, now_ms, translated
+from shared.domain.errors import Conflict, NotFound, TooManyRequests, Unavailable
 from shared.jobs.cursors import decode_cursor, encode_cursor, not_a_cursor
-from shared.jobs.records import SCHEMA, dump, failure_record, outcome_json, read_item, read_job, upload_json
-from shared.webhooks.target import Target
+from shared.jobs.records import dump, failure_record, outcome_json, read_item, read_job, upload_json
+from shared.redis import keys
+from shared.redis.connection import SCHEMA, Client, Scripts, now_ms, translated
 
 #: Share of Redis's memory above which nothing more is accepted; the rest is for the results of what was.
 FULL = 0.8
@@ -83,7 +83,7 @@ class JobStore:
         model: str | None = None,
         params: dict[str, Any] | None = None,
         metadata: Any = None,
-        webhook: Target | None = None,
+        webhook: WebhookTarget | None = None,
         listed: bool = True,
     ) -> str:
         """Make an open job and return its id. One that is not `listed` stays out of lists until it is sealed.
@@ -154,7 +154,7 @@ class JobStore:
         owner: str = LOCAL,
         most_open: int | None = None,
         request_id: str | None = None,
-        webhook: Target | None = None,
+        webhook: WebhookTarget | None = None,
     ) -> str:
         """Make a training job that waits for its worker, and return its id."""
         job_id = self.create(
@@ -230,7 +230,7 @@ class JobStore:
         self._change(job_id, "HSET", "metadata", dump(metadata))
 
     @translated
-    def set_webhook(self, job_id: str, webhook: Target) -> None:
+    def set_webhook(self, job_id: str, webhook: WebhookTarget) -> None:
         """Let the webhook be called at the end of a job that is not sealed yet. Raises NotFound."""
         self._change(job_id, "HSET", "webhook", webhook.url)
         self._change(job_id, "HSET", "receiver", webhook.receiver)

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from shared.entities import Failure, Job, JobKind, JobState, Training, new_id
-from shared.errors import Conflict, NotFound
-from shared.jobs import keys
+from shared.domain.entities import Failure, Job, JobKind, JobState, Training, new_id
+from shared.domain.errors import Conflict, NotFound
 from shared.jobs.chunks import LEASE_S
-from shared.jobs.connection import Client, Scripts, translated
 from shared.jobs.records import dump, failure_record, read_job
 from shared.jobs.store import no_job
+from shared.redis import keys
+from shared.redis.connection import Client, Scripts, translated
 
 
 class Order(StrEnum):

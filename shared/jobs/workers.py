@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from shared.jobs import keys
-from shared.jobs.connection import Client, translated
+from shared.redis import keys
+from shared.redis.connection import Client, translated
 
 #: Seconds without a sign of life after which a worker counts as gone.
 GONE_AFTER_S = 10

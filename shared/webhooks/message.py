@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 from standardwebhooks import Webhook
 
-from shared.entities import Job
+from shared.domain.entities import Job
+from shared.domain.times import timestamp
 from shared.jobs.records import dump, failure_record
-from shared.times import timestamp
 
 
 def body(job: Job) -> str:

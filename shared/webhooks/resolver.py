@@ -7,7 +7,7 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from threading import BoundedSemaphore, Thread
 
-from shared.errors import DeliveryError
+from shared.domain.errors import DeliveryError
 from shared.webhooks.addresses import Allowed
 
 #: Looks a host up: its addresses as text, best first. Raises OSError.

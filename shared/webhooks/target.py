@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from ipaddress import IPv6Address
 from urllib.parse import SplitResult, urlsplit
 
-from shared.errors import DeliveryError
+from shared.domain.entities import DEFAULT_PORTS, WebhookTarget
+from shared.domain.errors import DeliveryError
 from shared.webhooks.addresses import NAME
 from shared.webhooks.resolver import Resolver
 
@@ -17,37 +17,11 @@ MAX_URL = 2048
 CHARACTERS = re.compile(r"[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]+")
 #: An IPv6 address, which needs brackets, without a zone: that is a name for links of this machine.
 BRACKETED = re.compile(r"\[[0-9A-Fa-f:.]+\](:[0-9]*)?")
-DEFAULT_PORTS = {"http": 80, "https": 443}
 #: Seconds that a submitting request waits for a name server.
 LOOKUP_S = 2.0
 
 
-@dataclass(frozen=True)
-class Target:
-    """A URL and its parts; `host` is without brackets, `path` with the query."""
-
-    url: str
-    scheme: str
-    host: str
-    port: int
-    path: str
-
-    @property
-    def receiver(self) -> str:
-        """Who is called: host and port."""
-        return f"{self._bracketed}:{self.port}"
-
-    @property
-    def authority(self) -> str:
-        """What the header `Host` has."""
-        return self._bracketed if self.port == DEFAULT_PORTS[self.scheme] else self.receiver
-
-    @property
-    def _bracketed(self) -> str:
-        return f"[{self.host}]" if ":" in self.host else self.host
-
-
-def parse(url: str) -> Target:
+def parse(url: str) -> WebhookTarget:
     """Take a URL apart. Raises ValueError with what is wrong with it."""
     if len(url) > MAX_URL:
         raise ValueError(f"has over {MAX_URL} characters")
@@ -59,10 +33,10 @@ def parse(url: str) -> Target:
     if "@" in parts.netloc:
         raise ValueError("must not hold a user name or a password")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Target(url, parts.scheme, _host(parts), _port(parts), path)
+    return WebhookTarget(url, parts.scheme, _host(parts), _port(parts), path)
 
 
-def check(url: str, resolver: Resolver) -> Target:
+def check(url: str, resolver: Resolver) -> WebhookTarget:
     """`url` taken apart. Raises ValueError with what is wrong with it, also where its host has a forbidden address.
 
     A name that cannot be looked up at the moment passes: it is looked up again whenever something is sent.

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from shared.entities import ItemState, JobKind, Outcome, Prediction, Queue, Upload, blob_key
+from shared.domain.entities import ItemState, JobKind, Outcome, Prediction, Queue, Upload, blob_key
 from shared.jobs.chunks import ChunkStore
 from shared.jobs.store import JobStore
 from tests.browser.kit import SAMPLES, SIZES, Api, pictures, wait_until_true

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from shared.card import MODEL_FILE
-from shared.registry import SHIPPED
+from shared.domain.card import MODEL_FILE
+from shared.models.registry import SHIPPED
 from shared.services import Services
 from shared.settings import Settings
 from tests.browser.kit import Api

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from cli.__main__ import COMMANDS
-from shared.entities import Failure, JobKind
+from shared.domain.entities import Failure, JobKind
 from tests.cli.kit import darkroom, relay_to
 from tests.conftest import ROOT, Service
 from tests.integration.helpers import finished, open_job, png, put

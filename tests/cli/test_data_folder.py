@@ -8,7 +8,7 @@ import pytest
 
 from cli import data_folder, redis_server
 from cli.data_folder import redis_beside
-from shared.errors import ConfigError
+from shared.domain.errors import ConfigError
 from shared.settings import Settings
 from tests.cli.kit import redis_left_behind
 from tests.conftest import answers

@@ -9,7 +9,7 @@ import httpx
 import schemathesis
 from hypothesis import strategies as st
 
-from shared.entities import JOB_ID_PATTERN
+from shared.domain.entities import JOB_ID_PATTERN
 from tests.conftest import NO_TLS
 from tests.fixtures import make
 from tests.integration.helpers import zip_of

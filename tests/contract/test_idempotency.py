@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from shared.entities import LOCAL
-from shared.idempotency import IN_FLIGHT
-from shared.jobs import keys
+from shared.access.idempotency import IN_FLIGHT
+from shared.domain.entities import LOCAL
+from shared.redis import keys
 from tests.conftest import wait_until
 from tests.integration.helpers import JSON, files, finished, open_job, png, problem, put, redis_of, zip_of
 

@@ -15,8 +15,8 @@ import yaml
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from shared.entities import Queue
-from shared.jobs.meters import STAGES
+from shared.domain.entities import Queue
+from shared.jobs.metrics import STAGES
 from tests.conftest import ROOT, Service, wait_until
 from tests.integration.helpers import finished, open_job, png, submit
 from web.collector import RARE

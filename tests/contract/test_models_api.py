@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from shared.card import CARD_FILE, MODEL_FILE, ModelCard
-from shared.registry import SHIPPED
+from shared.domain.card import CARD_FILE, MODEL_FILE, ModelCard
+from shared.models.registry import SHIPPED
 from tests.integration.helpers import JSON, finished, open_job, png, problem, submit
 from tests.versions_kit import measured, services_of, shipped, version_folder
 

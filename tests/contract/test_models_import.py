@@ -15,9 +15,9 @@ import psutil
 import pytest
 from PIL import Image
 
-from shared.card import ModelCard
-from shared.imports import Answer, Outcome
-from shared.jobs import keys
+from shared.domain.card import ModelCard
+from shared.models.import_queue import Answer, Outcome
+from shared.redis import keys
 from shared.services import Services
 from tests.conftest import Service, wait_until
 from tests.integration.helpers import MULTIPART, cifar10, exchange, finished, head, png, problem, results, submit

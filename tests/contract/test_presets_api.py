@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from shared.jobs import keys
+from shared.redis import keys
 from shared.services import Services
 from shared.settings import Settings
 from tests.conftest import wait_until

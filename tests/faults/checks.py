@@ -12,8 +12,8 @@ import pytest
 import redis
 from PIL import Image
 
-from shared.card import CARD_FILE, OPENVINO_FILE
-from shared.jobs import keys
+from shared.domain.card import CARD_FILE, OPENVINO_FILE
+from shared.redis import keys
 from tests.conftest import wait_until
 from tests.faults.kit import Arena
 from tests.integration.helpers import outcome, results, traces

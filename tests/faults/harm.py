@@ -12,8 +12,8 @@ from contextlib import closing, contextmanager
 import psutil
 import redis
 
-from shared.entities import Queue
-from shared.queue import Messenger
+from shared.domain.entities import Queue
+from shared.jobs.messenger import Messenger
 from tests.faults.kit import Arena
 
 #: Seconds that a worker may be stopped to lose its lease for certain, see `shared.jobs.chunks.LEASE_S`.

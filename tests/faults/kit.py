@@ -17,7 +17,7 @@ import redis
 from PIL import Image
 
 from cli.redis_server import program
-from shared.jobs import keys
+from shared.redis import keys
 from shared.services import Services
 from shared.settings import Settings
 from tests.conftest import NO_TLS, Service, running_service, wait_until

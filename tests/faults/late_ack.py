@@ -4,7 +4,7 @@ import time
 
 from celery import Celery
 
-from shared.jobs.connection import connect
+from shared.redis.connection import connect
 from shared.settings import load_settings
 
 #: Where the tasks write, and the queue that they come from.

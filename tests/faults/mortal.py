@@ -18,9 +18,9 @@ from typing import Any
 
 import obstore
 
-from shared.aliases import ChampionAlias
 from shared.jobs.trainings import TrainingStore
 from shared.jobs.workers import Worker
+from shared.models.champion import ChampionAlias
 from shared.services import Services
 from shared.settings import load_settings
 from worker import train_job, trainer

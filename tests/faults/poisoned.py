@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-from shared.queue import celery_app
+from shared.jobs.messenger import celery_app
 from shared.settings import load_settings
 from tests.faults.poison import HANGS, KILLS, TIMEOUT_S
 from worker import classify, tasks

@@ -2,7 +2,7 @@
 
 import time
 
-from shared.entities import Chunk, Outcome
+from shared.domain.entities import Chunk, Outcome
 from worker import app as real
 from worker import process
 from worker.classify import Classifier

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from cli import redis_server
-from shared.jobs.connection import Scripts
+from shared.redis.connection import Scripts
 from shared.settings import Settings
 from tests.conftest import answers, wait_until
 from tests.faults.checks import Expected, check

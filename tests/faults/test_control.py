@@ -16,7 +16,7 @@ import psutil
 from celery import Celery
 
 from cli.redis_server import program
-from shared.jobs.connection import connect
+from shared.redis.connection import connect
 from shared.settings import Settings
 from tests.conftest import ROOT, running_redis, wait_until
 from tests.faults.harm import kill

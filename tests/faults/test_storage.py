@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 import redis
 
-from shared.blobs import RESERVE_BYTES
-from shared.card import OPENVINO_FILE
+from shared.domain.card import OPENVINO_FILE
+from shared.models.versions import PREFIX
 from shared.services import Services
 from shared.settings import Settings
-from shared.versions import PREFIX
+from shared.storage.blobs import RESERVE_BYTES
 from tests.conftest import wait_until
 from tests.faults.checks import Expected, check_deleted, check_results
 from tests.faults.harm import paused

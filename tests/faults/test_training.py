@@ -17,12 +17,12 @@ import psutil
 import pytest
 
 from cli.redis_server import program
-from shared.card import MODEL_FILE, OPENVINO_FILE, PREDICTIONS_FILE, ModelCard
-from shared.entities import Job, JobState, checkpoint_key
-from shared.jobs import keys
+from shared.domain.card import MODEL_FILE, OPENVINO_FILE, PREDICTIONS_FILE, ModelCard
+from shared.domain.entities import Job, JobState, checkpoint_key
+from shared.models.versions import PREFIX
+from shared.redis import keys
 from shared.services import Services
 from shared.settings import Settings
-from shared.versions import PREFIX
 from tests.conftest import ROOT, running_redis, wait_until
 from tests.faults.kit import words
 from tests.faults.mortal import DEATHS, Fate

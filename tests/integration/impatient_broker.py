@@ -2,8 +2,8 @@
 
 import time
 
-from shared.jobs.connection import connect
-from shared.queue import celery_app
+from shared.jobs.messenger import celery_app
+from shared.redis.connection import connect
 from shared.settings import load_settings
 from worker.tasks import register
 

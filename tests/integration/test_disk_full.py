@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from shared.blobs import RESERVE_BYTES
+from shared.storage.blobs import RESERVE_BYTES
 from tests.conftest import running_service
 from tests.integration.helpers import (
     MULTIPART,

@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import kombu
 
-from shared.entities import Queue
-from shared.queue import CLASSIFY
+from shared.domain.entities import Queue
+from shared.jobs.messenger import CLASSIFY
 from tests.conftest import Service, wait_until
 from tests.integration.helpers import finished, png, redis_of, submit
 

@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from shared.entities import Queue
+from shared.domain.entities import Queue
 from shared.services import Services
 from tests.conftest import Service, running_service, wait_until
 from tests.integration.helpers import cifar10, files, finished, open_job, put, results, submit

@@ -18,12 +18,12 @@ import psutil
 import pytest
 
 from cli.redis_server import program
-from shared.blobs import RESERVE_BYTES
-from shared.entities import JobState, Queue
-from shared.jobs import keys
-from shared.queue import celery_app
+from shared.domain.entities import JobState, Queue
+from shared.jobs.messenger import celery_app
+from shared.redis import keys
 from shared.services import Services
 from shared.settings import Settings
+from shared.storage.blobs import RESERVE_BYTES
 from tests.cli.kit import darkroom
 from tests.conftest import ROOT, Service, running_redis, running_service, wait_until
 from tests.integration.helpers import png, redis_of, submit

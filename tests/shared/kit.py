@@ -6,15 +6,15 @@ import hashlib
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-from shared.entities import LOCAL, Chunk, Counts, Failure, ItemState, JobKind, Outcome, Prediction, Queue, Upload
-from shared.errors import NotFound
-from shared.jobs import keys
+from shared.domain.entities import LOCAL, Chunk, Counts, Failure, ItemState, JobKind, Outcome, Prediction, Queue, Upload
+from shared.domain.errors import NotFound
 from shared.jobs.chunks import ChunkStore
-from shared.jobs.connection import Client, now_ms
 from shared.jobs.corrections import Corrections
 from shared.jobs.results import Results
 from shared.jobs.store import Added, JobStore
 from shared.jobs.trainings import TrainingStore
+from shared.redis import keys
+from shared.redis.connection import Client, now_ms
 
 RINGS = [Queue.INTERACTIVE, Queue.BULK]
 MANY = 100_000

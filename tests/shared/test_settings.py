@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import ConfigError
+from shared.domain.errors import ConfigError
 from shared.settings import PREFIX, Settings, load_settings, next_database
 
 NUMBERS = [

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.errors import ItemError, TooLarge
+from shared.domain.errors import ItemError, TooLarge
 from tests.integration.helpers import TAR_END, tar_entry, tar_of, zip_of
 from web.uploads.archives import MAX_TAR_HEADERS, Budget, check_name, is_junk, read_archive
 

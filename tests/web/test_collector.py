@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from cli.redis_server import program
-from shared.entities import JobKind
-from shared.jobs import keys
+from shared.domain.entities import JobKind
 from shared.jobs.deliveries import Attempt, Ending
+from shared.redis import keys
 from shared.services import Services
 from shared.settings import Settings
 from shared.webhooks.target import parse

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import Conflict
-from shared.idempotency import KEPT_S, Answer, Idempotency
+from shared.access.idempotency import KEPT_S, Answer, Idempotency
+from shared.domain.errors import Conflict
 from tests.conftest import wait_until
 from web.idempotency import HashedStream, Holder
 
@@ -42,7 +42,7 @@ def test_a_body_has_the_same_whatever_its_boundary_and_its_pieces(parts, piece):
 def quick(monkeypatch) -> None:
     """Keys are held for a second at a time."""
     monkeypatch.setattr("web.idempotency.HOLD_S", 1)
-    monkeypatch.setattr("shared.idempotency.HOLD_S", 1)
+    monkeypatch.setattr("shared.access.idempotency.HOLD_S", 1)
 
 
 @pytest.mark.usefixtures("quick")

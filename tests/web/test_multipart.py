@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.formparser import MultiPartParser
 
-from shared.errors import MalformedRequest, TooLarge, UnsupportedMedia
+from shared.domain.errors import MalformedRequest, TooLarge, UnsupportedMedia
 from tests.integration.helpers import BOUNDARY, MULTIPART, multipart
 from web.uploads.multipart import BUFFER_BYTES, read_parts
 

@@ -12,8 +12,8 @@ from flask import Flask, request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.entities import Job, JobKind, JobState
-from shared.errors import MalformedRequest, NotFound
+from shared.domain.entities import Job, JobKind, JobState
+from shared.domain.errors import MalformedRequest, NotFound
 from tests.conftest import wait_until
 from tests.fixtures import odd
 from web.api.requests import MAX_JSON_DEPTH, MAX_WAIT_S, json_value, preferred_wait_s

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.entities import Counts, Failure, Item, ItemState, Job, JobKind, JobState, Outcome, Prediction, Upload
-from shared.times import timestamp
+from shared.domain.entities import Counts, Failure, Item, ItemState, Job, JobKind, JobState, Outcome, Prediction, Upload
+from shared.domain.times import timestamp
 from web.api.exports import FORMULA_STARTS, _csv_line, _csv_row, _harmless
 from web.views import MAX_POLL_S, eta_s, item_view, job_view, poll_s, progress
 

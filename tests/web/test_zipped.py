@@ -10,8 +10,8 @@ from pathlib import PurePosixPath, PureWindowsPath
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.entities import Failure, Item, ItemState, Outcome, Prediction, Upload
-from shared.errors import NotFound
+from shared.domain.entities import Failure, Item, ItemState, Outcome, Prediction, Upload
+from shared.domain.errors import NotFound
 from web.zipped import LEFT_OUT, Names, safe, zip_by_label
 
 LABELS = ("cat", "dog", "../odd")

@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 
 from cli.redis_server import program
-from shared.entities import JobKind, Upload, blob_key
-from shared.jobs.connection import Client, connect
+from shared.domain.entities import JobKind, Upload, blob_key
+from shared.redis.connection import Client, connect
 from shared.services import Services
 from shared.settings import Settings
 from tests.conftest import running_redis

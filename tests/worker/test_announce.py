@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from shared.catalogue import Cost, resolve
-from shared.errors import Unavailable
-from shared.jobs import keys
-from shared.jobs.connection import Client
+from shared.domain.errors import Unavailable
+from shared.redis import keys
+from shared.redis.connection import Client
 from shared.services import Services
+from shared.training.preset_catalog import Cost, resolve
 from worker import presets
 from worker.announce import PASSES, announce, announce_missing, describe, machine_speed, measured
 

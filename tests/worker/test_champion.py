@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from shared.aliases import ChampionAlias
-from shared.entities import Counts, Queue
-from shared.jobs import keys
-from shared.jobs.connection import Client, connect
-from shared.registry import Registry
+from shared.domain.entities import Counts, Queue
+from shared.models.champion import ChampionAlias
+from shared.models.registry import Registry
+from shared.redis import keys
+from shared.redis.connection import Client, connect
 from shared.services import Services
 from tests.conftest import wait_until
 from tests.versions_kit import shipped, turned_network, version_folder

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from shared.card import Epoch
-from shared.errors import Conflict, NotFound
+from shared.domain.card import Epoch
+from shared.domain.errors import Conflict, NotFound
 from worker.checkpoint import FileCheckpoint, NoCheckpoints, named, pack, restore
 from worker.progress import Best, Progress, Row
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from shared.entities import Chunk, ItemState, Outcome, Upload, blob_key
+from shared.domain.entities import Chunk, ItemState, Outcome, Upload, blob_key
 from shared.services import Services
 from tests.fixtures import make
 from tests.worker.kit import pictures, put

@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from shared.datasets import WITH_CORRECTIONS, held_out
-from shared.entities import blob_key
+from shared.domain.entities import blob_key
 from shared.services import Services
+from shared.training.datasets import WITH_CORRECTIONS, held_out
 from tests.conftest import wait_until
 from tests.corrections_kit import corrected, digest_of
 from tests.worker.kit import pictures

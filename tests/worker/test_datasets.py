@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from shared.errors import InvalidRequest, NotFound
+from shared.domain.errors import InvalidRequest, NotFound
 from worker import datasets
 
 Arrays = dict[str, Any]
@@ -138,7 +138,7 @@ def test_a_missing_file_says_what_to_do() -> None:
 def test_without_file_or_network_the_error_says_what_to_do(tmp_path: Path) -> None:
     """Keras runs in a process of its own: it looks for its folder and its proxy once, when it is imported."""
     code = (
-        "from shared.errors import NotFound\n"
+        "from shared.domain.errors import NotFound\n"
         "from worker.datasets import load_cifar10\n"
         "try:\n    load_cifar10()\n"
         "except NotFound as error:\n    print('NotFound:', error)\n"

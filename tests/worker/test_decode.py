@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from shared.errors import ItemError
+from shared.domain.errors import ItemError
 from tests.fixtures import make, odd
 from worker.decode import MAX_JPEG_SCANS, decode
 
-#: Production silences what Pillow remarks on odd metadata (see `shared.images`), so tests must not fail on it.
+#: Production silences what Pillow remarks on odd metadata (see `shared.images.headers`), so tests must not fail on it.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
 LIMIT = 100_000_000
@@ -295,7 +295,7 @@ def test_a_picture_that_takes_more_memory_than_there_is_fails_alone():
     """
     script = """
 import resource
-from shared.errors import ItemError
+from shared.domain.errors import ItemError
 from tests.fixtures import make, odd
 from worker.decode import decode
 resource.setrlimit(resource.RLIMIT_AS, (2**30,) * 2)

@@ -23,10 +23,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from standardwebhooks import Webhook
 
-from shared.entities import Failure, JobKind
-from shared.jobs import keys
-from shared.jobs.connection import now_ms
+from shared.domain.entities import Failure, JobKind
 from shared.jobs.deliveries import Delivery, DeliveryState
+from shared.redis import keys
+from shared.redis.connection import now_ms
 from shared.services import Services
 from shared.webhooks.addresses import Allowed
 from shared.webhooks.resolver import Lookup, Resolver, system_lookup

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from shared.card import Views
+from shared.domain.card import Views
 from worker import evaluate, forward, keras_network, openvino_network
 from worker.augment import shifted
 from worker.views import VIEWS, log, softmax

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shared.entities import Queue
-from shared.queue import Messenger
+from shared.domain.entities import Queue
+from shared.jobs.messenger import Messenger
 from shared.services import Services
 from worker.hearing import DEAF_S, Hearing
 

@@ -19,11 +19,11 @@ import numpy as np
 import pytest
 from keras import layers
 
-from shared.card import CONFUSIONS_FILE, MODEL_FILE, PREDICTIONS_FILE, TRUTH_FILE, ModelCard
-from shared.datasets import CIFAR10_LABELS
-from shared.errors import InvalidRequest
-from shared.imports import ModelImport
-from shared.registry import Registry
+from shared.domain.card import CONFUSIONS_FILE, MODEL_FILE, PREDICTIONS_FILE, TRUTH_FILE, ModelCard
+from shared.domain.errors import InvalidRequest
+from shared.models.import_queue import ModelImport
+from shared.models.registry import Registry
+from shared.training.datasets import CIFAR10_LABELS
 from tests.conftest import ROOT
 from tests.models_kit import (
     lambda_that_makes,

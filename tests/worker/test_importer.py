@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from shared.imports import Answer, ModelImport, Outcome
+from shared.models.import_queue import Answer, ModelImport, Outcome
 from shared.services import Services
 from tests.conftest import wait_until
 from tests.models_kit import lambda_that_makes, saved, small_app

@@ -15,8 +15,8 @@ import keras
 import numpy as np
 import pytest
 
-from shared.card import CARD_FILE, MODEL_FILE, OPENVINO_FILE
-from shared.registry import SHIPPED, Registry
+from shared.domain.card import CARD_FILE, MODEL_FILE, OPENVINO_FILE
+from shared.models.registry import SHIPPED, Registry
 from worker import evaluate, hardware, openvino_network
 from worker.forward import served, threshold
 from worker.models import HELD, Models, ModelUnusable

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pytest
 
-from shared.card import OPENVINO_FILE
+from shared.domain.card import OPENVINO_FILE
 from tests.conftest import ROOT
 from worker import openvino_network
 from worker.forward import ModelUnusable

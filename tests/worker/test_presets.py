@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from shared.card import OPENVINO_FILE
-from shared.catalogue import resolve
-from shared.errors import Fault, InvalidRequest
+from shared.domain.card import OPENVINO_FILE
+from shared.domain.errors import Fault, InvalidRequest
+from shared.training.preset_catalog import resolve
 from tests.worker.kit import PICTURES
 from worker import hardware, openvino_network, presets
 from worker.presets import PRESETS, Setup

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from shared.card import OPENVINO_FILE
-from shared.entities import Counts, JobState, Queue, blob_key
-from shared.jobs import keys
+from shared.domain.card import OPENVINO_FILE
+from shared.domain.entities import Counts, JobState, Queue, blob_key
 from shared.jobs.chunks import LEASE_S, MAX_DEATHS, RENEW_S
-from shared.jobs.connection import Client, now_ms
-from shared.registry import SHIPPED, Registry
+from shared.models.registry import SHIPPED, Registry
+from shared.redis import keys
+from shared.redis.connection import Client, now_ms
 from shared.services import Services
 from tests.conftest import wait_until
 from tests.worker.kit import pictures, stored

@@ -14,9 +14,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from shared.card import ModelCard
-from shared.errors import Conflict
-from shared.registry import Registry
+from shared.domain.card import ModelCard
+from shared.domain.errors import Conflict
+from shared.models.registry import Registry
 from worker import evaluate, forward, keras_network, openvino_network, presets, views
 from worker.confusions import confusions
 from worker.datasets import CIFAR10_SETTING, Dataset

@@ -11,12 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from shared.entities import JOBS_FOLDER, Counts, Failure, ItemState, JobState, Queue, blob_key, job_folder
-from shared.errors import NotFound
-from shared.jobs import keys
+from shared.domain.entities import JOBS_FOLDER, Counts, Failure, ItemState, JobState, Queue, blob_key, job_folder
+from shared.domain.errors import NotFound
 from shared.jobs.chunks import MAX_DEATHS
-from shared.jobs.connection import Client, Scripts, now_ms
-from shared.queue import MAX_MESSAGES
+from shared.jobs.messenger import MAX_MESSAGES
+from shared.redis import keys
+from shared.redis.connection import Client, Scripts, now_ms
 from shared.services import Services
 from tests.conftest import ROOT, wait_until
 from tests.worker.kit import pictures, put, stored

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shared.card import ModelCard
-from shared.datasets import CIFAR10_LABELS
+from shared.domain.card import ModelCard
+from shared.training.datasets import CIFAR10_LABELS
 from tests.worker.kit import PICTURES
 from worker import evaluate, openvino_network
 

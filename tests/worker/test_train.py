@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.card import Epoch
-from shared.errors import Conflict, InvalidRequest
+from shared.domain.card import Epoch
+from shared.domain.errors import Conflict, InvalidRequest
 from worker import presets
 from worker.checkpoint import FileCheckpoint
 from worker.datasets import CIFAR10_SETTING, Dataset

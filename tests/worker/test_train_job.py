@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.card import MODEL_FILE
-from shared.entities import Failure, JobState, Training, checkpoint_key
+from shared.domain.card import MODEL_FILE
+from shared.domain.entities import Failure, JobState, Training, checkpoint_key
 from shared.jobs.trainings import Order
-from shared.registry import SHIPPED
+from shared.models.registry import SHIPPED
 from shared.services import Services
 from tests.conftest import ROOT, wait_until
 from worker import train_job

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, jsonify
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from shared.datasets import CIFAR10_LABELS, LEAST_CORRECTIONS, corrected_pictures
+from shared.training.datasets import CIFAR10_LABELS, LEAST_CORRECTIONS, corrected_pictures
 from web import wire
 from web.api.requests import services
 from web.callers import caller

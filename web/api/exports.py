@@ -12,8 +12,8 @@ from typing import Any
 from flask import Blueprint, Response
 from typing_extensions import TypedDict
 
-from shared.entities import Item, Job
-from shared.times import timestamp
+from shared.domain.entities import Item, Job
+from shared.domain.times import timestamp
 from web import wire
 from web.api.jobs import blueprint as jobs_blueprint
 from web.api.requests import services

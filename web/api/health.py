@@ -12,8 +12,8 @@ from flask import Blueprint, Response, jsonify
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from shared.entities import Queue
-from shared.errors import DarkroomError, Unavailable
+from shared.domain.entities import Queue
+from shared.domain.errors import DarkroomError, Unavailable
 from shared.jobs.workers import unserved
 from shared.services import Services
 from web.api.requests import services

@@ -8,9 +8,9 @@ from flask import Blueprint, Response, jsonify, request
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from shared.entities import ItemState
-from shared.errors import Conflict, NotFound
-from shared.formats import FORMATS
+from shared.domain.entities import ItemState
+from shared.domain.errors import Conflict, NotFound
+from shared.images.formats import FORMATS
 from shared.jobs.store import Added
 from web import wire
 from web.api.jobs import blueprint as jobs_blueprint

@@ -9,13 +9,12 @@ from flask import Blueprint, Response, current_app, jsonify, request
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from shared.access import Scope
-from shared.entities import JOB_ID_PATTERN, Job, JobKind
-from shared.errors import Unavailable
+from shared.access.api_keys import Scope
+from shared.access.quotas import Counted
+from shared.domain.entities import JOB_ID_PATTERN, Job, JobKind, WebhookTarget
+from shared.domain.errors import Unavailable
 from shared.jobs.store import no_job
-from shared.quotas import Counted
 from shared.services import Services
-from shared.webhooks.target import Target
 from web import wire
 from web.access import about_job, request_id
 from web.api.paging import linked
@@ -189,7 +188,7 @@ def etag(job_id: str, revision: int) -> str:
     return f"{job_id[:8]}-{revision}"
 
 
-def _open_job(wanted: NewJob, webhook: Target | None) -> Response:
+def _open_job(wanted: NewJob, webhook: WebhookTarget | None) -> Response:
     parts = services()
     job_id = parts.store.create(
         wanted.kind,

@@ -8,8 +8,8 @@ from flask import Blueprint, Response, jsonify, request
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
-from shared.entities import Job, JobKind
-from shared.errors import Conflict, Fault, InvalidRequest
+from shared.domain.entities import Job, JobKind
+from shared.domain.errors import Conflict, Fault, InvalidRequest
 from shared.jobs.corrections import LabelCount
 from web import wire
 from web.api.jobs import blueprint as jobs_blueprint

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, g, request
 from prometheus_client.exposition import choose_encoder
 
-from shared.access import Scope
+from shared.access.api_keys import Scope
 from web.api.requests import services
 from web.callers import also_without_redis, needs
 from web.metrics import registry

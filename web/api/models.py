@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from typing_extensions import TypedDict
 from werkzeug.datastructures import ETags
 
-from shared.aliases import Alias
-from shared.card import CONFUSIONS_FILE, ModelCard
-from shared.errors import Fault, InvalidRequest, NotFound, PreconditionFailed, PreconditionRequired
-from shared.imports import ValueRange
-from shared.times import timestamp
+from shared.domain.card import CONFUSIONS_FILE, ModelCard
+from shared.domain.errors import Fault, InvalidRequest, NotFound, PreconditionFailed, PreconditionRequired
+from shared.domain.times import timestamp
+from shared.models.champion import Alias
+from shared.models.import_queue import ValueRange
 from web import wire
 from web.api.requests import Query, json_body, query, services
 from web.imports import ImportDesk

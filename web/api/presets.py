@@ -8,8 +8,8 @@ from flask import Blueprint, Response, jsonify, request
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from shared.catalogue import COMMON, PresetInfo
-from shared.fields import Parameters
+from shared.training.param_schema import Parameters
+from shared.training.preset_catalog import COMMON, PresetInfo
 from web.api.requests import services
 from web.openapi.operation import Answer, operation
 

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, jsonify
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from shared.entities import Queue
+from shared.domain.entities import Queue
 from web import wire
 from web.api.requests import services
 from web.openapi.operation import Answer, operation

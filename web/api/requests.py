@@ -11,8 +11,8 @@ from flask import Request, current_app
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from werkzeug.http import parse_list_header
 
-from shared.entities import ItemState, JobKind, JobState
-from shared.errors import Fault, InvalidRequest, MalformedRequest, TooLarge, UnsupportedMedia
+from shared.domain.entities import ItemState, JobKind, JobState
+from shared.domain.errors import Fault, InvalidRequest, MalformedRequest, TooLarge, UnsupportedMedia
 from shared.services import Services
 
 #: Longest time, in seconds, that a request may wait for something to happen.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, jsonify, request
 
-from shared.errors import Fault, InvalidRequest
+from shared.domain.errors import Fault, InvalidRequest
 from shared.jobs.results import Filter
 from web import wire
 from web.api.jobs import blueprint as jobs_blueprint

@@ -8,8 +8,8 @@ from flask import Blueprint, Response, jsonify
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from shared.blobs import RESERVE_BYTES
 from shared.jobs.store import FULL
+from shared.storage.blobs import RESERVE_BYTES
 from web import wire
 from web.api.requests import services
 from web.openapi.operation import Answer, operation

@@ -7,11 +7,11 @@ from typing import cast
 
 from flask import Blueprint, Response, jsonify
 
-from shared.access import Scope
-from shared.errors import NotFound
+from shared.access.api_keys import Scope
+from shared.domain.errors import NotFound
+from shared.domain.times import moment, timestamp
 from shared.jobs.deliveries import Attempt, Delivery
-from shared.times import moment, timestamp
-from shared.webhooks.secrets import Secret
+from shared.webhooks.signing_secrets import Secret
 from web import wire
 from web.api.jobs import blueprint as jobs_blueprint
 from web.api.requests import services

@@ -1,4 +1,4 @@
-// Tells from a file's first bytes whether the service could read it: the signatures are those of shared/formats.py.
+// Tells from a file's first bytes whether the service could read it: the signatures are those of shared/images/formats.py.
 
 const HEAD_BYTES = 265; // a tar says what it is at byte 257
 //: Files that are looked into at the same time.

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import PureWindowsPath
 from typing import IO, cast
 
-from shared.errors import ItemError, TooLarge
-from shared.formats import ArchiveKind
+from shared.domain.errors import ItemError, TooLarge
+from shared.images.formats import ArchiveKind
 
 #: Bytes of an entry, and of a zip's directory, that are read in one go.
 READ_BYTES, SCAN_BYTES = 64 * 1024, 1024 * 1024

@@ -9,9 +9,9 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from shared.entities import Failure, Upload, blob_key
-from shared.errors import ItemError, TooLarge
-from shared.images import inspect
+from shared.domain.entities import Failure, Upload, blob_key
+from shared.domain.errors import ItemError, TooLarge
+from shared.images.headers import inspect
 from shared.services import Services
 from web.uploads.archives import Budget, read_archive
 from web.uploads.spool import MEMORY_BYTES, Spooled, spool

@@ -17,7 +17,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
-from shared.errors import MalformedRequest, TooLarge, UnsupportedMedia
+from shared.domain.errors import MalformedRequest, TooLarge, UnsupportedMedia
 
 #: Bytes read from the client in one go.
 READ_BYTES = 64 * 1024

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Self
 
-from shared.blobs import storage_errors
-from shared.formats import HEAD_BYTES, ArchiveKind, archive_kind
+from shared.images.formats import HEAD_BYTES, ArchiveKind, archive_kind
+from shared.storage.blobs import storage_errors
 
 #: Bytes of one file that are held in memory; what is longer lies in an unnamed temporary file.
 MEMORY_BYTES = 1024 * 1024

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from shared.catalogue import COMMON, resolve
-from shared.errors import InvalidRequest
+from shared.domain.errors import InvalidRequest
+from shared.training.preset_catalog import COMMON, resolve
 from worker.presets.base import Params, Preset, Setup
 from worker.presets.classic import CLASSIC
 from worker.presets.fast import FAST
@@ -30,7 +30,7 @@ def from_params(params: Mapping[str, object]) -> tuple[Preset[Any], Params, int]
     """Return what a training job's `params` ask for: the preset, its hyperparameters and the seed.
 
     Whoever announced the presets that the job was checked against may have run another version of this code, so all of
-    it is checked again. Raises InvalidRequest, as `shared.catalogue.resolve`.
+    it is checked again. Raises InvalidRequest, as `shared.training.preset_catalog.resolve`.
     """
     resolved = resolve({name: preset.parameters() for name, preset in PRESETS.items()}, params)
     preset = PRESETS[resolved.pop("preset")]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.fields import Choice, Flag, Number, Parameter, Whole, faults, filled, refuse, specs
+from shared.training.param_schema import Choice, Flag, Number, Parameter, Whole, faults, filled, refuse, specs
 from worker.hardware import on_accelerator
 from worker.presets.work import Layer
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from shared.fields import Number, Whole
+from shared.training.param_schema import Number, Whole
 from worker.presets.base import (
     Augment,
     BatchSize,

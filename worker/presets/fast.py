@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.fields import Choice, Number, Whole
+from shared.training.param_schema import Choice, Number, Whole
 from worker.presets.base import (
     Augment,
     BatchSize,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.datasets import CIFAR10_LABELS
+from shared.training.datasets import CIFAR10_LABELS
 from worker.datasets import CIFAR10_SHAPE
 
 #: What the networks are for: images of so many pixels a side, so many channels, and so many labels.

@@ -1,0 +1,54 @@
+"""API keys in Redis, and the secret that the pages' session cookies are signed with."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable
+
+from shared.access.api_keys import ApiKey, Scope, digest_of, new_key
+from shared.domain.errors import Conflict, NotFound
+from shared.redis import keys
+from shared.redis.connection import Client, now_ms, translated
+
+
+class KeyStore:
+    """Keys by name. Every method raises Unavailable where Redis cannot be reached."""
+
+    def __init__(self, client: Client) -> None:
+        self._redis = client
+
+    @translated
+    def all(self) -> list[ApiKey]:
+        """Every key, by name."""
+        return sorted(
+            (_read(name, record) for name, record in self._redis.hgetall(keys.API_KEYS).items()),
+            key=lambda key: key.name,
+        )
+
+    @translated
+    def create(self, name: str, owner: str, scopes: Iterable[Scope]) -> str:
+        """Make a key and return its text, which nobody can see again. Raises Conflict where the name is taken."""
+        key = new_key()
+        record = {"owner": owner, "scopes": sorted(scopes), "digest": digest_of(key), "created_at": now_ms(self._redis)}
+        if not self._redis.hsetnx(keys.API_KEYS, name, json.dumps(record)):
+            raise Conflict(f"there is a key {name} already: revoke it, or take another name")
+        return key
+
+    @translated
+    def revoke(self, name: str) -> None:
+        """Forget a key. Raises NotFound."""
+        if not self._redis.hdel(keys.API_KEYS, name):
+            raise NotFound(f"there is no key {name}")
+
+    @translated
+    def secret(self) -> str:
+        """What all web processes sign with; made when it is first asked for."""
+        self._redis.set(keys.SECRET, secrets.token_hex(32), nx=True)
+        return str(self._redis.get(keys.SECRET))
+
+
+def _read(name: str, record: str) -> ApiKey:
+    fields = json.loads(record)
+    scopes = frozenset(Scope(scope) for scope in fields["scopes"])
+    return ApiKey(name, fields["owner"], scopes, fields["digest"], fields["created_at"] / 1000)

@@ -1,0 +1,95 @@
+"""The queues and their messages. A message only wakes a worker; what there is to do stands in the job store.
+
+So a message that is lost, doubled or late changes nothing but the time: the reconciler wakes workers again.
+"""
+
+from __future__ import annotations
+
+from celery import Celery
+from kombu.entity import Exchange
+from kombu.entity import Queue as MessageQueue
+from kombu.exceptions import OperationalError
+
+from shared.domain.entities import Queue
+from shared.domain.errors import Unavailable
+from shared.redis.connection import connect, redis_errors
+
+#: The task that claims and classifies one chunk, and the one that claims and runs one training.
+CLASSIFY, TRAIN = "darkroom.classify", "darkroom.train"
+#: Seconds for one chunk, which takes about one; then the process that works on it is killed: a decoder may hang.
+#: A training has no limit: its lease and the person who started it watch over it.
+CLASSIFY_TIMEOUT_S = 60
+#: Messages that wait in one queue at most: enough to wake every worker, and never a queue to look after.
+MAX_MESSAGES = 32
+#: Seconds within which Celery must have sent a message: the web process answers within 5.
+SEND_TIMEOUT_S = 2.0
+
+
+def celery_app(broker_url: str) -> Celery:
+    """A Celery app that connects to the broker when first used. Each setting has its reason beside it."""
+    app = Celery("darkroom", broker=broker_url, set_as_current=False)
+    app.conf.update(
+        task_queues=[MessageQueue(name, Exchange(name), routing_key=name) for name in Queue],
+        task_create_missing_queues=False,  # a misspelt queue is an error, not a queue that nobody reads
+        task_default_queue=Queue.BULK,
+        task_serializer="json",
+        accept_content=["json"],  # a message can never run code
+        task_ignore_result=True,  # the job store holds the results
+        task_store_errors_even_if_ignored=False,
+        task_acks_late=False,  # with late ones a 5.7.0 worker exits when the broker restarts; leases guard the work
+        worker_prefetch_multiplier=1,
+        worker_disable_prefetch=True,  # a prefetched message is stuck while its worker is busy, or lost with it
+        worker_cancel_long_running_tasks_on_connection_loss=False,  # True kills the worker
+        broker_connection_max_retries=None,  # a worker outlives any pause of the broker
+        broker_connection_retry_on_startup=True,
+        broker_channel_error_retry=True,  # nor does it end where Redis takes no writes for a while
+        worker_soft_shutdown_timeout=5,  # the chunk in hand is finished, no other is begun
+        worker_proc_alive_timeout=120,  # a process says that it is up after it has loaded its model
+        worker_send_task_events=False,  # nobody reads them
+        worker_enable_remote_control=False,  # workers are seen by their signs of life; no broadcast queues
+        broker_transport_options={
+            "queue_order_strategy": "priority",  # interactive before bulk, in the order of the worker's -Q
+            "visibility_timeout": 3600,
+            "socket_timeout": 10,
+            "socket_connect_timeout": 5,
+            "socket_keepalive": True,
+            "health_check_interval": 25,
+        },
+    )
+    return app
+
+
+class Messenger:
+    """Wakes workers."""
+
+    def __init__(self, broker_url: str) -> None:
+        self._app = celery_app(broker_url)
+        self._app.conf.broker_transport_options |= {
+            "socket_timeout": SEND_TIMEOUT_S,
+            "socket_connect_timeout": SEND_TIMEOUT_S / 2,
+        }
+        self._redis = connect(broker_url)
+
+    def wake(self, queue: Queue, messages: int = 1) -> int:
+        """Send up to `messages` messages, as far as there is room, and return how many. Raises Unavailable."""
+        with redis_errors():
+            room = MAX_MESSAGES - int(self._redis.llen(queue))
+        count = max(0, min(messages, room))
+        try:
+            for _ in range(count):
+                self._app.send_task(
+                    TRAIN if queue is Queue.TRAIN else CLASSIFY, queue=queue, retry=False, ignore_result=True
+                )
+        except OperationalError as error:
+            raise Unavailable("the queue (Redis) cannot be reached") from error
+        return count
+
+    def waiting(self, queue: Queue) -> int:
+        """Messages in the queue. Raises Unavailable."""
+        with redis_errors():
+            return int(self._redis.llen(queue))
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._redis.close()
+        self._app.close()

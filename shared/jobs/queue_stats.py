@@ -1,0 +1,68 @@
+"""What waits in each queue, for how long, and how much was done lately."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.domain.entities import Queue
+from shared.redis import keys
+from shared.redis.connection import Client, now_ms, translated
+
+#: Waiting jobs of one queue that are looked at; more are counted, but not their items.
+LOOKED_AT = 1000
+#: Minutes whose work is kept.
+MINUTES = 60
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """One queue: waiting jobs and items, the age of the oldest such job in seconds (None where none waits), and items
+    that ended in each of the last MINUTES minutes, the current one last. A training counts as one item while it waits.
+    """
+
+    queue: Queue
+    jobs: int
+    depth: int
+    oldest_age_s: float | None
+    per_minute: tuple[int, ...]
+    rate: float
+
+
+class Queues:
+    """Looks at the queues. Every method raises Unavailable where Redis cannot be reached."""
+
+    def __init__(self, client: Client) -> None:
+        self._redis = client
+
+    @translated
+    def all(self) -> list[QueueState]:
+        """The state of every queue."""
+        now = now_ms(self._redis)
+        return [self._state(queue, now) for queue in Queue]
+
+    def _state(self, queue: Queue, now: int) -> QueueState:
+        minute, into = divmod(now / 1000, 60)
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.zcard(keys.READY[queue])
+        pipeline.zrange(keys.READY[queue], 0, LOOKED_AT - 1)
+        pipeline.mget([keys.done(queue, int(minute) - ago) for ago in reversed(range(MINUTES))])
+        jobs, ids, done = pipeline.execute()
+        depth, oldest = self._waiting(ids)
+        per_minute = tuple(int(count or 0) for count in done)
+        return QueueState(
+            queue,
+            jobs,
+            depth,
+            None if oldest is None else max(0, now - oldest) / 1000,
+            per_minute,
+            rate=(per_minute[-2] * (60 - into) / 60 + per_minute[-1]) / 60,
+        )
+
+    def _waiting(self, ids: list[str]) -> tuple[int, int | None]:
+        """How many items wait in these jobs, and when the oldest job was created, in ms since the epoch."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for job_id in ids:
+            pipeline.llen(keys.job(job_id, "pending"))
+            pipeline.hget(keys.job(job_id), "created_at")
+        answers = pipeline.execute() if ids else []
+        return sum(answers[::2]), min((int(at) for at in answers[1::2] if at), default=None)

@@ -1,0 +1,201 @@
+-- Put in front of every script, behind the constants of `shared/redis/connection.py`: the names of the keys, the
+-- clock, and what several scripts do.
+-- `shared/redis/keys.py` has the same names for Python. The keys are made here, not passed in, so the scripts need
+-- one Redis (or Sentinel), not a Redis Cluster.
+
+local JOBS, EXPIRING, LEASES = 'darkroom:jobs', 'darkroom:expiring', 'darkroom:leases'
+local INTERACTIVE, BULK, TRAIN = 'darkroom:ring:interactive', 'darkroom:ring:bulk', 'darkroom:ring:train'
+local COUNTERS, RECEIVERS = 'darkroom:counters', 'darkroom:receivers'
+local CORRECTED = 'darkroom:corrected'
+-- A training job has no items: this one word stands among its pending work while nobody works on it.
+local RUN = 'run'
+local TERMINAL = { succeeded = true, failed = true, cancelled = true }
+
+local function now_ms()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+local function key(id, part)
+  return 'darkroom:job:' .. id .. (part and ':' .. part or '')
+end
+
+local function chunk_key(chunk)
+  return 'darkroom:chunk:' .. chunk
+end
+
+local function number(id, field)
+  return tonumber(redis.call('HGET', key(id), field) or 0)
+end
+
+-- For `/metrics`: `what` happened once more.
+local function count(what)
+  redis.call('HINCRBY', COUNTERS, what, 1)
+end
+
+local function touch(id)
+  redis.call('HINCRBY', key(id), 'revision', 1)
+end
+
+-- One more, or less, of the job's classified items has this label (an index; `corrected:<index>`: was corrected to it).
+local function count_label(id, label, by)
+  redis.call('HINCRBY', key(id, 'labels'), label, by)
+end
+
+-- The JSON in a record, which has numbers in front of it: an item's `created_at`, an outcome's place and time.
+local function body(record)
+  return cjson.decode(string.sub(record, (string.find(record, '{', 1, true))))
+end
+
+-- Jobs from before there were owners belong to `local`.
+local function owner_of(id)
+  return redis.call('HGET', key(id), 'owner') or 'local'
+end
+
+-- The jobs of an owner that are listed.
+local function jobs_of(owner)
+  return JOBS .. ':' .. owner
+end
+
+-- The jobs of an owner that are not over.
+local function unfinished_of(owner)
+  return 'darkroom:unfinished:' .. owner
+end
+
+local function list(id, created_at)
+  redis.call('ZADD', JOBS, created_at, id)
+  redis.call('ZADD', jobs_of(owner_of(id)), created_at, id)
+end
+
+local function is_training(id)
+  return redis.call('HGET', key(id), 'kind') == 'training'
+end
+
+local function ring(id)
+  if is_training(id) then return TRAIN end
+  return number(id, 'total') <= INTERACTIVE_ITEMS and INTERACTIVE or BULK
+end
+
+-- What a ring counts: the `round` that it is in, the `arrivals`, and for each owner the jobs that stand in it.
+local function counts_of(name)
+  return name .. ':counts'
+end
+
+-- Let the job wait for its turn. It stands in one ring at most: field `ready` says in which. In each round every owner has
+-- one turn: a job's round comes after those of its owner's jobs that wait already, however many others have. Within a
+-- round, who came first goes first.
+local function enqueue(id)
+  if redis.call('HEXISTS', key(id), 'ready') == 1 or redis.call('LLEN', key(id, 'pending')) == 0 then return end
+  local name = ring(id)
+  local round = tonumber(redis.call('HGET', counts_of(name), 'round') or 0)
+  local turn = round + redis.call('HINCRBY', counts_of(name), 'owner:' .. owner_of(id), 1)
+  redis.call('ZADD', name, turn + redis.call('HINCRBY', counts_of(name), 'arrivals', 1) / 2 ^ 32, id)
+  redis.call('HSET', key(id), 'ready', name)
+end
+
+-- The job waits no more.
+local function dequeue(id)
+  local name = redis.call('HGET', key(id), 'ready')
+  if not name then return end
+  redis.call('HDEL', key(id), 'ready')
+  redis.call('ZREM', name, id)
+  local owner = 'owner:' .. owner_of(id)
+  if redis.call('HINCRBY', counts_of(name), owner, -1) == 0 then redis.call('HDEL', counts_of(name), owner) end
+  if redis.call('ZCARD', name) == 0 then redis.call('DEL', counts_of(name)) end
+end
+
+-- Take the first job out of a ring that this code understands. One that newer code has written stays for its workers.
+local function pop_known(name)
+  for place = 0, redis.call('ZCARD', name) - 1 do
+    local id, turn = unpack(redis.call('ZRANGE', name, place, place, 'WITHSCORES'))
+    if number(id, 'schema') <= SCHEMA then
+      redis.call('HSET', counts_of(name), 'round', math.floor(turn))
+      dequeue(id)
+      return id
+    end
+  end
+end
+
+-- Record how one item ended. `outcome` is JSON; its place in the order of finishing and the time go in front of it.
+local function finish(id, item, state, outcome, score)
+  local place = redis.call('RPUSH', key(id, 'finished'), item) - 1
+  redis.call('HSET', key(id, 'outcomes'), item, place .. ' ' .. now_ms() .. ' ' .. outcome)
+  redis.call('HINCRBY', key(id), state, 1)
+  redis.call('ZADD', key(id, 'scores'), score == '' and '2' or score, item)
+  redis.call('HDEL', key(id, 'deaths'), item)
+  count('items:' .. state .. (state == 'failed' and ':' .. body(outcome).failure.code or ''))
+end
+
+-- Whether work is left: items that have not ended; a training that was not told to end, or that a worker still holds.
+local function is_unfinished(id)
+  if is_training(id) then
+    local training = redis.call('HMGET', key(id), 'ending', 'holder')
+    return not training[1] or training[2]
+  end
+  return number(id, 'total') > number(id, 'succeeded') + number(id, 'failed') + number(id, 'cancelled')
+end
+
+local function delivery_key(delivery)
+  return 'darkroom:delivery:' .. delivery
+end
+
+local function receiver_key(receiver)
+  return 'darkroom:deliveries:' .. receiver
+end
+
+-- A delivery's id is its job's, a hyphen and a number.
+local function job_of(delivery)
+  return string.match(delivery, '^%x+')
+end
+
+-- Let the delivery be sent at `due` (ms), or no more where that is nil. Each receiver has deliveries of its own, so that
+-- one that is dead is in nobody's way.
+local function schedule(receiver, delivery, due)
+  local waiting = receiver_key(receiver)
+  if due then redis.call('ZADD', waiting, due, delivery) else redis.call('ZREM', waiting, delivery) end
+  local first = redis.call('ZRANGE', waiting, 0, 0, 'WITHSCORES')
+  if first[1] then redis.call('ZADD', RECEIVERS, first[2], receiver) else redis.call('ZREM', RECEIVERS, receiver) end
+end
+
+local function forget_delivery(receiver, delivery)
+  schedule(receiver, delivery, nil)
+  redis.call('UNLINK', delivery_key(delivery), delivery_key(delivery) .. ':attempts')
+end
+
+-- Record, in the same step as the job's end, that its webhook is to be called. The delivery keeps the job as it ended.
+local function announce(id, now)
+  local job = redis.call('HMGET', key(id), 'receiver', 'gone')
+  local receiver, gone = job[1], job[2]
+  if not receiver or gone then return end
+  local n = redis.call('HINCRBY', key(id), 'deliveries', 1)
+  local delivery = id .. '-' .. n
+  for _, field in ipairs({ 'kind', 'owner', 'state', 'created_at', 'started_at', 'finished_at', 'total', 'succeeded',
+    'failed', 'cancelled', 'revision', 'model', 'failure', 'request_id' }) do
+    local value = redis.call('HGET', key(id), field)
+    if value then redis.call('HSET', delivery_key(delivery), field, value) end
+  end
+  schedule(receiver, delivery, now)
+  if n > KEPT_DELIVERIES then forget_delivery(receiver, id .. '-' .. (n - KEPT_DELIVERIES)) end
+end
+
+-- End the job if nothing is left to do. `ending` is the state it was told to end in, if it was.
+local function settle(id)
+  local job = redis.call('HMGET', key(id), 'state', 'sealed', 'ending')
+  if TERMINAL[job[1]] or job[2] ~= '1' or is_unfinished(id) then return end
+  local now, ended = now_ms(), job[3] or 'succeeded'
+  local expires = now + number(id, 'retention_ms')
+  redis.call('HSET', key(id), 'state', ended, 'finished_at', now, 'expires_at', expires)
+  redis.call('ZADD', EXPIRING, expires, id)
+  redis.call('SREM', unfinished_of(owner_of(id)), id)
+  count('jobs:' .. redis.call('HGET', key(id), 'kind') .. ':' .. ended)
+  announce(id, now)
+end
+
+-- How an item ends that a cancelled or failed job had not come to.
+local function finish_unworked(id, item)
+  local ending = redis.call('HGET', key(id), 'ending')
+  local outcome = { state = ending }
+  if ending == 'failed' then outcome.failure = cjson.decode(redis.call('HGET', key(id), 'failure')) end
+  redis.call('SADD', key(id, 'retryable'), item)
+  finish(id, item, ending, cjson.encode(outcome), '')
+end

@@ -1,0 +1,302 @@
+"""Chunks: whose turn it is, what a claim takes, and what a commit may do."""
+
+import pytest
+
+from shared.domain.entities import (
+    INTERACTIVE_ITEMS,
+    Chunk,
+    Counts,
+    Failure,
+    ItemState,
+    JobState,
+    Outcome,
+    Prediction,
+    Queue,
+    Upload,
+    new_id,
+)
+from shared.jobs.chunks import CHUNK_BYTES, CHUNK_ITEMS, LEASE_S, MAX_DEATHS, SUSPECT_ITEMS, Backlog
+from shared.redis import keys
+from shared.redis.connection import SCHEMA, Scripts, now_ms
+from tests.shared.kit import HOUR_MS, RINGS, UNREADABLE, Kit, names, sure, upload, uploads
+
+
+def test_a_claim_holds_the_job_its_model_and_the_uploads(kit: Kit) -> None:
+    items = uploads(3)
+    job = kit.sealed_job(items)
+    chunk = kit.claim()
+    assert (chunk.job_id, chunk.model, chunk.uploads) == (job, "net-1", tuple(items))
+    left_ms = kit.redis.zscore(keys.LEASES, chunk.id) - now_ms(kit.redis)
+    assert 0 < left_ms <= LEASE_S * 1000
+
+
+def test_nothing_waits_in_an_empty_store(kit: Kit) -> None:
+    assert kit.chunks.claim("worker", RINGS) is None
+    assert kit.chunks.backlog() == [Backlog(queue, 0) for queue in Queue]
+    assert kit.chunks.lapsed(10) == []
+
+
+def test_jobs_take_turns(kit: Kit) -> None:
+    jobs = [kit.sealed_job(uploads(2 * CHUNK_ITEMS + 1, f"job{number}-")) for number in range(3)]
+    claimed = [kit.claim() for _ in range(9)]
+    assert [chunk.job_id for chunk in claimed] == jobs * 3
+    assert [len(chunk.uploads) for chunk in claimed] == 6 * [CHUNK_ITEMS] + 3 * [1]
+    assert kit.chunks.claim("worker", RINGS) is None
+
+
+def test_small_jobs_go_before_big_ones(kit: Kit) -> None:
+    big = kit.sealed_job(uploads(CHUNK_ITEMS + 1))
+    assert kit.claim().job_id == big
+    small = kit.sealed_job(uploads(16))
+    assert kit.chunks.backlog() == [Backlog(Queue.INTERACTIVE, 1), Backlog(Queue.BULK, 1), Backlog(Queue.TRAIN, 0)]
+    assert [kit.claim().job_id for _ in range(2)] == [small, big]
+
+
+def test_a_worker_for_small_jobs_leaves_big_ones_alone(kit: Kit) -> None:
+    kit.sealed_job(uploads(17))
+    assert kit.chunks.claim("worker", [Queue.INTERACTIVE]) is None
+    assert len(kit.claim([Queue.BULK]).uploads) == 17
+
+
+def test_a_job_that_grows_moves_to_the_big_ones(kit: Kit) -> None:
+    job = kit.open_job(uploads(2))
+    kit.claim()
+    kit.store.add(job, uploads(20, "more"), 100)
+    assert kit.chunks.claim("worker", [Queue.INTERACTIVE]) is None
+    assert len(kit.claim([Queue.BULK]).uploads) == 20
+
+
+def test_a_chunk_holds_so_many_bytes_at_most_or_one_picture(kit: Kit) -> None:
+    sizes = [CHUNK_BYTES // 2, CHUNK_BYTES // 2, 1, CHUNK_BYTES, CHUNK_BYTES + 1, 1, 1]
+    kit.sealed_job([upload(f"k{number}", size=size) for number, size in enumerate(sizes)])
+    taken = [len(kit.claim().uploads) for _ in range(5)]
+    assert taken == [2, 1, 1, 1, 2]
+
+
+def test_a_chunk_that_is_given_back_keeps_the_order(kit: Kit) -> None:
+    items = uploads(CHUNK_ITEMS + 5)
+    kit.sealed_job(items)
+    first = kit.claim()
+    assert kit.chunks.release(first.id) == CHUNK_ITEMS
+    assert kit.claim().uploads == first.uploads
+    assert kit.claim().uploads == tuple(items[CHUNK_ITEMS:])
+
+
+def test_items_whose_workers_died_go_with_fewer_others_each_time(kit: Kit) -> None:
+    kit.sealed_job(uploads(SUSPECT_ITEMS + 4))
+    first = kit.claim()
+    assert len(first.uploads) == SUSPECT_ITEMS + 4
+    kit.chunks.release(first.id, died=True)
+    second, third = kit.claim(), kit.claim()
+    assert second.uploads == first.uploads[:SUSPECT_ITEMS]
+    assert third.uploads == first.uploads[SUSPECT_ITEMS:]
+    kit.chunks.release(third.id, died=True)
+    assert [names(kit.claim()) for _ in range(4)] == [[upload.key] for upload in third.uploads]
+
+
+def test_new_items_do_not_join_one_whose_worker_died(kit: Kit) -> None:
+    job = kit.open_job([upload("suspect")])
+    kit.chunks.release(kit.claim().id, died=True)
+    kit.store.add(job, uploads(2, "new"), 10)
+    assert [names(kit.claim()) for _ in range(2)] == [["suspect"], ["new0", "new1"]]
+
+
+def test_an_item_whose_worker_died_does_not_join_those_in_front_of_it(kit: Kit) -> None:
+    job = kit.open_job([upload("suspect")])
+    first = kit.claim()
+    kit.store.add(job, uploads(2, "new"), 10)
+    second = kit.claim()
+    kit.chunks.release(first.id, died=True)
+    kit.chunks.release(second.id)
+    assert [names(kit.claim()) for _ in range(2)] == [["new0", "new1"], ["suspect"]]
+
+
+def test_a_picture_that_kills_its_workers_is_given_up_and_its_neighbours_succeed(kit: Kit) -> None:
+    job = kit.sealed_job([*uploads(3, "good"), upload("poison"), *uploads(3, "fine")])
+    deaths = 0
+    while chunk := kit.chunks.claim("worker", RINGS):
+        if "poison" in names(chunk):
+            kit.chunks.release(chunk.id, died=True)
+            deaths += 1
+        else:
+            kit.finish(chunk)
+    assert deaths == MAX_DEATHS
+    assert (kit.store.get(job).state, kit.counted(job)) == (JobState.SUCCEEDED, Counts(7, succeeded=6, failed=1))
+    outcome = kit.store.item(job, "poison").outcome
+    assert outcome is not None
+    assert outcome.failure is not None
+    assert outcome.failure.code == "crashed"
+    assert kit.store.retry(job) == 1
+    assert kit.chunks.release(kit.claim().id, died=True) == 1  # its deaths are counted anew
+    kit.work_off()
+    assert kit.counted(job) == Counts(7, succeeded=7)
+
+
+def test_giving_back_without_a_death_never_gives_up(kit: Kit) -> None:
+    job = kit.sealed_job(uploads(2))
+    for _ in range(3 * MAX_DEATHS):
+        assert kit.chunks.release(kit.claim().id) == 2
+    assert kit.counted(job) == Counts(2)
+    assert len(kit.claim().uploads) == 2
+
+
+def test_a_sign_of_life_holds_the_chunk(kit: Kit) -> None:
+    kit.sealed_job(uploads(1))
+    chunk = kit.claim()
+    kit.lapse(chunk.id)
+    assert kit.chunks.lapsed(10) == [chunk.id]
+    assert kit.chunks.renew(chunk.id)
+    assert kit.chunks.lapsed(10) == []
+
+
+def test_a_lease_has_run_out_that_ends_later_than_any_can(kit: Kit) -> None:
+    """Redis's clock was set back: its worker may have died before."""
+    kit.sealed_job(uploads(2 * CHUNK_ITEMS + 1))
+    late, ended, held = (kit.claim() for _ in range(3))
+    kit.redis.zadd(keys.LEASES, {late.id: now_ms(kit.redis) + HOUR_MS})
+    assert kit.chunks.lapsed(10) == [late.id]
+    kit.lapse(ended.id)
+    assert set(kit.chunks.lapsed(10)) == {late.id, ended.id}
+    assert len(kit.chunks.lapsed(1)) == 1
+    assert kit.chunks.renew(late.id)
+    assert kit.chunks.lapsed(10) == [ended.id]
+    kit.redis.zadd(keys.LEASES, {held.id: now_ms(kit.redis) + (LEASE_S + 1) * 1000})
+    assert kit.chunks.lapsed(10) == [ended.id], "a small step of the clock takes nothing away"
+
+
+def taken_over(kit: Kit) -> tuple[Chunk, Chunk]:
+    """A chunk that its worker lost, and the one that another worker got for it."""
+    kit.sealed_job(uploads(1))
+    lost = kit.claim()
+    kit.chunks.release(lost.id, died=True)
+    return lost, kit.claim()
+
+
+def test_a_chunk_that_was_taken_over_can_do_nothing(kit: Kit) -> None:
+    lost, held = taken_over(kit)
+    assert not kit.chunks.renew(lost.id)
+    assert kit.chunks.release(lost.id, died=True) == 0
+    assert not kit.chunks.commit(lost, {"k0": UNREADABLE})
+    assert kit.redis.hget(keys.COUNTERS, "stale_commits") == "1"
+    assert kit.counted(held.job_id) == Counts(1)
+    kit.finish(held, sure(0.7))
+    assert not kit.chunks.commit(lost, {"k0": UNREADABLE})
+    assert kit.redis.hget(keys.COUNTERS, "stale_commits") == "2"
+    outcome = kit.store.item(held.job_id, "k0").outcome
+    assert outcome is not None
+    assert outcome.best is not None
+    assert outcome.best.score == 0.7
+
+
+def test_a_chunk_that_nobody_has_can_do_nothing(kit: Kit) -> None:
+    unknown = Chunk(new_id(), new_id(), "net-1", (upload("a"),))
+    assert not kit.chunks.renew(unknown.id)
+    assert kit.chunks.release(unknown.id) == 0
+    assert not kit.chunks.commit(unknown, {"a": sure()})
+    assert set(kit.redis.scan_iter()) == {keys.COUNTERS}
+
+
+def test_a_second_commit_changes_nothing(kit: Kit) -> None:
+    job = kit.sealed_job(uploads(2))
+    chunk = kit.claim()
+    kit.finish(chunk, sure(0.8))
+    before = kit.store.get(job), kit.results.finished(job, 10)
+    assert kit.chunks.commit(chunk, {"k0": UNREADABLE, "k1": UNREADABLE}), "whoever repeats it missed the answer"
+    assert kit.redis.hget(keys.COUNTERS, "duplicate_commits") == "1"
+    assert 0 < kit.redis.ttl(keys.committed(chunk.id)) <= 60
+    assert (kit.store.get(job), kit.results.finished(job, 10)) == before
+
+
+def test_a_chunk_of_a_removed_job_leaves_nothing(kit: Kit) -> None:
+    job = kit.sealed_job(uploads(2))
+    committed = kit.claim()
+    kit.store.remove(job, force=True)
+    kit.store.forget(job)
+    assert not kit.chunks.commit(committed, dict.fromkeys(names(committed), sure()))
+    assert kit.traces(job) == set()
+
+
+@pytest.mark.parametrize("outcomes", [{}, {"k0": sure()}, {"k0": sure(), "k1": sure(), "x": sure()}, {"x": sure()}])
+def test_a_commit_ends_exactly_its_chunks_items(kit: Kit, outcomes: dict[str, Outcome]) -> None:
+    job = kit.sealed_job(uploads(2))
+    chunk = kit.claim()
+    with pytest.raises(ValueError, match="each item"):
+        kit.chunks.commit(chunk, outcomes)
+    assert kit.counted(job) == Counts(2)
+    kit.finish(chunk)
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), -0.1, 1.5])
+def test_a_score_that_is_no_probability_is_not_committed(kit: Kit, score: float) -> None:
+    job = kit.sealed_job(uploads(2))
+    chunk = kit.claim()
+    wrong = Outcome(ItemState.SUCCEEDED, (Prediction(0, 0.9), Prediction(1, score)))
+    with pytest.raises(ValueError, match="probability"):
+        kit.chunks.commit(chunk, {"k0": sure(), "k1": wrong})
+    assert kit.counted(job) == Counts(2)
+    kit.finish(chunk)
+
+
+def test_outcomes_come_back_as_they_were_committed(kit: Kit) -> None:
+    job = kit.sealed_job(uploads(2))
+    ended = {
+        "k0": Outcome(ItemState.SUCCEEDED, (Prediction(7, 0.123456), Prediction(0, 0.1))),
+        "k1": Outcome(ItemState.FAILED, failure=Failure("truncated", 'Ünfertig: {"}')),
+    }
+    assert kit.chunks.commit(kit.claim(), ended)
+    for key, outcome in ended.items():
+        found = kit.store.item(job, key).outcome
+        assert found is not None
+        assert (found.state, found.predictions, found.failure) == (outcome.state, outcome.predictions, outcome.failure)
+        assert found.at == pytest.approx(now_ms(kit.redis) / 1000, abs=5)
+
+
+def test_a_job_that_newer_code_has_written_is_left_for_it(kit: Kit) -> None:
+    newer, known = (kit.sealed_job(uploads(1)) for _ in range(2))
+    kit.redis.hset(keys.job(newer), "schema", SCHEMA + 1)
+    kit.finish(kit.claim())
+    assert kit.store.get(known).state is JobState.SUCCEEDED
+    assert kit.chunks.claim("worker", RINGS) is None
+    kit.redis.hset(keys.job(newer), "schema", SCHEMA)
+    assert kit.claim().job_id == newer
+
+
+@pytest.mark.parametrize("others", [1, 30])
+def test_owners_take_turns_however_many_jobs_one_has(kit: Kit, others: int) -> None:
+    """Given many big jobs of ann's, When bob and cleo come with one each, Then each has every third turn."""
+    for _ in range(others):
+        kit.sealed_job(uploads(6 * CHUNK_ITEMS), owner="ann")
+    kit.finish(kit.claim())
+    for owner in ("bob", "cleo"):
+        kit.sealed_job(uploads(3 * CHUNK_ITEMS), owner=owner)
+    owners = [kit.store.get(kit.claim().job_id).owner for _ in range(9)]
+    assert [sorted(owners[start : start + 3]) for start in (0, 3, 6)] == [["ann", "bob", "cleo"]] * 3
+
+
+def test_who_takes_jobs_back_loses_no_turn_by_it(kit: Kit) -> None:
+    """Given jobs of ann's that she has cancelled, When she comes again, Then she stands as without them."""
+    cancelled = [kit.sealed_job(uploads(INTERACTIVE_ITEMS + 1), owner="ann") for _ in range(20)]
+    kit.sealed_job(uploads(9 * CHUNK_ITEMS), owner="bob")
+    for job in cancelled:
+        kit.store.cancel(job)
+    anns = kit.sealed_job(uploads(INTERACTIVE_ITEMS + 1), owner="ann")
+    assert anns in {kit.claim().job_id for _ in range(2)}
+    kit.work_off()
+    assert not list(kit.redis.scan_iter("darkroom:ring:*"))
+
+
+def test_the_same_claim_again_gives_the_same_answer(kit: Kit) -> None:
+    """The connection may break after Redis has run the script, and the client then runs it again."""
+    kit.sealed_job(uploads(CHUNK_ITEMS + 1))
+    scripts, words = Scripts(kit.redis), ("worker", 1000, CHUNK_ITEMS, 1, CHUNK_BYTES, *keys.READY.values())
+    first, again = (scripts.run("claim", "c" * 32, *words) for _ in range(2))
+    assert len(first) == 4 + 2 * CHUNK_ITEMS
+    assert again[3] >= first[3], "for how long the first item has waited is told anew"
+    assert again[:3] + again[4:] == first[:3] + first[4:]
+    assert len(scripts.run("claim", "d" * 32, *words)) == 4 + 2
+
+
+def test_a_claim_survives_names_of_every_kind(kit: Kit) -> None:
+    odd = Upload("k", 'a {"b": 1} \\ "ü" 💥\n.png', 5, "0" * 64, "image/png", 1, 1)
+    kit.sealed_job([odd])
+    assert kit.claim().uploads == (odd,)

@@ -1,0 +1,297 @@
+"""Training jobs in the job store: one worker at a time holds one, and each ends once."""
+
+import pytest
+
+from shared.domain.entities import Failure, JobKind, JobState, Queue, Training
+from shared.domain.errors import Conflict, NotFound
+from shared.jobs.chunks import MAX_DEATHS
+from shared.jobs.trainings import Order
+from shared.redis import keys
+from shared.redis.connection import SCHEMA, now_ms
+from tests.shared.kit import HOUR_MS, RINGS, Kit, uploads
+
+PARAMS = {"preset": "seed", "epochs": 2}
+DIVERGED = Failure("diverged", "The loss is no number.")
+
+
+def submit(kit: Kit, **params) -> str:
+    return kit.store.submit_training(PARAMS | params, retention_s=3600)
+
+
+def claim(kit: Kit) -> Training:
+    training = kit.trainings.claim("worker")
+    assert training is not None
+    return training
+
+
+def row(n: int, steps: int = 10) -> dict:
+    return {"n": n, "step": n, "steps": steps, "loss": 1 / n}
+
+
+def add_rows(kit: Kit, training: Training, *numbers: int) -> None:
+    for n in numbers:
+        assert kit.trainings.add_row(training, row(n), 5)
+
+
+def numbers(kit: Kit, job: str, after: int = 0, limit: int = 100) -> list[int]:
+    return [found["n"] for found in kit.trainings.rows(job, after, limit)]
+
+
+def backlog(kit: Kit) -> dict[Queue, int]:
+    return {entry.queue: entry.jobs for entry in kit.chunks.backlog()}
+
+
+def test_a_training_waits_in_its_own_ring_and_in_the_list(kit):
+    job = submit(kit)
+    waiting = kit.store.get(job)
+    assert (waiting.kind, waiting.state, waiting.params) == (JobKind.TRAINING, JobState.QUEUED, PARAMS)
+    assert waiting.queue_position == 0
+    assert backlog(kit) == {Queue.INTERACTIVE: 0, Queue.BULK: 0, Queue.TRAIN: 1}
+    assert [found.id for found in kit.store.page(10)[0]] == [job]
+    assert kit.store.expired(10) == []
+
+
+def test_classification_and_training_do_not_wait_behind_each_other(kit):
+    first, second = submit(kit), submit(kit)
+    images = kit.sealed_job(uploads(1))
+    assert kit.store.get(second).queue_position == 1
+    assert kit.store.get(images).queue_position == 0
+    assert kit.claim(RINGS).job_id == images
+    assert claim(kit).job_id == first
+
+
+def test_a_worker_gets_the_job_that_waits_longest_and_nobody_else_gets_it(kit):
+    job = submit(kit)
+    training = claim(kit)
+    assert (training.job_id, training.params) == (job, PARAMS)
+    assert kit.store.get(job).state is JobState.RUNNING
+    assert kit.store.get(job).started_at is not None
+    assert kit.trainings.claim("other") is None
+    assert kit.trainings.order(training) is Order.GO_ON
+
+
+def test_a_training_that_newer_code_has_written_is_left_for_it(kit):
+    newer, known = submit(kit), submit(kit)
+    kit.redis.hset(keys.job(newer), "schema", SCHEMA + 1)
+    assert claim(kit).job_id == known
+    assert kit.trainings.claim("other") is None
+    assert backlog(kit)[Queue.TRAIN] == 1
+
+
+def test_rows_are_read_in_order_and_after_a_number(kit):
+    training = claim_of_new(kit)
+    add_rows(kit, training, 1, 2, 3)
+    assert numbers(kit, training.job_id) == [1, 2, 3]
+    assert numbers(kit, training.job_id, after=2) == [3]
+    assert numbers(kit, training.job_id, after=3) == []
+    assert numbers(kit, training.job_id, limit=2) == [1, 2]
+
+
+def test_a_row_shows_in_the_job(kit):
+    training = claim_of_new(kit)
+    before = kit.store.get(training.job_id)
+    kit.trainings.add_row(training, row(3), 60)
+    job = kit.store.get(training.job_id)
+    assert (job.step, job.steps) == (3, 10)
+    assert job.ends_at is not None
+    assert 50 < job.ends_at - now_ms(kit.redis) / 1000 <= 60
+    assert job.revision > before.revision
+
+
+def test_a_training_that_goes_on_from_its_checkpoint_writes_its_rows_again(kit):
+    training = claim_of_new(kit)
+    add_rows(kit, training, 1, 2, 3)
+    kit.chunks.release(training.id)
+    add_rows(kit, claim(kit), 2)
+    assert numbers(kit, training.job_id) == [1, 2]
+    kit.chunks.release(kit.redis.hget(keys.job(training.job_id), "holder"))
+    add_rows(kit, claim(kit), 1, 2)
+    assert numbers(kit, training.job_id) == [1, 2]
+
+
+def test_success_ends_the_job_with_its_model(kit):
+    training = claim_of_new(kit)
+    assert kit.trainings.made(training) is None
+    kit.trainings.makes(training, "seed-1")
+    assert kit.trainings.made(training) == "seed-1"
+    assert kit.store.get(training.job_id).model is None  # nobody can see it yet
+    assert kit.trainings.succeed(training, "seed-1", {"promoted": False, "reason": "never"})
+    job = kit.store.get(training.job_id)
+    assert (job.state, job.model) == (JobState.SUCCEEDED, "seed-1")
+    assert job.promotion == {"promoted": False, "reason": "never"}
+    assert job.finished_at is not None
+    assert job.expires_at is not None
+    assert kit.redis.zcard(keys.LEASES) == 0
+
+
+def test_failure_ends_the_job_with_its_reason(kit):
+    training = claim_of_new(kit)
+    assert kit.trainings.fail(training, DIVERGED)
+    job = kit.store.get(training.job_id)
+    assert (job.state, job.failure) == (JobState.FAILED, DIVERGED)
+
+
+def test_what_a_worker_writes_that_lost_its_training_counts_for_nothing(kit):
+    lost = claim_of_new(kit)
+    kit.lapse(lost.id)
+    assert kit.chunks.lapsed(10) == [lost.id]
+    kit.chunks.release(lost.id, died=True)
+    ours = claim(kit)
+    add_rows(kit, ours, 1)
+    before = kit.store.get(ours.job_id)
+    assert kit.trainings.order(lost) is Order.LOST
+    assert not kit.chunks.renew(lost.id)
+    assert not kit.trainings.add_row(lost, row(2), 5)
+    assert not kit.trainings.makes(lost, "seed-1")
+    assert not kit.trainings.succeed(lost, "seed-1", {})
+    assert not kit.trainings.fail(lost, DIVERGED)
+    kit.chunks.release(lost.id, died=True)
+    assert kit.store.get(ours.job_id) == before
+    assert numbers(kit, ours.job_id) == [1]
+    assert kit.trainings.order(ours) is Order.GO_ON
+
+
+def test_workers_that_die_without_getting_further_end_the_job(kit):
+    job = submit(kit)
+    for _ in range(MAX_DEATHS):
+        training = claim(kit)
+        kit.chunks.release(training.id, died=True)
+    assert kit.trainings.claim("worker") is None
+    assert kit.store.get(job).state is JobState.FAILED
+    assert kit.store.get(job).failure.code == "crashed"
+
+
+def test_workers_that_die_but_get_further_do_not(kit):
+    job = submit(kit)
+    for n in range(1, 2 * MAX_DEATHS):
+        training = claim(kit)
+        add_rows(kit, training, n)
+        kit.chunks.release(training.id, died=True)
+    assert kit.store.get(job).state is JobState.RUNNING
+    assert claim(kit).job_id == job
+
+
+def test_a_worker_that_dies_while_it_publishes_got_further_too(kit):
+    job = submit(kit)
+    for _ in range(MAX_DEATHS - 1):
+        kit.chunks.release(claim(kit).id, died=True)
+    training = claim(kit)
+    assert kit.trainings.makes(training, "seed-1")
+    kit.chunks.release(training.id, died=True)
+    assert kit.store.get(job).state is JobState.RUNNING
+    assert kit.trainings.made(claim(kit)) == "seed-1"
+
+
+def test_a_worker_that_stops_in_order_is_no_death(kit):
+    job = submit(kit)
+    for _ in range(MAX_DEATHS + 1):
+        kit.chunks.release(claim(kit).id)
+    assert kit.store.get(job).state is JobState.RUNNING
+
+
+def test_a_waiting_training_is_cancelled_at_once(kit):
+    job = submit(kit)
+    assert kit.store.cancel(job)
+    assert kit.store.get(job).state is JobState.CANCELLED
+    assert kit.trainings.claim("worker") is None
+    assert backlog(kit)[Queue.TRAIN] == 0
+
+
+def test_a_running_training_is_cancelled_when_its_worker_gives_it_back(kit):
+    training = claim_of_new(kit)
+    assert kit.store.cancel(training.job_id)
+    assert kit.store.get(training.job_id).state is JobState.CANCELLING
+    assert kit.trainings.order(training) is Order.CANCEL
+    kit.chunks.release(training.id)
+    assert kit.store.get(training.job_id).state is JobState.CANCELLED
+    assert not kit.store.cancel(training.job_id)
+
+
+def test_a_cancelled_training_whose_worker_died_is_cancelled(kit):
+    training = claim_of_new(kit)
+    kit.store.cancel(training.job_id)
+    kit.chunks.release(training.id, died=True)
+    assert kit.store.get(training.job_id).state is JobState.CANCELLED
+
+
+def test_a_cancellation_stays_where_the_training_ends_at_the_same_moment(kit):
+    training = claim_of_new(kit)
+    kit.store.cancel(training.job_id)
+    assert kit.trainings.succeed(training, "seed-1", {})
+    assert kit.store.get(training.job_id).state is JobState.CANCELLED
+
+
+def test_an_early_end_is_asked_for_while_it_runs_only(kit):
+    job = submit(kit)
+    with pytest.raises(Conflict, match="queued"):
+        kit.trainings.finish(job)
+    training = claim(kit)
+    assert kit.trainings.finish(job)
+    assert kit.trainings.order(training) is Order.FINISH
+    kit.trainings.succeed(training, "seed-1", {})
+    assert not kit.trainings.finish(job)
+
+
+def test_what_is_no_training_has_no_rows_and_no_early_end(kit):
+    images = kit.sealed_job(uploads(1))
+    for call in (lambda: kit.trainings.rows(images, 0, 10), lambda: kit.trainings.finish(images)):
+        with pytest.raises(Conflict, match="classification"):
+            call()
+    for call in (lambda: kit.trainings.rows("0" * 32, 0, 10), lambda: kit.trainings.finish("0" * 32)):
+        with pytest.raises(NotFound):
+            call()
+
+
+@pytest.mark.parametrize("how", ["failed", "cancelled"])
+def test_retry_queues_a_training_that_did_not_succeed(kit, how):
+    training = claim_of_new(kit)
+    add_rows(kit, training, 1)
+    if how == "failed":
+        kit.trainings.fail(training, DIVERGED)
+    else:
+        kit.store.cancel(training.job_id)
+        kit.chunks.release(training.id)
+    assert kit.store.retry(training.job_id) == 1
+    job = kit.store.get(training.job_id)
+    assert (job.state, job.failure, job.finished_at) == (JobState.QUEUED, None, None)
+    assert job.started_at is None and job.ends_at is None
+    assert claim(kit).job_id == training.job_id
+    assert numbers(kit, training.job_id) == [1]
+
+
+def test_retry_refuses_a_training_that_succeeded_or_still_runs(kit):
+    training = claim_of_new(kit)
+    with pytest.raises(Conflict):
+        kit.store.retry(training.job_id)
+    kit.trainings.succeed(training, "seed-1", {})
+    with pytest.raises(Conflict):
+        kit.store.retry(training.job_id)
+
+
+def test_a_removed_training_leaves_no_trace(kit):
+    training = claim_of_new(kit)
+    add_rows(kit, training, 1)
+    with pytest.raises(Conflict):
+        kit.store.remove(training.job_id)
+    kit.trainings.fail(training, DIVERGED)
+    kit.store.remove(training.job_id)
+    kit.store.forget(training.job_id)
+    assert kit.traces(training.job_id) == set()
+
+
+def test_a_training_takes_no_items(kit):
+    job = submit(kit)
+    with pytest.raises(Conflict, match="sealed"):
+        kit.store.add(job, uploads(1), 10)
+
+
+def test_a_done_training_expires_with_its_retention(kit):
+    training = claim_of_new(kit)
+    kit.trainings.fail(training, DIVERGED)
+    kit.redis.zincrby(keys.EXPIRING, -2 * HOUR_MS, training.job_id)
+    assert [job.id for job in kit.store.expired(10)] == [training.job_id]
+
+
+def claim_of_new(kit: Kit) -> Training:
+    submit(kit)
+    return claim(kit)

@@ -1,0 +1,317 @@
+"""The registry: versions are immutable and appear whole; who changes the champion must have seen the present one."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from shared.domain.card import CARD_FILE, CONFUSIONS_FILE, MODEL_FILE, PREDICTIONS_FILE, TRUTH_FILE
+from shared.domain.errors import ConfigError, Conflict, InvalidRequest, NotFound, PreconditionFailed, Unavailable
+from shared.models.champion import ChampionAlias
+from shared.models.registry import SHIPPED, Registry
+from shared.models.versions import PublishedVersions
+from shared.redis.connection import Client, connect
+from shared.storage.blobs import BlobStore
+from tests.versions_kit import TRUTH, measured, shipped, version_folder
+
+LABELS = 10
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> BlobStore:
+    return BlobStore.open(None, tmp_path / "data")
+
+
+def registry_on(blobs: BlobStore, client: Client, cache: Path, shipped: Path = SHIPPED) -> Registry:
+    """What one process has; the cache is a machine's own."""
+    return Registry(shipped, PublishedVersions(blobs, cache), ChampionAlias(client))
+
+
+@pytest.fixture
+def registry(blobs: BlobStore, each_redis: Client, tmp_path: Path) -> Registry:
+    return registry_on(blobs, each_redis, tmp_path / "cache")
+
+
+@pytest.fixture
+def other(blobs: BlobStore, each_redis: Client, tmp_path: Path) -> Registry:
+    """The registry of another process on another machine."""
+    return registry_on(blobs, each_redis, tmp_path / "cache of the other")
+
+
+def names(registry: Registry) -> list[str]:
+    return [card.version for card in registry.versions()]
+
+
+def test_what_one_process_publishes_every_other_one_has(registry: Registry, other: Registry, tmp_path: Path) -> None:
+    assert names(other) == [shipped()]
+    card = registry.publish(measured(version_folder(tmp_path, b"weights", created_at="2030-01-01T00:00:00Z")))
+    assert names(other) == names(registry) == [card.version, shipped()]
+    assert other.card(card.version) == card
+    assert other.exists(card.version)
+    assert other.model_file(card.version).read_bytes() == b"weights"
+    assert other.file(card.version, PREDICTIONS_FILE) == TRUTH
+
+
+def test_a_version_is_never_overwritten(registry: Registry, other: Registry, tmp_path: Path) -> None:
+    folder = version_folder(tmp_path, preset="first")
+    registry.publish(folder)
+    again = version_folder(tmp_path / "again", preset="second")
+    for process in (registry, other):
+        with pytest.raises(Conflict, match=folder.name):
+            process.publish(again)
+    assert other.card(folder.name).preset == "first"
+    with pytest.raises(Conflict):
+        registry.publish(SHIPPED / shipped())
+
+
+def test_of_two_who_publish_one_version_at_once_one_succeeds(
+    blobs: BlobStore, each_redis: Client, tmp_path: Path
+) -> None:
+    folder = version_folder(tmp_path)
+    processes = [registry_on(blobs, each_redis, tmp_path / f"cache{n}") for n in range(4)]
+
+    def publish(process: Registry) -> bool:
+        try:
+            return bool(process.publish(folder))
+        except Conflict:
+            return False
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(publish, processes)) == [False, False, False, True]
+
+
+def test_a_version_without_a_card_is_not_there(registry: Registry, blobs: BlobStore, tmp_path: Path) -> None:
+    """Given a publication that broke off, then nobody sees it; and it can be published again."""
+    folder = version_folder(tmp_path, b"weights")
+    blobs.put(f"models/{folder.name}/{MODEL_FILE}", b"half of the wei")
+    assert names(registry) == [shipped()]
+    assert not registry.exists(folder.name)
+    registry.publish(folder)
+    assert registry.model_file(folder.name).read_bytes() == b"weights"
+
+
+def test_a_folder_that_is_no_version_is_not_published(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(NotFound):
+        registry.publish(tmp_path / "empty")
+    folder = version_folder(tmp_path)
+    (folder / CARD_FILE).write_text("{}")
+    with pytest.raises(InvalidRequest):
+        registry.publish(folder)
+    assert names(registry) == [shipped()]
+
+
+@pytest.mark.parametrize("version", ["", ".", "..", "../models", "nothing-20260101-00000000", "a/b-20260101-00000000"])
+def test_an_unknown_version_is_not_found(registry: Registry, version: str) -> None:
+    assert not registry.exists(version)
+    for ask in (registry.card, registry.model_file, registry.promote, lambda name: registry.file(name, CARD_FILE)):
+        with pytest.raises(NotFound):
+            ask(version)
+
+
+def test_a_file_that_a_version_lacks_is_not_found(registry: Registry, tmp_path: Path) -> None:
+    card = registry.publish(version_folder(tmp_path))
+    for version in (card.version, shipped()):
+        if not (SHIPPED / version / CONFUSIONS_FILE).exists():
+            with pytest.raises(NotFound):
+                registry.file(version, CONFUSIONS_FILE)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "no json", '{"version": 3}', "a card of another version"])
+def test_a_damaged_card_is_logged_and_left_out(
+    registry: Registry, blobs: BlobStore, tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    good, bad = version_folder(tmp_path, b"good"), version_folder(tmp_path, b"bad")
+    registry.publish(good)
+    content = (good / CARD_FILE).read_bytes() if text == "a card of another version" else text.encode()
+    blobs.put(f"models/{bad.name}/{CARD_FILE}", content)
+    with caplog.at_level(logging.WARNING):
+        assert set(names(registry)) == {shipped(), good.name}
+    assert bad.name in caplog.text
+
+
+def test_a_card_is_read_once(registry: Registry, blobs: BlobStore, tmp_path: Path) -> None:
+    """The listing tells which versions there are; what they are is remembered."""
+    version = registry.publish(version_folder(tmp_path)).version
+    before = registry.versions()
+    blobs.put(f"models/{version}/{CARD_FILE}", b"unreadable from now on")
+    assert registry.versions() == before
+
+
+def test_a_model_is_fetched_once(registry: Registry, blobs: BlobStore, tmp_path: Path) -> None:
+    version = registry.publish(version_folder(tmp_path, b"weights")).version
+    path = registry.model_file(version)
+    blobs.delete_all(f"models/{version}")
+    assert registry.model_file(version) == path
+    assert path.read_bytes() == b"weights"
+    assert [file.name for file in path.parent.iterdir()] == [MODEL_FILE]
+
+
+def test_a_model_that_arrives_damaged_is_not_kept(registry: Registry, blobs: BlobStore, tmp_path: Path) -> None:
+    version = registry.publish(version_folder(tmp_path, b"weights")).version
+    blobs.put(f"models/{version}/{MODEL_FILE}", b"wights")
+    with pytest.raises(NotFound, match=r"damaged"):
+        registry.model_file(version)
+    assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
+    blobs.put(f"models/{version}/{MODEL_FILE}", b"weights")
+    assert registry.model_file(version).read_bytes() == b"weights"
+
+
+def test_nobody_chose_so_the_newest_shipped_version_serves(
+    blobs: BlobStore, each_redis: Client, tmp_path: Path
+) -> None:
+    folder = tmp_path / "shipped"
+    old = version_folder(folder, b"old", created_at="2026-01-01T00:00:00Z").name
+    new = version_folder(folder, b"new", created_at="2026-02-01T00:00:00+00:00").name
+    registry = registry_on(blobs, each_redis, tmp_path / "cache", folder)
+    assert registry.champion().version == new
+    alias = registry.alias()
+    assert (alias.version, alias.revision, alias.previous) == (new, 0, None)
+    assert alias.since == registry.card(new).created_at.timestamp()
+    registry.publish(version_folder(tmp_path, b"newest", created_at="2026-03-01T00:00:00Z"))
+    assert registry.champion().version == new  # what is merely published serves nobody
+    registry.promote(old)
+    assert registry.champion().version == old
+
+
+def test_promoting_tells_since_when_and_which_was_before(
+    registry: Registry, other: Registry, each_redis: Client, tmp_path: Path
+) -> None:
+    version = registry.publish(version_folder(tmp_path)).version
+    seconds, microseconds = each_redis.time()
+    alias = registry.promote(version, registry.alias().revision)
+    assert (alias.version, alias.revision, alias.previous) == (version, 1, shipped())
+    assert alias.since == pytest.approx(seconds + microseconds / 1e6, abs=5)
+    assert other.alias() == alias
+    assert other.champion().version == version
+    back = other.promote(shipped(), alias.revision)
+    assert (back.version, back.revision, back.previous) == (shipped(), 2, version)
+
+
+def test_somebody_else_was_faster(registry: Registry, other: Registry, tmp_path: Path) -> None:
+    version = registry.publish(version_folder(tmp_path)).version
+    seen = registry.alias().revision
+    other.promote(version, seen)
+    with pytest.raises(PreconditionFailed):
+        registry.promote(shipped(), seen)
+    assert registry.champion().version == version
+    assert registry.promote(shipped(), None).version == shipped()  # whatever it is
+
+
+def test_promoting_the_champion_changes_nothing(registry: Registry, tmp_path: Path) -> None:
+    version = registry.publish(version_folder(tmp_path)).version
+    alias = registry.promote(version)
+    assert registry.promote(version) == registry.promote(version, alias.revision) == alias
+
+
+def test_choosing_what_serves_anyway_is_a_choice(registry: Registry) -> None:
+    """It then stays, whatever the next Darkroom ships."""
+    alias = registry.promote(shipped(), 0)
+    assert (alias.version, alias.revision, alias.previous) == (shipped(), 1, None)
+
+
+def test_a_promotion_whose_answer_was_lost_may_be_repeated(registry: Registry, each_redis: Client) -> None:
+    """The connection sends the script again, with the same token: it must not find its own change in its way."""
+    alias = ChampionAlias(each_redis)
+    scripts = alias._scripts
+    answers = [scripts.run("promote", "new-20260101-00000000", 0, shipped(), "token") for _ in range(2)]
+    assert answers == ["set", "set"]
+    assert registry.alias().revision == 1
+    assert scripts.run("promote", "new-20260101-00000000", 0, shipped(), "another") == "changed"
+
+
+def test_one_of_many_who_promote_at_once_succeeds(blobs: BlobStore, each_redis: Client, tmp_path: Path) -> None:
+    registry = registry_on(blobs, each_redis, tmp_path / "cache")
+    versions = [registry.publish(version_folder(tmp_path, b"%d" % n)).version for n in range(6)]
+    seen = registry.alias().revision
+
+    def promote(version: str) -> str | None:
+        try:
+            return registry.promote(version, seen).version
+        except PreconditionFailed:
+            return None
+
+    with ThreadPoolExecutor(len(versions)) as pool:
+        done = [version for version in pool.map(promote, versions) if version]
+    assert done == [registry.champion().version]
+    assert registry.alias().revision == seen + 1
+
+
+def test_a_champion_that_is_lost_says_so(registry: Registry, other: Registry, blobs: BlobStore, tmp_path: Path) -> None:
+    version = registry.publish(version_folder(tmp_path)).version
+    registry.promote(version)
+    blobs.delete_all("models")
+    with pytest.raises(Unavailable, match=version):
+        other.champion()
+    assert other.promote(shipped(), other.alias().revision).version == other.champion().version == shipped()
+
+
+def test_a_redis_that_is_away_is_unavailable(blobs: BlobStore, tmp_path: Path) -> None:
+    registry = registry_on(blobs, connect("redis://127.0.0.1:1/0"), tmp_path / "cache")
+    for ask in (registry.alias, registry.champion, lambda: registry.promote(shipped())):
+        with pytest.raises(Unavailable):
+            ask()
+    assert names(registry) == [shipped()]
+
+
+def test_a_registry_of_shipped_versions_only(tmp_path: Path) -> None:
+    """Tools need neither Redis nor a blob store; what needs them says so."""
+    registry = Registry()
+    assert registry.champion().version == registry.alias().version == shipped()
+    for act in (lambda: registry.promote(shipped()), lambda: registry.publish(version_folder(tmp_path))):
+        with pytest.raises(ConfigError):
+            act()
+    with pytest.raises(ConfigError):
+        Registry(tmp_path / "nothing").champion()
+
+
+def test_two_measured_versions_are_compared(registry: Registry, tmp_path: Path) -> None:
+    first = registry.publish(measured(version_folder(tmp_path, b"1"), bytes([0] * 10))).version
+    second = registry.publish(measured(version_folder(tmp_path, b"2"))).version
+    found = registry.compare(first, second)
+    assert (found.images, found.accuracy, found.only_second, found.only_first) == (10, (0.1, 1.0), 9, 0)
+
+
+def test_one_of_two_versions_must_have_the_right_labels(registry: Registry, tmp_path: Path) -> None:
+    """What ships with Darkroom has its answers, but no data."""
+    whole = measured(version_folder(tmp_path, b"1"))
+    others = [measured(version_folder(tmp_path, content), bytes([0] * 10)) for content in (b"2", b"3")]
+    for folder in others:
+        (folder / TRUTH_FILE).unlink()
+    first, second, third = (registry.publish(folder).version for folder in (whole, *others))
+    assert registry.compare(first, second).accuracy == (1.0, 0.1)
+    assert registry.compare(second, first).accuracy == (0.1, 1.0)
+    with pytest.raises(Conflict, match="labels of the test images"):
+        registry.compare(second, third)
+
+
+def test_versions_of_different_test_images_are_not_compared(registry: Registry, tmp_path: Path) -> None:
+    card = json.loads((SHIPPED / shipped() / CARD_FILE).read_text())
+    first = registry.publish(measured(version_folder(tmp_path, b"1"))).version
+    others = [
+        version_folder(tmp_path, b"2"),  # not measured
+        measured(version_folder(tmp_path, b"3"), truth=bytes(reversed(TRUTH))),
+        measured(version_folder(tmp_path, b"4", dataset=card["dataset"] | {"digest": "0" * 64})),
+        measured(version_folder(tmp_path, b"5", dataset=None)),
+        measured(version_folder(tmp_path, b"6", labels=[f"l{n}" for n in range(LABELS)], metrics=None)),
+    ]
+    for folder in others:
+        registry.publish(folder)
+        with pytest.raises(Conflict, match=folder.name):
+            registry.compare(first, folder.name)
+    with pytest.raises(NotFound):
+        registry.compare(first, "nothing-20260101-00000000")
+
+
+def test_a_cache_that_is_emptied_or_damaged_fills_again(registry: Registry, tmp_path: Path) -> None:
+    version = registry.publish(version_folder(tmp_path, b"weights")).version
+    file = registry.model_file(version)
+    shutil.rmtree(tmp_path / "cache")
+    assert registry.model_file(version).read_bytes() == b"weights"
+    file.write_bytes(b"weig")
+    assert registry.model_file(version).read_bytes() == b"weights"

@@ -1,0 +1,312 @@
+"""Redis is not there, does not answer, has no memory, or comes back: an error in time, and work goes on."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cli.redis_server import free_port
+from shared.access.api_keys import Scope
+from shared.access.key_store import KeyStore
+from shared.access.quotas import Counted, Quotas
+from shared.domain.entities import Chunk, Counts, Failure, Job, JobKind, JobState, Queue, Training, new_id
+from shared.domain.errors import Unavailable
+from shared.jobs.chunks import ChunkStore
+from shared.jobs.deliveries import Attempt, DeliveryStore, Due
+from shared.jobs.messenger import Messenger
+from shared.jobs.results import Results
+from shared.jobs.store import JobStore
+from shared.jobs.trainings import TrainingStore
+from shared.jobs.workers import Worker, Workers
+from shared.models.champion import Alias, ChampionAlias
+from shared.redis.connection import connect
+from shared.training.preset_catalog import Catalogue
+from shared.webhooks.signing_secrets import WebhookSecrets
+from shared.webhooks.target import parse
+from tests.conftest import answers, redis_programs, wait_until
+from tests.shared.kit import RINGS, Kit, sure, upload, uploads
+
+#: The web process must answer within this.
+IN_TIME_S = 5
+JOB = new_id()
+CHUNK = Chunk(new_id(), JOB, "net-1", (upload("a"),))
+TRAINING = Training(new_id(), JOB, {})
+WEBHOOK = parse("https://receiver.example/hook")
+ENDED = Job(JOB, JobKind.CLASSIFICATION, JobState.SUCCEEDED, created_at=0)
+DUE = Due(f"{JOB}-1", new_id(), WEBHOOK.receiver, WEBHOOK.url, 1, ENDED)
+WORKER = Worker("host:1", ("bulk",), "net-1")
+
+CALLS: dict[str, Callable[[str], object]] = {
+    **{
+        f"JobStore.{name}": lambda url, call=call: call(JobStore(connect(url)))
+        for name, call in {
+            "ping": lambda store: store.ping(),
+            "check_room": lambda store: store.check_room(),
+            "memory": lambda store: store.memory(),
+            "exists": lambda store: store.exists(JOB),
+            "create": lambda store: store.create(JobKind.CLASSIFICATION, retention_s=1),
+            "add": lambda store: store.add(JOB, uploads(1), 10),
+            "reserve_numbers": lambda store: store.reserve_numbers(JOB, 2),
+            "seal": lambda store: store.seal(JOB),
+            "get": lambda store: store.get(JOB),
+            "owner_and_kind": lambda store: store.owner_and_kind(JOB),
+            "revision": lambda store: store.revision(JOB),
+            "page": lambda store: store.page(5),
+            "annotate": lambda store: store.annotate(JOB, 1),
+            "set_webhook": lambda store: store.set_webhook(JOB, WEBHOOK),
+            "item": lambda store: store.item(JOB, "a"),
+            "cancel": lambda store: store.cancel(JOB),
+            "fail": lambda store: store.fail(JOB, Failure("a", "b")),
+            "retry": lambda store: store.retry(JOB),
+            "retryable": lambda store: store.retryable(JOB),
+            "remove": lambda store: store.remove(JOB),
+            "forget": lambda store: store.forget(JOB),
+            "removing": lambda store: store.removing(),
+            "expired": lambda store: store.expired(5),
+            "is_listed": lambda store: store.is_listed(JOB),
+            "submit_training": lambda store: store.submit_training({}, retention_s=60),
+        }.items()
+    },
+    **{
+        f"ChunkStore.{name}": lambda url, call=call: call(ChunkStore(connect(url)))
+        for name, call in {
+            "claim": lambda chunks: chunks.claim("worker", RINGS),
+            "renew": lambda chunks: chunks.renew(CHUNK.id),
+            "commit": lambda chunks: chunks.commit(CHUNK, {"a": sure()}),
+            "release": lambda chunks: chunks.release(CHUNK.id),
+            "lapsed": lambda chunks: chunks.lapsed(5),
+            "backlog": lambda chunks: chunks.backlog(),
+        }.items()
+    },
+    **{
+        f"TrainingStore.{name}": lambda url, call=call: call(TrainingStore(connect(url)))
+        for name, call in {
+            "claim": lambda trainings: trainings.claim("worker"),
+            "order": lambda trainings: trainings.order(TRAINING),
+            "add_row": lambda trainings: trainings.add_row(TRAINING, {"n": 1, "step": 1, "steps": 2}, 5),
+            "rows": lambda trainings: trainings.rows(JOB, 0, 5),
+            "finish": lambda trainings: trainings.finish(JOB),
+            "running": lambda trainings: trainings.running(),
+            "made": lambda trainings: trainings.made(TRAINING),
+            "makes": lambda trainings: trainings.makes(TRAINING, "seed-1"),
+            "succeed": lambda trainings: trainings.succeed(TRAINING, "seed-1", {}),
+            "fail": lambda trainings: trainings.fail(TRAINING, Failure("a", "b")),
+        }.items()
+    },
+    "KeyStore.all": lambda url: KeyStore(connect(url)).all(),
+    "KeyStore.create": lambda url: KeyStore(connect(url)).create("ann", "ann", [Scope.SUBMIT]),
+    "KeyStore.revoke": lambda url: KeyStore(connect(url)).revoke("ann"),
+    "KeyStore.secret": lambda url: KeyStore(connect(url)).secret(),
+    "Quotas.charge": lambda url: Quotas(connect(url), {Counted.REQUESTS: 1}).charge(Counted.REQUESTS, "ann"),
+    "ChampionAlias.get": lambda url: ChampionAlias(connect(url)).get(),
+    "ChampionAlias.set": lambda url: ChampionAlias(connect(url)).set("seed-2", Alias("seed-1", 0, 0), None),
+    "Catalogue.announce": lambda url: Catalogue(connect(url)).announce([]),
+    "Catalogue.announced": lambda url: Catalogue(connect(url)).announced(),
+    "Catalogue.measured": lambda url: Catalogue(connect(url)).measured("seed", "host", 5.0),
+    "Catalogue.presets": lambda url: Catalogue(connect(url)).presets(),
+    "Catalogue.resolve": lambda url: Catalogue(connect(url)).resolve({}),
+    **{
+        f"Results.{name}": lambda url, call=call: call(Results(connect(url)))
+        for name, call in {
+            "finished": lambda results: results.finished(JOB, 5),
+            "least_sure": lambda results: results.least_sure(JOB, 5),
+            "items": lambda results: results.items(JOB, 5),
+            "item_keys": lambda results: results.item_keys(JOB, 5),
+            "stream": lambda results: list(results.stream(JOB)),
+        }.items()
+    },
+    **{
+        f"DeliveryStore.{name}": lambda url, call=call: call(DeliveryStore(connect(url)))
+        for name, call in {
+            "claim": lambda deliveries: deliveries.claim(["receiver.example:443"]),
+            "end_attempt": lambda deliveries: deliveries.end_attempt(DUE, Attempt(0, 1), None, 5),
+            "overdue_s": lambda deliveries: deliveries.overdue_s(),
+            "of_job": lambda deliveries: deliveries.of_job(ENDED),
+            "get": lambda deliveries: deliveries.get(DUE.id),
+            "redeliver": lambda deliveries: deliveries.redeliver(DUE.id),
+        }.items()
+    },
+    "WebhookSecrets.get": lambda url: WebhookSecrets(connect(url)).get("ann"),
+    "WebhookSecrets.replace": lambda url: WebhookSecrets(connect(url)).replace("ann"),
+    "Workers.seen": lambda url: Workers(connect(url)).seen(WORKER),
+    "Workers.gone": lambda url: Workers(connect(url)).gone("host:1"),
+    "Workers.alive": lambda url: Workers(connect(url)).alive(),
+    "Messenger.wake": lambda url: Messenger(url).wake(Queue.BULK),
+    "Messenger.waiting": lambda url: Messenger(url).waiting(Queue.BULK),
+}
+
+
+def public_methods(part: type) -> set[str]:
+    return {f"{part.__name__}.{name}" for name, each in vars(part).items() if name[0] != "_" and callable(each)}
+
+
+def test_every_public_method_is_tried_below() -> None:
+    parts = (
+        JobStore,
+        ChunkStore,
+        TrainingStore,
+        Results,
+        Workers,
+        Messenger,
+        ChampionAlias,
+        Catalogue,
+        KeyStore,
+        Quotas,
+        DeliveryStore,
+        WebhookSecrets,
+    )
+    assert set(CALLS) == set().union(*map(public_methods, parts)) - {"Messenger.close"}
+
+
+def is_unavailable_in_time(call: Callable[[str], object], url: str) -> None:
+    begin = time.monotonic()
+    with pytest.raises(Unavailable, match="Redis"):
+        call(url)
+    assert time.monotonic() - begin < IN_TIME_S
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_where_nobody_listens_every_call_says_so_in_time(call: Callable[[str], object]) -> None:
+    is_unavailable_in_time(call, f"redis://127.0.0.1:{free_port()}/0")
+
+
+@contextmanager
+def redis_process(command: str, folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A Redis whose process can be stopped and killed, with its data in `folder`."""
+    words = [command, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--appendonly", "yes"]
+    server = subprocess.Popen([*words, "--save", ""], stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: answers(f"redis://127.0.0.1:{port}/0"), "Redis answers")
+        yield server
+    finally:
+        server.kill()
+        server.wait()
+
+
+def test_where_redis_hangs_every_call_says_so_in_time(tmp_path: Path) -> None:
+    """As where it is swapped out or cut off: it takes connections, and never answers. All calls at once: each waits."""
+    port = free_port()
+    with redis_process(redis_programs()[0], tmp_path, port) as server, ThreadPoolExecutor(len(CALLS)) as pool:
+        server.send_signal(signal.SIGSTOP)
+        answered = {name: pool.submit(outcome, call, f"redis://127.0.0.1:{port}/0") for name, call in CALLS.items()}
+        found = {name: future.result() for name, future in answered.items()}
+        server.send_signal(signal.SIGCONT)
+    assert {name: error for name, (error, _) in found.items() if not isinstance(error, Unavailable)} == {}
+    assert {name: seconds for name, (_, seconds) in found.items() if seconds >= IN_TIME_S} == {}
+
+
+def outcome(call: Callable[[str], object], url: str) -> tuple[object, float]:
+    """What the call raised (or answered), and after how many seconds."""
+    begin = time.monotonic()
+    try:
+        answer = call(url)
+    except Exception as error:  # noqa: BLE001  # whatever it is, the test shows it
+        answer = error
+    return answer, time.monotonic() - begin
+
+
+@pytest.mark.parametrize("command", redis_programs(), ids=lambda command: Path(command).name)
+def test_after_a_pause_the_same_connection_works_again(command: str, tmp_path: Path) -> None:
+    port = free_port()
+    with redis_process(command, tmp_path, port) as server:
+        kit = Kit(connect(f"redis://127.0.0.1:{port}/0"))
+        assert kit.chunks.claim("worker", RINGS) is None  # now Redis knows the script, and runs it when it wakes up
+        job = kit.sealed_job(uploads(3))
+        server.send_signal(signal.SIGSTOP)
+        for call in (lambda: kit.chunks.claim("worker", RINGS), lambda: kit.store.get(job)):
+            is_unavailable_in_time(lambda _, call=call: call(), "")
+        server.send_signal(signal.SIGCONT)
+        assert kit.store.get(job).counts.total == 3
+        for lost in wait_until(lambda: lapse_all(kit), "the claim whose answer was lost is seen"):
+            kit.chunks.release(lost)
+        kit.work_off()
+        assert kit.counted(job) == Counts(3, succeeded=3)
+
+
+def lapse_all(kit: Kit) -> list[str]:
+    """Ids of all live chunks, their leases put into the past."""
+    chunks = [name.rpartition(":")[2] for name in kit.redis.scan_iter("darkroom:chunk:*")]
+    for chunk in chunks:
+        kit.lapse(chunk)
+    return kit.chunks.lapsed(10)
+
+
+@pytest.mark.parametrize("command", redis_programs(), ids=lambda command: Path(command).name)
+def test_after_a_kill_and_a_restart_the_data_are_there_and_work_goes_on(command: str, tmp_path: Path) -> None:
+    port = free_port()
+    url = f"redis://127.0.0.1:{port}/0"
+    kit, messenger = Kit(connect(url)), Messenger(url)
+    with redis_process(command, tmp_path, port):
+        done, running = kit.sealed_job(uploads(2)), kit.sealed_job(uploads(20))
+        kit.finish(kit.claim())
+        chunk = kit.claim()
+        assert messenger.wake(Queue.BULK) == 1
+        before = kit.store.get(done), kit.results.finished(done, 5), kit.store.get(running)
+    for call in (lambda: kit.store.get(done), lambda: messenger.wake(Queue.BULK), lambda: kit.chunks.renew(chunk.id)):
+        is_unavailable_in_time(lambda _, call=call: call(), "")
+    with redis_process(command, tmp_path, port):
+        assert (kit.store.get(done), kit.results.finished(done, 5), kit.store.get(running)) == before
+        kit.finish(chunk)
+        assert kit.counted(running) == Counts(20, succeeded=20)
+        assert messenger.wake(Queue.BULK) == 1
+        assert messenger.waiting(Queue.BULK) == 2
+    messenger.close()
+
+
+def test_a_call_whose_connection_is_cut_is_made_again(each_redis, each_redis_url: str) -> None:
+    """The call has reached Redis, which holds it back; then the connection breaks."""
+    store = JobStore(connect(f"{each_redis_url}?client_name=victim"))
+    store.ping()
+
+    def victims(held: bool) -> list[str]:
+        clients = [client for client in each_redis.client_list() if client["name"] == "victim"]
+        return [client["id"] for client in clients if ("b" in client["flags"]) == held]
+
+    with ThreadPoolExecutor(1) as pool:
+        assert victims(held=False)
+        each_redis.client_pause(60_000, all=False)
+        call = pool.submit(store.create, JobKind.CLASSIFICATION, retention_s=1)
+        (held,) = wait_until(lambda: victims(held=True), "the call is held back")
+        each_redis.client_kill_filter(_id=held)
+        each_redis.client_unpause()
+        assert store.get(call.result()).counts == Counts()
+
+
+def test_what_is_new_finds_no_room_before_redis_is_full(each_redis) -> None:
+    kit = Kit(each_redis)
+    job = kit.open_job(uploads(3))
+    chunk = kit.claim()
+    used = each_redis.info("memory")["used_memory"]
+    try:
+        each_redis.config_set("maxmemory", round(used / 0.75))
+        kit.store.add(job, uploads(1, "x"), 9)
+        each_redis.config_set("maxmemory", round(used / 0.9))
+        for write in (kit.open_job, lambda: kit.store.add(job, uploads(1, "y"), 9)):
+            with pytest.raises(Unavailable, match=r"nearly full: \d+ of \d+ MiB are used"):
+                write()
+        kit.finish(chunk)
+        assert kit.counted(job) == Counts(4, succeeded=3)
+    finally:
+        each_redis.config_set("maxmemory", 0)
+
+
+@pytest.mark.parametrize("command", redis_programs(), ids=lambda command: Path(command).name)
+def test_without_memory_writes_are_refused_and_a_commit_is_whole(command: str, tmp_path: Path) -> None:
+    port = free_port()
+    with redis_process(command, tmp_path, port):
+        kit = Kit(connect(f"redis://127.0.0.1:{port}/0"))
+        job = kit.open_job(uploads(3))
+        chunk = kit.claim()
+        kit.redis.config_set("maxmemory", "1mb")
+        with pytest.raises(Unavailable, match="takes no writes"):
+            kit.store.annotate(job, 1)
+        assert kit.store.get(job).counts == Counts(3)
+        kit.finish(chunk)  # work in hand is not lost: it makes room
+        assert kit.counted(job) == Counts(3, succeeded=3)

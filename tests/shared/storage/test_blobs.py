@@ -1,0 +1,243 @@
+"""The blob store's contract, over a local folder and over S3 by HTTP."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import boto3
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from moto.server import ThreadedMotoServer
+from obstore.store import S3Store
+
+from cli.redis_server import free_port
+from shared.domain.entities import blob_key, job_folder, new_id
+from shared.domain.errors import ConfigError, Conflict, NotFound, Unavailable
+from shared.storage.blobs import STREAM_BYTES, BlobStore
+
+MIB = 1024 * 1024
+#: obstore sends a file in parts from 5 MiB on.
+SEVERAL_PARTS = 12 * MIB
+ACCESS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
+BUCKET = "pictures"
+
+
+@pytest.fixture(scope="module")
+def s3_address() -> Iterator[str]:
+    """An S3 service on a port of its own, with an empty bucket."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    address = f"http://{host}:{port}"
+    keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
+    boto3.client("s3", endpoint_url=address, **keys).create_bucket(Bucket=BUCKET)
+    yield address
+    server.stop()
+
+
+@pytest.fixture
+def s3_environment(s3_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The variables by which a person points Darkroom to an S3 service of their own."""
+    for name, value in (ACCESS | {"AWS_ENDPOINT_URL": s3_address, "AWS_ALLOW_HTTP": "true"}).items():
+        monkeypatch.setenv(name, value)
+    return s3_address
+
+
+@pytest.fixture(params=["local", "s3"])
+def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
+    """An empty store of each kind."""
+    if request.param == "local":
+        return BlobStore.open(None, tmp_path)
+    request.getfixturevalue("s3_environment")
+    return BlobStore.open(f"s3://{BUCKET}/{new_id()}", tmp_path)
+
+
+def test_what_was_put_can_be_got(blobs: BlobStore) -> None:
+    content = bytes(range(256)) * 50
+    blobs.put("jobs/1/a", content)
+    assert blobs.get("jobs/1/a") == content
+    assert blobs.exists("jobs/1/a")
+
+
+def test_what_is_not_there_is_not_found(blobs: BlobStore) -> None:
+    blobs.put("jobs/1/a", b"x")
+    for key in ("jobs/1/b", "jobs/2/a", "jobs/1/a/b", "k"):
+        with pytest.raises(NotFound, match=key):
+            blobs.get(key)
+        assert not blobs.exists(key)
+
+
+def test_a_blob_is_created_once(blobs: BlobStore) -> None:
+    blobs.create("models/1/card", b"first")
+    with pytest.raises(Conflict, match="models/1/card"):
+        blobs.create("models/1/card", b"second")
+    assert blobs.get("models/1/card") == b"first"
+
+
+def test_a_blob_comes_in_pieces(blobs: BlobStore) -> None:
+    content = os.urandom(3 * STREAM_BYTES + 1)
+    blobs.put("models/1/a", content)
+    pieces = list(blobs.stream("models/1/a"))
+    assert len(pieces) > 1
+    assert b"".join(pieces) == content
+    with pytest.raises(NotFound, match="models/1/b"):
+        list(blobs.stream("models/1/b"))
+
+
+def test_the_keys_of_a_folder(blobs: BlobStore) -> None:
+    assert blobs.keys("models") == []
+    for key in ("models/1/a", "models/2/a", "models2/1/a"):
+        blobs.put(key, b"")
+    assert sorted(blobs.keys("models")) == ["models/1/a", "models/2/a"]
+    assert blobs.folders("models") == pytest.approx({"1": time.time(), "2": time.time()}, abs=60)
+    assert blobs.folders("nothing") == {}
+
+
+def test_a_folder_is_no_blob(blobs: BlobStore) -> None:
+    blobs.put("jobs/1/a", b"x")
+    assert not blobs.exists("jobs/1")
+    with pytest.raises((NotFound, Unavailable)):
+        blobs.get("jobs/1")
+
+
+def test_a_second_put_replaces_the_first(blobs: BlobStore) -> None:
+    blobs.put("k", b"long first content")
+    blobs.put("k", b"second")
+    assert blobs.get("k") == b"second"
+    blobs.put("k", b"")
+    assert blobs.get("k") == b""
+
+
+@pytest.mark.parametrize("size", [0, 1, SEVERAL_PARTS])
+def test_a_file_is_stored_whole(blobs: BlobStore, tmp_path: Path, size: int) -> None:
+    content = os.urandom(size)
+    (tmp_path / "picture").write_bytes(content)
+    with (tmp_path / "picture").open("rb") as file:
+        blobs.put("from-disk", file)
+    blobs.put("from-memory", io.BytesIO(content))
+    assert blobs.get("from-disk") == content
+    assert blobs.get("from-memory") == content
+
+
+def test_several_may_delete_the_same_at_once(blobs: BlobStore) -> None:
+    for turn in range(10):
+        for number in range(20):
+            blobs.put(f"jobs/{turn}/{number}", b"x")
+        with ThreadPoolExecutor(4) as pool:
+            for done in [pool.submit(blobs.delete_all, f"jobs/{turn}") for _ in range(4)]:
+                done.result()
+        assert blobs.keys(f"jobs/{turn}") == []
+
+
+def test_delete_all_takes_one_jobs_blobs_and_no_others(blobs: BlobStore) -> None:
+    jobs = [new_id() for _ in range(3)]
+    prefix_of_another = [jobs[0] + "0", jobs[0][:-1]]
+    for job in [*jobs, *prefix_of_another]:
+        for digest in ("a" * 64, "b" * 64):
+            blobs.put(blob_key(job, digest), job.encode())
+    assert blobs.delete_all(job_folder(jobs[0])) == 2
+    assert blobs.delete_all(job_folder(jobs[0])) == 0
+    assert not blobs.exists(blob_key(jobs[0], "a" * 64))
+    for job in [*jobs[1:], *prefix_of_another]:
+        assert blobs.get(blob_key(job, "b" * 64)) == job.encode()
+
+
+def test_more_blobs_than_one_call_deletes_are_all_deleted(blobs: BlobStore) -> None:
+    for number in range(1005):
+        blobs.put(f"jobs/x/{number}", b"")
+    assert blobs.delete_all("jobs/x") == 1005
+    assert not blobs.exists("jobs/x/1004")
+
+
+def test_a_job_without_blobs_is_no_error(blobs: BlobStore) -> None:
+    assert blobs.delete_all(job_folder(new_id())) == 0
+
+
+def test_a_reader_never_sees_a_part(blobs: BlobStore) -> None:
+    """Many versions, each of one repeated byte: a reader sees one of them, whole, or none."""
+    size, versions, seen, stop = 64 * MIB, 3, set(), threading.Event()
+
+    def read() -> None:
+        while not stop.is_set():
+            try:
+                content = blobs.get("big")
+            except NotFound:
+                seen.add("none")
+            else:
+                seen.add(content[:1] if content == content[:1] * size else f"{len(content)} bytes, torn")
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for number in range(versions):
+        blobs.put("big", io.BytesIO(bytes([number]) * size))
+    stop.set()
+    reader.join()
+    assert seen <= {"none", *(bytes([number]) for number in range(versions))}
+    assert len(seen) > 1
+
+
+@given(st.binary(max_size=3000), st.from_regex(r"[A-Za-z0-9._-]{1,128}", fullmatch=True).filter(lambda k: k.strip(".")))
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_come_back_under_any_key(blobs: BlobStore, content: bytes, key: str) -> None:
+    blobs.put(f"any/{key}", content)
+    assert blobs.get(f"any/{key}") == content
+    assert blobs.delete_all("any") == 1
+
+
+def test_a_store_that_works_is_writable(blobs: BlobStore) -> None:
+    blobs.check_writable()
+    blobs.check_room(1)
+
+
+def test_a_store_that_answers_is_readable(blobs: BlobStore) -> None:
+    for _ in range(2):
+        blobs.check_readable("jobs/1")  # where nothing is, too
+        blobs.put("jobs/1/a", b"x")
+
+
+def test_a_store_can_be_given(s3_address: str) -> None:
+    names = {name.removeprefix("AWS_").lower(): value for name, value in ACCESS.items()}
+    blobs = BlobStore(S3Store(BUCKET, endpoint=s3_address, client_options={"allow_http": True}, **names))
+    blobs.put("given", b"x")
+    assert blobs.get("given") == b"x"
+    assert blobs.temporary_folder is None
+    assert blobs.is_remote
+
+
+@pytest.mark.usefixtures("s3_environment")
+def test_a_bucket_that_is_not_there_is_not_a_missing_blob(tmp_path: Path) -> None:
+    blobs = BlobStore.open("s3://nobody-made-this", tmp_path)
+    for call in (
+        lambda: blobs.put("k", b""),
+        lambda: blobs.get("k"),
+        blobs.check_writable,
+        lambda: blobs.check_readable("k"),
+        lambda: blobs.delete_all("k"),
+    ):
+        with pytest.raises(Unavailable):
+            call()
+
+
+def test_an_s3_that_cannot_be_reached_is_unavailable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    address = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}", "AWS_ALLOW_HTTP": "true"}
+    for name, value in (ACCESS | address).items():
+        monkeypatch.setenv(name, value)
+    blobs = BlobStore.open("s3://bucket", tmp_path)
+    for call in (lambda: blobs.put("k", b""), lambda: blobs.get("k"), lambda: blobs.exists("k")):
+        with pytest.raises(Unavailable):
+            call()
+
+
+@pytest.mark.parametrize("address", ["nonsense", "ftp://host/x", "s3://"])
+def test_an_address_that_no_store_has_stops_the_start(address: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        BlobStore.open(address, tmp_path)
+    assert str(caught.value).startswith("DARKROOM_STORAGE_URL=")
+    assert len(str(caught.value).splitlines()) == 1
