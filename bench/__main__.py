@@ -21,7 +21,7 @@ from bench.service import ROOT
 from bench.table import Row, heading, line
 from shared.domain.errors import DarkroomError
 from worker import hardware
-from worker.datasets import load_cifar10
+from worker.data.datasets import load_cifar10
 
 Measure = Callable[[int, Path], Iterator[Row]]
 

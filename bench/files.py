@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from worker.datasets import load_cifar10
+from worker.data.datasets import load_cifar10
 
 #: Sizes of photos in pixels, 1 to 12 million each, as cameras and phones have them; 4:3 and 3:2.
 PHOTO_SIZES = ((1200, 900), (1600, 1200), (2304, 1536), (2592, 1944), (3264, 2448), (4000, 3000))

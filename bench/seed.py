@@ -17,7 +17,7 @@ import sys
 import time
 from typing import Any
 
-from worker.datasets import load_cifar10
+from worker.data.datasets import load_cifar10
 
 
 def plain(epochs: int) -> dict[str, Any]:
@@ -43,8 +43,10 @@ def darkroom(epochs: int) -> dict[str, Any]:
     """Train preset `seed` as a training job does."""
     import numpy as np
 
-    from worker import evaluate, presets, steps
-    from worker.train import train
+    from worker import presets
+    from worker.evaluation import evaluate
+    from worker.training import steps
+    from worker.training.train import train
 
     preset, data = presets.get("seed"), load_cifar10()
     steps.share_cores(steps.parts(preset, preset.params.batch_size))

@@ -19,8 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.domain.card import OPENVINO_FILE
-from worker import evaluate, forward, hardware, openvino_network, views
-from worker.datasets import load_cifar10
+from worker import hardware
+from worker.data.datasets import load_cifar10
+from worker.evaluation import evaluate
+from worker.serving import forward, openvino_runtime, tta
 
 #: Confidence below which an image gets six views: none, some, all.
 THRESHOLDS = (forward.NONE, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.99, forward.ALL)
@@ -47,7 +49,7 @@ class Part:
 
     def served(self, below: float, second: float = 1.0) -> Floats:
         """The answers, with the logits of six views divided by a temperature of their own."""
-        return np.where(self.unsure(below)[:, None], views.softmax(views.log(self.six) / second), self.one)
+        return np.where(self.unsure(below)[:, None], tta.softmax(tta.log(self.six) / second), self.one)
 
     def accuracy(self, below: float) -> float:
         """Share of right answers."""
@@ -58,10 +60,10 @@ def main() -> None:
     """Print the table for one version."""
     parser = argparse.ArgumentParser(prog="python -m bench.views", description=__doc__.splitlines()[0])
     parser.add_argument("version", type=Path, help="folder of a model that answers by one view")
-    network = openvino_network.load(parser.parse_args().version / OPENVINO_FILE, hardware.cores())
+    network = openvino_runtime.load(parser.parse_args().version / OPENVINO_FILE, hardware.cores())
     data = load_cifar10()
     val, test = Part(network, data.x_val, data.y_val), Part(network, data.x_test, data.y_test)
-    chosen = views.threshold(val.one, val.six)
+    chosen = tta.threshold(val.one, val.six)
     thresholds = sorted({*THRESHOLDS, chosen})
     print(f"The validation images choose {chosen}.\n\n| {' | '.join(HEAD)} |\n|{'---|' * len(HEAD)}", flush=True)
     for below, ratio in zip(thresholds, costs(network, data.x_test, thresholds), strict=True):
@@ -90,7 +92,7 @@ def row(below: float, val: Part, test: Part, ratio: float) -> str:
 def second_temperature(val: Part, below: float) -> float:
     """The temperature that fits the answers by six views best, on the validation images that get them."""
     unsure = val.unsure(below)
-    return evaluate.temperature(views.log(val.six[unsure]), val.truth[unsure]) if unsure.any() else 1.0
+    return evaluate.temperature(tta.log(val.six[unsure]), val.truth[unsure]) if unsure.any() else 1.0
 
 
 def costs(network: forward.Network, images: NDArray[np.uint8], thresholds: Sequence[float]) -> list[float]:

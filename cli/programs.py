@@ -45,7 +45,7 @@ def authority(host: str, port: int) -> str:
 def worker(name: str, queues: list[Queue], processes: int) -> Command:
     """A Celery worker for these queues, in the order of preference."""
     return [
-        *(sys.executable, "-m", "celery", "--quiet", "--app", "worker.app", "worker"),
+        *(sys.executable, "-m", "celery", "--quiet", "--app", "worker.runtime.app", "worker"),
         *("--hostname", f"{name}@%h"),
         *("--queues", ",".join(queues)),
         *("--pool", "prefork", "--concurrency", str(processes)),
@@ -61,7 +61,7 @@ def reconciler() -> Command:
 
 def sender() -> Command:
     """What sends webhooks."""
-    return [sys.executable, "-m", "worker.deliver"]
+    return [sys.executable, "-m", "worker.webhooks"]
 
 
 def programs(settings: Settings) -> dict[str, Command]:

@@ -237,7 +237,7 @@ def test_the_copied_folders_are_enough(tmp_path: Path) -> None:
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     assert {TEMPLATES.name, SHIPPED.name} <= copied()
     code = (
-        "import worker.app, worker.reconcile, worker.process\n"
+        "import worker.runtime.app, worker.reconcile.reconciler, worker.runtime.process\n"
         "from web.app import from_environment\n"
         "page = from_environment().test_client().get('/', headers={'Accept': 'text/html'})\n"
         "print(page.status, 'Darkroom' in page.text)\n"

@@ -33,10 +33,10 @@ from web.submission import ADD_BYTES, ADD_ITEMS
 from web.thumbnails import SIDE, SMALL_BYTES
 from web.uploads.multipart import BUFFER_BYTES, OTHER_PARTS, READ_BYTES
 from web.uploads.spool import MEMORY_BYTES
-from worker.classify import TOP_K
-from worker.deliver import JITTER, LOOK_S, MAX_RETRY_AFTER_S, PER_RECEIVER, SCHEDULE_S, THREADS
-from worker.post import MAX_ANSWER_BYTES, TOTAL_S
-from worker.reconcile import BATCH, ROUND_S, WAKE_MESSAGES
+from worker.classify.classifier import TOP_K
+from worker.reconcile.reconciler import BATCH, ROUND_S, WAKE_MESSAGES
+from worker.webhooks.deliver import JITTER, LOOK_S, MAX_RETRY_AFTER_S, PER_RECEIVER, SCHEDULE_S, THREADS
+from worker.webhooks.webhook_client import MAX_ANSWER_BYTES, TOTAL_S
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -178,7 +178,7 @@ def test_the_models_figures_are_those_of_its_card(card: ModelCard) -> None:
 
 def test_the_options_of_the_training_exist() -> None:
     source = (ROOT / "worker" / "train_command.py").read_text()
-    (command,) = [line for block in blocks("sh") for line in block.splitlines() if "worker.train" in line]
+    (command,) = [line for block in blocks("sh") for line in block.splitlines() if "worker.training" in line]
     options = set(re.findall(r"--[a-z-]+", section("The model"))) - {"--help"}
     assert {"--preset", "--seed", "--out"} <= set(command.split()) <= options | set(command.split())
     assert {option for option in options if f'"{option}"' not in source} == set()

@@ -71,14 +71,14 @@ def turned_network(parent: Path) -> Path:
     import keras
     import numpy as np
 
-    from worker import openvino_network
+    from worker.serving import openvino_runtime
 
     network = keras.saving.load_model(SHIPPED / shipped() / MODEL_FILE, compile=False)
     last = next(layer for layer in reversed(network.layers) if layer.weights)
     last.set_weights([np.roll(weights, 1, axis=-1) for weights in last.get_weights()])
     parent.mkdir(parents=True, exist_ok=True)
     network.save(parent / MODEL_FILE)
-    openvino_network.export(network, parent / OPENVINO_FILE)
+    openvino_runtime.export(network, parent / OPENVINO_FILE)
     return version_folder(parent, (parent / MODEL_FILE).read_bytes(), (parent / OPENVINO_FILE).read_bytes())
 
 

@@ -32,7 +32,7 @@ from web.api import (
     trainings,
     webhooks,
 )
-from web.imports import ImportDesk
+from web.imports import ImportService
 from web.waiting import Waiter
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
@@ -60,7 +60,7 @@ def create_app(services: Services) -> Flask:
     app.extensions["darkroom"] = services
     # Long polls leave half of the threads to everybody else.
     app.extensions["darkroom.waiter"] = Waiter(max(1, services.settings.web_threads // 2))
-    app.extensions["darkroom.imports"] = ImportDesk(services)
+    app.extensions["darkroom.imports"] = ImportService(services)
     app.url_map.merge_slashes = False  # a redirect has an HTML body
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_request_bytes
     app.config["BOOTSTRAP_SERVE_LOCAL"] = True

@@ -31,7 +31,7 @@ IMPORTS_AT_ONCE = 2
 Label = Annotated[str, Field(min_length=1, max_length=64)]
 
 
-class Wish(BaseModel):
+class ImportForm(BaseModel):
     """The parts beside the file."""
 
     labels: Annotated[tuple[Label, ...], Field(min_length=2, max_length=1000)] | None = None
@@ -55,7 +55,7 @@ class Sent:
     fields: dict[str, Any]
 
 
-class ImportDesk:
+class ImportService:
     """Takes imports in, as many at a time as this process can wait for."""
 
     def __init__(self, services: Services) -> None:
@@ -134,7 +134,7 @@ def _spooled(services: Services, part: Part) -> Spooled:
 
 
 def _field(part: Part, others: Mapping[str, Any]) -> Any:
-    if part.name not in Wish.model_fields or part.name in others:
+    if part.name not in ImportForm.model_fields or part.name in others:
         raise InvalidRequest(f"the part {part.name!r} is not expected here", [Fault(f"/{part.name}", "not expected")])
     if part.name == "labels":
         return json_value(part.text(MAX_LABEL_BYTES), "the part `labels`")
@@ -143,7 +143,7 @@ def _field(part: Part, others: Mapping[str, Any]) -> Any:
 
 def _wanted(sent: Sent) -> ModelImport:
     """The wish, checked. Raises InvalidRequest."""
-    wish = checked(Wish, sent.fields, "/")
+    wish = checked(ImportForm, sent.fields, "/")
     if file_ending(sent.file.content.read(8)) is None:
         detail = "this is neither a .keras nor a .h5 file"
         raise InvalidRequest(f"the model is refused: {detail}", [Fault("/file", detail)])

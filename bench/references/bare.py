@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.references.loading import MAX_PIXELS, load
-from worker.decode import decode
-from worker.models import LoadedModel
+from worker.data.decode import decode
+from worker.serving.models import LoadedModel
 
 #: Batches that are tried, on so many pictures, and pictures that are timed alone.
 BATCHES, TRIED, ALONE = (64, 256, 1024), 1024, 100

@@ -12,7 +12,7 @@ import numpy as np
 from fastapi import Request
 
 from bench.references.loading import MAX_PIXELS, load
-from worker.decode import decode
+from worker.data.decode import decode
 
 #: Pictures in a batch at most, and seconds that the first of them waits for others.
 BATCH_SIZE, TIMEOUT_S = 64, 0.01

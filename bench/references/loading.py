@@ -10,7 +10,7 @@ from shared.models.versions import PublishedVersions
 from shared.redis.connection import connect
 from shared.storage.blobs import BlobStore
 from worker import hardware
-from worker.models import LoadedModel, Models
+from worker.serving.models import LoadedModel, Models
 
 #: Pixels of one picture at most, as in the default settings.
 MAX_PIXELS = 120_000_000

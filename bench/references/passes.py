@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.domain.card import MODEL_FILE, OPENVINO_FILE
-from worker import hardware, keras_network, openvino_network
-from worker.datasets import load_cifar10
-from worker.forward import Network
+from worker import hardware
+from worker.data.datasets import load_cifar10
+from worker.serving import keras_runtime, openvino_runtime
+from worker.serving.forward import Network
 
 #: Batches that are tried; images in a round of `bulk`, of `one`, and whose answers are compared.
 BATCHES, BULK, ONE, COMPARED = (64, 256, 1024), 2048, 200, 2048
@@ -37,9 +38,9 @@ def main() -> None:
     """Answer line by line until stdin ends."""
     engine, folder = sys.argv[1], Path(sys.argv[2])
     if engine == "openvino":
-        network = openvino_network.load(folder / OPENVINO_FILE, hardware.cores())
+        network = openvino_runtime.load(folder / OPENVINO_FILE, hardware.cores())
     else:
-        network = keras_network.load(folder / MODEL_FILE, hardware.cores())
+        network = keras_runtime.load(folder / MODEL_FILE, hardware.cores())
     images = load_cifar10().x_test
     speeds = {batch: min(speed(network, images[:BULK], batch) for _ in range(2)) for batch in (1, *BATCHES)}
     best = max(BATCHES, key=lambda batch: speeds[batch])

@@ -16,9 +16,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from shared.domain.errors import InvalidRequest, NotFound
 
 #: Names of the files in a published model's folder: the network as Keras loads it, and the same as OpenVINO does, where
-#: it could be made, see `worker.openvino_network`. The last three are absent where the model was not measured:
+#: it could be made, see `worker.serving.openvino_runtime`. The last three are absent where the model was not measured:
 #: one byte per test image, in the data set's order, with the index of the label that the served model answers; the same
-#: with that of the right one; and a picture of the confusions, see `worker.confusions`.
+#: with that of the right one; and a picture of the confusions, see `worker.evaluation.confusions`.
 MODEL_FILE, OPENVINO_FILE, CARD_FILE = "model.keras", "openvino.zip", "card.json"
 PREDICTIONS_FILE, TRUTH_FILE, CONFUSIONS_FILE = "test_predictions.bin", "test_truth.bin", "confusions.png"
 
@@ -122,7 +122,7 @@ class Calibration(_Part):
 class Views(_Part):
     """Over how many views of an image the answer is averaged, and the accuracy on the test images either way.
 
-    The file holds the network for one view; whoever serves it does the rest, see `worker.forward`.
+    The file holds the network for one view; whoever serves it does the rest, see `worker.serving.forward`.
     """
 
     served: Literal[1, 6, "adaptive"] = Field(
@@ -184,7 +184,9 @@ class ModelCard(_Part):
     dataset: DatasetInfo | None = None
     corrections: CorrectionsInfo | None = Field(default=None, description="where the data set has corrected pictures")
     seed: Count | None = None
-    code_version: str | None = Field(default=None, description="which source trained it; see `worker.publish`")
+    code_version: str | None = Field(
+        default=None, description="which source trained it; see `worker.publishing.publish`"
+    )
     source: str | None = Field(default=None, description="name of the file that it was imported from, if it was")
     source_sha256: Sha256 | None = Field(default=None, description="digest of that file")
     versions: dict[Software, str]

@@ -1,7 +1,7 @@
 """What values a parameter may have, in a form that a program can list, send and check.
 
-A field of a preset's parameters says it in its annotation: `filters: Annotated[int, Whole("filters …", 1, 512)] = 8`. A
-worker announces it as JSON, and the web process checks a request with what it reads there: the same code, the same
+A field of a preset's parameters says it in its annotation: `filters: Annotated[int, Integer("filters …", 1, 512)] = 8`.
+A worker announces it as JSON, and the web process checks a request with what it reads there: the same code, the same
 sentences.
 """
 
@@ -64,7 +64,7 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Whole(Number):
+class Integer(Number):
     """A whole number from `least` to `most`, both included."""
 
     def as_dict(self) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def from_dict(record: Mapping[str, Any]) -> Spec:
         return Choice(about, tuple(record["enum"]))
     if kind in ("integer", "number"):
         range_ = (record["minimum"], record["maximum"], record["unit"])
-        return Whole(about, *range_) if kind == "integer" else Number(about, *range_)
+        return Integer(about, *range_) if kind == "integer" else Number(about, *range_)
     return Name(about)
 
 

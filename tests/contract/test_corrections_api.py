@@ -15,7 +15,7 @@ from tests.conftest import running_redis
 from tests.corrections_kit import corrected
 from tests.fixtures import make
 from web.app import create_app
-from worker.announce import announce
+from worker.presets.announce import announce
 
 CATS = {path.stem: path.read_bytes() for path in make.CIFAR10.glob("cat-*.png")}
 DOGS = {path.stem: path.read_bytes() for path in make.CIFAR10.glob("dog-*.png")}

@@ -17,7 +17,7 @@ from cli.redis_server import free_port
 from tests.conftest import ROOT, wait_until
 from tests.integration.helpers import files, finished, nothing_left, open_job, png, problem, put, submit
 from tests.receiver import Call, Receiver, hang, receiving
-from worker.post import TOTAL_S
+from worker.webhooks.webhook_client import TOTAL_S
 
 PNG = {"Content-Type": "image/png"}
 

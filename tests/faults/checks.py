@@ -17,7 +17,7 @@ from shared.redis import keys
 from tests.conftest import wait_until
 from tests.faults.kit import Arena
 from tests.integration.helpers import outcome, results, traces
-from worker import openvino_network
+from worker.serving import openvino_runtime
 
 #: What separates the scores of one picture in two runs: batches of other sizes are rounded otherwise.
 TOLERANCE = 1e-4
@@ -33,7 +33,7 @@ def expected_of(model: Path, contents: Mapping[str, bytes]) -> Expected:
     """
     images = np.stack([np.asarray(Image.open(io.BytesIO(content)).convert("RGB")) for content in contents.values()])
     labels = json.loads((model / CARD_FILE).read_text())["labels"]
-    rows = openvino_network.load(model / OPENVINO_FILE, 1)(images).tolist()
+    rows = openvino_runtime.load(model / OPENVINO_FILE, 1)(images).tolist()
     return {name: dict(zip(labels, row, strict=True)) for name, row in zip(contents, rows, strict=True)}
 
 

@@ -23,8 +23,8 @@ from shared.jobs.workers import Worker
 from shared.models.champion import ChampionAlias
 from shared.services import Services
 from shared.settings import load_settings
-from worker import train_job, trainer
-from worker.pulse import Pulse
+from worker.runtime.heartbeat import Heartbeat
+from worker.training import job, supervisor
 
 #: The environment's name for the file of deaths.
 DEATHS = "MORTAL_DEATHS"
@@ -103,16 +103,16 @@ def train(words: list[str]) -> int:
     TrainingStore.succeed = doomed(TrainingStore.succeed, fate, lambda *_: "end")
     ChampionAlias.set = doomed(ChampionAlias.set, fate, lambda *_: "promotion")
     obstore.put = doomed(put_in_pieces(obstore.put, fate), fate, blob_name)
-    return train_job.main(words)
+    return job.main(words)
 
 
 def work() -> None:
     """The train worker, which starts the process above instead of the product's."""
-    trainer.subprocess = SimpleNamespace(Popen=popen, TimeoutExpired=subprocess.TimeoutExpired)
+    supervisor.subprocess = SimpleNamespace(Popen=popen, TimeoutExpired=subprocess.TimeoutExpired)
     services, name = Services.build(load_settings()), f"mortal:{os.getpid()}"
-    pulse = Pulse(services.workers, services.chunks, lambda: Worker(name, ("train",), None))
-    pulse.start()
-    mine = trainer.Trainer(services, pulse, name)
+    heartbeat = Heartbeat(services.workers, services.chunks, lambda: Worker(name, ("train",), None))
+    heartbeat.start()
+    mine = supervisor.TrainingSupervisor(services, heartbeat.holding, name)
     while True:
         if not mine.work():
             time.sleep(LOOK_S)
@@ -120,7 +120,7 @@ def work() -> None:
 
 def popen(words: list[str]) -> subprocess.Popen[bytes]:
     python, flag, module, *rest = words
-    assert module == "worker.train_job"
+    assert module == "worker.training.job"
     return subprocess.Popen([python, flag, "tests.faults.mortal", *rest])
 
 

@@ -11,9 +11,10 @@ import numpy as np
 from shared.jobs.messenger import celery_app
 from shared.settings import load_settings
 from tests.faults.poison import HANGS, KILLS, TIMEOUT_S
-from worker import classify, tasks
+from worker.classify import classifier
+from worker.runtime import tasks
 
-decode = classify.decode
+decode = classifier.decode
 
 
 def decode_poison(data: bytes, height: int, width: int, max_pixels: int) -> np.ndarray:
@@ -25,7 +26,7 @@ def decode_poison(data: bytes, height: int, width: int, max_pixels: int) -> np.n
     return decode(data, height, width, max_pixels)
 
 
-classify.decode = decode_poison
+classifier.decode = decode_poison
 tasks.CLASSIFY_TIMEOUT_S = TIMEOUT_S
 app = celery_app(load_settings().resolved_broker_url())
 tasks.register(app)

@@ -3,11 +3,11 @@
 import time
 
 from shared.domain.entities import Chunk, Outcome
-from worker import app as real
-from worker import process
-from worker.classify import Classifier
-from worker.models import LoadedModel
-from worker.stages import Stages
+from worker.classify.classifier import Classifier
+from worker.classify.timings import Timings
+from worker.runtime import app as real
+from worker.runtime import process
+from worker.serving.models import LoadedModel
 
 #: Seconds more for each picture: 0.8 for a chunk of 256, next to nothing for a picture that goes alone.
 PICTURE_S = 0.003
@@ -16,7 +16,7 @@ PICTURE_S = 0.003
 class SlowClassifier(Classifier):
     """Waits, then does what it should."""
 
-    def classify(self, chunk: Chunk, model: LoadedModel, stages: Stages | None = None) -> dict[str, Outcome]:
+    def classify(self, chunk: Chunk, model: LoadedModel, stages: Timings | None = None) -> dict[str, Outcome]:
         time.sleep(PICTURE_S * len(chunk.uploads))
         return super().classify(chunk, model, stages)
 

@@ -86,7 +86,7 @@ def arena(tmp_path_factory: pytest.TempPathFactory, clock: Clock, model: Path) -
         environment |= {"DARKROOM_DATA_DIR": str(data_dir), "DARKROOM_REDIS_URL": server.url}
         started = {}
         for name, wrong in WRONG.items():
-            python, flag, *words = [SLOW if word == "worker.app" else word for word in programs(settings)[name]]
+            python, flag, *words = [SLOW if word == "worker.runtime.app" else word for word in programs(settings)[name]]
             words = [python, flag, "tests.faults.timed", *words]
             started[name] = stack.enter_context(running(words, environment | fake_clock(FAKETIME=wrong)))
         with entered(Service(f"http://127.0.0.1:{port}", data_dir, started["web"])) as arena:

@@ -18,7 +18,7 @@ GROWTH_BYTES, ITEM_BYTES = 24 * MIB, 1200
 
 @pytest.fixture(scope="module")
 def arena(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Arena]:
-    with arena_in(tmp_path_factory.mktemp("arena"), model, app="worker.app", classify_workers="1") as arena:
+    with arena_in(tmp_path_factory.mktemp("arena"), model, app="worker.runtime.app", classify_workers="1") as arena:
         yield arena
 
 

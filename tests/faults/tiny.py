@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from tests.versions_kit import version_folder
-from worker import openvino_network
-from worker.openvino_network import LAYERS, WEIGHTS
+from worker.serving import openvino_runtime
+from worker.serving.openvino_runtime import LAYERS, WEIGHTS
 
 
 def tiny_network(parent: Path, kept: bytes = b"no network") -> Path:
@@ -23,8 +23,8 @@ def tiny_network(parent: Path, kept: bytes = b"no network") -> Path:
 
 
 def exported() -> bytes:
-    """A convolution and a dense layer with random weights, as `worker.openvino_network` reads them."""
-    openvino = openvino_network._openvino()
+    """A convolution and a dense layer with random weights, as `worker.serving.openvino_runtime` reads them."""
+    openvino = openvino_runtime._openvino()
     layers, chance = openvino.opset13, np.random.default_rng(0)
     filters = chance.normal(0, 0.3, (8, 3, 3, 3)).astype(np.float32)
     dense = chance.normal(0, 0.05, (8 * 15 * 15, 10)).astype(np.float32)

@@ -7,5 +7,5 @@ from shared.settings import load_settings
 
 app = sys.argv[1]
 worker = programs.worker
-programs.worker = lambda *options: [app if word == "worker.app" else word for word in worker(*options)]
+programs.worker = lambda *options: [app if word == "worker.runtime.app" else word for word in worker(*options)]
 sys.exit(up.run(load_settings()))

@@ -5,7 +5,7 @@ import time
 from shared.jobs.messenger import celery_app
 from shared.redis.connection import connect
 from shared.settings import load_settings
-from worker.tasks import register
+from worker.runtime.tasks import register
 
 app = celery_app(load_settings().resolved_broker_url())
 app.conf.broker_transport_options |= {

@@ -268,7 +268,7 @@ def test_only_trainings_have_rows_an_early_end_and_params(http: httpx.Client) ->
 
 @contextmanager
 def train_worker(
-    data_dir: Path, redis_url: str, cifar10: Path, app: str = "worker.app", processes: int = 1
+    data_dir: Path, redis_url: str, cifar10: Path, app: str = "worker.runtime.app", processes: int = 1
 ) -> Iterator[None]:
     """A Celery worker for trainings alone."""
     environment = {**os.environ, "DARKROOM_REDIS_URL": redis_url, "DARKROOM_DATA_DIR": str(data_dir)}

@@ -117,7 +117,7 @@ def test_a_wrong_setting_is_named_in_one_line(tmp_path, name, value):
         "--hostname classify-bulk",
         "--hostname train",
         "worker.reconcile",
-        "worker.deliver",
+        "worker.webhooks",
     ],
 )
 def test_a_killed_program_comes_back_by_itself(up, words):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.worker.kit import redis_client, redis_url, services, threads
-from worker import evaluate
-from worker.datasets import CIFAR10_SETTING, Dataset, load_cifar10
+from worker.data.datasets import CIFAR10_SETTING, Dataset, load_cifar10
+from worker.evaluation import evaluate
 
 __all__ = ["redis_client", "redis_url", "services", "squares", "squares_file", "threads"]
 

@@ -15,7 +15,7 @@ from shared.redis.connection import Client, connect
 from shared.services import Services
 from shared.settings import Settings
 from tests.conftest import running_redis
-from worker.process import threads_of_process
+from worker.runtime.process import threads_of_process
 
 PICTURES = Path(__file__).parents[1] / "fixtures" / "cifar10"
 

@@ -16,7 +16,7 @@ from shared.models.champion import Alias
 from shared.models.import_queue import ValueRange
 from web import wire
 from web.api.requests import Query, json_body, query, services
-from web.imports import ImportDesk
+from web.imports import ImportService
 from web.openapi.operation import JSON, MULTIPART, Answer, operation
 
 blueprint = Blueprint("models", __name__, url_prefix="/v1/models")
@@ -167,7 +167,7 @@ def promote() -> Response:
         raise _unknown(wanted, "/version") from error
 
 
-def desk() -> ImportDesk:
+def desk() -> ImportService:
     """Where this app takes imports in."""
     return current_app.extensions["darkroom.imports"]  # type: ignore[no-any-return]
 

@@ -9,21 +9,23 @@ from typing import Annotated, Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.training.param_schema import Choice, Flag, Number, Parameter, Whole, faults, filled, refuse, specs
+from shared.training.param_schema import Choice, Flag, Integer, Number, Parameter, faults, filled, refuse, specs
 from worker.hardware import on_accelerator
 from worker.presets.work import Layer
 
-#: Ways to mirror the training images; see `worker.augment`.
+#: Ways to mirror the training images; see `worker.data.augment`.
 FLIPS = ("none", "random", "alternate")
 
-Epochs = Annotated[int, Whole("passes over the training images", 1, 1000)]
-BatchSize = Annotated[int, Whole("images per gradient step", 1, 10_000, "images")]
+Epochs = Annotated[int, Integer("passes over the training images", 1, 1000)]
+BatchSize = Annotated[int, Integer("images per gradient step", 1, 10_000, "images")]
 LearningRate = Annotated[float, Number("the optimizer's step size at its greatest", 1e-6, 10)]
 Augment = Annotated[bool, Flag("whether the training images are varied as the preset says")]
 Smoothing = Annotated[float, Number("probability in the target that is spread evenly over all labels", 0, 0.9)]
-Patience = Annotated[int, Whole("epochs without a better validation accuracy that end the training; 0: none", 0, 1000)]
+Patience = Annotated[
+    int, Integer("epochs without a better validation accuracy that end the training; 0: never", 0, 1000)
+]
 Flip = Annotated[str, Choice("mirror images: by chance, or by chance once and then in turns", FLIPS)]
-Translate = Annotated[int, Whole("greatest shift along each axis, the edge mirrored", 0, 8, "pixels")]
+Translate = Annotated[int, Integer("greatest shift along each axis, the edge mirrored", 0, 8, "pixels")]
 Brightness = Annotated[float, Number("greatest shift of all values, as a share of the value range", 0, 0.5)]
 Contrast = Annotated[float, Number("greatest stretch of the values, as a share of 1", 0, 0.5)]
 Precision = Annotated[
@@ -32,7 +34,7 @@ Precision = Annotated[
 ]
 
 #: What every random draw follows from. It fits into 32 bits, as NumPy, TensorFlow and Keras all take it.
-SEED = Whole("the same seed gives the same weights on the same machine", 0, 2**32 - 1)
+SEED = Integer("the same seed gives the same weights on the same machine", 0, 2**32 - 1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from shared.training.param_schema import Number, Whole
+from shared.training.param_schema import Integer, Number
 from worker.presets.base import (
     Augment,
     BatchSize,
@@ -45,7 +45,7 @@ class ClassicParams(Params):
     patience: Patience = 0
 
     # Filters double where the image halves: 32, 64 and 128.
-    width: Annotated[int, Whole("filters of the first two convolutions", 4, 512)] = 32
+    width: Annotated[int, Integer("filters of the first two convolutions", 4, 512)] = 32
 
     # Share of the values after the first block that is dropped; each block after it drops this much more.
     dropout: Annotated[float, Number("share of values dropped after the first block, more after the next", 0, 0.3)] = (

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.training.param_schema import Choice, Number, Whole
+from shared.training.param_schema import Choice, Integer, Number
 from worker.presets.base import (
     Augment,
     BatchSize,
@@ -31,10 +31,10 @@ from worker.presets.base import (
     Translate,
     compiled,
 )
+from worker.presets.whitening import channel_statistics, whitening_filters
 from worker.presets.work import CHANNELS, CLASSES, SIDE, Layer, convolution, dense, norm
-from worker.whitening import channel_statistics, whitening_filters
 
-Width = Annotated[int, Whole("filters of each convolution of the block", 4, 2048)]
+Width = Annotated[int, Integer("filters of each convolution of the block", 4, 2048)]
 Rate = Annotated[float, Number("step size of SGD at its greatest, for the summed loss of a batch", 1e-6, 10)]
 Momentum = Annotated[float, Number("share of the last step's direction that is kept", 0, 0.999)]
 
@@ -90,7 +90,7 @@ class FastParams(Params):
     momentum: Momentum = 0.655
 
     # Of Muon: more of them cost time, and gain nothing.
-    newton_schulz_steps: Annotated[int, Whole("iterations that orthogonalise a filter's step", 1, 10)] = 3
+    newton_schulz_steps: Annotated[int, Integer("iterations that orthogonalise a filter's step", 1, 10)] = 3
 
     # Of the biases in batch normalisation and in the whitening layer.
     bias_learning_rate: Rate = 0.0573
@@ -105,7 +105,7 @@ class FastParams(Params):
     weight_decay: Annotated[float, Number("share of a weight taken off per image and step, by SGD", 0, 0.1)] = 1.0418e-6
 
     # The whitening layer's bias is trained in the first of them, with a step size that falls to zero.
-    whitening_epochs: Annotated[int, Whole("epochs in which the first layer's bias is trained", 1, 1000)] = 1
+    whitening_epochs: Annotated[int, Integer("epochs in which the first layer's bias is trained", 1, 1000)] = 1
 
     # Running statistics must follow weights that change fast.
     norm_momentum: Annotated[float, Number("of the running statistics of batch normalisation", 0, 0.999)] = 0.5566
@@ -187,7 +187,7 @@ def identity_filters(generator: np.random.Generator, shape: tuple[int, int, int,
 def _optimizer(params: FastParams, setup: Setup) -> Any:
     from keras.optimizers.schedules import PolynomialDecay  # noqa: PLC0415 - as above
 
-    from worker.muon import Group, Muon  # noqa: PLC0415 - as above
+    from worker.presets.muon import Group, Muon  # noqa: PLC0415 - as above
 
     steps = setup.steps_per_epoch
     decay, momentum = params.weight_decay * params.batch_size, params.sgd_momentum

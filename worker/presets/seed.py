@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from shared.training.param_schema import Whole
+from shared.training.param_schema import Integer
 from worker.presets.base import (
     Augment,
     BatchSize,
@@ -47,19 +47,19 @@ class SeedParams(Params):
     precision: Precision = "float32"
 
     # Wide enough for edges and colours.
-    first_filters: Annotated[int, Whole("filters of the first convolution", 1, 1024)] = 32
+    first_filters: Annotated[int, Integer("filters of the first convolution", 1, 1024)] = 32
 
     # Twice as many, where the image has a quarter of the places.
-    second_filters: Annotated[int, Whole("filters of the second convolution", 1, 1024)] = 64
+    second_filters: Annotated[int, Integer("filters of the second convolution", 1, 1024)] = 64
 
     # The smallest with a centre and all its neighbours.
-    kernel_size: Annotated[int, Whole("side of each square filter", 1, 5, "pixels")] = 3
+    kernel_size: Annotated[int, Integer("side of each square filter", 1, 5, "pixels")] = 3
 
     # Halves the image each time.
-    pool_size: Annotated[int, Whole("side of the square whose greatest value pooling keeps", 1, 3, "pixels")] = 2
+    pool_size: Annotated[int, Integer("side of the square whose greatest value pooling keeps", 1, 3, "pixels")] = 2
 
     # Most of the weights are between the images' places and these.
-    hidden_units: Annotated[int, Whole("units of the hidden dense layer", 1, 4096)] = 64
+    hidden_units: Annotated[int, Integer("units of the hidden dense layer", 1, 4096)] = 64
 
 
 def side_used(side: int, params: SeedParams) -> int:
@@ -76,7 +76,7 @@ def build(params: SeedParams, setup: Setup) -> Any:
     """Return the compiled, freshly initialised network; see `Preset`."""
     import keras  # noqa: PLC0415 - listing the presets must not load TensorFlow
 
-    from worker.adam import FusedAdam  # noqa: PLC0415 - the same
+    from worker.presets.adam import FusedAdam  # noqa: PLC0415 - the same
 
     layers = keras.layers
     keras.utils.set_random_seed(setup.seed)

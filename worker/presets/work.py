@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.training.datasets import CIFAR10_LABELS
-from worker.datasets import CIFAR10_SHAPE
+from worker.data.datasets import CIFAR10_SHAPE
 
 #: What the networks are for: images of so many pixels a side, so many channels, and so many labels.
 SIDE, CHANNELS, CLASSES = CIFAR10_SHAPE[0], CIFAR10_SHAPE[2], len(CIFAR10_LABELS)

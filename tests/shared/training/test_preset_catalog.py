@@ -15,28 +15,28 @@ from cli.redis_server import free_port
 from shared.domain.errors import Fault, InvalidRequest, Unavailable
 from shared.redis import keys
 from shared.redis.connection import connect
-from shared.training.param_schema import MAX_FAULTS, Choice, Flag, Name, Number, Parameter, Spec, Whole, from_dict
+from shared.training.param_schema import MAX_FAULTS, Choice, Flag, Integer, Name, Number, Parameter, Spec, from_dict
 from shared.training.preset_catalog import COMMON, TRAIN_IMAGES, Catalogue, Cost, PresetInfo, resolve
 
 SPECS: list[Spec] = [
     Flag("yes or no"),
     Number("a rate", 1e-6, 10),
     Number("a length", 0.0, 2.5, "metres"),
-    Whole("a count", 1, 1000),
-    Whole("a size", 1, 10_000, "images"),
+    Integer("a count", 1, 1000),
+    Integer("a size", 1, 10_000, "images"),
     Choice("a word", ("none", "random")),
     Name("a version"),
 ]
 FAST = {
-    "epochs": Parameter(8, Whole("passes", 1, 1000)),
+    "epochs": Parameter(8, Integer("passes", 1, 1000)),
     "learning_rate": Parameter(0.24, Number("step size", 1e-6, 10)),
     "augment": Parameter(True, Flag("whether images are varied")),
     "flip": Parameter("none", Choice("mirroring", ("none", "random"))),
-    "seed": Parameter(0, Whole("same seed, same weights", 0, 2**32 - 1)),
+    "seed": Parameter(0, Integer("same seed, same weights", 0, 2**32 - 1)),
 }
 SEED = {
-    "epochs": Parameter(3, Whole("passes", 1, 1000)),
-    "hidden_units": Parameter(64, Whole("units", 1, 4096)),
+    "epochs": Parameter(3, Integer("passes", 1, 1000)),
+    "hidden_units": Parameter(64, Integer("units", 1, 4096)),
     "seed": FAST["seed"],
 }
 PRESETS = {"seed": SEED, "fast": FAST}

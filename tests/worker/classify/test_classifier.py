@@ -1,0 +1,140 @@
+"""From stored pictures to outcomes: ranked predictions for the good ones, a reason for each of the others."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from shared.domain.entities import Chunk, ItemState, Outcome, Upload, blob_key
+from shared.services import Services
+from tests.fixtures import make
+from tests.worker.kit import pictures, put
+from worker.classify.classifier import TOP_K, Classifier, ranked
+from worker.serving.models import LoadedModel, Models
+
+JOB = "a" * 32
+
+
+@pytest.fixture
+def model(services: Services, threads: int) -> LoadedModel:
+    return Models(services.registry, threads).get(services.registry.champion().version)
+
+
+@pytest.fixture
+def classifier(services: Services) -> Iterator[Classifier]:
+    with ThreadPoolExecutor(2) as pool:
+        yield Classifier(services, pool)
+
+
+def chunk_of(services: Services, contents: dict[str, bytes]) -> Chunk:
+    return Chunk("c" * 32, JOB, services.registry.champion().version, tuple(put(services, JOB, contents)))
+
+
+def reason(outcome: Outcome) -> str:
+    assert (outcome.state, outcome.predictions) == (ItemState.FAILED, ())
+    assert outcome.failure is not None
+    assert outcome.failure.detail
+    return outcome.failure.code
+
+
+def test_each_picture_gets_ranked_predictions(services: Services, classifier: Classifier, model: LoadedModel) -> None:
+    contents = pictures()
+    outcomes = classifier.classify(chunk_of(services, contents), model)
+    assert outcomes.keys() == contents.keys()
+    for outcome in outcomes.values():
+        assert (outcome.state, outcome.failure, len(outcome.predictions)) == (ItemState.SUCCEEDED, None, TOP_K)
+        scores = [prediction.score for prediction in outcome.predictions]
+        assert scores == sorted(scores, reverse=True)
+        assert 0 <= scores[-1] <= scores[0] <= 1
+        assert 0.5 < sum(scores) <= 1 + 1e-5
+        assert len({prediction.index for prediction in outcome.predictions}) == TOP_K
+
+
+def test_most_predictions_are_right(services: Services, classifier: Classifier, model: LoadedModel) -> None:
+    """A mix-up of labels, channels or rows would bring this to one in ten."""
+    outcomes = classifier.classify(chunk_of(services, pictures()), model)
+    right = [key.startswith(model.card.labels[each.predictions[0].index]) for key, each in outcomes.items()]
+    assert len(right) == 40
+    assert sum(right) > len(right) * 0.5
+
+
+def test_neighbours_do_not_change_an_answer(services: Services, classifier: Classifier, model: LoadedModel) -> None:
+    contents = pictures(8)
+    together = classifier.classify(chunk_of(services, contents), model)
+    for key, content in contents.items():
+        alone = classifier.classify(chunk_of(services, {key: content}), model)[key]
+        assert [each.index for each in alone.predictions] == [each.index for each in together[key].predictions]
+        scores = zip(alone.predictions, together[key].predictions, strict=True)
+        assert all(one.score == pytest.approx(other.score, abs=1e-5) for one, other in scores)
+
+
+def test_what_cannot_be_read_fails_alone_and_says_why(
+    services: Services, classifier: Classifier, model: LoadedModel
+) -> None:
+    good = pictures(4)
+    large = make.encode(make.pixels(600, 400, 1), "JPEG")
+    chunk = chunk_of(services, good | {"cut": large[: len(large) // 2], "text": b"hello", "empty": b""})
+    lost = Upload("lost", "lost.png", 9, hashlib.sha256(b"never stored").hexdigest(), "image/png", 32, 32)
+    swapped = Upload("swapped", "swapped.png", 9, hashlib.sha256(b"something else").hexdigest(), "image/png", 32, 32)
+    services.blobs.put(blob_key(JOB, swapped.sha256), next(iter(good.values())))
+    whole = Chunk(chunk.id, JOB, chunk.model, (lost, *chunk.uploads, swapped))
+    outcomes = classifier.classify(whole, model)
+    assert {key: reason(outcomes[key]) for key in outcomes.keys() - good} == {
+        "cut": "truncated",
+        "text": "unsupported_format",
+        "empty": "empty_file",
+        "lost": "missing",
+        "swapped": "changed",
+    }
+    alone = classifier.classify(chunk_of(services, good), model)
+    assert {key: outcomes[key] for key in good} == alone
+
+
+def test_a_chunk_without_a_good_picture_needs_no_forward_pass(
+    services: Services, classifier: Classifier, model: LoadedModel
+) -> None:
+    def never(_: object) -> np.ndarray:
+        raise AssertionError("there is nothing to classify")
+
+    outcomes = classifier.classify(chunk_of(services, {"a": b"x", "b": b"y"}), LoadedModel(model.card, never))
+    assert {reason(outcome) for outcome in outcomes.values()} == {"unsupported_format"}
+
+
+def test_the_same_picture_twice_gets_the_same_answer(
+    services: Services, classifier: Classifier, model: LoadedModel
+) -> None:
+    content = pictures(1).popitem()[1]
+    outcomes = classifier.classify(chunk_of(services, {"a": content, "b": content}), model)
+    assert outcomes["a"] == outcomes["b"]
+
+
+def test_an_answer_that_is_no_probability_fails_its_picture_alone(
+    services: Services, classifier: Classifier, model: LoadedModel
+) -> None:
+    """As a network gives whose weights ran away in training."""
+
+    def runaway(images: np.ndarray) -> np.ndarray:
+        answer = model.forward(images)
+        answer[0, 2] = np.nan
+        answer[1, 2] = 7
+        return answer
+
+    outcomes = classifier.classify(chunk_of(services, pictures(3)), LoadedModel(model.card, runaway))
+    first, second, third = outcomes.values()
+    assert (reason(first), reason(second)) == ("no_answer", "no_answer")
+    assert third.state is ItemState.SUCCEEDED
+
+
+@given(arrays.arrays(np.float32, st.integers(1, 12), elements=st.floats(0, 1, width=32)), st.integers(1, 6))
+def test_ranking_is_by_score_and_then_by_index(scores: np.ndarray, top_k: int) -> None:
+    outcome = ranked(scores, top_k)
+    expected = sorted(range(len(scores)), key=lambda index: (-scores[index], index))[:top_k]
+    assert [each.index for each in outcome.predictions] == expected
+    assert [each.score for each in outcome.predictions] == [float(scores[index]) for index in expected]

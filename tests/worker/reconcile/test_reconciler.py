@@ -1,0 +1,207 @@
+"""The reconciler mends what crashes leave: lost chunks, lost messages, broken-off stops and removals, old jobs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from shared.domain.entities import JOBS_FOLDER, Counts, Failure, ItemState, JobState, Queue, blob_key, job_folder
+from shared.domain.errors import NotFound
+from shared.jobs.chunks import MAX_DEATHS
+from shared.jobs.messenger import MAX_MESSAGES
+from shared.redis import keys
+from shared.redis.connection import Client, Scripts, now_ms
+from shared.services import Services
+from tests.conftest import ROOT, wait_until
+from tests.worker.kit import pictures, put, stored
+from worker.reconcile.orphans import remove_orphans
+from worker.reconcile.reconciler import WAKE_MESSAGES, reconcile
+
+BOTH = [Queue.INTERACTIVE, Queue.BULK]
+
+
+def lapse(redis: Client, chunk_id: str) -> None:
+    redis.zadd(keys.LEASES, {chunk_id: now_ms(redis) - 1}, xx=True)
+
+
+def make_due(redis: Client, job_id: str) -> None:
+    redis.zadd(keys.EXPIRING, {job_id: now_ms(redis) - 1}, xx=True)
+
+
+def files(services: Services) -> list[str]:
+    return [path.name for path in (services.settings.data_dir / "blobs").rglob("*") if path.is_file()]
+
+
+def test_nothing_to_do_changes_nothing(services: Services, redis_client: Client) -> None:
+    reconcile(services)
+    assert list(redis_client.scan_iter()) == []
+
+
+def test_a_lost_chunk_comes_back_and_a_worker_is_woken(services: Services, redis_client: Client) -> None:
+    job_id = stored(services, pictures(3))
+    held = services.chunks.claim("lost", BOTH)
+    reconcile(services)
+    assert services.messenger.waiting(Queue.INTERACTIVE) == 0  # its lease still holds
+    lapse(redis_client, held.id)
+    reconcile(services)
+    assert services.messenger.waiting(Queue.INTERACTIVE) == WAKE_MESSAGES
+    assert services.store.get(job_id).counts == Counts(3)
+    assert services.chunks.claim("other", BOTH).uploads == held.uploads
+    assert not services.chunks.renew(held.id)
+
+
+def test_a_picture_whose_workers_die_is_given_up_in_the_end(services: Services, redis_client: Client) -> None:
+    job_id = stored(services, pictures(1))
+    for _ in range(MAX_DEATHS):
+        lapse(redis_client, services.chunks.claim("doomed", BOTH).id)
+        reconcile(services)
+    job = services.store.get(job_id)
+    assert (job.state, job.counts) == (JobState.SUCCEEDED, Counts(1, failed=1))
+
+
+def test_a_lost_message_is_sent_again_but_not_on_top_of_others(services: Services, redis_client: Client) -> None:
+    stored(services, pictures(2))
+    stored(services, pictures(20))
+    reconcile(services)
+    reconcile(services)
+    assert [services.messenger.waiting(queue) for queue in BOTH] == [WAKE_MESSAGES] * 2
+    assert services.messenger.waiting(Queue.TRAIN) == 0
+    client = services.messenger._redis
+    client.delete(Queue.BULK)
+    reconcile(services)
+    assert [services.messenger.waiting(queue) for queue in BOTH] == [WAKE_MESSAGES] * 2
+    assert redis_client.zcard(keys.READY["bulk"]) == 1
+
+
+def test_an_open_job_that_nobody_fills_is_cancelled(services: Services, redis_client: Client) -> None:
+    job_id, other = stored(services, pictures(2), sealed=False), stored(services, pictures(1), sealed=False)
+    make_due(redis_client, job_id)
+    reconcile(services)
+    job = services.store.get(job_id)
+    assert (job.state, job.counts) == (JobState.CANCELLED, Counts(2, cancelled=2))
+    assert services.store.get(other).state is JobState.OPEN
+
+
+def test_a_request_that_broke_off_leaves_nothing(services: Services, redis_client: Client) -> None:
+    job_id = services.store.create("classification", retention_s=3600, listed=False)
+    services.store.add(job_id, put(services, job_id, pictures(2)), 10)
+    make_due(redis_client, job_id)
+    reconcile(services)
+    with pytest.raises(NotFound):
+        services.store.get(job_id)
+    assert files(services) == []
+    assert not [key for key in redis_client.scan_iter() if job_id in key]
+
+
+def test_a_done_job_goes_when_its_time_is_over(services: Services, redis_client: Client) -> None:
+    old, kept = stored(services, pictures(2)), stored(services, pictures(1))
+    for job_id in (old, kept):
+        services.store.cancel(job_id)
+    make_due(redis_client, old)
+    reconcile(services)
+    with pytest.raises(NotFound):
+        services.store.get(old)
+    (upload,) = [item.upload for item in services.results.items(kept, 5).items]
+    assert files(services) == [upload.sha256]
+    assert services.store.removing() == []
+
+
+def test_a_removal_that_broke_off_is_finished(services: Services) -> None:
+    job_id = stored(services, pictures(2))
+    services.store.remove(job_id, force=True)  # and then the process was killed
+    assert len(files(services)) == 2
+    reconcile(services)
+    assert (files(services), services.store.removing()) == ([], [])
+
+
+@pytest.mark.parametrize(("ending", "state"), [("cancelled", JobState.CANCELLED), ("failed", JobState.FAILED)])
+def test_a_stop_that_broke_off_is_finished(
+    services: Services, redis_client: Client, ending: str, state: JobState
+) -> None:
+    """The caller was killed after the first of several calls of the script."""
+    job_id = stored(services, pictures(5))
+    failure = '{"code":"x","detail":"y"}' if ending == "failed" else ""
+    assert Scripts(redis_client).run("stop", job_id, ending, failure, 2) == 3
+    assert not services.store.get(job_id).state.done
+    reconcile(services)
+    job = services.store.get(job_id)
+    assert (job.state, job.counts.finished) == (state, 5)
+    assert job.failure == (Failure("x", "y") if failure else None)
+    assert {item.state for item in services.results.items(job_id, 9).items} == {ItemState(ending)}
+    reconcile(services)
+    assert services.store.get(job_id) == job
+
+
+def test_a_stop_waits_for_the_chunk_in_hand(services: Services, redis_client: Client) -> None:
+    job_id = stored(services, pictures(2))
+    services.chunks.claim("worker", BOTH)
+    services.store.cancel(job_id)
+    before = services.store.get(job_id)
+    for _ in range(2):
+        reconcile(services)
+    assert services.store.get(job_id) == before
+    assert redis_client.zscore(keys.EXPIRING, job_id) is None
+
+
+def test_several_reconcilers_do_not_disturb_each_other(services: Services, redis_client: Client) -> None:
+    lost, old = stored(services, pictures(3)), stored(services, pictures(3))
+    services.store.cancel(old)
+    make_due(redis_client, old)
+    lapse(redis_client, services.chunks.claim("lost", BOTH).id)
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(reconcile, services) for _ in range(8)]:
+            done.result()
+    assert services.store.get(lost).counts == Counts(3)
+    assert redis_client.llen(keys.job(lost, "pending")) == 3
+    assert services.messenger.waiting(Queue.INTERACTIVE) <= MAX_MESSAGES
+    assert services.store.removing() == []
+    assert not services.blobs.exists(blob_key(old, "x"))
+
+
+def test_pictures_of_a_job_that_redis_has_lost_go_when_its_time_is_over(services: Services) -> None:
+    kept, lost, fresh = (stored(services, pictures(2)) for _ in range(3))
+    over = time.time() - services.settings.retention_hours * 3600 - 60
+    for job_id in (kept, lost):
+        for path in (services.settings.data_dir / "blobs" / job_folder(job_id)).iterdir():
+            os.utime(path, (over, over))
+    for job_id in (lost, fresh):
+        services.redis.delete(keys.job(job_id))
+    remove_orphans(services)
+    assert set(services.blobs.folders(JOBS_FOLDER)) == {kept, fresh}
+
+
+def test_what_a_crash_left_of_a_version_goes_in_time(services: Services) -> None:
+    over = time.time() - services.settings.retention_hours * 3600 - 60
+    folder = services.settings.data_dir
+    for name in ("whole", "torn", "new"):
+        services.blobs.put(f"models/{name}/model.keras", b"model")
+        (folder / f"publish-{name}").mkdir()
+    services.blobs.put("models/whole/card.json", b"{}")
+    for path in (*(folder / "blobs" / "models").glob("[wt]*/*"), folder / "publish-torn"):
+        os.utime(path, (over, over))
+    remove_orphans(services)
+    assert set(services.blobs.folders("models")) == {"whole", "new"}
+    assert {path.name for path in folder.glob("publish-*")} == {"publish-whole", "publish-new"}
+
+
+def test_the_process_reconciles_and_ends_when_it_is_told(
+    services: Services, redis_client: Client, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DARKROOM_REDIS_URL", redis_url)
+    monkeypatch.setenv("DARKROOM_DATA_DIR", str(services.settings.data_dir))
+    stored(services, pictures(1))
+    process = subprocess.Popen([sys.executable, "-m", "worker.reconcile"], cwd=ROOT)
+    try:
+        wait_until(lambda: services.messenger.waiting(Queue.INTERACTIVE), "a worker is woken")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert redis_client.zcard(keys.READY["interactive"]) == 1

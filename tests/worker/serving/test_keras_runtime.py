@@ -1,0 +1,52 @@
+"""The network that Keras runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from worker.serving import keras_runtime
+from worker.serving.forward import ModelUnusable
+
+SIZE = (8, 6, 3)
+
+
+def model() -> Any:
+    return keras.Sequential([keras.Input(SIZE), keras.layers.Flatten(), keras.layers.Dense(4, activation="softmax")])
+
+
+def test_no_batch_size_makes_a_new_graph() -> None:
+    """The model's own code runs once, and never for a batch."""
+    calls, real = [], model()
+
+    class Counted:
+        input_shape = real.input_shape
+
+        def __call__(self, images: Any, **how: Any) -> Any:
+            calls.append(images.shape.as_list())
+            return real(images, **how)
+
+    network = keras_runtime.compiled(Counted())
+    for count in (1, 2, 60, 1, 33):
+        assert network(np.zeros((count, *SIZE), np.uint8)).shape == (count, 4)
+    assert calls == [[None, *SIZE]]
+
+
+def test_a_file_is_loaded(tmp_path: Path, threads: int) -> None:
+    real = model()
+    real.save(tmp_path / "model.keras")
+    images = np.random.default_rng(1).integers(0, 256, (5, *SIZE), dtype=np.uint8)
+    answers = keras_runtime.load(tmp_path / "model.keras", threads)(images)
+    assert answers.dtype == np.float32
+    np.testing.assert_allclose(answers, real.predict(images, verbose=0), atol=1e-5)
+
+
+@pytest.mark.parametrize("content", [b"", b"these are no weights"])
+def test_a_file_that_keras_cannot_load_is_unusable(tmp_path: Path, threads: int, content: bytes) -> None:
+    (tmp_path / "model.keras").write_bytes(content)
+    with pytest.raises(ModelUnusable, match=r"Keras cannot load .*model\.keras"):
+        keras_runtime.load(tmp_path / "model.keras", threads)

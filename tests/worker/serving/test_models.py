@@ -1,0 +1,267 @@
+"""Loading a published model: it answers as Keras does, and one that cannot serve says so before the first job."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import threading
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from shared.domain.card import CARD_FILE, MODEL_FILE, OPENVINO_FILE
+from shared.models.registry import SHIPPED, Registry
+from worker import hardware
+from worker.evaluation import evaluate
+from worker.serving import openvino_runtime
+from worker.serving.forward import served, threshold
+from worker.serving.models import HELD, Models, ModelUnusable
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Path:
+    """The folder of the model that Darkroom ships with."""
+    registry = Registry()
+    return SHIPPED / registry.champion().version
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry(tmp_path)
+
+
+def publish(
+    shipped: Path, folder: Path, content: bytes | None = None, exported: bytes | None = None, **changes: Any
+) -> str:
+    """A copy of the shipped model, with other files or other entries of its card; its digests fit the files.
+
+    With another `content` for Keras but none for OpenVINO, there is no file for OpenVINO.
+    """
+    card = json.loads((shipped / CARD_FILE).read_text())
+    files = {MODEL_FILE: content or (shipped / MODEL_FILE).read_bytes()}
+    if exported or not content:
+        files[OPENVINO_FILE] = exported or (shipped / OPENVINO_FILE).read_bytes()
+    digests = {name: hashlib.sha256(file).hexdigest() for name, file in files.items()}
+    card |= {"file_sha256": digests[MODEL_FILE], "openvino_sha256": digests.get(OPENVINO_FILE)}
+    card["version"] = f"copy-20260101-{digests[MODEL_FILE][:8]}"
+    card |= changes
+    target = folder / card["version"]
+    target.mkdir()
+    for name, file in files.items():
+        (target / name).write_bytes(file)
+    (target / CARD_FILE).write_text(json.dumps(card))
+    return str(card["version"])
+
+
+def blank(count: int) -> np.ndarray:
+    return np.zeros((count, 32, 32, 3), np.uint8)
+
+
+@pytest.fixture(params=[OPENVINO_FILE, MODEL_FILE])
+def served_file(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Which file is served: on a GPU it is that of Keras."""
+    monkeypatch.setattr(hardware, "may_have_gpu", lambda: request.param == MODEL_FILE)
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("served_file")
+def test_it_answers_as_keras_does(threads: int) -> None:
+    registry = Registry()
+    version = registry.champion().version
+    images = np.random.default_rng(3).integers(0, 256, (7, 32, 32, 3), dtype=np.uint8)
+    answer = Models(registry, threads).get(version).forward(images)
+    model = keras.models.load_model(registry.model_file(version), compile=False)
+    below = threshold(registry.card(version).views)
+    expected = served(lambda batch: evaluate.predict(model, batch), below)(images)
+    assert (answer.dtype, answer.shape) == (np.float32, (7, 10))
+    np.testing.assert_allclose(answer, expected, atol=1e-5)
+    np.testing.assert_allclose(answer.sum(axis=1), 1, atol=1e-5)
+
+
+def test_a_version_without_a_file_for_openvino_is_served_by_keras(shipped: Path, tmp_path: Path, threads: int) -> None:
+    version = publish(shipped, tmp_path, (shipped / MODEL_FILE).read_bytes())
+    assert not (tmp_path / version / OPENVINO_FILE).exists()
+    ours, shipped_one = (
+        Models(Registry(folder), threads).get(name) for folder, name in ((tmp_path, version), (SHIPPED, shipped.name))
+    )
+    images = np.random.default_rng(3).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    np.testing.assert_allclose(ours.forward(images), shipped_one.forward(images), atol=1e-5)
+
+
+@pytest.fixture
+def versions(shipped: Path, tmp_path: Path) -> list[str]:
+    """Three versions with the shipped network."""
+    digest = hashlib.sha256((shipped / MODEL_FILE).read_bytes()).hexdigest()[:8]
+    return [publish(shipped, tmp_path, preset=f"p{n}", version=f"p{n}-20260101-{digest}") for n in range(3)]
+
+
+def test_a_model_is_loaded_once_and_few_are_held(registry: Registry, versions: list[str], threads: int) -> None:
+    models = Models(registry, threads)
+    loaded = {version: models.get(version) for version in versions[:HELD]}
+    assert all(models.get(version) is loaded[version] for version in versions[:HELD])
+    models.get(versions[0])
+    models.get(versions[2])  # the one that was not used for longest goes
+    assert models.get(versions[0]) is loaded[versions[0]]
+    assert models.get(versions[1]) is not loaded[versions[1]]
+
+
+def test_the_champion_is_held_however_many_others_are_used(
+    registry: Registry, versions: list[str], threads: int
+) -> None:
+    models = Models(registry, threads)
+    assert models.champion is None
+    models.preload(versions[0])
+    champion = models.get(versions[0])
+    for version in (*versions[1:], *versions[1:]):
+        models.get(version)
+    assert (models.champion, models.get(versions[0]) is champion) == (versions[0], True)
+    models.preload(versions[1])
+    models.get(versions[2])
+    assert models.champion == versions[1]
+    assert models.get(versions[0]) is not champion
+
+
+def test_threads_that_ask_at_once_load_a_model_once(
+    registry: Registry, versions: list[str], threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads, real_load = [], openvino_runtime.load
+    monkeypatch.setattr(openvino_runtime, "load", lambda *args: (loads.append(1), real_load(*args))[1])
+    models, together = Models(registry, threads), threading.Barrier(6)
+
+    def ask(_: int) -> object:
+        together.wait()
+        return models.get(versions[0])
+
+    with ThreadPoolExecutor(6) as pool:
+        assert len({id(model) for model in pool.map(ask, range(6))}) == 1
+    assert len(loads) == 1
+
+
+def test_other_versions_serve_while_one_is_loaded(
+    registry: Registry, versions: list[str], threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a load that does not end, then the lock is free, and who asked for that version gets it in the end."""
+    models = Models(registry, threads)
+    models.get(versions[0])
+    begun, go_on, real_load = threading.Event(), threading.Event(), openvino_runtime.load
+
+    def slow(*args: Any) -> Any:
+        begun.set()
+        assert go_on.wait(30)
+        return real_load(*args)
+
+    monkeypatch.setattr(openvino_runtime, "load", slow)
+    with ThreadPoolExecutor(2) as pool:
+        preload = pool.submit(models.preload, versions[1])
+        assert begun.wait(30)
+        waiting = pool.submit(models.get, versions[1])
+        assert models.get(versions[0]).forward(blank(1)).shape == (1, 10)
+        assert not preload.done() and not waiting.done()
+        assert models.champion is None
+        go_on.set()
+        assert waiting.result(30) is models.get(versions[1])
+        preload.result(30)
+    assert models.champion == versions[1]
+
+
+def test_all_who_wait_for_an_unusable_model_hear_of_it(
+    shipped: Path, registry: Registry, tmp_path: Path, threads: int
+) -> None:
+    bad = publish(shipped, tmp_path, b"nothing")
+    models = Models(registry, threads)
+    with ThreadPoolExecutor(4) as pool:
+        for asked in [pool.submit(models.preload, bad) for _ in range(4)]:
+            with pytest.raises(ModelUnusable, match=bad):
+                asked.result(30)
+    assert models.champion is None
+
+
+def test_a_version_that_is_not_there_is_unusable(registry: Registry, threads: int) -> None:
+    for version in ("nothing-20260101-00000000", "../models", ".hidden"):
+        with pytest.raises(ModelUnusable, match="no model"):
+            Models(registry, threads).get(version)
+
+
+@pytest.mark.parametrize("damage", ["one bit", "cut short", "empty", "gone", "another file that can be loaded"])
+def test_a_damaged_file_is_unusable(shipped: Path, tmp_path: Path, threads: int, served_file: str, damage: str) -> None:
+    version = publish(shipped, tmp_path)
+    file = tmp_path / version / served_file
+    content = bytearray(file.read_bytes())
+    if damage == "one bit":
+        content[len(content) // 2] ^= 1
+    file.write_bytes({"cut short": content[:1000], "empty": b""}.get(damage, content))
+    if damage == "gone":
+        file.unlink()
+    if damage == "another file that can be loaded":
+        with zipfile.ZipFile(file, "a") as archive:
+            archive.comment = b"not what was published"
+    with pytest.raises(ModelUnusable, match=version):
+        Models(Registry(tmp_path), threads).get(version)
+
+
+@pytest.mark.parametrize("content", ["no archive", "cut archive", "another archive", "broken weights"])
+def test_a_file_that_cannot_be_loaded_is_unusable(
+    shipped: Path, tmp_path: Path, threads: int, served_file: str, content: str
+) -> None:
+    real = (shipped / served_file).read_bytes()
+    middle = len(real) // 2
+    contents = {
+        "no archive": b"these are no weights",
+        "cut archive": real[:middle],
+        "another archive": _zipped(tmp_path),
+        "broken weights": real[:middle] + bytes(2000) + real[middle + 2000 :],
+    }
+    place = "content" if served_file == MODEL_FILE else "exported"
+    version = publish(shipped, tmp_path, **{place: contents[content]})
+    with pytest.raises(ModelUnusable, match=version):
+        Models(Registry(tmp_path), threads).get(version)
+
+
+def _zipped(tmp_path: Path) -> bytes:
+    folder = tmp_path / ".zipped"
+    folder.mkdir()
+    (folder / "readme.txt").write_text("no model")
+    return Path(shutil.make_archive(str(tmp_path / ".archive"), "zip", folder)).read_bytes()
+
+
+@pytest.mark.parametrize("text", ["", "{}", "no json", '{"version": 3}'])
+def test_a_damaged_card_is_unusable(shipped: Path, registry: Registry, tmp_path: Path, threads: int, text: str) -> None:
+    version = publish(shipped, tmp_path)
+    (tmp_path / version / CARD_FILE).write_text(text)
+    with pytest.raises(ModelUnusable, match=version):
+        Models(registry, threads).get(version)
+
+
+def test_a_card_with_another_size_of_pictures_is_unusable(
+    shipped: Path, registry: Registry, tmp_path: Path, threads: int
+) -> None:
+    version = publish(shipped, tmp_path, input={"height": 48, "width": 48, "channels": 3})
+    with pytest.raises(ModelUnusable, match=version):
+        Models(registry, threads).get(version)
+
+
+def test_a_card_with_other_labels_is_unusable(shipped: Path, registry: Registry, tmp_path: Path, threads: int) -> None:
+    card = json.loads((shipped / CARD_FILE).read_text())
+    metrics = card["metrics"] | {
+        "per_class": card["metrics"]["per_class"][:9],
+        "confusion_matrix": [row[:9] for row in card["metrics"]["confusion_matrix"][:9]],
+    }
+    version = publish(shipped, tmp_path, labels=card["labels"][:9], metrics=metrics)
+    with pytest.raises(ModelUnusable, match=r"10.* values for 9 labels"):
+        Models(registry, threads).get(version)
+
+
+def test_after_an_unusable_model_a_good_one_still_loads(
+    shipped: Path, registry: Registry, tmp_path: Path, threads: int
+) -> None:
+    bad, good = publish(shipped, tmp_path, b"nothing"), publish(shipped, tmp_path)
+    models = Models(registry, threads)
+    with pytest.raises(ModelUnusable):
+        models.get(bad)
+    assert models.get(good).forward(blank(1)).shape == (1, 10)

@@ -1,0 +1,153 @@
+"""The process of one training job, over a real Redis and a real folder: how each of its ways ends the job."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shared.domain.card import MODEL_FILE
+from shared.domain.entities import Failure, JobState, Training, checkpoint_key
+from shared.jobs.trainings import Order
+from shared.models.registry import SHIPPED
+from shared.services import Services
+from tests.conftest import ROOT, wait_until
+from worker.runtime.heartbeat import Heartbeat
+from worker.training import job as training_job
+from worker.training.supervisor import TrainingSupervisor
+
+SMALL = {"preset": "seed", "epochs": 3, "batch_size": 64, "promote": "never", "base": None, "dataset": "cifar10"}
+#: Grows tenfold with each of its two steps per epoch, until float32 ends.
+EXPLODING = {"preset": "fast", "batch_size": 160, "epochs": 60, "learning_rate": 10, "head_learning_rate": 10,
+             "weight_decay": 0.01, "norm_momentum": 0, "activation": "relu",
+             "width1": 4, "width2": 4, "width3": 4}  # fmt: skip
+#: Seconds for a training of a few steps, most of them TensorFlow's start.
+TRAINING_S = 120
+
+
+@pytest.fixture
+def environment(services: Services, squares_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `darkroom up` gives to a worker."""
+    monkeypatch.setenv("DARKROOM_REDIS_URL", services.settings.redis_url or "")
+    monkeypatch.setenv("DARKROOM_DATA_DIR", str(services.settings.data_dir))
+    monkeypatch.setenv("DARKROOM_CIFAR10", str(squares_file))
+
+
+def submit(services: Services, **params: Any) -> str:
+    return services.store.submit_training(SMALL | params, retention_s=3600)
+
+
+def claim(services: Services) -> Training:
+    training = services.trainings.claim("test")
+    assert training is not None
+    return training
+
+
+def start(training: Training) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "worker.training.job", training.id, training.job_id]
+    return subprocess.Popen(command, cwd=ROOT)
+
+
+def run(training: Training) -> int:
+    return start(training).wait(TRAINING_S)
+
+
+def failure_of(services: Services, **params: Any) -> Failure:
+    """Why a training with these parameters fails, though nothing breaks."""
+    job_id = submit(services, **params)
+    assert training_job.run(services, claim(services)) == os.EX_OK
+    failure = services.store.get(job_id).failure
+    assert failure is not None
+    return failure
+
+
+def curve(services: Services, job_id: str) -> list[tuple[Any, ...]]:
+    """The rows without what is about the time."""
+    return [
+        tuple(value for name, value in row.items() if name not in ("at", "images_per_s"))
+        for row in services.trainings.rows(job_id, 0, 1000)
+    ]
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_process_that_finds_its_version_published_only_ends_the_job(services: Services) -> None:
+    job_id = submit(services)
+    shipped = services.registry.versions()[-1].version
+    training = claim(services)
+    services.trainings.makes(training, shipped)
+    assert run(training) == os.EX_OK
+    job = services.store.get(job_id)
+    assert (job.state, job.model) == (JobState.SUCCEEDED, shipped)
+    assert curve(services, job_id) == []
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_training_that_diverges_fails_and_keeps_its_last_checkpoint(services: Services) -> None:
+    job_id = submit(services, **EXPLODING)
+    assert training_job.run(services, claim(services)) == os.EX_OK
+    job = services.store.get(job_id)
+    assert job.state is JobState.FAILED
+    assert job.failure is not None
+    assert job.failure.code == "diverged"
+    assert services.blobs.exists(checkpoint_key(job_id))
+    assert all(np.isfinite(row["loss"]) for row in services.trainings.rows(job_id, 0, 1000))
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_missing_data_set_fails_the_job_and_says_what_to_do(
+    services: Services, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DARKROOM_CIFAR10", str(tmp_path / "gone.npz"))
+    failure = failure_of(services)
+    assert failure.code == "dataset"
+    assert "correct it, or unset it to download CIFAR-10" in failure.detail
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_base_of_another_network_fails_the_job(services: Services) -> None:
+    failure = failure_of(services, base=next(SHIPPED.glob(f"*/{MODEL_FILE}")).parent.name)
+    assert failure.code == "not_trainable"
+    assert "another network" in failure.detail
+
+
+@pytest.mark.usefixtures("environment")
+def test_parameters_that_this_code_does_not_know_fail_the_job(services: Services) -> None:
+    assert "sharpness" in failure_of(services, sharpness=3).detail
+
+
+@pytest.mark.usefixtures("environment")
+def test_an_early_end_keeps_the_best_model_so_far(services: Services) -> None:
+    job_id = submit(services, epochs=1000)
+    with ThreadPoolExecutor(1) as thread:
+        training = thread.submit(training_job.run, services, claim(services))
+        wait_until(lambda: services.store.get(job_id).step, "the first row is there", TRAINING_S)
+        assert services.trainings.finish(job_id)
+        assert training.result(TRAINING_S) == os.EX_OK
+    job = services.store.get(job_id)
+    assert job.state is JobState.SUCCEEDED
+    assert len(services.registry.card(job.model or "").history) < 1000
+
+
+@pytest.mark.usefixtures("environment")
+def test_who_has_lost_a_training_to_another_stops_and_writes_nothing(services: Services) -> None:
+    job_id = submit(services, epochs=1000)
+    lost = claim(services)
+    with ThreadPoolExecutor(1) as thread:
+        training = thread.submit(training_job.run, services, lost)
+        wait_until(lambda: services.store.get(job_id).step, "the first row is there", TRAINING_S)
+        services.chunks.release(lost.id, died=True)
+        ours = claim(services)
+        assert training.result(TRAINING_S) == os.EX_TEMPFAIL
+    assert services.trainings.order(ours) is Order.GO_ON
+    assert services.store.get(job_id).state is JobState.RUNNING
+
+
+def test_nothing_waits(services: Services) -> None:
+    heartbeat = Heartbeat(services.workers, services.chunks, lambda: pytest.fail("no heartbeat was started"))
+    assert not TrainingSupervisor(services, heartbeat.holding, "test").work()

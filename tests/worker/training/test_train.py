@@ -1,0 +1,320 @@
+import dataclasses
+import math
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shared.domain.card import Epoch
+from shared.domain.errors import Conflict, InvalidRequest
+from worker import presets
+from worker.data.datasets import CIFAR10_SETTING, Dataset
+from worker.presets import Params, Preset, Setup
+from worker.training.checkpoint import FileCheckpoint
+from worker.training.loop import Watch, grouped, marks
+from worker.training.progress import Order, Row, TrainingCancelled, TrainingDiverged
+from worker.training.train import TrainedModel, train
+
+SEED = presets.get("seed")
+SHORT = SEED.params.changed(epochs=1, batch_size=19)
+#: 380 training images make 10 steps of 38.
+TINY: dict[str, Params] = {
+    "fast": presets.get("fast").params.changed(epochs=3, batch_size=38, width1=4, width2=8, width3=8),
+    "classic": presets.get("classic").params.changed(epochs=3, batch_size=38, width=4),
+}
+
+
+class Memory:
+    """Keeps every checkpoint."""
+
+    def __init__(self) -> None:
+        self.kept: list[bytes] = []
+
+    def save(self, content: bytes) -> None:
+        self.kept.append(content)
+
+    def load(self) -> bytes | None:
+        return self.kept[-1] if self.kept else None
+
+
+class At:
+    """Gives an order at a step, and before it goes on."""
+
+    def __init__(self, step: int, order: Order) -> None:
+        self.step, self.order, self.asked = step, order, list[int]()
+
+    def ask(self, step: int) -> Order:
+        self.asked.append(step)
+        return self.order if step >= self.step else Order.GO_ON
+
+
+def tiny(name: str, dataset: Dataset, watch: Watch | None = None, **changes: Any) -> TrainedModel:
+    return train(presets.get(name), dataset, 1, TINY[name].changed(**changes), watch)
+
+
+@pytest.fixture(scope="module")
+def store() -> Memory:
+    """The checkpoints of the undisturbed run of `fast`."""
+    return Memory()
+
+
+@pytest.fixture(scope="module")
+def told() -> list[Row]:
+    """The rows that the undisturbed run of `fast` told of."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def fast(squares: Dataset, store: Memory, told: list[Row]) -> TrainedModel:
+    """An undisturbed run of 30 steps."""
+    return tiny("fast", squares, Watch(on_row=told.append, checkpoint=store))
+
+
+def weights(trained: TrainedModel) -> bytes:
+    return b"".join(array.tobytes() for array in trained.model.get_weights())
+
+
+def timeless(trained: TrainedModel) -> list[dict[str, Any]]:
+    return [row.as_dict() | {"at": 0, "images_per_s": 0} for row in trained.rows]
+
+
+def test_the_network_learns(squares: Dataset) -> None:
+    epochs: list[Epoch] = []
+    trained = train(SEED, squares, 1, SHORT.changed(epochs=4), Watch(on_epoch=epochs.append))
+    assert trained.history == tuple(epochs)
+    assert [epoch.epoch for epoch in epochs] == [1, 2, 3, 4]
+    assert epochs[-1].loss < epochs[0].loss
+    answers = trained.model.predict(squares.x_test, verbose=0).argmax(axis=1)
+    assert np.mean(answers == squares.y_test) > 0.5
+
+
+def test_another_seed_gives_other_weights(fast: TrainedModel, squares: Dataset) -> None:
+    other = train(fast.preset, squares, 2, fast.params, Watch(control=At(1, Order.FINISH)))
+    assert (fast.seed, other.seed) == (1, 2)
+    assert weights(fast) != weights(other)
+
+
+def test_rows_tell_where_the_training_is(fast: TrainedModel, told: list[Row]) -> None:
+    rows = fast.rows
+    assert list(rows) == told
+    assert [row.n for row in rows] == list(range(1, 19))
+    assert [row.step for row in rows] == [2, 4, 5, 7, 9, 10, 12, 14, 15, 17, 19, 20, 22, 24, 25, 27, 29, 30]
+    assert [row.epoch for row in rows] == [1] * 6 + [2] * 6 + [3] * 6
+    assert {row.steps for row in rows} == {30}
+    assert [row.n for row in rows if row.val_loss is not None and row.val_accuracy is not None] == [6, 12, 18]
+    begun = [0, *(row.step for row in rows[:-1])]
+    rates = [fast.params.learning_rate * (1 - step / 30) for step in begun]
+    assert [row.lr for row in rows] == pytest.approx(rates, rel=1e-5)
+    assert all(row.images_per_s > 0 and row.loss > 0 and 0 <= row.accuracy <= 1 for row in rows)
+    assert [row.at for row in rows] == sorted(row.at for row in rows)
+    names = "n epoch step steps loss accuracy val_loss val_accuracy lr images_per_s at"
+    assert list(rows[0].as_dict()) == names.split()
+
+
+def test_fewer_steps_than_rows_make_a_row_per_step(squares: Dataset) -> None:
+    trained = tiny("fast", squares, batch_size=190, epochs=1)
+    assert [(row.step, row.val_loss is None) for row in trained.rows] == [(1, True), (2, False)]
+
+
+def test_an_epoch_is_the_mean_of_its_rows(fast: TrainedModel) -> None:
+    rows = [row for row in fast.rows if row.epoch == 2]
+    counts = np.diff([10, *(row.step for row in rows)])
+    assert fast.history[1].loss == pytest.approx(np.average([row.loss for row in rows], weights=counts), abs=1e-4)
+    assert fast.history[1].val_accuracy == rows[-1].val_accuracy
+
+
+def test_the_best_weights_are_kept(fast: TrainedModel, squares: Dataset) -> None:
+    best = min(fast.history, key=lambda epoch: (epoch.val_loss, -epoch.val_accuracy))
+    assert fast.best_epoch == best.epoch
+    answers = fast.model.predict(squares.x_val, verbose=0).argmax(axis=1)
+    assert np.mean(answers == squares.y_val) == pytest.approx(best.val_accuracy, abs=1e-4)
+
+
+def test_the_profile_counts_the_steps_and_the_input(fast: TrainedModel) -> None:
+    profile = fast.profile
+    assert profile.steps == 30
+    assert 0 < profile.making_s < fast.seconds
+    assert 0 <= profile.waiting_s < fast.seconds
+    assert profile.step_s + profile.validation_s < fast.seconds + 0.1
+    assert "30 steps of" in profile.sentence
+
+
+@pytest.mark.parametrize(("seconds", "goes_on_at"), [(120, 10), (0, 17)])
+def test_an_interrupted_run_ends_as_an_undisturbed_one(
+    seconds: float, goes_on_at: int, fast: TrainedModel, squares: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a run that is stopped in the middle of its second epoch, when it goes on, then nothing is different."""
+    monkeypatch.setattr("worker.training.loop.CHECKPOINT_S", seconds)
+    store, control, rows = Memory(), At(99, Order.GO_ON), list[Row]()
+    with pytest.raises(TrainingCancelled, match="after 17 of 30 steps"):
+        tiny("fast", squares, Watch(control=At(16, Order.CANCEL), checkpoint=store))
+    resumed = tiny("fast", squares, Watch(on_row=rows.append, control=control, checkpoint=store))
+    assert control.asked == [step for step in (10, 12, 14, 15, 17, 19, 20, 22, 24, 25, 27, 29) if step >= goes_on_at]
+    assert timeless(resumed) == timeless(fast)
+    assert rows == list(resumed.rows[-len(rows) :])
+    assert [epoch.model_copy(update={"seconds": 0}) for epoch in resumed.history] == [
+        epoch.model_copy(update={"seconds": 0}) for epoch in fast.history
+    ]
+    assert resumed.best_epoch == fast.best_epoch
+    assert weights(resumed) == weights(fast)
+
+
+def test_dropout_goes_on_where_it_was(squares: Dataset) -> None:
+    store = Memory()
+    undisturbed = tiny("classic", squares, Watch(checkpoint=store), epochs=2)
+    del store.kept[1:]
+    resumed = tiny("classic", squares, Watch(checkpoint=store), epochs=2)
+    assert resumed.profile.steps == 10
+    assert timeless(resumed) == timeless(undisturbed)
+    assert weights(resumed) == weights(undisturbed)
+
+
+def test_a_finished_run_does_nothing_more(fast: TrainedModel, store: Memory, squares: Dataset) -> None:
+    control = At(0, Order.CANCEL)
+    again = tiny("fast", squares, Watch(control=control, checkpoint=store))
+    assert control.asked == []
+    assert timeless(again) == timeless(fast)
+    assert weights(again) == weights(fast)
+
+
+KILLED = """
+import os, signal
+from pathlib import Path
+from worker import presets
+from worker.training.checkpoint import FileCheckpoint
+from worker.data.datasets import load_cifar10
+from worker.training.progress import Order
+from worker.training.loop import Watch, grouped, marks
+from worker.training.train import train
+
+class Killer:
+    def ask(self, step):
+        if step == 24:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Order.GO_ON
+
+params = presets.get("fast").params.changed(epochs=3, batch_size=38, width1=4, width2=8, width3=8)
+store = FileCheckpoint(Path({path!r}))
+train(presets.get("fast"), load_cifar10(), 1, params, Watch(control=Killer(), checkpoint=store))
+"""
+
+
+def test_a_killed_process_is_continued_by_another(
+    fast: TrainedModel, squares: Dataset, squares_file: Path, tmp_path: Path
+) -> None:
+    """Given a process killed with SIGKILL in its third epoch, when another goes on, then its rows and weights agree."""
+    path = tmp_path / "checkpoint"
+    environment = os.environ | {CIFAR10_SETTING: str(squares_file)}
+    command = [sys.executable, "-c", KILLED.format(path=str(path))]
+    killed = subprocess.run(command, env=environment, capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
+    control = At(99, Order.GO_ON)
+    resumed = tiny("fast", squares, Watch(control=control, checkpoint=FileCheckpoint(path)))
+    assert control.asked[0] == 20
+    assert timeless(resumed) == timeless(fast)
+    assert weights(resumed) == weights(fast)
+
+
+@pytest.mark.usefixtures("fast")
+def test_a_checkpoint_of_other_settings_is_refused(store: Memory, squares: Dataset) -> None:
+    with pytest.raises(Conflict, match="what differs is params"):
+        tiny("fast", squares, Watch(checkpoint=store), epochs=2)
+
+
+def test_finishing_early_validates_and_keeps_the_best(squares: Dataset) -> None:
+    trained = tiny("fast", squares, Watch(control=At(13, Order.FINISH)))
+    assert [(row.step, row.val_loss is None) for row in trained.rows[-3:]] == [(12, True), (14, True), (15, False)]
+    assert [epoch.epoch for epoch in trained.history] == [1, 2]
+    assert trained.best_epoch == min(trained.history, key=lambda row: (row.val_loss, -row.val_accuracy)).epoch
+
+
+@pytest.mark.parametrize(("asked_at", "ends_at"), [(0, 2), (10, 10)])
+def test_finishing_has_figures_to_show(asked_at: int, ends_at: int, squares: Dataset) -> None:
+    trained = tiny("fast", squares, Watch(control=At(asked_at, Order.FINISH)))
+    assert trained.rows[-1].step == ends_at
+    assert trained.rows[-1].val_accuracy is not None
+    assert len(trained.history) == 1
+
+
+def test_steps_in_groups_are_the_same_steps(
+    fast: TrainedModel, squares: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given rows of one or two steps, when each step is a call of its own, then the means of the rows agree."""
+    monkeypatch.setattr("worker.training.steps.GROUP_IMAGES", 1)
+    control = At(99, Order.GO_ON)
+    single = tiny("fast", squares, Watch(control=control))
+    assert control.asked == list(range(30))
+    assert [row.loss for row in single.rows] == pytest.approx([row.loss for row in fast.rows], abs=1e-5)
+    assert [row.accuracy for row in single.rows] == pytest.approx([row.accuracy for row in fast.rows], abs=1e-5)
+    assert len({row.loss for row in single.rows}) == 18
+
+
+def test_groups_cover_every_step_and_end_with_rows() -> None:
+    groups = list(grouped(5, 40, steps=20, size=3))
+    assert [step for group in groups for step in group] == list(range(5, 40))
+    assert max(len(group) for group in groups) == 3
+    assert {20 * epoch + mark for epoch in (0, 1) for mark in marks(20)} - {4} <= {group.stop for group in groups}
+
+
+def test_patience_ends_a_training_that_gets_no_better(squares: Dataset) -> None:
+    trained = tiny(
+        "fast", squares, learning_rate=1e-6, bias_learning_rate=1e-6, head_learning_rate=1e-6, patience=1, epochs=9
+    )
+    assert len(trained.history) == trained.best_epoch + 1 < 9
+
+
+def test_what_a_listener_raises_ends_the_training(squares: Dataset) -> None:
+    def stop(row: Row) -> None:
+        raise KeyboardInterrupt(row.step)
+
+    with pytest.raises(KeyboardInterrupt, match="2"):
+        tiny("fast", squares, Watch(on_row=stop))
+
+
+class Poison:
+    """Makes a weight of the network that `build` gave NaN before a step, as an overflow does."""
+
+    def __init__(self, preset: Preset[Any], step: int) -> None:
+        self.preset = dataclasses.replace(preset, build=self.build)
+        self._build, self._step = preset.build, step
+
+    def build(self, params: Params, setup: Setup) -> Any:
+        self._model = self._build(params, setup)
+        return self._model
+
+    def ask(self, step: int) -> Order:
+        if step == self._step:
+            self._model.layers[-1].bias.assign(np.full(10, np.nan))
+        return Order.GO_ON
+
+
+def test_a_diverging_training_says_so_and_keeps_its_last_good_checkpoint(squares: Dataset) -> None:
+    store, rows, poison = Memory(), list[Row](), Poison(SEED, 30)
+    watch = Watch(on_row=rows.append, control=poison, checkpoint=store)
+    with pytest.raises(TrainingDiverged, match="diverged in epoch 2: try a smaller learning rate"):
+        train(poison.preset, squares, 1, SHORT.changed(epochs=3), watch)
+    assert len(store.kept) == 1
+    assert all(math.isfinite(row.loss) for row in rows)
+    assert issubclass(TrainingDiverged, InvalidRequest)
+
+
+@pytest.fixture(scope="module")
+def base(fast: TrainedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("fast-1") / "model.keras"
+    fast.model.save(file)
+    return file
+
+
+def test_training_goes_on_from_a_published_model(base: Path, fast: TrainedModel, squares: Dataset) -> None:
+    trained = train(fast.preset, squares, 2, fast.params.changed(epochs=1, learning_rate=1e-3), base=base)
+    assert trained.history[0].loss < fast.history[0].loss
+
+
+def test_a_base_of_another_network_is_refused(base: Path, squares: Dataset) -> None:
+    with pytest.raises(Conflict, match=r"fast-1.* is another network"):
+        train(SEED, squares, 2, SHORT, base=base)

@@ -1,0 +1,74 @@
+"""Classify a chunk: read and decode its pictures in threads, one forward pass, and how each item ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.domain.entities import Chunk, Failure, ItemState, Outcome, Prediction, Upload
+from shared.domain.errors import ItemError
+from shared.jobs.records import SCORE_DECIMALS
+from shared.services import Services
+from worker.classify.timings import Timings
+from worker.data.decode import decode
+from worker.data.load_upload import stored
+from worker.serving.models import LoadedModel
+
+#: Predictions that are kept for an item: all that a person or a script asks for, in little memory.
+TOP_K = 5
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass
+class Classifier:
+    """Turns chunks into outcomes. `pool` reads and decodes: both leave Python's lock while they work."""
+
+    services: Services
+    pool: ThreadPoolExecutor
+
+    def classify(self, chunk: Chunk, model: LoadedModel, timings: Timings | None = None) -> dict[str, Outcome]:
+        """How each item of the chunk ended, by its key. Raises Unavailable where the storage cannot be reached."""
+        timings = timings or Timings()
+        read = self.pool.map(lambda upload: self._pixels(chunk.job_id, upload, model, timings), chunk.uploads)
+        pixels = dict(zip((upload.key for upload in chunk.uploads), read, strict=True))
+        good = {key: value for key, value in pixels.items() if not isinstance(value, ItemError)}
+        outcomes = {key: failed(value) for key, value in pixels.items() if isinstance(value, ItemError)}
+        if good:
+            with timings.timing("forward"):
+                scores = model.forward(np.stack(list(good.values())))
+            outcomes |= dict(zip(good, map(answered, scores), strict=True))
+        return outcomes
+
+    def _pixels(self, job_id: str, upload: Upload, model: LoadedModel, timings: Timings) -> Pixels | ItemError:
+        shape = model.card.input
+        try:
+            with timings.timing("read"):
+                content = stored(self.services, job_id, upload.sha256)
+            with timings.timing("decode"):
+                return decode(content, shape.height, shape.width, self.services.settings.max_pixels)
+        except ItemError as error:
+            return error
+
+
+def failed(error: ItemError) -> Outcome:
+    """The outcome of an item that cannot be classified."""
+    return Outcome(ItemState.FAILED, failure=Failure(error.code, str(error)))
+
+
+def answered(scores: NDArray[np.float32]) -> Outcome:
+    """The outcome of an item for which the model gave this row (labels,); NaN is no answer."""
+    rounded = np.round(scores, SCORE_DECIMALS)
+    if not ((rounded >= 0) & (rounded <= 1)).all():
+        return failed(ItemError("no_answer", "the model gave no probabilities for this picture"))
+    return ranked(scores)
+
+
+def ranked(scores: NDArray[np.float32], top_k: int = TOP_K) -> Outcome:
+    """The best `top_k` of a row of probabilities (labels,), best first; of equal ones the lower index first."""
+    best: Iterable[int] = np.argsort(-scores, kind="stable")[:top_k].tolist()
+    return Outcome(ItemState.SUCCEEDED, tuple(Prediction(index, float(scores[index])) for index in best))

@@ -1,0 +1,38 @@
+"""How long the stages of one chunk took; several threads may add to it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from shared.jobs.metrics import Meters
+
+
+class Timings:
+    """Seconds by stage, see `shared.jobs.metrics.STAGES`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.seconds: dict[str, float] = {}
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Add seconds to a stage."""
+        with self._lock:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
+    @contextmanager
+    def timing(self, stage: str) -> Iterator[None]:
+        """Add the time that the block takes, also where it fails."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(stage, time.perf_counter() - began)
+
+    def report(self, meters: Meters) -> dict[str, float]:
+        """Tell the meters, and return the fields of a log line."""
+        for stage, seconds in self.seconds.items():
+            meters.took(stage, seconds)
+        return {f"{stage}_s": round(seconds, 6) for stage, seconds in self.seconds.items()}

@@ -1,0 +1,178 @@
+"""Labelled images, checked and split: 32×32 RGB photographs of ten classes (CIFAR-10).
+
+Source of the data: Alex Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.domain.errors import InvalidRequest, NotFound
+from shared.training.datasets import CIFAR10, CIFAR10_LABELS
+
+#: Height, width and channels of one image.
+CIFAR10_SHAPE = (32, 32, 3)
+
+#: The environment setting that names a local copy of the data.
+CIFAR10_SETTING = "DARKROOM_CIFAR10"
+
+#: The arrays of such a copy, in the order in which their digest is taken.
+ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+
+#: Share of the training images held out for choices: 2,000 of CIFAR-10's 50,000, 200 of each class.
+VALIDATION_SHARE = 0.04
+
+#: Fixed, so that every training run is judged on the same validation images.
+SPLIT_SEED = 10
+
+Images = NDArray[np.uint8]
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Rival:
+    """Whom a new model is held against on the corrected pictures, and the share that it gets right; None: not known."""
+
+    version: str
+    accuracy: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Corrections:
+    """Corrected pictures beside a data set, whose own digest is `base_digest`; see `worker.training.corrections`.
+
+    `learnt` of them are among the training images, each `weight` times. `x` (n, height, width, channels) and `y` (n,)
+    are those that are held out.
+    """
+
+    base_digest: str
+    learnt: int
+    weight: int
+    x: Images
+    y: Images
+    rival: Rival | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images as uint8 arrays (n, height, width, channels) and their label indices as uint8 arrays (n,).
+
+    Weights are fitted to `train`, choices are made on `val`, and `test` is looked at once, for the final figures.
+    `digest` is the sha256 of `ARRAYS` as they came, before `val` was split off; with `corrections`, of these as well.
+    """
+
+    name: str
+    digest: str
+    labels: tuple[str, ...]
+    x_train: Images
+    y_train: Images
+    x_val: Images
+    y_val: Images
+    x_test: Images
+    y_test: Images
+    corrections: Corrections | None = None
+
+
+def load_cifar10() -> Dataset:
+    """Return CIFAR-10 from the `.npz` that DARKROOM_CIFAR10 names, else through Keras, which downloads it once.
+
+    Raises NotFound where neither is there, InvalidRequest where the data is not laid out as CIFAR-10 is.
+    """
+    source = os.environ.get(CIFAR10_SETTING)
+    arrays = _checked(_from_file(Path(source)) if source else _from_keras())
+    held_out = validation_mask(arrays["y_train"])
+    return Dataset(
+        name=CIFAR10,
+        digest=digest(arrays),
+        labels=CIFAR10_LABELS,
+        x_train=arrays["x_train"][~held_out],
+        y_train=arrays["y_train"][~held_out],
+        x_val=arrays["x_train"][held_out],
+        y_val=arrays["y_train"][held_out],
+        x_test=arrays["x_test"],
+        y_test=arrays["y_test"],
+    )
+
+
+def digest(arrays: Arrays) -> str:
+    """Return the hexadecimal sha256 over the bytes of `ARRAYS`, in that order and each in C order."""
+    total = hashlib.sha256()
+    for name in ARRAYS:
+        total.update(np.ascontiguousarray(arrays[name]).data)
+    return total.hexdigest()
+
+
+def validation_mask(truth: Images, share: float = VALIDATION_SHARE, seed: int = SPLIT_SEED) -> NDArray[np.bool_]:
+    """Return which rows of `truth`, an array (n,) of label indices, are validation images, as a bool array (n,).
+
+    Stratified: `share` of every class, rounded, but at least one image. The same input gives the same rows.
+    """
+    generator = np.random.default_rng(seed)
+    mask = np.zeros(len(truth), dtype=np.bool_)
+    for label in np.unique(truth):
+        rows = np.flatnonzero(truth == label)
+        mask[generator.permutation(rows)[: max(1, round(share * len(rows)))]] = True
+    return mask
+
+
+def _from_file(path: Path) -> Arrays:
+    try:
+        # np.load leaves a file that it opened itself open where the archive is broken.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in ARRAYS}
+    except FileNotFoundError as error:
+        raise NotFound(
+            f"{CIFAR10_SETTING} names {path}, which is not there: correct it, or unset it to download CIFAR-10."
+        ) from error
+    except KeyError as error:
+        raise InvalidRequest(f"{path} lacks the arrays of CIFAR-10, which are {', '.join(ARRAYS)}.") from error
+    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise InvalidRequest(f"{path} is not a readable .npz file of arrays.") from error
+
+
+def _from_keras() -> Arrays:
+    from keras.datasets import cifar10  # noqa: PLC0415 - whoever has a file need not wait for TensorFlow
+
+    try:
+        (x_train, y_train), (x_test, y_test) = cifar10.load_data()
+    except Exception as error:  # Keras raises a bare Exception where the download fails
+        raise NotFound(
+            f"CIFAR-10 could not be downloaded: set {CIFAR10_SETTING} to an .npz file with {', '.join(ARRAYS)}."
+        ) from error
+    return dict(zip(ARRAYS, (x_train, y_train, x_test, y_test), strict=True))
+
+
+def _checked(arrays: Arrays) -> dict[str, Images]:
+    """Return the arrays as uint8 with labels of shape (n,), or raise InvalidRequest with what is wrong."""
+    checked = {}
+    for part in ("train", "test"):
+        images, truth = arrays[f"x_{part}"], arrays[f"y_{part}"]
+        checked[f"x_{part}"] = _checked_images(f"x_{part}", images)
+        checked[f"y_{part}"] = _checked_truth(f"y_{part}", truth, len(images))
+    scarce = np.flatnonzero(np.bincount(checked["y_train"], minlength=len(CIFAR10_LABELS)) < 2)
+    if scarce.size:
+        raise InvalidRequest(f"y_train has fewer than two images of {CIFAR10_LABELS[scarce[0]]}: too few to split.")
+    return checked
+
+
+def _checked_images(name: str, images: NDArray[Any]) -> Images:
+    if images.dtype != np.uint8 or images.shape[1:] != CIFAR10_SHAPE or not len(images):
+        raise InvalidRequest(f"{name} should be uint8 of shape (n, 32, 32, 3), not {images.dtype} of {images.shape}.")
+    return images
+
+
+def _checked_truth(name: str, truth: NDArray[Any], count: int) -> Images:
+    if not np.issubdtype(truth.dtype, np.integer) or truth.shape not in {(count,), (count, 1)}:
+        raise InvalidRequest(f"{name} should be integers of shape ({count},), not {truth.dtype} of {truth.shape}.")
+    if truth.min() < 0 or truth.max() >= len(CIFAR10_LABELS):
+        raise InvalidRequest(f"{name} should hold 0 to 9, not {truth.min()} to {truth.max()}.")
+    return truth.reshape(count).astype(np.uint8)

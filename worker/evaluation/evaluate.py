@@ -1,0 +1,199 @@
+"""How good a model is, and how fast.
+
+All measures are functions of `probabilities`, a float array (n, classes) whose rows sum to 1, and `truth`, an integer
+array (n,) of label indices; only `predict`, `answers`, `share_right` and `latency` touch a network. Both arrays must
+hold at least one row.
+What chooses anything, a temperature for one, is given the validation images; the test images only measure.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.domain.card import Bin, Calibration, ClassMetrics, Latency, Metrics
+from worker.serving.forward import Forward
+from worker.serving.tta import log, softmax
+
+#: Images per forward pass when evaluating, and in the measure of throughput.
+BATCH_SIZE = 256
+
+#: Equal-width bins of confidence in the calibration error; 15 as in Guo et al. 2017, section 3.
+CALIBRATION_BINS = 15
+
+#: Least probability that a logarithm is taken of, as in Keras's cross-entropy (`keras.config.epsilon`).
+EPSILON = 1e-7
+
+#: Least and greatest temperature that is looked for.
+TEMPERATURES = (0.05, 20.0)
+
+#: Steps of golden-section search: each leaves 0.618 of the interval, so 40 of them find ln T to eight digits.
+SEARCH_STEPS = 40
+
+#: Forward passes behind each median of `latency`, and those run before them to warm up.
+REPEATS, WARM_UP = 11, 2
+
+Floats = NDArray[np.floating[Any]]
+Integers = NDArray[np.integer[Any]]
+
+
+def predict(model: Any, images: NDArray[np.uint8]) -> Floats:
+    """Return what `model` answers, float32 (n, classes), to uint8 images (n, height, width, 3)."""
+    outputs: Floats = model.predict(images, batch_size=BATCH_SIZE, verbose=0)
+    return outputs
+
+
+def answers(forward: Forward, images: NDArray[np.uint8]) -> Floats:
+    """Return the probabilities, float32 (n, classes), that a served model gives images (n, height, width, 3)."""
+    starts = range(0, len(images), BATCH_SIZE)
+    return np.concatenate([forward(images[start : start + BATCH_SIZE]) for start in starts])
+
+
+def share_right(forward: Forward, images: NDArray[np.uint8], truth: Integers) -> float | None:
+    """Return the share of the images whose greatest probability is that of the right label; None without any."""
+    return float(np.mean(answers(forward, images).argmax(axis=1) == truth)) if len(images) else None
+
+
+def measure(probabilities: Floats, truth: Integers, labels: Sequence[str]) -> Metrics:
+    """Return every measure of quality, as a model's card records them; `labels` are the class names by index."""
+    confusion = confusion_matrix(truth, probabilities.argmax(axis=1), len(labels))
+    return Metrics(
+        accuracy=accuracy(confusion),
+        loss=cross_entropy(probabilities, truth),
+        per_class=per_class(confusion, labels),
+        confusion_matrix=tuple(tuple(row) for row in confusion.tolist()),
+        calibration_error=calibration_error(probabilities, truth),
+    )
+
+
+def confusion_matrix(truth: Integers, predicted: Integers, classes: int) -> NDArray[np.int64]:
+    """Return how many images of class i (row) were taken for class j (column), as int64 (classes, classes)."""
+    pairs = truth.astype(np.int64) * classes + predicted
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
+def accuracy(confusion: Integers) -> float:
+    """Return the share of images on the diagonal, 0 to 1."""
+    return float(np.trace(confusion) / confusion.sum())
+
+
+def per_class(confusion: Integers, labels: Sequence[str]) -> tuple[ClassMetrics, ...]:
+    """Return precision, recall, F1 (their harmonic mean) and support of each class; 0/0 counts as 0."""
+    hits, support, claimed = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    columns = (_ratio(hits, claimed), _ratio(hits, support), _ratio(2 * hits, support + claimed), support.tolist())
+    return tuple(
+        ClassMetrics(label=label, precision=precision, recall=recall, f1=f1, support=count)
+        for label, precision, recall, f1, count in zip(labels, *columns, strict=True)
+    )
+
+
+def cross_entropy(probabilities: Floats, truth: Integers) -> float:
+    """Return the mean of −ln p(truth), in nats; p is clipped to [EPSILON, 1 − EPSILON] as Keras does."""
+    chosen = probabilities[np.arange(len(truth)), truth].astype(np.float64)
+    return float(-np.log(np.clip(chosen, EPSILON, 1 - EPSILON)).mean())
+
+
+def calibration_error(probabilities: Floats, truth: Integers, bins: int = CALIBRATION_BINS) -> float:
+    """Return the expected calibration error, 0 to 1: how far confidence is from accuracy, averaged over the images.
+
+    It is the mean gap of `reliability`'s bins by their images. Guo, Pleiss, Sun and Weinberger, "On Calibration of
+    Modern Neural Networks", ICML 2017, equation 3 (arXiv:1706.04599).
+    """
+    rows = reliability(probabilities, truth, bins)
+    gaps = [row.count * abs(row.accuracy - row.confidence) for row in rows if row.count]
+    return float(sum(gaps) / len(truth))
+
+
+def reliability(probabilities: Floats, truth: Integers, bins: int = CALIBRATION_BINS) -> tuple[Bin, ...]:
+    """Return accuracy against confidence: images fall by their greatest probability into ((b−1)/bins, b/bins]."""
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    correct = probabilities.argmax(axis=1) == truth
+    places = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    counts = np.bincount(places, minlength=bins)
+    columns = (_ratio(np.bincount(places, weights=what, minlength=bins), counts) for what in (confidence, correct))
+    rows = zip(counts.tolist(), *columns, strict=True)
+    return tuple(
+        Bin(upper=(place + 1) / bins, count=count, confidence=min(1.0, mean), accuracy=share)
+        for place, (count, mean, share) in enumerate(rows)
+    )
+
+
+def temperature(logits: Floats, truth: Integers) -> float:
+    """Return the number by which to divide logits (n, classes) for the least cross-entropy, from 0.05 to 20.
+
+    Guo et al. 2017, section 4.2. It keeps every ranking, so no accuracy changes. The cross-entropy is convex in 1/T and
+    so has a single valley in ln T, which golden-section search follows.
+    """
+    low, high = (math.log(bound) for bound in TEMPERATURES)
+    golden = (math.sqrt(5) - 1) / 2
+
+    def loss(place: float) -> float:
+        return cross_entropy(softmax(logits.astype(np.float64) / math.exp(place)), truth)
+
+    for _ in range(SEARCH_STEPS):
+        left, right = high - golden * (high - low), low + golden * (high - low)
+        low, high = (low, right) if loss(left) < loss(right) else (left, high)
+    return round(math.exp((low + high) / 2), 6)
+
+
+def calibration(probabilities: Floats, truth: Integers, fitted: float) -> Calibration:
+    """Return how well calibrated `probabilities` are, and were before their logits were divided by `fitted`."""
+    before = softmax(log(probabilities) * fitted)
+    return Calibration(
+        temperature=fitted,
+        error_before=calibration_error(before, truth),
+        error_after=calibration_error(probabilities, truth),
+        loss_before=cross_entropy(before, truth),
+        reliability=reliability(probabilities, truth),
+    )
+
+
+def latency(forward: Forward, images: NDArray[np.uint8], repeats: int = REPEATS) -> Latency:
+    """Return how long a served model takes on this machine for one image and for a batch, compiled and warmed up.
+
+    Every pass sees other images, of `images` in turn: a model that looks at some of them again takes as long as they
+    take it. Pictures of the kind that it was made for, then; `noise` only where there are none.
+    """
+
+    def seconds(rows: int) -> float:
+        places = itertools.count(step=rows)
+        return median_seconds(lambda: forward(_in_turn(images, next(places), rows)), repeats)
+
+    return Latency(
+        single_image_ms=round(seconds(1) * 1000, 3),
+        batch_images_per_second=round(BATCH_SIZE / seconds(BATCH_SIZE), 1),
+        batch_size=BATCH_SIZE,
+        repeats=repeats,
+    )
+
+
+def noise(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return the same uniform uint8 noise for the same shape."""
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def median_seconds(call: Callable[[], object], repeats: int) -> float:
+    """Return the median wall-clock time of `call` over `repeats` calls, after WARM_UP uncounted ones."""
+    times = []
+    for _ in range(WARM_UP + repeats):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[WARM_UP:])
+
+
+def _in_turn(images: NDArray[np.uint8], start: int, rows: int) -> NDArray[np.uint8]:
+    """Return so many images from a place on, with the first after the last."""
+    return images.take(range(start, start + rows), axis=0, mode="wrap")
+
+
+def _ratio(part: Integers, whole: Integers) -> list[float]:
+    quotients: list[float] = np.divide(part, whole, out=np.zeros(len(whole)), where=whole > 0).tolist()
+    return quotients

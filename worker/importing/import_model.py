@@ -1,0 +1,148 @@
+"""Import a model that somebody else made: check it, load it safely, measure it, and publish it as a version.
+
+python -m worker.importing cnn_model.h5 --out models
+
+This runs in a process of its own, with limits: what a stranger sent may do no more harm than end it. Its exit status is
+EX_DATAERR, with one line that says why, where the file is refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import resource
+import sys
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from shared.domain.card import ModelCard
+from shared.domain.errors import DarkroomError, InvalidRequest, NotFound
+from shared.models.import_queue import MAX_MODEL_BYTES, ModelImport
+from shared.training.datasets import CIFAR10_LABELS
+from worker.data.datasets import CIFAR10_SETTING, CIFAR10_SHAPE, Dataset, load_cifar10
+from worker.importing.adapt_model import check_shapes, uniform, value_range
+from worker.importing.keras2_config import renewed, with_config
+from worker.importing.model_config import check
+from worker.importing.model_file import first_line, read_config
+from worker.publishing.publish import About, publish_file
+
+#: The preset that the card of an imported model names.
+PRESET = "imported"
+#: Bytes of address space beyond what TensorFlow takes for itself.
+MEMORY_BYTES = 4 * 1024**3
+#: Seconds of processor time, for the case that nobody is left to end this process.
+CPU_S = 1200
+
+
+def import_model(file: Path, wanted: ModelImport, out: Path) -> ModelCard:
+    """Publish the model in `file` as the folder `out`/<version>, and return its card.
+
+    Where CIFAR-10 is at hand and the model is for it, its quality is measured. Raises InvalidRequest where the file is
+    refused, with the reason.
+    """
+    network = _load(file)
+    labels = check_shapes(network, wanted.labels)
+    dataset = _dataset(network, labels)
+    values = value_range(network, wanted.value_range, dataset)
+    served, softmax = uniform(network, values.values)
+    about = About(
+        preset=PRESET,
+        params={
+            "format": file.suffix.lstrip("."),
+            "value_range": values.values,
+            "value_range_basis": values.basis,
+            "softmax_added": softmax,
+        },
+        labels=labels,
+        source=wanted.source,
+        source_sha256=wanted.sha256,
+    )
+    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+        saved = Path(folder) / "served.keras"
+        served.save(saved)
+        return publish_file(saved, about, out, dataset, temperature=1.0 if dataset else None)
+
+
+def _load(file: Path) -> Any:
+    """The network in the file, after a look at what it is made of. Raises InvalidRequest."""
+    config = read_config(file)
+    check(config)
+    try:
+        with warnings.catch_warnings(), tempfile.TemporaryDirectory(dir=file.parent) as folder:
+            warnings.simplefilter("ignore")  # Keras's remarks on how old files were written help nobody here
+            if file.suffix == ".h5":
+                file = with_config(file, renewed(config), Path(folder))
+            return keras.saving.load_model(file, compile=False, safe_mode=True)
+    except Exception as error:  # beside Keras's own errors, whatever the readers of ZIP and HDF5 raise
+        raise InvalidRequest(f"Keras cannot load the model: {first_line(error)}") from error
+
+
+def _dataset(network: Any, labels: tuple[str, ...]) -> Dataset | None:
+    """CIFAR-10 where the model is for it, and where the setting names a copy: nothing is downloaded for this."""
+    if labels != CIFAR10_LABELS or tuple(network.inputs[0].shape[1:]) != CIFAR10_SHAPE:
+        return None
+    try:
+        return load_cifar10() if CIFAR10_SETTING in os.environ else None
+    except (NotFound, InvalidRequest) as error:
+        print(f"not measured: {error}", file=sys.stderr)
+        return None
+
+
+def limit_resources() -> None:
+    """Let this process take no more memory, disk and time than a model of the allowed size can need."""
+    pages = Path("/proc/self/statm")
+    if pages.exists():  # only Linux keeps to a limit of the address space
+        taken = int(pages.read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY_BYTES,) * 2)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4 * MAX_MODEL_BYTES,) * 2)
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S,) * 2)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command: prints the version, or why there is none; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    limit_resources()
+    try:
+        wanted = ModelImport(
+            _sha256(options.file), options.source or options.file.name, options.labels, options.value_range
+        )
+        print(import_model(options.file, wanted, options.out).version)
+    except InvalidRequest as error:
+        print(error, file=sys.stderr)
+        return os.EX_DATAERR
+    except (DarkroomError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return os.EX_OK
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _labels(path: str) -> tuple[str, ...]:
+    return tuple(json.loads(Path(path).read_text(encoding="utf-8")))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m worker.importing",
+        description="Check a Keras model that was made elsewhere, and publish it as a folder with it and its card.",
+    )
+    parser.add_argument("file", type=Path, help="a .keras or .h5 file")
+    parser.add_argument(
+        "--labels", type=_labels, help="JSON file, a list of class names; CIFAR-10's where there are ten"
+    )
+    parser.add_argument("--value-range", choices=["0-255", "0-1"], help="of the pixels that it takes; else found out")
+    parser.add_argument("--source", help="where it comes from, for the card (default: the file's name)")
+    parser.add_argument("--out", type=Path, default=Path("models"), help="folder to publish into (default: models)")
+    return parser

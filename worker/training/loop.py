@@ -1,0 +1,237 @@
+"""The training loop: steps, rows, validation and checkpoints, and who may stop it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from shared.domain.card import Epoch
+from shared.jobs.trainings import Order
+from worker.data.augment import Batch, Batches, Prefetch
+from worker.data.datasets import Dataset
+from worker.evaluation import evaluate
+from worker.serving.tta import softmax
+from worker.training import checkpoint as checkpoints
+from worker.training import steps
+from worker.training.checkpoint import CheckpointStore, NoCheckpoints
+from worker.training.progress import (
+    Best,
+    Control,
+    GoOn,
+    OnEpoch,
+    OnRow,
+    OnStart,
+    Profile,
+    Progress,
+    Row,
+    TrainingCancelled,
+    TrainingDiverged,
+)
+
+#: Rows per epoch, as far as it has so many steps.
+ROWS_PER_EPOCH = 6
+
+#: Seconds after which a row brings a checkpoint, where an epoch takes long; the end of an epoch always does.
+CHECKPOINT_S = 120
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who is told of a training, who may stop it, and where its checkpoint is kept.
+
+    `on_start` is called once before the first step, with the rows of the checkpoint from which the training goes on.
+    `on_row` and `on_epoch` are called as each row and each epoch ends, once what they tell is in the checkpoint, if one
+    was due; what they raise ends the training.
+    """
+
+    on_start: OnStart = lambda _: None
+    on_row: OnRow = lambda _: None
+    on_epoch: OnEpoch = lambda _: None
+    control: Control = field(default_factory=GoOn)
+    checkpoint: CheckpointStore = field(default_factory=NoCheckpoints)
+
+
+def marks(steps: int) -> list[int]:
+    """Return after which of an epoch's steps, counted from 1, there is a row, in order."""
+    return sorted({math.ceil(part * steps / ROWS_PER_EPOCH) for part in range(1, ROWS_PER_EPOCH + 1)})
+
+
+def grouped(first: int, stop: int, steps: int, size: int) -> Iterator[range]:
+    """Yield the steps from `first` to before `stop` in groups of at most `size`; each row ends with a group.
+
+    `steps` is how many an epoch has.
+    """
+    while first < stop:
+        within = first % steps
+        mark = next(mark for mark in marks(steps) if mark > within)
+        yield range(first, first + min(size, mark - within))
+        first += min(size, mark - within)
+
+
+class Run:
+    """One training, from its checkpoint or its beginning to its end.
+
+    `model` must be compiled; `identity` is what the run's checkpoint must agree with; `parts` are those of a batch, see
+    `worker.training.steps`. Training stops after `epochs`, or
+    after `patience` of them without a better one, where that is not 0. Raises Conflict where the checkpoint is of
+    another run.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        batches: Batches,
+        dataset: Dataset,
+        watch: Watch,
+        *,
+        epochs: int,
+        patience: int,
+        identity: checkpoints.Identity,
+        parts: int = 1,
+    ) -> None:
+        self._model, self._batches, self._dataset, self._watch = model, batches, dataset, watch
+        self._steps, self._patience, self._identity = epochs * batches.steps, patience, identity
+        self._row_s = self._step_s = self._validation_s = 0.0
+        self._sums, self._finishing = np.zeros(2), False
+        self._train_on = steps.trainer(model, parts)
+        model.optimizer.build(model.trainable_variables)
+        layers = [variable for layer in model.layers for variable in layer.variables]
+        self._variables = checkpoints.named({"network": layers, "optimizer": model.optimizer.variables})
+        content = watch.checkpoint.load()
+        self.progress = checkpoints.restore(content, self._variables, identity) if content else Progress()
+        self._first = self.progress.step
+        groups = list(grouped(self._first, self._steps, batches.steps, steps.group_size(batches.size)))
+        self._source = Prefetch(batches, groups)
+
+    @property
+    def profile(self) -> Profile:
+        """Where the time of this process went so far."""
+        steps, source = self.progress.step - self._first, self._source
+        return Profile(steps, self._step_s, source.making_s, source.waiting_s, self._validation_s)
+
+    def go(self) -> Best:
+        """Train to the end, leave the network with the best weights, and return them.
+
+        Raises TrainingDiverged where the loss stops being a number, TrainingCancelled where the control says so.
+        """
+        self._watch.on_start(self.progress.rows)
+        self._saved_s, self._began = self.progress.seconds, time.perf_counter() - self.progress.seconds
+        with closing(iter(self._source)) as batches:
+            self._train(batches)
+        best = self.progress.best
+        assert best is not None  # noqa: S101 - every way to end here has validated once
+        self._model.set_weights(best.weights)
+        return best
+
+    def _train(self, batches: Iterator[Batch]) -> None:
+        progress = self.progress
+        while progress.step < self._steps and not self._is_stale():
+            order = self._watch.control.ask(progress.step)
+            if order in (Order.CANCEL, Order.LOST):
+                raise TrainingCancelled(f"The training was cancelled after {progress.step} of {self._steps} steps.")
+            if order is Order.FINISH and self._has_ended():
+                return
+            self._take(*next(batches))
+
+    def _is_stale(self) -> bool:
+        return 0 < self._patience <= self.progress.stale_epochs
+
+    def _has_ended(self) -> bool:
+        """Validate the weights in hand where that is still to do; False where that takes another group of steps."""
+        self._finishing = True
+        if self._row_s:
+            self._close_row(validated=True)
+        return bool(self.progress.rows) and self.progress.rows[-1].val_loss is not None
+
+    def _take(self, images: Any, targets: Any) -> None:
+        """Train on the batches of a group of steps; where a row is due, close it."""
+        self._lr = float(f"{float(self._model.optimizer.learning_rate):.6g}")
+        began = time.perf_counter()
+        means = self._train_on(images, targets)
+        seconds = time.perf_counter() - began
+        self._step_s += seconds
+        self._row_s += seconds
+        self.progress.step += len(images)
+        self._sums += len(images) * np.array(means)
+        if not math.isfinite(means[0]):
+            raise self._diverged()
+        within = (self.progress.step - 1) % self._batches.steps + 1
+        if within in marks(self._batches.steps):
+            self._close_row(validated=self._finishing or within == self._batches.steps)
+
+    def _close_row(self, *, validated: bool) -> None:
+        """Write down what was done since the last row; at the end of an epoch validate, and note the epoch."""
+        progress, watch = self.progress, self._watch
+        figures = self._validate() if validated else (None, None)
+        progress.seconds = time.perf_counter() - self._began
+        progress.rows.append(self._row(*figures))
+        self._row_s, self._sums = 0.0, np.zeros(2)
+        if validated:
+            progress.history.append(self._epoch())
+        if validated or progress.seconds - self._saved_s >= CHECKPOINT_S:
+            watch.checkpoint.save(checkpoints.pack(progress, self._variables, self._identity))
+            self._saved_s = progress.seconds
+        watch.on_row(progress.rows[-1])
+        if validated:
+            watch.on_epoch(progress.history[-1])
+
+    def _validate(self) -> tuple[float, float]:
+        """Return loss and accuracy on the validation images, and keep the weights where they are the best so far."""
+        began = time.perf_counter()
+        data, progress = self._dataset, self.progress
+        logits = evaluate.predict(self._model, data.x_val)
+        if not np.isfinite(logits).all():
+            raise self._diverged()
+        loss = round(evaluate.cross_entropy(softmax(logits), data.y_val), 6)
+        accuracy = round(float(np.mean(logits.argmax(axis=1) == data.y_val)), 6)
+        if progress.best is None or progress.best.beaten_by(accuracy, loss):
+            progress.best = Best(self._current_epoch, accuracy, loss, self._model.get_weights())
+        self._validation_s += time.perf_counter() - began
+        return loss, accuracy
+
+    def _row(self, val_loss: float | None, val_accuracy: float | None) -> Row:
+        progress = self.progress
+        since = progress.step - (progress.rows[-1].step if progress.rows else 0)
+        loss, accuracy = (self._sums / since).tolist()
+        return Row(
+            n=len(progress.rows) + 1,
+            epoch=self._current_epoch,
+            step=progress.step,
+            steps=self._steps,
+            loss=round(loss, 6),
+            accuracy=round(accuracy, 6),
+            val_loss=val_loss,
+            val_accuracy=val_accuracy,
+            lr=self._lr,
+            images_per_s=round(since * self._batches.size / self._row_s, 1),
+            at=round(time.time(), 3),
+        )
+
+    def _epoch(self) -> Epoch:
+        """Return the means over the epoch's rows, each by its number of steps."""
+        progress = self.progress
+        last = progress.rows[-1]
+        rows = [row for row in progress.rows if row.epoch == last.epoch]
+        counts = np.diff([(last.epoch - 1) * self._batches.steps, *(row.step for row in rows)])
+        return Epoch(
+            epoch=last.epoch,
+            loss=round(float(np.average([row.loss for row in rows], weights=counts)), 4),
+            accuracy=round(float(np.average([row.accuracy for row in rows], weights=counts)), 4),
+            val_loss=round(last.val_loss or 0.0, 4),
+            val_accuracy=round(last.val_accuracy or 0.0, 4),
+            seconds=round(max(0.0, progress.seconds - sum(epoch.seconds for epoch in progress.history)), 1),
+        )
+
+    @property
+    def _current_epoch(self) -> int:
+        """The epoch of the last step, from 1."""
+        return (self.progress.step - 1) // self._batches.steps + 1
+
+    def _diverged(self) -> TrainingDiverged:
+        return TrainingDiverged(f"Training diverged in epoch {self._current_epoch}: try a smaller learning rate.")
