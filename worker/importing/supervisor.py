@@ -20,12 +20,11 @@ from pathlib import Path
 from shared.domain.errors import Conflict, DarkroomError
 from shared.models.import_queue import IMPORT_TIMEOUT_S, Answer, ModelImport, Outcome, file_ending
 from shared.services import Services
+from worker.publishing.scratch import IMPORT_PREFIX
 
 log = logging.getLogger("darkroom.import")
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-#: What the name of the folder begins with that a process works in.
-IMPORT_PREFIX = "import-"
 #: What the process inherits of the environment: what Python, Keras and TensorFlow need, and where CIFAR-10 is.
 INHERITED = ("PATH", "HOME", "LANG", "PYTHONPATH", "LD_LIBRARY_PATH", "TMPDIR", "KERAS_HOME", "DARKROOM_CIFAR10")
 

@@ -12,8 +12,7 @@ from shared.domain.card import CARD_FILE
 from shared.domain.entities import JOBS_FOLDER
 from shared.models.versions import PREFIX as VERSIONS_FOLDER
 from shared.services import Services
-from worker.importing.supervisor import IMPORT_PREFIX
-from worker.training.job import PUBLISH_PREFIX
+from worker.publishing.scratch import IMPORT_PREFIX, PUBLISH_PREFIX
 
 log = logging.getLogger("darkroom.orphans")
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import signal
-import threading
 from collections.abc import Callable
 
 from shared import logs
@@ -20,6 +18,7 @@ from shared.settings import load_settings
 from worker.importing.supervisor import Importer
 from worker.presets.announce import announce_missing
 from worker.reconcile.orphans import remove_orphans
+from worker.runtime.signals import stop_event
 
 log = logging.getLogger("darkroom.reconcile")
 
@@ -70,9 +69,7 @@ def attempt(step: Callable[[], None]) -> None:
 def main() -> None:
     """Reconcile until SIGTERM or SIGINT."""
     logs.configure()
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = stop_event()
     services = Services.build(load_settings())
     importer = Importer(services)
     for turn in itertools.count():

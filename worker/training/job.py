@@ -30,6 +30,7 @@ from worker import presets
 from worker.data.datasets import Dataset, load_cifar10
 from worker.presets import announce
 from worker.publishing.promotion import promote
+from worker.publishing.scratch import PUBLISH_PREFIX
 from worker.training.corrections import TooFewCorrections, frozen, joined, judged
 from worker.training.progress import Row, TrainingCancelled, TrainingDiverged
 
@@ -37,8 +38,6 @@ log = logging.getLogger("darkroom.train")
 
 #: Added to the process's niceness: whoever waits for a classification goes first on a shared machine.
 NICENESS = 10
-#: What the name of the folder begins with in which a version is made.
-PUBLISH_PREFIX = "publish-"
 #: Seconds between two looks at whether the worker that started this process is still there.
 LEASH_S = 0.5
 #: Seconds between two tries to write a row while Redis is away; the worker ends this process if that takes too long.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import random
-import signal
 import threading
 import time
 from collections import Counter
@@ -26,6 +25,7 @@ from shared.settings import load_settings
 from shared.webhooks import message, target
 from shared.webhooks.resolver import Resolver
 from shared.webhooks.signing_secrets import WebhookSecrets
+from worker.runtime.signals import stop_event
 from worker.webhooks.webhook_client import Answer, WebhookClient
 
 log = logging.getLogger("darkroom.deliver")
@@ -168,9 +168,7 @@ def _seconds_until(date: str) -> float:
 def main() -> None:
     """Send until SIGTERM or SIGINT."""
     logs.configure()
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = stop_event()
     settings = load_settings()
     client = connect(settings.resolved_redis_url())
     sender = WebhookClient(Resolver(settings.webhooks_allowed))
