@@ -29,10 +29,10 @@ from shared.storage.blobs import RESERVE_BYTES
 from shared.webhooks.signing_secrets import OVERLAP_S
 from shared.webhooks.target import MAX_URL
 from web.app import create_app
-from web.submission import ADD_BYTES, ADD_ITEMS
-from web.thumbnails import SIDE, SMALL_BYTES
+from web.downloads.thumbnails import SIDE, SMALL_BYTES
 from web.uploads.multipart import BUFFER_BYTES, OTHER_PARTS, READ_BYTES
 from web.uploads.spool import MEMORY_BYTES
+from web.uploads.submission import ADD_BYTES, ADD_ITEMS
 from worker.classify.classifier import TOP_K
 from worker.reconcile.reconciler import BATCH, ROUND_S, WAKE_MESSAGES
 from worker.webhooks.deliver import JITTER, LOOK_S, MAX_RETRY_AFTER_S, PER_RECEIVER, SCHEDULE_S, THREADS

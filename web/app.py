@@ -9,13 +9,14 @@ from flask_bootstrap import Bootstrap5
 from gunicorn.errors import AppImportError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from shared.access.idempotency import Idempotency
+from shared.access.idempotency import Idempotency, KeyLock
+from shared.access.key_ring import KeyRing
 from shared.access.quotas import Counted, Quotas
 from shared.domain.errors import ConfigError
+from shared.jobs.waiter import Waiter
 from shared.services import Services
-from shared.settings import Settings, load_settings
+from shared.settings import load_settings
 from shared.startup import check_binding
-from web import access, callers, docs, idempotency, limits, pages, problems, sessions, sign_in
 from web.api import (
     corrections,
     exports,
@@ -32,8 +33,10 @@ from web.api import (
     trainings,
     webhooks,
 )
-from web.imports import ImportService
-from web.waiting import Waiter
+from web.auth import guard, sessions
+from web.middleware import idempotency, problems, rate_limits, request_log
+from web.pages import docs, pages, sign_in
+from web.state import State
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 
@@ -57,16 +60,13 @@ TLS_ONLY_S = 365 * 24 * 3600
 def create_app(services: Services) -> Flask:
     """The app over these services; nothing connects before the first request."""
     app = Flask(__name__, template_folder=str(TEMPLATES))
-    app.extensions["darkroom"] = services
-    # Long polls leave half of the threads to everybody else.
-    app.extensions["darkroom.waiter"] = Waiter(max(1, services.settings.web_threads // 2))
-    app.extensions["darkroom.imports"] = ImportService(services)
+    app.extensions["darkroom"] = _state(services)
     app.url_map.merge_slashes = False  # a redirect has an HTML body
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_request_bytes
     app.config["BOOTSTRAP_SERVE_LOCAL"] = True
     app.json.sort_keys = False  # type: ignore[attr-defined]
     Bootstrap5(app)
-    access.install(app)
+    request_log.install(app)
     problems.install(app)
     if proxies := services.settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)  # type: ignore[method-assign]
@@ -74,12 +74,28 @@ def create_app(services: Services) -> Flask:
         app.register_blueprint(part.blueprint)
     app.before_request(_notice_broken_bodies)
     sessions.install(app)
-    callers.install(app, callers.KeyRing(services.settings, services.keys))
-    limits.install(app, Quotas(services.redis, _hourly(services.settings)))
-    idempotency.install(app, Idempotency(services.redis))
+    guard.install(app)
+    rate_limits.install(app)
+    idempotency.install(app)
     app.after_request(_secure)
     docs.install(app)
     return app
+
+
+def _state(services: Services) -> State:
+    settings = services.settings
+    hourly = {
+        Counted.REQUESTS: settings.requests_per_hour,
+        Counted.BYTES: settings.bytes_per_hour,
+        Counted.ITEMS: settings.items_per_hour,
+    }
+    return State(
+        services=services,
+        key_ring=KeyRing(settings.api_keys or (), services.keys),
+        quotas=Quotas(services.redis, hourly),
+        key_lock=KeyLock(Idempotency(services.redis)),
+        waiter=Waiter(max(1, settings.web_threads // 2)),  # long polls leave half of the threads to everybody else
+    )
 
 
 def from_environment() -> Flask:
@@ -96,14 +112,6 @@ def _notice_broken_bodies() -> None:
     """Let werkzeug raise where a body is shorter than its `Content-Length`: gunicorn takes its end for the body's."""
     if request.content_length is not None:
         request.environ.pop("wsgi.input_terminated", None)
-
-
-def _hourly(settings: Settings) -> dict[Counted, int]:
-    return {
-        Counted.REQUESTS: settings.requests_per_hour,
-        Counted.BYTES: settings.bytes_per_hour,
-        Counted.ITEMS: settings.items_per_hour,
-    }
 
 
 def _secure(response: Response) -> Response:

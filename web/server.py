@@ -20,7 +20,7 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from shared import logs
 
-#: Where prometheus-client looks for it, when it is imported; see `web.metrics`.
+#: Where prometheus-client looks for it, when it is imported; see `web.monitoring.request_metrics`.
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 

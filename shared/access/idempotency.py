@@ -6,11 +6,14 @@ done anew: a client that gets no answer may repeat safely, unless the process di
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import threading
+import time
 from dataclasses import asdict, dataclass
 
-from shared.domain.errors import Conflict
+from shared.domain.errors import Conflict, Unavailable
 from shared.redis import keys
 from shared.redis.connection import Client, translated
 
@@ -64,6 +67,48 @@ class Idempotency:
     def release(self, key: str) -> None:
         """Forget the key: its request came to nothing, and a repeat may do better."""
         self._redis.delete(_place(key))
+
+
+class KeyLock:
+    """Holds the keys of this process's requests for as long as they are in work, from a thread while there are any."""
+
+    def __init__(self, answers: Idempotency) -> None:
+        self._answers = answers
+        self._keys: set[str] = set()
+        self._lock = threading.Lock()
+        self._running = False
+
+    def begin(self, key: str) -> Answer | None:
+        """The answer that is to be given again, or None, and the key is held. Raises Conflict, Unavailable."""
+        before = self._answers.begin(key)
+        if before is None:
+            with self._lock:
+                self._keys.add(key)
+                if not self._running:
+                    self._running = True
+                    threading.Thread(target=self._run, name="idempotency", daemon=True).start()
+        return before
+
+    def end(self, key: str, answer: Answer | None) -> None:
+        """Keep the answer; where there is none, forget the key. Raises Unavailable."""
+        with self._lock:
+            self._keys.discard(key)
+        if answer is None:
+            self._answers.release(key)
+        else:
+            self._answers.keep(key, answer)
+
+    def _run(self) -> None:
+        while self._goes_on():
+            time.sleep(HOLD_S / 3)
+            for key in list(self._keys):
+                with contextlib.suppress(Unavailable):
+                    self._answers.hold(key)
+
+    def _goes_on(self) -> bool:
+        with self._lock:
+            self._running = bool(self._keys)
+            return self._running
 
 
 def _place(key: str) -> str:

@@ -18,7 +18,8 @@
     ├── DeliveryError         one attempt to call a webhook failed
     └── ConfigError           a setting that stops the start
 
-An adapter translates its library's errors into these, `from` the original; `web/problems.py` maps them to HTTP.
+An adapter translates its library's errors into these, `from` the original;
+`web/middleware/problems.py` maps them to HTTP.
 """
 
 from __future__ import annotations

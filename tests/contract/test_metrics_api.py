@@ -19,7 +19,7 @@ from shared.domain.entities import Queue
 from shared.jobs.metrics import STAGES
 from tests.conftest import ROOT, Service, wait_until
 from tests.integration.helpers import finished, open_job, png, submit
-from web.collector import RARE
+from web.monitoring.service_collector import RARE
 
 OPEN_METRICS = {"Accept": "application/openmetrics-text; version=1.0.0"}
 DEPLOY = ROOT / "deploy"

@@ -24,7 +24,7 @@ from tests.integration.helpers import MULTIPART, cifar10, exchange, finished, he
 from tests.models_kit import lambda_that_makes, small_app_answers, small_app_file, small_app_of_keras_2
 from tests.versions_kit import services_of, shipped
 from tests.worker.kit import threads
-from web import imports as web_imports
+from web.uploads import model_import as web_imports
 
 __all__ = ["threads"]  # the models are made in this process
 

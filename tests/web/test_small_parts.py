@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from shared.domain.entities import Job, JobKind, JobState
 from shared.domain.errors import MalformedRequest, NotFound
+from shared.jobs.waiter import Waiter
 from tests.conftest import wait_until
 from tests.fixtures import odd
-from web.api.requests import MAX_JSON_DEPTH, MAX_WAIT_S, json_value, preferred_wait_s
+from web.schemas.requests import MAX_JSON_DEPTH, MAX_WAIT_S, json_value, preferred_wait_s
 from web.uploads.intake import MAX_FILENAME, clean_filename
 from web.uploads.spool import MEMORY_BYTES, spool
-from web.waiting import Waiter
 
 APP = Flask(__name__)
 

@@ -10,10 +10,9 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from shared.training.datasets import CIFAR10_LABELS, LEAST_CORRECTIONS, corrected_pictures
-from web import wire
-from web.api.requests import services
-from web.callers import caller
 from web.openapi.operation import Answer, operation
+from web.schemas import responses
+from web.state import caller, services
 
 blueprint = Blueprint("corrections", __name__)
 
@@ -21,9 +20,9 @@ blueprint = Blueprint("corrections", __name__)
 class CorrectedPictures(TypedDict):
     """The corrected pictures that a training of the caller would learn from and be judged by, each counted once."""
 
-    total: wire.Count
-    needed: Annotated[wire.Count, Field(description="with fewer, a training on them is refused")]
-    per_label: dict[str, wire.Count]
+    total: responses.Count
+    needed: Annotated[responses.Count, Field(description="with fewer, a training on them is refused")]
+    per_label: dict[str, responses.Count]
 
 
 @blueprint.get("/v1/corrections")

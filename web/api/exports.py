@@ -14,12 +14,12 @@ from typing_extensions import TypedDict
 
 from shared.domain.entities import Item, Job
 from shared.domain.times import timestamp
-from web import wire
 from web.api.jobs import blueprint as jobs_blueprint
-from web.api.requests import services
+from web.downloads.zip_export import zip_by_label
 from web.openapi.operation import Answer, operation
-from web.views import item_view, labels_of
-from web.zipped import zip_by_label
+from web.schemas import responses
+from web.schemas.serializers import item_view, labels_of
+from web.state import services
 
 blueprint: Blueprint = jobs_blueprint
 
@@ -41,7 +41,7 @@ WRITE_BATCH = 200
 class AllResults(TypedDict):
     """All finished items, and whether more will come."""
 
-    data: list[wire.Item]
+    data: list[responses.Item]
     done: bool
 
 

@@ -16,9 +16,9 @@ from shared.domain.entities import Queue
 from shared.domain.errors import DarkroomError, Unavailable
 from shared.jobs.workers import unserved
 from shared.services import Services
-from web.api.requests import services
-from web.callers import open_to_all
+from web.auth.guard import open_to_all
 from web.openapi.operation import Answer, operation
+from web.state import services
 
 blueprint = Blueprint("health", __name__)
 

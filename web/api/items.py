@@ -12,13 +12,14 @@ from shared.domain.entities import ItemState
 from shared.domain.errors import Conflict, NotFound
 from shared.images.formats import FORMATS
 from shared.jobs.store import Added
-from web import wire
 from web.api.jobs import blueprint as jobs_blueprint
-from web.api.requests import ImageQuery, ItemsQuery, query, services
+from web.downloads.thumbnails import thumbnail
 from web.openapi.operation import MULTIPART, Answer, operation
-from web.submission import UNSAID_TYPE, add_items, put_item
-from web.thumbnails import thumbnail
-from web.views import failure_view, item_view, labels_of
+from web.schemas import responses
+from web.schemas.requests import ImageQuery, ItemsQuery, query
+from web.schemas.serializers import failure_view, item_view, labels_of
+from web.state import services
+from web.uploads.submission import UNSAID_TYPE, add_items, put_item
 
 blueprint: Blueprint = jobs_blueprint
 
@@ -35,13 +36,16 @@ class ItemParts(TypedDict):
 
     files: Annotated[list[bytes], Field(min_length=1, description="pictures, `.zip`, `.tar`, `.tar.gz`")]
     keys: NotRequired[
-        Annotated[wire.JsonText, Field(description="list of keys, one for each file, in order; not for archives")]
+        Annotated[responses.JsonText, Field(description="list of keys, one for each file, in order; not for archives")]
     ]
 
 
 @blueprint.put("/<job_id>/items/<key>")
 @operation(
-    {201: Answer(wire.Item, about="Added."), 200: Answer(wire.Item, about="The same bytes are there already.")},
+    {
+        201: Answer(responses.Item, about="Added."),
+        200: Answer(responses.Item, about="The same bytes are there already."),
+    },
     body={"image/*": None, UNSAID_TYPE: None},
     refuses=[409],
 )
@@ -59,7 +63,7 @@ def put(job_id: str, key: str) -> tuple[Response, int]:
 
 
 @blueprint.post("/<job_id>/items")
-@operation({200: Answer(wire.AddedItems)}, body={MULTIPART: ItemParts})
+@operation({200: Answer(responses.AddedItems)}, body={MULTIPART: ItemParts})
 def post(job_id: str) -> Response:
     """Add many items; with the part `keys` a repeat changes nothing."""
     added = add_items(services(), job_id, request)
@@ -69,7 +73,7 @@ def post(job_id: str) -> Response:
 
 
 @blueprint.get("/<job_id>/items")
-@operation({200: Answer(wire.ItemPage | wire.KeyPage, about=wire.ItemPage.__doc__)}, query=ItemsQuery)
+@operation({200: Answer(responses.ItemPage | responses.KeyPage, about=responses.ItemPage.__doc__)}, query=ItemsQuery)
 def items(job_id: str) -> Response:
     """All items, or with `fields=key` their keys alone, in the order in which they were added."""
     asked = query(ItemsQuery, request)

@@ -15,18 +15,26 @@ from shared.domain.entities import JOB_ID_PATTERN, Job, JobKind, WebhookTarget
 from shared.domain.errors import Unavailable
 from shared.jobs.store import no_job
 from shared.services import Services
-from web import wire
-from web.access import about_job, request_id
 from web.api.paging import linked
-from web.api.requests import JobsQuery, NewJob, StatusQuery, SubmitQuery, json_body, preferred_wait_s, query, services
-from web.callers import caller, require
-from web.limits import charge, most_open_jobs
+from web.api.submit_training import submit_training
+from web.auth.guard import require
+from web.middleware.rate_limits import charge, most_open_jobs
+from web.middleware.request_log import about_job, request_id
 from web.openapi.operation import JSON, MULTIPART, Answer, operation
-from web.submission import ARCHIVE_TYPES, UNSAID_TYPE, submit, wake
-from web.training import submit_training
-from web.views import item_view, job_view, labels_of, poll_s
-from web.waiting import Waiter
-from web.webhook import refuse_in_address, webhook_in_field
+from web.schemas import responses
+from web.schemas.requests import (
+    JobsQuery,
+    NewJob,
+    StatusQuery,
+    SubmitQuery,
+    json_body,
+    preferred_wait_s,
+    query,
+)
+from web.schemas.serializers import item_view, job_view, labels_of, poll_s
+from web.state import caller, services, state
+from web.uploads.submission import ARCHIVE_TYPES, UNSAID_TYPE, submit, wake
+from web.uploads.webhook_param import refuse_in_address, webhook_in_field
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
 
@@ -34,16 +42,16 @@ blueprint = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
 FIRST_RESULTS = 100
 
 #: What a submitting call answers: in general, and where the client waits for the job's end.
-ACCEPTED = Answer(wire.Job, ["Location", "Retry-After", "ETag"], about="Accepted: the job is queued.")
+ACCEPTED = Answer(responses.Job, ["Location", "Retry-After", "ETag"], about="Accepted: the job is queued.")
 WAITED_FOR = Answer(
-    wire.FinishedJob,
+    responses.FinishedJob,
     ["Location", "ETag", "Preference-Applied"],
     about="`Prefer: wait`, and the job ended in time: with its first 100 results.",
 )
 #: What a call that stops a job answers.
 STOPPED = {
-    202: Answer(wire.Job, ["Retry-After", "ETag"], about="It will be, after the chunk or the step in hand."),
-    200: Answer(wire.Job, ["ETag"], about="The job was over already."),
+    202: Answer(responses.Job, ["Retry-After", "ETag"], about="It will be, after the chunk or the step in hand."),
+    200: Answer(responses.Job, ["ETag"], about="The job was over already."),
 }
 
 
@@ -66,7 +74,7 @@ def _known_form(_endpoint: str | None, values: dict[str, Any] | None) -> None:
 @blueprint.post("")
 @operation(
     {
-        201: Answer(wire.Job, ["Location", "Retry-After", "ETag"], about="An open job, to be filled and sealed."),
+        201: Answer(responses.Job, ["Location", "Retry-After", "ETag"], about="An open job, to be filled and sealed."),
         202: ACCEPTED,
         200: WAITED_FOR,
     },
@@ -96,7 +104,7 @@ def create() -> Response:
 
 
 @blueprint.get("")
-@operation({200: Answer(wire.JobPage, ["Link"])}, query=JobsQuery)
+@operation({200: Answer(responses.JobPage, ["Link"])}, query=JobsQuery)
 def index() -> Response:
     """The jobs of the key's owner, newest first; those of all for `admin`."""
     asked = query(JobsQuery, request)
@@ -109,7 +117,7 @@ def index() -> Response:
 @blueprint.get("/<job_id>")
 @operation(
     {
-        200: Answer(wire.Job, ["ETag", "Retry-After", "Cache-Control"]),
+        200: Answer(responses.Job, ["ETag", "Retry-After", "Cache-Control"]),
         304: Answer(headers=["ETag", "Retry-After", "Cache-Control"]),
     },
     query=StatusQuery,
@@ -125,7 +133,9 @@ def status(job_id: str) -> Response:
     job, store = services().store.get(job_id), services().store
     known = request.if_none_match
     seconds = 0 if known and not known.contains_weak(etag(job_id, job.revision)) else asked.wait
-    return job_response(_waiter().wait(store, job, seconds, lambda now: now.state.done or now.revision != job.revision))
+    return job_response(
+        state().waiter.wait(store, job, seconds, lambda now: now.state.done or now.revision != job.revision)
+    )
 
 
 @blueprint.post("/<job_id>/seal")
@@ -212,7 +222,7 @@ def _submitted(job_id: str) -> Response:
     job = services().store.get(job_id)
     if seconds is None:
         return _accepted(job)
-    job = _waiter().wait(services().store, job, seconds, lambda now: now.state.done)
+    job = state().waiter.wait(services().store, job, seconds, lambda now: now.state.done)
     if not job.state.done:
         return _accepted(job)
     response = jsonify(_with_results(services(), job))
@@ -233,7 +243,3 @@ def _with_results(parts: Services, job: Job) -> dict[str, Any]:
     labels = labels_of(job, parts.registry)
     page = parts.results.finished(job.id, FIRST_RESULTS)
     return {**job_view(job), "results": [item_view(item, labels, job.model) for item in page.items]}
-
-
-def _waiter() -> Waiter:
-    return current_app.extensions["darkroom.waiter"]  # type: ignore[no-any-return]

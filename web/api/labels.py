@@ -11,11 +11,12 @@ from typing_extensions import TypedDict
 from shared.domain.entities import Job, JobKind
 from shared.domain.errors import Conflict, Fault, InvalidRequest
 from shared.jobs.corrections import LabelCount
-from web import wire
 from web.api.jobs import blueprint as jobs_blueprint
-from web.api.requests import json_body, services
 from web.openapi.operation import JSON, Answer, operation
-from web.views import item_view, labels_of
+from web.schemas import responses
+from web.schemas.requests import json_body
+from web.schemas.serializers import item_view, labels_of
+from web.state import services
 
 blueprint: Blueprint = jobs_blueprint
 
@@ -44,10 +45,10 @@ class NewLabels(BaseModel):
 class LabelCountView(TypedDict):
     """One Label, and how many classified Items have it."""
 
-    index: wire.Count
+    index: responses.Count
     label: str
-    count: wire.Count
-    corrected: Annotated[wire.Count, Field(description="of these, those that were corrected to it")]
+    count: responses.Count
+    corrected: Annotated[responses.Count, Field(description="of these, those that were corrected to it")]
 
 
 class LabelCounts(TypedDict):
@@ -59,7 +60,7 @@ class LabelCounts(TypedDict):
 class CorrectedItems(TypedDict):
     """The corrected Items, in the order of the request."""
 
-    data: list[wire.Item]
+    data: list[responses.Item]
 
 
 @blueprint.get("/<job_id>/labels")
@@ -87,7 +88,7 @@ def correct_many(job_id: str) -> Response:
 
 
 @blueprint.put("/<job_id>/items/<key>/label")
-@operation({200: Answer(wire.Item)}, body={JSON: NewLabel}, examples={JSON: {"label": "cat"}}, refuses=[409])
+@operation({200: Answer(responses.Item)}, body={JSON: NewLabel}, examples={JSON: {"label": "cat"}}, refuses=[409])
 def correct(job_id: str, key: str) -> Response:
     """Give one classified Item another Label, or with null that of its Prediction again."""
     label = json_body(NewLabel, request).label
@@ -97,7 +98,7 @@ def correct(job_id: str, key: str) -> Response:
 
 
 @blueprint.delete("/<job_id>/items/<key>/label")
-@operation({200: Answer(wire.Item)}, refuses=[409])
+@operation({200: Answer(responses.Item)}, refuses=[409])
 def uncorrect(job_id: str, key: str) -> Response:
     """Take the correction back; where there is none, nothing changes."""
     job = _classification(job_id)
@@ -124,7 +125,7 @@ def _correct(job: Job, wanted: dict[str, tuple[str | None, str]]) -> None:
     services().corrections.put(job.id, indices)
 
 
-def _view(job: Job, key: str) -> wire.Item:
+def _view(job: Job, key: str) -> responses.Item:
     return item_view(services().store.item(job.id, key), labels_of(job, services().registry), job.model)
 
 

@@ -6,10 +6,10 @@ from flask import Blueprint, Response, g, request
 from prometheus_client.exposition import choose_encoder
 
 from shared.access.api_keys import Scope
-from web.api.requests import services
-from web.callers import also_without_redis, needs
-from web.metrics import registry
+from web.auth.guard import also_without_redis, needs
+from web.monitoring.request_metrics import registry
 from web.openapi.operation import Answer, operation
+from web.state import services
 
 blueprint = Blueprint("metrics", __name__)
 

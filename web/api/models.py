@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, NotRequired
 
-from flask import Blueprint, Response, current_app, jsonify, request, send_file
+from flask import Blueprint, Response, jsonify, request, send_file
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from typing_extensions import TypedDict
 from werkzeug.datastructures import ETags
@@ -14,10 +14,11 @@ from shared.domain.errors import Fault, InvalidRequest, NotFound, PreconditionFa
 from shared.domain.times import timestamp
 from shared.models.champion import Alias
 from shared.models.import_queue import ValueRange
-from web import wire
-from web.api.requests import Query, json_body, query, services
-from web.imports import ImportService
 from web.openapi.operation import JSON, MULTIPART, Answer, operation
+from web.schemas import responses
+from web.schemas.requests import Query, json_body, query
+from web.state import services, state
+from web.uploads.model_import import ImportService
 
 blueprint = Blueprint("models", __name__, url_prefix="/v1/models")
 
@@ -53,13 +54,13 @@ class ModelParts(TypedDict):
     """A model to be imported."""
 
     file: Annotated[bytes, Field(description="`.keras` or `.h5`")]
-    labels: NotRequired[Annotated[wire.JsonText, Field(description="list of the class names")]]
+    labels: NotRequired[Annotated[responses.JsonText, Field(description="list of the class names")]]
     value_range: NotRequired[ValueRange]
     name: NotRequired[str]
 
 
 @blueprint.get("")
-@operation({200: Answer(wire.ModelList)})
+@operation({200: Answer(responses.ModelList)})
 def index() -> Response:
     """The cards of all versions, newest first."""
     registry = services().registry
@@ -70,8 +71,8 @@ def index() -> Response:
 @blueprint.post("")
 @operation(
     {
-        201: Answer(wire.ModelVersion, ["Location"], about="Imported."),
-        200: Answer(wire.ModelVersion, ["Location"], about="The same model is there already."),
+        201: Answer(responses.ModelVersion, ["Location"], about="Imported."),
+        200: Answer(responses.ModelVersion, ["Location"], about="The same model is there already."),
     },
     body={MULTIPART: ModelParts},
 )
@@ -81,14 +82,14 @@ def create() -> tuple[Response, int]:
     `labels` is a JSON list of the class names; without it a model that answers ten values gets those of CIFAR-10.
     `value_range` is what the pixels that it takes go from and to, `0-255` or `0-1`; without it that is found out.
     """
-    card, new = desk().take(request)
+    card, new = ImportService(services(), state().import_slots).take(request)
     answer = jsonify(model_view(card, services().registry.alias().version))
     answer.headers["Location"] = f"/v1/models/{card.version}"
     return answer, 201 if new else 200
 
 
 @blueprint.get("/<version>")
-@operation({200: Answer(wire.ModelVersion)})
+@operation({200: Answer(responses.ModelVersion)})
 def card(version: str) -> Response:
     """One version's card."""
     registry = services().registry
@@ -128,7 +129,7 @@ def confusions(version: str) -> Response:
 
 
 @blueprint.get("/compare")
-@operation({200: Answer(wire.VersionComparison)}, query=CompareQuery, refuses=[409])
+@operation({200: Answer(responses.VersionComparison)}, query=CompareQuery, refuses=[409])
 def compare() -> Response:
     """Two versions on the same test images."""
     first, second = query(CompareQuery, request).versions
@@ -141,7 +142,7 @@ def compare() -> Response:
 
 
 @blueprint.get("/aliases")
-@operation({200: Answer(wire.Aliases, ["ETag"]), 304: Answer(headers=["ETag"])}, headers=["If-None-Match"])
+@operation({200: Answer(responses.Aliases, ["ETag"]), 304: Answer(headers=["ETag"])}, headers=["If-None-Match"])
 def aliases() -> Response:
     """Which version serves new jobs, and since when."""
     answer = _aliases(services().registry.alias())
@@ -151,7 +152,7 @@ def aliases() -> Response:
 
 @blueprint.put("/aliases/champion")
 @operation(
-    {200: Answer(wire.Aliases, ["ETag"])},
+    {200: Answer(responses.Aliases, ["ETag"])},
     body={JSON: Choice},
     headers=["If-Match"],
     refuses=[412, 428],
@@ -165,11 +166,6 @@ def promote() -> Response:
         return _aliases(registry.promote(wanted, expected))
     except NotFound as error:
         raise _unknown(wanted, "/version") from error
-
-
-def desk() -> ImportService:
-    """Where this app takes imports in."""
-    return current_app.extensions["darkroom.imports"]  # type: ignore[no-any-return]
 
 
 def model_view(card: ModelCard, champion: str) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from typing_extensions import TypedDict
 
 from shared.training.param_schema import Parameters
 from shared.training.preset_catalog import COMMON, PresetInfo
-from web.api.requests import services
 from web.openapi.operation import Answer, operation
+from web.state import services
 
 blueprint = Blueprint("presets", __name__, url_prefix="/v1/presets")
 

@@ -9,9 +9,9 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from shared.domain.entities import Queue
-from web import wire
-from web.api.requests import services
 from web.openapi.operation import Answer, operation
+from web.schemas import responses
+from web.state import services
 
 blueprint = Blueprint("queues", __name__)
 
@@ -20,13 +20,13 @@ class QueueState(TypedDict):
     """One queue."""
 
     name: Queue
-    jobs: Annotated[wire.Count, Field(description="that wait")]
-    depth: Annotated[wire.Count, Field(description="items that wait; a training counts as one")]
+    jobs: Annotated[responses.Count, Field(description="that wait")]
+    depth: Annotated[responses.Count, Field(description="items that wait; a training counts as one")]
     oldest_age_s: Annotated[float | None, Field(ge=0, description="since the oldest of these jobs came")]
-    workers: Annotated[wire.Count, Field(description="processes that serve it")]
+    workers: Annotated[responses.Count, Field(description="processes that serve it")]
     rate: Annotated[float, Field(ge=0, description="items per second, over the last minute")]
     per_minute: Annotated[
-        tuple[wire.Count, ...],
+        tuple[responses.Count, ...],
         Field(description="items that ended in each of the last 60 minutes, the current one last"),
     ]
 

@@ -6,18 +6,19 @@ from flask import Blueprint, Response, jsonify, request
 
 from shared.domain.errors import Fault, InvalidRequest
 from shared.jobs.results import Filter
-from web import wire
 from web.api.jobs import blueprint as jobs_blueprint
 from web.api.paging import linked
-from web.api.requests import ResultsQuery, query, services
 from web.openapi.operation import Answer, operation
-from web.views import item_view, labels_of
+from web.schemas import responses
+from web.schemas.requests import ResultsQuery, query
+from web.schemas.serializers import item_view, labels_of
+from web.state import services
 
 blueprint: Blueprint = jobs_blueprint
 
 
 @blueprint.get("/<job_id>/results")
-@operation({200: Answer(wire.ResultPage, ["Link"])}, query=ResultsQuery)
+@operation({200: Answer(responses.ResultPage, ["Link"])}, query=ResultsQuery)
 def results(job_id: str) -> Response:
     """One page of finished items, in the order in which they finished.
 

@@ -10,9 +10,9 @@ from typing_extensions import TypedDict
 
 from shared.jobs.store import FULL
 from shared.storage.blobs import RESERVE_BYTES
-from web import wire
-from web.api.requests import services
 from web.openapi.operation import Answer, operation
+from web.schemas import responses
+from web.state import services
 
 blueprint = Blueprint("system", __name__)
 
@@ -20,18 +20,20 @@ blueprint = Blueprint("system", __name__)
 class DiskRoom(TypedDict):
     """The disk of the data folder."""
 
-    total_bytes: wire.Count
-    free_bytes: wire.Count
-    used_bytes: Annotated[wire.Count, Field(description="by Darkroom's files, counted once a minute")]
-    reserve_bytes: Annotated[wire.Count, Field(description="kept back: with less of them free, uploads are refused")]
+    total_bytes: responses.Count
+    free_bytes: responses.Count
+    used_bytes: Annotated[responses.Count, Field(description="by Darkroom's files, counted once a minute")]
+    reserve_bytes: Annotated[
+        responses.Count, Field(description="kept back: with less of them free, uploads are refused")
+    ]
 
 
 class RedisRoom(TypedDict):
     """Redis's memory."""
 
-    used_bytes: wire.Count
-    max_bytes: Annotated[wire.Count | None, Field(description="null without a limit")]
-    full_bytes: Annotated[wire.Count | None, Field(description="above which uploads are refused; null likewise")]
+    used_bytes: responses.Count
+    max_bytes: Annotated[responses.Count | None, Field(description="null without a limit")]
+    full_bytes: Annotated[responses.Count | None, Field(description="above which uploads are refused; null likewise")]
 
 
 class Room(TypedDict):

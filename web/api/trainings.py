@@ -8,10 +8,11 @@ from flask import Response, jsonify, request
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from web import wire
 from web.api.jobs import STOPPED, blueprint, job_response
-from web.api.requests import MAX_LIMIT, Query, query, services
 from web.openapi.operation import Answer, operation
+from web.schemas import responses
+from web.schemas.requests import MAX_LIMIT, Query, query
+from web.state import services
 
 
 class MetricsQuery(Query):
@@ -26,22 +27,22 @@ class MetricsRow(TypedDict):
 
     n: Annotated[int, Field(ge=1, description="counts the rows")]
     epoch: Annotated[int, Field(ge=1)]
-    step: wire.Count
-    steps: Annotated[wire.Count, Field(description="planned")]
+    step: responses.Count
+    steps: Annotated[responses.Count, Field(description="planned")]
     loss: Annotated[float, Field(description="mean since the row before, in nats; so is `accuracy`")]
-    accuracy: wire.Share
+    accuracy: responses.Share
     val_loss: Annotated[float | None, Field(description="at the end of an epoch; so is `val_accuracy`")]
-    val_accuracy: wire.Share | None
+    val_accuracy: responses.Share | None
     lr: Annotated[float, Field(description="learning rate")]
     images_per_s: float
-    at: wire.Timestamp
+    at: responses.Timestamp
 
 
 class MetricsPage(TypedDict):
     """Rows in order."""
 
     data: list[MetricsRow]
-    next: Annotated[wire.Count, Field(description="the number to ask after in the next call")]
+    next: Annotated[responses.Count, Field(description="the number to ask after in the next call")]
 
 
 @blueprint.get("/<job_id>/metrics")

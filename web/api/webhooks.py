@@ -12,18 +12,18 @@ from shared.domain.errors import NotFound
 from shared.domain.times import moment, timestamp
 from shared.jobs.deliveries import Attempt, Delivery
 from shared.webhooks.signing_secrets import Secret
-from web import wire
 from web.api.jobs import blueprint as jobs_blueprint
-from web.api.requests import services
-from web.callers import caller, needs
+from web.auth.guard import needs
 from web.openapi.operation import Answer, operation
-from web.views import failure_view
+from web.schemas import responses
+from web.schemas.serializers import failure_view
+from web.state import caller, services
 
 blueprint = Blueprint("webhooks", __name__, url_prefix="/v1/webhooks")
 
 
 @jobs_blueprint.get("/<job_id>/deliveries")
-@operation({200: Answer(wire.DeliveryList)})
+@operation({200: Answer(responses.DeliveryList)})
 def deliveries(job_id: str) -> Response:
     """The calls of the job's webhook, newest first, each with its attempts.
 
@@ -34,7 +34,7 @@ def deliveries(job_id: str) -> Response:
 
 
 @jobs_blueprint.post("/<job_id>/deliveries/<delivery_id>/redeliver")
-@operation({202: Answer(wire.Delivery)})
+@operation({202: Answer(responses.Delivery)})
 def redeliver(job_id: str, delivery_id: str) -> tuple[Response, int]:
     """Send it again, at once, under the same id; with all attempts before it that a new one has."""
     job = services().store.get(job_id)
@@ -45,7 +45,7 @@ def redeliver(job_id: str, delivery_id: str) -> tuple[Response, int]:
 
 
 @blueprint.get("/secret")
-@operation({200: Answer(wire.WebhookSecret)})
+@operation({200: Answer(responses.WebhookSecret)})
 def secret() -> Response:
     """The secret that the caller's webhooks are signed with; made now where there is none."""
     return _secret_response(services().webhook_secrets.get(caller().owner))
@@ -53,17 +53,17 @@ def secret() -> Response:
 
 @blueprint.post("/secret")
 @needs(Scope.SUBMIT)
-@operation({200: Answer(wire.WebhookSecret)})
+@operation({200: Answer(responses.WebhookSecret)})
 def replace_secret() -> Response:
     """Make a new secret; the one before signs too for a day, so that receivers can change over."""
     return _secret_response(services().webhook_secrets.replace(caller().owner))
 
 
-def delivery_view(delivery: Delivery) -> wire.Delivery:
+def delivery_view(delivery: Delivery) -> responses.Delivery:
     """A Delivery."""
     return {
         "id": delivery.id,
-        "type": cast(wire.Event, f"job.{delivery.job.state}"),
+        "type": cast(responses.Event, f"job.{delivery.job.state}"),
         "state": delivery.state,
         "created_at": moment(delivery.job.finished_at or 0),
         "next_attempt_at": timestamp(delivery.next_attempt_at),
@@ -71,7 +71,7 @@ def delivery_view(delivery: Delivery) -> wire.Delivery:
     }
 
 
-def _attempt_view(attempt: Attempt) -> wire.Attempt:
+def _attempt_view(attempt: Attempt) -> responses.Attempt:
     return {
         "at": moment(attempt.at),
         "duration_s": attempt.duration_s,
@@ -81,7 +81,7 @@ def _attempt_view(attempt: Attempt) -> wire.Attempt:
 
 
 def _secret_response(found: Secret) -> Response:
-    view: wire.WebhookSecret = {"secret": found.current, "previous_until": timestamp(found.previous_until)}
+    view: responses.WebhookSecret = {"secret": found.current, "previous_until": timestamp(found.previous_until)}
     response = jsonify(view)
     response.headers["Cache-Control"] = "no-store"
     return response

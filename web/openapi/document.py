@@ -7,14 +7,14 @@ from typing import Any
 
 from flask import Flask
 
-from web import wire
+from web.middleware.problems import TITLES
 from web.openapi.calls import Call, calls
 from web.openapi.examples import examples
 from web.openapi.headers import HEADERS, PARAMETERS
 from web.openapi.links import links
 from web.openapi.operation import PROBLEM, Answer, Operation
 from web.openapi.schemas import Schemas
-from web.problems import TITLES
+from web.schemas import responses
 
 INFO = {
     "title": "Darkroom",
@@ -58,7 +58,7 @@ class _Document:
         self._schemas = Schemas(
             queries=[each.query for each in self._operations],
             taken=[shape for each in self._operations for shape in each.body.values()],
-            given=[wire.Problem, *(answer.shape for each in self._operations for answer in each.answers.values())],
+            given=[responses.Problem, *(answer.shape for each in self._operations for answer in each.answers.values())],
         )
 
     def whole(self) -> dict[str, Any]:
@@ -129,7 +129,7 @@ class _Document:
         return _said(described)
 
     def _problem(self, status: int) -> dict[str, Any]:
-        content = {PROBLEM: {"schema": self._schemas.given(wire.Problem)}}
+        content = {PROBLEM: {"schema": self._schemas.given(responses.Problem)}}
         headers = _headers(PROBLEM_HEADERS.get(status, ()))
         return _said({"description": TITLES.get(status, "Error"), "headers": headers, "content": content})
 

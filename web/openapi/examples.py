@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from shared.domain.entities import Counts, Item, ItemState, Job, JobKind, JobState, Outcome, Prediction, Upload
-from web.views import item_view, job_view
+from web.schemas.serializers import item_view, job_view
 
 #: 2026-01-31T09:30:00Z, in seconds since the epoch.
 AT = 1769851800.0

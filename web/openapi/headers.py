@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from web.api.requests import MAX_WAIT_S
+from web.schemas.requests import MAX_WAIT_S
 
 
 def _text(description: str, example: str, **schema: Any) -> dict[str, Any]:

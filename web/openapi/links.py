@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from web import wire
 from web.openapi.calls import Call
 from web.openapi.operation import Answer
+from web.schemas import responses
 
 JOB = {"job_id": "$response.body#/id"}
 ITEM = {"job_id": "$request.path.job_id", "key": "$response.body#/data/0/key"}
 #: Types of answers, and where in them the variable parts of other calls' paths stand.
 SOURCES: list[tuple[Any, dict[str, str]]] = [
-    (wire.Job, JOB),
-    (wire.FinishedJob, JOB),
-    (wire.AddedItems, ITEM),
-    (wire.ResultPage, ITEM),
-    (wire.ModelList, {"version": "$response.body#/data/0/version"}),
+    (responses.Job, JOB),
+    (responses.FinishedJob, JOB),
+    (responses.AddedItems, ITEM),
+    (responses.ResultPage, ITEM),
+    (responses.ModelList, {"version": "$response.body#/data/0/version"}),
 ]
 
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from web.api.requests import Query
+from web.schemas.requests import Query
 
 View = TypeVar("View", bound=Callable[..., Any])
 

@@ -16,7 +16,7 @@ from shared.domain.card import ModelCard
 from shared.domain.errors import Fault, InvalidRequest, TooLarge, Unavailable, UnsupportedMedia
 from shared.models.import_queue import MAX_MODEL_BYTES, Answer, ModelImport, Outcome, ValueRange, file_ending
 from shared.services import Services
-from web.api.requests import checked, json_value
+from web.schemas.requests import checked, json_value
 from web.uploads.intake import clean_filename
 from web.uploads.multipart import Part, read_parts
 from web.uploads.spool import Spooled, spool
@@ -25,8 +25,6 @@ from web.uploads.spool import Spooled, spool
 WAIT_S, LOOK_S = 55.0, 0.2
 #: Bytes of the parts beside the file, and of what multipart puts around all of them.
 MAX_LABEL_BYTES, MAX_TEXT_BYTES, OVERHEAD_BYTES = 256 * 1024, 4096, 1024 * 1024
-#: Requests of one web process that may wait for an import; more are asked to come again.
-IMPORTS_AT_ONCE = 2
 
 Label = Annotated[str, Field(min_length=1, max_length=64)]
 
@@ -58,21 +56,21 @@ class Sent:
 class ImportService:
     """Takes imports in, as many at a time as this process can wait for."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._places = BoundedSemaphore(IMPORTS_AT_ONCE)
+    def __init__(self, services: Services, slots: BoundedSemaphore) -> None:
+        """`slots` are the requests of this process that may wait for an import at a time."""
+        self._services, self._slots = services, slots
 
     def take(self, request: Request) -> tuple[ModelCard, bool]:
         """Import the model in the request; its card, and whether it is new.
 
         Raises InvalidRequest where it is refused, TooLarge, and Unavailable where no importer answers in time.
         """
-        if not self._places.acquire(blocking=False):
-            raise Unavailable(f"{IMPORTS_AT_ONCE} models are being imported: send this one again in a moment")
+        if not self._slots.acquire(blocking=False):
+            raise Unavailable("other models are being imported: send this one again in a moment")
         try:
             return self._import(_read(self._services, request))
         finally:
-            self._places.release()
+            self._slots.release()
 
     def _import(self, sent: Sent) -> tuple[ModelCard, bool]:
         with sent.file:

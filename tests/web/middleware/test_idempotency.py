@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shared.access.idempotency import KEPT_S, Answer, Idempotency
 from shared.domain.errors import Conflict
 from tests.conftest import wait_until
-from web.idempotency import HashedStream, Holder
+from web.middleware.idempotency import HashedStream, Holder
 
 ANSWER = Answer("digest", 202, {"Location": "/v1/jobs/1"}, "{}")
 
@@ -41,7 +41,7 @@ def test_a_body_has_the_same_whatever_its_boundary_and_its_pieces(parts, piece):
 @pytest.fixture
 def quick(monkeypatch) -> None:
     """Keys are held for a second at a time."""
-    monkeypatch.setattr("web.idempotency.HOLD_S", 1)
+    monkeypatch.setattr("web.middleware.idempotency.HOLD_S", 1)
     monkeypatch.setattr("shared.access.idempotency.HOLD_S", 1)
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from flask import Blueprint, Flask, Response, current_app, render_template, request, send_file
 
 from shared.domain.errors import NotFound
-from web.api.requests import Query, query
-from web.callers import open_to_all
+from web.auth.guard import open_to_all
 from web.openapi.document import document
 from web.openapi.operation import Answer, operation
+from web.schemas.requests import Query, query
 
 blueprint = Blueprint("docs", __name__)
 
@@ -30,7 +30,7 @@ def install(app: Flask) -> None:
     """Describe every call that `app` has by now; the document is made here, once."""
     app.register_blueprint(blueprint)
     app.before_request(_refuse_parameters)
-    app.extensions["darkroom.openapi"] = json.dumps(document(app), ensure_ascii=False).encode()
+    _document(app)
 
 
 def _refuse_parameters() -> None:
@@ -45,7 +45,10 @@ def _refuse_parameters() -> None:
 @operation({200: Answer(media=["application/json"], headers=["ETag"], about="OpenAPI 3.1"), 304: Answer()})
 def openapi() -> Response:
     """This document."""
-    response = Response(current_app.extensions["darkroom.openapi"], content_type="application/json")
+    response = Response(
+        _document(current_app._get_current_object()),  # type: ignore[attr-defined]
+        content_type="application/json",
+    )
     response.headers["Cache-Control"] = "no-cache"
     response.add_etag()
     response.make_conditional(request)
@@ -73,6 +76,11 @@ def swagger_file(name: str) -> Response:
 def swagger_version() -> str:
     """The wheel's version, for its files' addresses."""
     return _wheel()[0]
+
+
+@cache
+def _document(app: Flask) -> bytes:
+    return json.dumps(document(app), ensure_ascii=False).encode()
 
 
 @cache

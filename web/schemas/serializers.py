@@ -9,7 +9,7 @@ from typing import cast
 from shared.domain.entities import Counts, Failure, Item, Job, JobKind, JobState, Prediction
 from shared.domain.times import moment, timestamp
 from shared.models.registry import Registry
-from web import wire
+from web.schemas import responses
 
 #: Decimal places of `progress`.
 PROGRESS_DECIMALS = 4
@@ -17,10 +17,10 @@ PROGRESS_DECIMALS = 4
 MAX_POLL_S = 5
 
 
-def job_view(job: Job) -> wire.Job:
+def job_view(job: Job) -> responses.Job:
     """A Job."""
     api = f"/v1/jobs/{job.id}"
-    view: wire.Job = {
+    view: responses.Job = {
         "id": job.id,
         "kind": job.kind,
         "state": job.state,
@@ -46,12 +46,12 @@ def job_view(job: Job) -> wire.Job:
         },
     }
     if job.kind is JobKind.TRAINING:
-        view["promotion"] = cast(wire.Promotion | None, job.promotion)
+        view["promotion"] = cast(responses.Promotion | None, job.promotion)
         view["links"] |= {"metrics": f"{api}/metrics", "finish": f"{api}/finish"}
     return view
 
 
-def counts_view(counts: Counts) -> wire.Counts:
+def counts_view(counts: Counts) -> responses.Counts:
     """A Job's counts."""
     return {
         "total": counts.total,
@@ -61,7 +61,7 @@ def counts_view(counts: Counts) -> wire.Counts:
     }
 
 
-def item_view(item: Item, labels: tuple[str, ...], model: str | None) -> wire.Item:
+def item_view(item: Item, labels: tuple[str, ...], model: str | None) -> responses.Item:
     """An Item. `labels` are those of the job's model, by index; `model` is named where it made a prediction."""
     upload, outcome = item.upload, item.outcome
     predictions = outcome.predictions if outcome else ()
@@ -83,12 +83,12 @@ def item_view(item: Item, labels: tuple[str, ...], model: str | None) -> wire.It
     }
 
 
-def prediction_view(prediction: Prediction, labels: tuple[str, ...]) -> wire.Prediction:
+def prediction_view(prediction: Prediction, labels: tuple[str, ...]) -> responses.Prediction:
     """A Prediction."""
     return {"index": prediction.index, "label": labels[prediction.index], "score": prediction.score}
 
 
-def failure_view(failure: Failure | None) -> wire.Failure | None:
+def failure_view(failure: Failure | None) -> responses.Failure | None:
     """Why something failed."""
     return None if failure is None else {"code": failure.code, "detail": failure.detail}
 

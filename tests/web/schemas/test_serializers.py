@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shared.domain.entities import Counts, Failure, Item, ItemState, Job, JobKind, JobState, Outcome, Prediction, Upload
 from shared.domain.times import timestamp
 from web.api.exports import FORMULA_STARTS, _csv_line, _csv_row, _harmless
-from web.views import MAX_POLL_S, eta_s, item_view, job_view, poll_s, progress
+from web.schemas.serializers import MAX_POLL_S, eta_s, item_view, job_view, poll_s, progress
 
 JOB = Job("0" * 32, JobKind.CLASSIFICATION, JobState.RUNNING, 1000.0, model="m", sealed=True, started_at=1000.0)
 UPLOAD = Upload("k", "a.png", 10, "ab", "image/png", 3, 4)

@@ -7,6 +7,7 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from itsdangerous import URLSafeTimedSerializer
 
 from shared.domain.errors import Unavailable
+from web.state import services
 
 #: Seconds for which a sign-in holds; it ends with the browser, too.
 SESSION_S = 12 * 3600
@@ -36,7 +37,7 @@ class Sessions(SecureCookieSessionInterface):
 
 def load_secret(app: Flask) -> None:
     """Let `app` sign with the secret of the moment: it is another one after Redis was emptied. Raises Unavailable."""
-    app.secret_key = app.extensions["darkroom"].keys.secret()
+    app.secret_key = services().keys.secret()
 
 
 def install(app: Flask) -> None:

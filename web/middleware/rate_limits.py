@@ -6,10 +6,11 @@ import io
 import ipaddress
 from typing import IO, Any, cast
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, g, request
 
 from shared.access.api_keys import NOBODY_ELSE
-from shared.access.quotas import HOUR_S, Counted, Quota, Quotas
+from shared.access.quotas import HOUR_S, Counted, Quota
+from web.state import services, state
 
 #: Bytes of a body of unknown length that are counted at a time.
 STEP_BYTES = 1024 * 1024
@@ -17,9 +18,8 @@ STEP_BYTES = 1024 * 1024
 IPV6_PREFIX = 64
 
 
-def install(app: Flask, quotas: Quotas) -> None:
+def install(app: Flask) -> None:
     """Let `app` count requests, and the bytes that come with them before they are read."""
-    app.extensions["darkroom.quotas"] = quotas
     app.before_request(_count)
     app.after_request(_tell)
 
@@ -27,13 +27,13 @@ def install(app: Flask, quotas: Quotas) -> None:
 def charge(counted: Counted, amount: int = 1) -> None:
     """Count for whoever asks. Raises TooManyRequests, TooLarge, Unavailable."""
     if amount and _limited():
-        left = current_app.extensions["darkroom.quotas"].charge(counted, _who(), amount)
+        left = state().quotas.charge(counted, _who(), amount)
         g.setdefault("quotas", {})[counted] = left
 
 
 def most_open_jobs() -> int | None:
     """How many jobs that are not over the key's owner may have; None for any number."""
-    most: int = current_app.extensions["darkroom"].settings.max_open_jobs
+    most: int = services().settings.max_open_jobs
     return most if _limited() else None
 
 

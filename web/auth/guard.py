@@ -8,7 +8,6 @@ is closed.
 from __future__ import annotations
 
 import ipaddress
-import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -18,56 +17,23 @@ from flask_wtf.csrf import ValidationError, validate_csrf
 from werkzeug.wrappers import Response
 
 from shared.access.api_keys import NOBODY_ELSE, ApiKey, Scope, digest_of
-from shared.access.key_store import KeyStore
 from shared.access.quotas import Counted
 from shared.domain.entities import JOB_ID_PATTERN, Job, JobKind
 from shared.domain.errors import NotAllowed, NotAuthenticated, Unavailable
 from shared.jobs.store import no_job
-from shared.settings import Settings
-from web.limits import charge
-from web.problems import wants_page
-from web.sessions import load_secret
+from web.auth.sessions import load_secret
+from web.middleware.problems import wants_page
+from web.middleware.rate_limits import charge
+from web.state import caller, services, state
 
-#: Seconds for which the keys are not read again: so long a revoked one may still be taken.
-FRESH_S = 1.0
 #: Methods that change nothing.
 SAFE = {"GET", "HEAD", "OPTIONS"}
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 
-class KeyRing:
-    """The keys of the settings and those of the store, looked up by digest."""
-
-    def __init__(self, settings: Settings, store: KeyStore) -> None:
-        self._settings, self._store = settings, store
-        self._given = {key.digest: key for key in settings.api_keys or ()}
-        self._loaded: tuple[float, dict[str, ApiKey]] = (-FRESH_S, {})
-
-    def find(self, digest: str) -> ApiKey | None:
-        """The key with this digest. Raises Unavailable."""
-        return self._keys(FRESH_S).get(digest) or self._keys(FRESH_S / 10).get(digest)  # a new one is known at once
-
-    def needed(self, listens_on: str) -> bool:
-        """Whether a key is needed: where there is one, and where others than this machine come in. Raises Unavailable.
-
-        `listens_on` is the address of the socket that the request came to.
-        """
-        if self._keys(FRESH_S):
-            return True
-        return self._settings.reached_by_others(listens_on)
-
-    def _keys(self, fresh_s: float) -> dict[str, ApiKey]:
-        at, keys = self._loaded
-        if time.monotonic() - at > fresh_s:
-            keys = {key.digest: key for key in self._store.all()} | self._given
-            self._loaded = (time.monotonic(), keys)
-        return keys
-
-
-def install(app: Flask, ring: KeyRing) -> None:
+def install(app: Flask) -> None:
     """Let `app` check every request."""
-    app.extensions["darkroom.keyring"] = ring
     app.before_request(_guard)
 
 
@@ -93,19 +59,13 @@ def also_without_redis(view: View) -> View:
     return view
 
 
-def keyring() -> KeyRing:
-    """The keys that this app accepts."""
-    return current_app.extensions["darkroom.keyring"]  # type: ignore[no-any-return]
-
-
 def keys_needed() -> bool:
-    """Whether this request needs a key. Raises Unavailable."""
-    return keyring().needed(request.environ["SERVER_NAME"])
+    """Return whether this request needs a key: there is one, or other machines can reach the service.
 
-
-def caller() -> ApiKey:
-    """The key of this request."""
-    return g.key  # type: ignore[no-any-return]
+    Raises Unavailable.
+    """
+    listens_on = request.environ["SERVER_NAME"]  # the address of the socket that the request came to
+    return not state().key_ring.is_empty() or services().settings.reached_by_others(listens_on)
 
 
 def require(scope: Scope) -> None:
@@ -173,7 +133,7 @@ def _identify() -> ApiKey:
 
 def _bearer() -> ApiKey:
     given = request.authorization
-    key = keyring().find(digest_of(given.token)) if given and given.type == "bearer" and given.token else None
+    key = state().key_ring.find(digest_of(given.token)) if given and given.type == "bearer" and given.token else None
     if key is None:
         raise NotAuthenticated("the key in `Authorization` is not known: it was mistyped, or is revoked", given=True)
     return key
@@ -182,7 +142,7 @@ def _bearer() -> ApiKey:
 def _signed_in() -> ApiKey:
     if current_app.session_interface.is_null_session(session):
         raise Unavailable("the job store (Redis) cannot be reached")
-    key = keyring().find(session["key"]) if "key" in session else None
+    key = state().key_ring.find(session["key"]) if "key" in session else None
     if key is None:
         raise NotAuthenticated("a key is needed: `Authorization: Bearer …`")
     check_origin()
@@ -208,7 +168,7 @@ def _needed_scope() -> Scope | None:
 def _kind_of_visible(job_id: str) -> JobKind:
     if not JOB_ID_PATTERN.fullmatch(job_id):
         raise no_job(job_id[:64])
-    owner, kind = current_app.extensions["darkroom"].store.owner_and_kind(job_id)
+    owner, kind = services().store.owner_and_kind(job_id)
     if owner != caller().sees:
         raise no_job(job_id)
     return JobKind(kind)

@@ -8,9 +8,10 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from shared.access.api_keys import digest_of
 from shared.access.quotas import Counted
-from web.callers import check_origin, check_token, keyring, keys_needed, open_to_all
-from web.limits import charge
-from web.sessions import load_secret
+from web.auth.guard import check_origin, check_token, keys_needed, open_to_all
+from web.auth.sessions import load_secret
+from web.middleware.rate_limits import charge
+from web.state import state
 
 blueprint = Blueprint("sign_in", __name__)
 
@@ -32,7 +33,7 @@ def sign_in() -> AnyResponse:
     _limit()
     check_origin()
     check_token(request.form.get("csrf_token"))
-    key = keyring().find(digest_of(request.form.get("key", "").strip()))
+    key = state().key_ring.find(digest_of(request.form.get("key", "").strip()))
     if key is None:
         return _form(wrong=True)
     session.clear()

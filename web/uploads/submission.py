@@ -28,13 +28,13 @@ from shared.images.formats import FORMATS
 from shared.jobs.chunks import CHUNK_ITEMS
 from shared.jobs.store import Added
 from shared.services import Services
-from web.access import about_job, request_id
-from web.api.requests import MAX_KEYS_BYTES, MAX_METADATA_BYTES, json_value
-from web.idempotency import given_key
-from web.limits import charge, most_open_jobs
+from web.middleware.idempotency import given_key
+from web.middleware.rate_limits import charge, most_open_jobs
+from web.middleware.request_log import about_job, request_id
+from web.schemas.requests import MAX_KEYS_BYTES, MAX_METADATA_BYTES, json_value
 from web.uploads.intake import Intake, with_key
 from web.uploads.multipart import Part, read_parts
-from web.webhook import refuse_in_address, webhook_in_address, webhook_in_part
+from web.uploads.webhook_param import refuse_in_address, webhook_in_address, webhook_in_part
 
 log = logging.getLogger(__name__)
 

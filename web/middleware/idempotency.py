@@ -10,16 +10,14 @@ import contextlib
 import hashlib
 import io
 import re
-import threading
-import time
 from typing import IO, Any, cast
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, g, request
 
-from shared.access.idempotency import HOLD_S, Answer, Idempotency
+from shared.access.idempotency import Answer
 from shared.domain.errors import Fault, InvalidRequest, Unavailable
-from web.callers import caller
-from web.problems import drain
+from web.middleware.problems import drain
+from web.state import caller, state
 
 #: What a key may be: visible ASCII, as UUIDs and strings of RFC 8941 are.
 KEY = re.compile(r"[!-~]{1,255}")
@@ -28,9 +26,8 @@ OWN_HEADERS = {"content-length", "date", "server", "connection"}
 READ_BYTES = 64 * 1024
 
 
-def install(app: Flask, answers: Idempotency) -> None:
+def install(app: Flask) -> None:
     """Let `app` heed the header."""
-    app.extensions["darkroom.idempotency"] = Holder(answers)
     app.before_request(_begin)
     app.after_request(_end)
 
@@ -48,7 +45,7 @@ def _begin() -> Response | None:
     if not KEY.fullmatch(key):
         raise _wrong("must be 1 to 255 visible ASCII characters")
     key = f"{caller().owner} {key}"  # somebody else's key of the same name is another one
-    before = _holder().begin(key)
+    before = state().key_lock.begin(key)
     body = HashedStream(request.stream, request.mimetype_params.get("boundary", ""))
     request.stream = cast(IO[bytes], body)
     if before is not None:
@@ -73,7 +70,7 @@ def _end(response: Response) -> Response:
         drain()
         answer = _answer(response, _digest(body)) if response.status_code < 400 else None
         with contextlib.suppress(Unavailable):  # what was done is done, and the client shall know it
-            _holder().end(key, answer)
+            state().key_lock.end(key, answer)
     return response
 
 
@@ -89,52 +86,6 @@ def _digest(body: HashedStream) -> str:
 
 def _wrong(detail: str) -> InvalidRequest:
     return InvalidRequest(f"the Idempotency-Key {detail}", [Fault("Idempotency-Key", detail)])
-
-
-def _holder() -> Holder:
-    return current_app.extensions["darkroom.idempotency"]  # type: ignore[no-any-return]
-
-
-class Holder:
-    """Holds the keys of this process's requests for as long as they are in work, from a thread while there are any."""
-
-    def __init__(self, answers: Idempotency) -> None:
-        self._answers = answers
-        self._keys: set[str] = set()
-        self._lock = threading.Lock()
-        self._running = False
-
-    def begin(self, key: str) -> Answer | None:
-        """The answer that is to be given again, or None, and the key is held. Raises Conflict, Unavailable."""
-        before = self._answers.begin(key)
-        if before is None:
-            with self._lock:
-                self._keys.add(key)
-                if not self._running:
-                    self._running = True
-                    threading.Thread(target=self._run, name="idempotency", daemon=True).start()
-        return before
-
-    def end(self, key: str, answer: Answer | None) -> None:
-        """Keep the answer; where there is none, forget the key. Raises Unavailable."""
-        with self._lock:
-            self._keys.discard(key)
-        if answer is None:
-            self._answers.release(key)
-        else:
-            self._answers.keep(key, answer)
-
-    def _run(self) -> None:
-        while self._goes_on():
-            time.sleep(HOLD_S / 3)
-            for key in list(self._keys):
-                with contextlib.suppress(Unavailable):
-                    self._answers.hold(key)
-
-    def _goes_on(self) -> bool:
-        with self._lock:
-            self._running = bool(self._keys)
-            return self._running
 
 
 class HashedStream(io.RawIOBase):

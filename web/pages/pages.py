@@ -16,9 +16,9 @@ from shared.domain.entities import INTERACTIVE_ITEMS, JOB_ID_PATTERN, Job, JobKi
 from shared.domain.errors import NotFound, Unavailable
 from shared.images.formats import ACCEPTED
 from shared.jobs.workers import GONE_AFTER_S
-from web.api.requests import services
-from web.callers import may_see, open_to_all
-from web.views import labels_of
+from web.auth.guard import may_see, open_to_all
+from web.schemas.serializers import labels_of
+from web.state import services
 
 blueprint = Blueprint("pages", __name__)
 
@@ -168,4 +168,4 @@ def _kept() -> str:
 @cache
 def _samples() -> list[str]:
     """The pictures to try it with: one of CIFAR-10's test images for each class."""
-    return sorted(path.name for path in (Path(__file__).parent / "static" / "samples").iterdir())
+    return sorted(path.name for path in (Path(__file__).parent.parent / "static" / "samples").iterdir())

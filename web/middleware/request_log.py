@@ -11,7 +11,7 @@ from flask import Flask, Response, g, request, request_started
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from shared.domain.entities import new_id
-from web.metrics import count_request
+from web.monitoring.request_metrics import count_request
 
 log = logging.getLogger("darkroom.request")
 

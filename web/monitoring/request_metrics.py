@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from shared.services import Services
-from web.collector import ServiceCollector
+from web.monitoring.service_collector import ServiceCollector
 from web.server import METRICS_FOLDER
 
 #: Upper bounds in seconds: a status request takes a few ms, a long poll 30 s, and a big upload minutes.

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shared.domain.entities import Failure, Item, ItemState, Outcome, Prediction, Upload
 from shared.domain.errors import NotFound
-from web.zipped import LEFT_OUT, Names, safe, zip_by_label
+from web.downloads.zip_export import LEFT_OUT, Names, safe, zip_by_label
 
 LABELS = ("cat", "dog", "../odd")
 FAILED = Outcome(ItemState.FAILED, failure=Failure("undecodable", "This picture\nis broken."))

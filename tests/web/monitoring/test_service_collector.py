@@ -15,7 +15,7 @@ from shared.services import Services
 from shared.settings import Settings
 from shared.webhooks.target import parse
 from tests.conftest import running_redis
-from web.collector import ServiceCollector
+from web.monitoring.service_collector import ServiceCollector
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from shared.domain.errors import Fault, InvalidRequest, NotFound
 from shared.models.registry import Registry
 from shared.services import Services
 from shared.training.datasets import LEAST_CORRECTIONS, WITH_CORRECTIONS, corrected_pictures, too_few
-from web.access import about_job, request_id
-from web.callers import require
-from web.limits import most_open_jobs
-from web.submission import wake
+from web.auth.guard import require
+from web.middleware.rate_limits import most_open_jobs
+from web.middleware.request_log import about_job, request_id
+from web.uploads.submission import wake
 
 
 def submit_training(

@@ -7,13 +7,12 @@ import math
 import re
 from typing import Any, Literal, Self, TypeVar, get_args
 
-from flask import Request, current_app
+from flask import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from werkzeug.http import parse_list_header
 
 from shared.domain.entities import ItemState, JobKind, JobState
 from shared.domain.errors import Fault, InvalidRequest, MalformedRequest, TooLarge, UnsupportedMedia
-from shared.services import Services
 
 #: Longest time, in seconds, that a request may wait for something to happen.
 MAX_WAIT_S = 30
@@ -112,11 +111,6 @@ class NewJob(BaseModel):
 
 
 Model = TypeVar("Model", bound=BaseModel)
-
-
-def services() -> Services:
-    """The parts of the service that this app was made with."""
-    return current_app.extensions["darkroom"]  # type: ignore[no-any-return]
 
 
 def checked(model: type[Model], values: Any, where: str = "") -> Model:
