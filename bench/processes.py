@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.files import BOUNDARY
 from bench.service import LOOK_S, ROOT, START_S
-from cli.redis_server import free_port
+from cli.stack.embedded_redis import free_port
 
 
 class Rounds:

@@ -17,7 +17,7 @@ from bench import files
 from bench.references.nothing import DONE, nothing
 from bench.service import ROOT, running_service
 from bench.table import Figures, Row
-from cli import redis_server
+from cli.stack import embedded_redis
 from shared.jobs.chunks import CHUNK_ITEMS
 from shared.settings import Settings
 
@@ -53,7 +53,7 @@ def _drain(broker: redis.Redis) -> float:
 def _celery() -> Iterator[redis.Redis]:
     """A Redis as `up` starts it, and a Celery worker on it."""
     with tempfile.TemporaryDirectory() as folder:
-        server = redis_server.prepare(Settings(data_dir=Path(folder)))
+        server = embedded_redis.prepare(Settings(data_dir=Path(folder)))
         os.environ["BENCH_BROKER"] = server.url
         nothing.app.conf.broker_url = server.url
         worker = [sys.executable, "-m", "celery", "--app", "bench.references.nothing", "worker", "--concurrency", "1"]

@@ -18,7 +18,7 @@ import httpx
 import psutil
 
 from bench.files import BOUNDARY
-from cli import redis_server
+from cli.stack import embedded_redis
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Seconds until a service must be ready.
@@ -29,7 +29,7 @@ PROGRAMS = {
     "web": "gunicorn",
     "worker": "classify-bulk",
     "reconcile": "worker.reconcile",
-    "redis": Path(redis_server.program()).name,
+    "redis": Path(embedded_redis.program()).name,
 }
 #: Requests with many files that are on their way at a time.
 CLIENTS = 4
@@ -114,7 +114,7 @@ class Service:
         """Memory that each program has for itself (USS), its processes together, in MB."""
         processes = [(" ".join(one.cmdline()), one.memory_full_info().uss) for one in self.process.children(True)]
         return {
-            name: sum(uss for words, uss in processes if mark in words and "cli.child" not in words) / MB
+            name: sum(uss for words, uss in processes if mark in words and "cli.stack.parent_death" not in words) / MB
             for name, mark in PROGRAMS.items()
         }
 
@@ -129,7 +129,7 @@ def _pieces(content: bytes) -> Iterator[memoryview]:
 def running_service(**settings: object) -> Iterator[Service]:
     """A service that `up` has started on an empty data folder, with these settings."""
     with tempfile.TemporaryDirectory() as folder:
-        port = redis_server.free_port()
+        port = embedded_redis.free_port()
         environment = {**os.environ, "DARKROOM_PORT": str(port), "DARKROOM_DATA_DIR": folder}
         environment |= {f"DARKROOM_{name.upper()}": str(value) for name, value in settings.items()}
         command = [sys.executable, "-m", "cli", "up"]

@@ -6,7 +6,7 @@ from typing import get_args
 
 import click
 
-from cli.output import Format
+from cli.terminal.output import Format
 
 #: Most predictions that the service keeps of a picture.
 MOST_PREDICTIONS = 5

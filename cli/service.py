@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from cli.client import Client
 from cli.client.client import RETRY_S
-from cli.exits import errors_end_it
+from cli.terminal.exits import errors_end_it
 
 
 @contextmanager

@@ -21,7 +21,7 @@ import pytest
 import redis
 from xdist.scheduler import LoadFileScheduling
 
-from cli.redis_server import free_port, program
+from cli.stack.embedded_redis import free_port, program
 from shared.redis.connection import Client, connect
 from shared.settings import PREFIX
 from tests.fixtures import make

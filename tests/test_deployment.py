@@ -17,8 +17,8 @@ import redis
 import yaml
 from packaging.specifiers import SpecifierSet
 
-from cli.programs import STOP_S, programs
-from cli.redis_server import free_port, prepare, program
+from cli.stack.embedded_redis import free_port, prepare, program
+from cli.stack.programs import STOP_S, programs
 from shared.domain.entities import Queue
 from shared.jobs.messenger import celery_app
 from shared.models.registry import SHIPPED

@@ -177,7 +177,7 @@ def test_the_models_figures_are_those_of_its_card(card: ModelCard) -> None:
 
 
 def test_the_options_of_the_training_exist() -> None:
-    source = (ROOT / "worker" / "train_command.py").read_text()
+    source = (ROOT / "worker" / "training" / "command.py").read_text()
     (command,) = [line for block in blocks("sh") for line in block.splitlines() if "worker.training" in line]
     options = set(re.findall(r"--[a-z-]+", section("The model"))) - {"--help"}
     assert {"--preset", "--seed", "--out"} <= set(command.split()) <= options | set(command.split())

@@ -20,7 +20,7 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from shared import logs
 
-#: Where prometheus-client looks for it, when it is imported; see `web.monitoring.request_metrics`.
+#: Where prometheus-client looks for the folder when it is imported, so it must be set before that.
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 

@@ -6,13 +6,13 @@ import time
 
 import click
 
-from cli.exits import Exit, leave
-from cli.following import follow
+from cli.jobs.follow import follow
+from cli.jobs.upload import Upload
 from cli.options import output_option, timeout_option, top_k_option, webhook_option
-from cli.output import Format, write_one
 from cli.service import connected
-from cli.uploading import Upload
-from cli.views import JOBS
+from cli.terminal.exits import Exit, leave
+from cli.terminal.output import Format, write_one
+from cli.terminal.tables import JOBS
 
 
 @click.command("classify")

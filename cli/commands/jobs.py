@@ -6,12 +6,12 @@ from itertools import islice
 
 import click
 
-from cli.exits import leave
-from cli.following import follow
+from cli.jobs.follow import follow
 from cli.options import output_option, timeout_option, top_k_option
-from cli.output import Format, write_all, write_one
 from cli.service import connected
-from cli.views import JOB, JOBS
+from cli.terminal.exits import leave
+from cli.terminal.output import Format, write_all, write_one
+from cli.terminal.tables import JOB, JOBS
 
 STATES = ("open", "queued", "running", "cancelling", "succeeded", "failed", "cancelled")
 

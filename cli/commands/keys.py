@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import click
 
-from cli.data_folder import redis_beside
+from cli.stack.data_folder import redis_beside
 from shared.access.api_keys import ApiKey, Scope, read_name
 from shared.access.key_store import KeyStore
 from shared.domain.errors import DarkroomError

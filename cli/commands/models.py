@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from cli.options import output_option
-from cli.output import Format, write_all, write_one
 from cli.service import connected
-from cli.views import CHAMPION, COMPARISON, MODEL, MODELS
+from cli.terminal.output import Format, write_all, write_one
+from cli.terminal.tables import CHAMPION, COMPARISON, MODEL, MODELS
 
 
 @click.group("models")

@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from cli.exits import leave
-from cli.following import follow
+from cli.jobs.follow import follow
 from cli.options import output_option, timeout_option, webhook_option
-from cli.output import Format, View, write_all, write_one
 from cli.service import connected
-from cli.views import JOBS, columns
+from cli.terminal.exits import leave
+from cli.terminal.output import Format, View, write_all, write_one
+from cli.terminal.tables import JOBS, columns
 
 PARAMETERS = View(
     {

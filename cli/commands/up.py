@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from cli.up import run
+from cli.stack.up import run
 from shared.domain.errors import ConfigError
 from shared.settings import load_settings
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from cli import redis_server
+from cli.stack import embedded_redis
 from shared.settings import PREFIX, Settings
 from tests.conftest import NO_TLS, ROOT, answers, wait_until
 
@@ -43,7 +43,7 @@ def darkroom(url: str, folder: Path, *words: str, stdin: bytes | None = None, **
 @contextmanager
 def redis_left_behind(data_dir: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """The Redis of a `darkroom up` that was killed, before it has ended, and its address."""
-    server = redis_server.prepare(Settings(data_dir=data_dir))
+    server = embedded_redis.prepare(Settings(data_dir=data_dir))
     with subprocess.Popen(server.command, stdout=subprocess.DEVNULL) as process:
         try:
             wait_until(lambda: answers(server.url), "Redis answers")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from cli import redis_server
+from cli.stack import embedded_redis
 from shared.settings import Settings
 from tests.cli.kit import darkroom
 from tests.conftest import answers
@@ -27,4 +27,4 @@ def test_keys_are_made_before_the_first_start(tmp_path: Path) -> None:
     assert keys("revoke", "ann").returncode == 0
     gone = keys("list")
     assert (gone.stdout, "no keys" in gone.stderr) == ("", True)
-    assert not answers(redis_server.address(Settings(data_dir=tmp_path / "data"))), "nothing is left running"
+    assert not answers(embedded_redis.address(Settings(data_dir=tmp_path / "data"))), "nothing is left running"

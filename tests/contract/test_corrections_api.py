@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from cli.redis_server import program
+from cli.stack.embedded_redis import program
 from shared.services import Services
 from shared.settings import Settings
 from tests.conftest import running_redis

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
-from cli.redis_server import free_port
+from cli.stack.embedded_redis import free_port
 from tests.conftest import ROOT, wait_until
 from tests.integration.helpers import files, finished, nothing_left, open_job, png, problem, put, submit
 from tests.receiver import Call, Receiver, hang, receiving

@@ -16,7 +16,7 @@ import psutil
 import redis
 from PIL import Image
 
-from cli.redis_server import program
+from cli.stack.embedded_redis import program
 from shared.redis import keys
 from shared.services import Services
 from shared.settings import Settings

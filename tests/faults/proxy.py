@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from cli.redis_server import free_port
+from cli.stack.embedded_redis import free_port
 
 CHUNK_BYTES = 65536
 

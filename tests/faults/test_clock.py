@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cli import redis_server
-from cli.programs import programs
+from cli.stack import embedded_redis
+from cli.stack.programs import programs
 from shared.services import Services
 from shared.settings import PREFIX, Settings
 from tests.conftest import ROOT, Service, answers, wait_until
@@ -74,7 +74,7 @@ def clock(tmp_path_factory: pytest.TempPathFactory) -> Clock:
 def arena(tmp_path_factory: pytest.TempPathFactory, clock: Clock, model: Path) -> Iterator[Arena]:
     """The programs that a classification needs, each by a clock of its own."""
     data_dir = tmp_path_factory.mktemp("arena")
-    server, port = redis_server.prepare(Settings(data_dir=data_dir)), redis_server.free_port()
+    server, port = embedded_redis.prepare(Settings(data_dir=data_dir)), embedded_redis.free_port()
     settings = Settings(data_dir=data_dir, redis_url=server.url, port=port, web_processes=1)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     with ExitStack() as stack:

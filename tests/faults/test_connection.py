@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cli import redis_server
+from cli.stack import embedded_redis
 from shared.redis.connection import Scripts
 from shared.settings import Settings
 from tests.conftest import answers, wait_until
@@ -30,7 +30,7 @@ LATE_S, SLOW_S = 2, 10
 
 @pytest.fixture(scope="module")
 def proxy(data_dir: Path) -> Iterator[Proxy]:
-    server = redis_server.prepare(Settings(data_dir=data_dir))
+    server = embedded_redis.prepare(Settings(data_dir=data_dir))
     redis = subprocess.Popen(server.command, stdout=subprocess.DEVNULL)
     try:
         wait_until(lambda: answers(server.url), "Redis answers")

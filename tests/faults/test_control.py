@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 from celery import Celery
 
-from cli.redis_server import program
+from cli.stack.embedded_redis import program
 from shared.redis.connection import connect
 from shared.settings import Settings
 from tests.conftest import ROOT, running_redis, wait_until

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from cli.redis_server import program
+from cli.stack.embedded_redis import program
 from shared.domain.card import MODEL_FILE, OPENVINO_FILE, PREDICTIONS_FILE, ModelCard
 from shared.domain.entities import Job, JobState, checkpoint_key
 from shared.models.versions import PREFIX

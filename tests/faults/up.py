@@ -2,7 +2,7 @@
 
 import sys
 
-from cli import programs, up
+from cli.stack import programs, up
 from shared.settings import load_settings
 
 app = sys.argv[1]

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cli.redis_server import free_port
+from cli.stack.embedded_redis import free_port
 from tests.conftest import NO_TLS, ROOT, wait_until
 
 PICTURES = sorted((ROOT / "tests" / "fixtures" / "cifar10").glob("*.png"))

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 import redis
 
-from cli.redis_server import free_port, program
+from cli.stack.embedded_redis import free_port, program
 from tests.conftest import running_redis, running_service, wait_until
 from tests.integration.helpers import (
     JSON,

@@ -17,7 +17,7 @@ import httpx
 import psutil
 import pytest
 
-from cli.redis_server import program
+from cli.stack.embedded_redis import program
 from shared.domain.entities import JobState, Queue
 from shared.jobs.messenger import celery_app
 from shared.redis import keys

@@ -14,8 +14,8 @@ import httpx
 import psutil
 import pytest
 
-from cli import programs
-from cli.redis_server import free_port
+from cli.stack import programs
+from cli.stack.embedded_redis import free_port
 from shared.settings import Settings
 from tests.cli.kit import redis_left_behind
 from tests.conftest import ROOT, Service, running_service, wait_until

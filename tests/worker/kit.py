@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from cli.redis_server import program
+from cli.stack.embedded_redis import program
 from shared.domain.entities import JobKind, Upload, blob_key
 from shared.redis.connection import Client, connect
 from shared.services import Services

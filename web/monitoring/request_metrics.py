@@ -13,12 +13,14 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from shared.services import Services
 from web.monitoring.service_collector import ServiceCollector
-from web.server import METRICS_FOLDER
 
 #: Upper bounds in seconds: a status request takes a few ms, a long poll 30 s, and a big upload minutes.
 DURATIONS_S = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 #: Everything else that a client may call its method counts as one.
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+#: The environment variable by which prometheus-client finds the folder that all processes count in.
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 OWN = CollectorRegistry()
 REQUESTS = Counter(

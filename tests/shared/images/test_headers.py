@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
 LIMIT = 100_000_000
 NO_LIMIT = 10**12
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 #: Sizes as stored, (width, height), of the pictures that are not 64 × 48.
 SIZES = {
     "photo.jpg": (365, 274),

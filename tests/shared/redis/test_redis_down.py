@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.redis_server import free_port
+from cli.stack.embedded_redis import free_port
 from shared.access.api_keys import Scope
 from shared.access.key_store import KeyStore
 from shared.access.quotas import Counted, Quotas

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer
 from obstore.store import S3Store
 
-from cli.redis_server import free_port
+from cli.stack.embedded_redis import free_port
 from shared.domain.entities import blob_key, job_folder, new_id
 from shared.domain.errors import ConfigError, Conflict, NotFound, Unavailable
 from shared.storage.blobs import STREAM_BYTES, BlobStore

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.redis_server import free_port
+from cli.stack.embedded_redis import free_port
 from shared.domain.errors import Fault, InvalidRequest, Unavailable
 from shared.redis import keys
 from shared.redis.connection import connect

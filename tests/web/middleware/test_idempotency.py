@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.access.idempotency import KEPT_S, Answer, Idempotency
+from shared.access.idempotency import KEPT_S, Answer, Idempotency, KeyLock
 from shared.domain.errors import Conflict
 from tests.conftest import wait_until
-from web.middleware.idempotency import HashedStream, Holder
+from web.middleware.idempotency import HashedStream
 
 ANSWER = Answer("digest", 202, {"Location": "/v1/jobs/1"}, "{}")
 
@@ -41,22 +41,21 @@ def test_a_body_has_the_same_whatever_its_boundary_and_its_pieces(parts, piece):
 @pytest.fixture
 def quick(monkeypatch) -> None:
     """Keys are held for a second at a time."""
-    monkeypatch.setattr("web.middleware.idempotency.HOLD_S", 1)
     monkeypatch.setattr("shared.access.idempotency.HOLD_S", 1)
 
 
 @pytest.mark.usefixtures("quick")
 def test_a_key_is_held_for_as_long_as_its_request_is_in_work(each_redis):
     answers = Idempotency(each_redis)
-    holder = Holder(answers)
-    assert holder.begin("mine") is None and answers.begin("of a process that died") is None
+    lock = KeyLock(answers)
+    assert lock.begin("mine") is None and answers.begin("of a process that died") is None
     wait_until(lambda: each_redis.dbsize() == 1, "the one that nobody holds has lapsed")
     with pytest.raises(Conflict):
-        holder.begin("mine")
-    holder.end("mine", ANSWER)
-    assert holder.begin("mine") == ANSWER
-    assert holder.begin("of a process that died") is None
-    holder.end("of a process that died", None)
+        lock.begin("mine")
+    lock.end("mine", ANSWER)
+    assert lock.begin("mine") == ANSWER
+    assert lock.begin("of a process that died") is None
+    lock.end("of a process that died", None)
     assert each_redis.dbsize() == 1
     wait_until(lambda: "idempotency" not in {thread.name for thread in threading.enumerate()}, "no thread is left")
 

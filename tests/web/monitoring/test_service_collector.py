@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.redis_server import program
+from cli.stack.embedded_redis import program
 from shared.domain.entities import JobKind
 from shared.jobs.deliveries import Attempt, Ending
 from shared.redis import keys

@@ -20,7 +20,7 @@ from worker.data.decode import MAX_JPEG_SCANS, decode
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
 LIMIT = 100_000_000
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CODES = {"empty_file", "unsupported_format", "too_many_pixels", "truncated", "undecodable"}
 
 

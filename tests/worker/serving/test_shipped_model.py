@@ -15,7 +15,7 @@ from tests.worker.kit import PICTURES
 from worker.evaluation import evaluate
 from worker.serving import openvino_runtime
 
-MODELS = Path(__file__).parents[2] / "models"
+MODELS = Path(__file__).parents[3] / "models"
 
 
 @pytest.fixture(scope="module")

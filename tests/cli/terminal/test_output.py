@@ -7,8 +7,8 @@ import io
 
 import pytest
 
-from cli.output import View, write_all
-from cli.views import columns
+from cli.terminal.output import View, write_all
+from cli.terminal.tables import columns
 from web.api.exports import FORMULA_STARTS
 
 

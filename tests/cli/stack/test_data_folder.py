@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cli import data_folder, redis_server
-from cli.data_folder import redis_beside
+from cli.stack import data_folder, embedded_redis
+from cli.stack.data_folder import redis_beside
 from shared.domain.errors import ConfigError
 from shared.settings import Settings
 from tests.cli.kit import redis_left_behind
@@ -23,7 +23,7 @@ def test_the_redis_of_a_killed_start_ends_before_another_is_started(
             impatient.setattr(data_folder, "END_S", 0)
             with pytest.raises(ConfigError, match=f"still runs on {tmp_path}"), redis_beside(settings):
                 pass
-        assert redis_server.address(settings) == earlier, "its configuration is untouched"
+        assert embedded_redis.address(settings) == earlier, "its configuration is untouched"
 
         process.terminate()
         with redis_beside(settings) as url:
@@ -35,4 +35,4 @@ def test_a_configuration_that_was_cut_off_is_none(tmp_path: Path, text: str) -> 
     (tmp_path / "redis").mkdir()
     (tmp_path / "redis" / "redis.conf").write_text(text)
     with pytest.raises(ConfigError, match="no Redis yet"):
-        redis_server.address(Settings(data_dir=tmp_path))
+        embedded_redis.address(Settings(data_dir=tmp_path))

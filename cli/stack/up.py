@@ -14,16 +14,16 @@ from types import FrameType
 import click
 import httpx
 
-from cli import redis_server
-from cli.data_folder import held, redis_for_now
-from cli.programs import authority, programs, supervisor_configuration
+from cli.stack import embedded_redis
+from cli.stack.data_folder import held, redis_for_now
+from cli.stack.programs import authority, programs, supervisor_configuration
 from shared.access.key_store import KeyStore
 from shared.domain.errors import ConfigError
 from shared.redis.connection import connect
 from shared.settings import Settings
 from shared.startup import check_binding
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 #: Seconds until the start counts as failed: a cold disk reads TensorFlow in some 20.
 READY_TIMEOUT_S = 180
 #: Seconds that supervisor has to stop everything; then it is killed, and the kernel ends its programs.
@@ -61,7 +61,7 @@ def _supervise(settings: Settings, folder: Path) -> int:
 
 
 def _start(settings: Settings, folder: Path) -> subprocess.Popen[bytes]:
-    server = None if settings.redis_url else redis_server.prepare(settings)
+    server = None if settings.redis_url else embedded_redis.prepare(settings)
     url = settings.redis_url or (server.url if server else "")
     file = folder / "supervisor.conf"
     file.write_text(supervisor_configuration(programs(settings), server.command if server else None, folder))
@@ -74,7 +74,7 @@ def _start(settings: Settings, folder: Path) -> subprocess.Popen[bytes]:
         "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "2"),
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
     }
-    child = [sys.executable, "-m", "cli.child"]
+    child = [sys.executable, "-m", "cli.stack.parent_death"]
     command = [*child, sys.executable, "-m", "supervisor.supervisord", "--configuration", str(file)]
     # A session of its own: Ctrl-C in the terminal reaches this process alone, which then stops the rest in order.
     return subprocess.Popen(command, env=environment, cwd=ROOT, start_new_session=True)

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import click
 
-from cli import progress
 from cli.client import Client, NotFound, NotSent, TimedOut
 from cli.client.files import File, find, from_path
-from cli.exits import Exit, leave, say
-from cli.output import Json
-from cli.remembering import Memory, memory_of
+from cli.jobs.resume_state import Memory, memory_of
+from cli.terminal import progress
+from cli.terminal.exits import Exit, leave, say
+from cli.terminal.output import Json
 
 #: Names of files that are listed where something is said of many.
 NAMES = 5

@@ -92,7 +92,7 @@ def supervisor_configuration(commands: Mapping[str, Command], redis: Command | N
 
 
 def _program(name: str, command: Command, folder: Path, stop_s: int) -> str:
-    child = [sys.executable, "-m", "cli.child", *command]
+    child = [sys.executable, "-m", "cli.stack.parent_death", *command]
     return (
         f"[program:{name}]\n"
         f"command={_value(shlex.join(child))}\n"

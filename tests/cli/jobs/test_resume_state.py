@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.remembering import memory_of
+from cli.jobs.resume_state import memory_of
 
 URL = "http://127.0.0.1:5000"
 

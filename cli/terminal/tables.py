@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cli.output import Json, View
+from cli.terminal.output import Json, View
 
 Value = Callable[[Json], Any]
 

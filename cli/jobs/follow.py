@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import click
 
-from cli import progress
 from cli.client import Client
-from cli.exits import Exit, a_job_goes_on, code_of_job, say
-from cli.output import Format, Json, write_all, write_document
-from cli.views import ROWS, items_view
+from cli.terminal import progress
+from cli.terminal.exits import Exit, a_job_goes_on, code_of_job, say
+from cli.terminal.output import Format, Json, write_all, write_document
+from cli.terminal.tables import ROWS, items_view
 
 
 def follow(client: Client, job: Json, form: Format, top_k: int | None, timeout_s: float | None) -> Exit:

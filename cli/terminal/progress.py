@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-MIB = 1024 * 1024
-
 
 class Progress(Protocol):
     """What is told while something goes on."""
@@ -36,7 +34,7 @@ def shown(wanted: bool = True) -> Iterator[Progress]:
     if not (wanted and sys.stderr.isatty()):
         yield Silent()
         return
-    from cli.bar import Bar  # noqa: PLC0415 - rich takes 70 ms to load, for nothing where nobody looks
+    from cli.terminal.progress_bar import ProgressBar  # noqa: PLC0415 - rich takes 70 ms to load, for nothing where nobody looks
 
-    with Bar() as bar:
+    with ProgressBar() as bar:
         yield bar

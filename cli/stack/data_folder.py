@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
-from cli import redis_server
+from cli.stack import embedded_redis
 from shared.domain.errors import ConfigError, Unavailable
 from shared.jobs.store import JobStore
 from shared.redis.connection import connect
@@ -65,7 +65,7 @@ def redis_beside(settings: Settings) -> Iterator[str]:
         with held(settings), redis_for_now(settings) as url:
             yield url
     except Running:
-        yield redis_server.address(settings)
+        yield embedded_redis.address(settings)
 
 
 @contextmanager
@@ -74,7 +74,7 @@ def redis_for_now(settings: Settings) -> Iterator[str]:
     if settings.redis_url:
         yield settings.redis_url
         return
-    server = redis_server.prepare(settings)
+    server = embedded_redis.prepare(settings)
     with subprocess.Popen(server.command, stdout=subprocess.DEVNULL) as process:
         try:
             _wait(server.url)
@@ -89,7 +89,7 @@ def _wait_for_end(settings: Settings) -> None:
     if settings.redis_url:
         return  # none is started
     try:
-        url = redis_server.address(settings)
+        url = embedded_redis.address(settings)
     except ConfigError:  # there was none yet
         return
     deadline = time.monotonic() + END_S

@@ -8,10 +8,10 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from cli.progress import MIB
+MIB = 1024 * 1024
 
 
-class Bar:
+class ProgressBar:
     """What is sent, then how far the job is: `Classifying ━━━━━━━  1,234 of 20,000, 12 s left`."""
 
     def __init__(self) -> None:

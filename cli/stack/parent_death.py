@@ -1,4 +1,4 @@
-"""`python -m cli.child COMMAND…`: become the command, and end with the parent, however that ends.
+"""`python -m cli.stack.parent_death COMMAND…`: become the command, and end with the parent, however that ends.
 
 Where the supervisor itself is killed, nobody would stop its programs; on Linux the kernel does.
 """
