@@ -41,7 +41,7 @@ const leftOutTitle = (leftOut) => (leftOut.length === 1 ? "1 file will not be se
 
 /** Names with their reasons, in order; the many are folded away. @param {import("./files.js").LeftOut[]} leftOut */
 export function listOf(leftOut) {
-  const sorted = [...leftOut].sort((one, other) => byName.compare(one.name, other.name));
+  const sorted = leftOut.toSorted((one, other) => byName.compare(one.name, other.name));
   const names = namesOf(sorted.slice(0, NAMED));
   if (sorted.length <= NAMED) return names;
   const rest = element("div", { class: "names-rest", tabindex: 0, role: "group", "aria-label": "More names" }, namesOf(sorted.slice(NAMED, NAMED_AT_MOST)));

@@ -32,7 +32,7 @@ export function epochsOf(points) {
   }
   return [...epochs.values()]
     .filter(({ val_loss: loss }) => typeof loss === "number")
-    .map((epoch) => ({ ...epoch, loss: epoch.loss / epoch.weight, accuracy: epoch.accuracy / epoch.weight }));
+    .map((epoch) => Object.assign(epoch, { loss: epoch.loss / epoch.weight, accuracy: epoch.accuracy / epoch.weight }));
 }
 
 /** The two charts and the table of `_curves.html`. */

@@ -52,7 +52,7 @@ export function show(id, visible) {
  */
 export function arrange(list, wanted) {
   const staying = new Set(wanted);
-  for (const child of [...list.children]) if (!staying.has(child)) child.remove();
+  for (const child of Array.from(list.children)) if (!staying.has(child)) child.remove();
   wanted.forEach((child, place) => list.children[place] !== child && list.insertBefore(child, list.children[place] ?? null));
 }
 

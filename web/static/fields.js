@@ -102,13 +102,15 @@ function inputOf(spec) {
   });
 }
 
-function hintOf(spec) {
+/** The text below a field: description, range and default. @param {object} spec */
+export function hintOf(spec) {
   const range = isNumeric(spec) && spec.maximum !== undefined ? `${spec.minimum} to ${spec.maximum}` : "";
   const standard = spec.default === null ? "" : `default ${written(spec.default)}`;
   return [spec.description, [range, standard].filter(Boolean).join(", ")].filter(Boolean).join(" · ");
 }
 
-function allowed(spec) {
+/** The allowed values in words: "a whole number from 1 to 10". @param {object} spec */
+export function allowed(spec) {
   const what = spec.type === "integer" ? "a whole number" : isNumeric(spec) ? "a number" : "a value";
   return isNumeric(spec) && spec.maximum !== undefined ? `${what} from ${spec.minimum} to ${spec.maximum}` : what;
 }

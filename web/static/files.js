@@ -34,12 +34,12 @@ export function fromDrop(transfer, onFound = () => {}) {
  */
 async function walk(entries, onFound) {
   const found = [];
-  const waiting = [...entries].reverse();
+  const waiting = entries.toReversed();
   while (waiting.length) {
     const entry = waiting.pop();
     const name = entry.fullPath.replace(/^\//, "");
     try {
-      if (entry.isDirectory) (await childrenOf(entry)).reverse().forEach((child) => waiting.push(child));
+      if (entry.isDirectory) (await childrenOf(entry)).toReversed().forEach((child) => waiting.push(child));
       else found.push({ file: await new Promise((resolve, reject) => entry.file(resolve, reject)), name });
     } catch {
       found.push({ file: null, name }); // it went away meanwhile, or is not this person's

@@ -3,7 +3,7 @@
 //: Milliseconds without a key until a name that is being typed is searched for.
 const TYPING_MS = 350;
 //: Fields that hold percent where the API has shares.
-const SHARES = ["min_score", "max_score"];
+const SHARES = new Set(["min_score", "max_score"]);
 
 /** The form of filters. `onChange` is called when something else is wanted. */
 export class Filters {
@@ -21,7 +21,7 @@ export class Filters {
   /** What the API is asked for; what is not wanted is left out. @returns {Record<string, string>} */
   get query() {
     const given = Object.entries(Object.fromEntries(new FormData(this.form))).filter(([, value]) => value);
-    return Object.fromEntries(given.map(([name, value]) => [name, SHARES.includes(name) ? share(value) : value]));
+    return Object.fromEntries(given.map(([name, value]) => [name, SHARES.has(name) ? toShare(value) : value]));
   }
 
   /** The class that is wanted, "" for all. */
@@ -45,7 +45,7 @@ export class Filters {
     const given = new URLSearchParams(location.search);
     for (const field of this.form.querySelectorAll("[name]")) {
       const value = given.get(field.name) ?? "";
-      field.value = value && SHARES.includes(field.name) ? percent(value) : value;
+      field.value = value && SHARES.has(field.name) ? toPercent(value) : value;
       if (field.selectedIndex < 0) field.value = "";
     }
   }
@@ -76,5 +76,7 @@ export class Filters {
   }
 }
 
-const share = (entered) => String(Number((Number(entered) / 100).toFixed(6)));
-const percent = (given) => String(Number((Number(given) * 100).toFixed(4)));
+/** A percentage as entered, as the share that the API expects: "95" → "0.95". @param {string} entered */
+export const toShare = (entered) => String(Number((Number(entered) / 100).toFixed(6)));
+/** The reverse of toShare. @param {string} given */
+export const toPercent = (given) => String(Number((Number(given) * 100).toFixed(4)));

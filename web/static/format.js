@@ -1,7 +1,7 @@
 // Numbers, times and states in words.
 
 const UNITS = ["bytes", "KB", "MB", "GB", "TB"];
-const whole = new Intl.NumberFormat("en");
+const wholeNumber = new Intl.NumberFormat("en");
 const when = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short" });
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 
@@ -16,7 +16,7 @@ const STATES = {
 };
 
 /** A whole number with separators: 12345 → "12,345". @param {number} value */
-export const number = (value) => whole.format(value);
+export const number = (value) => wholeNumber.format(value);
 
 /** "1 picture", "2 pictures". @param {number} count @param {string} noun */
 export const plural = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;

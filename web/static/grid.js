@@ -97,7 +97,7 @@ export class Grid {
     const way = key === "ArrowUp" ? -1 : 1;
     const places = thumbs.map((thumb) => thumb.getBoundingClientRect());
     const row = places.filter((place) => Math.abs(place.left - left) < place.width / 2 && (place.top - top) * way > 1);
-    const nearest = row.sort((one, other) => (one.top - other.top) * way)[0];
+    const nearest = row.toSorted((one, other) => (one.top - other.top) * way)[0];
     return nearest ? places.indexOf(nearest) : -1;
   }
 
@@ -108,7 +108,7 @@ export class Grid {
 
   #selectTo(key, wanted) {
     const keys = this.thumbs.map(keyAt);
-    const [first, last] = [keys.indexOf(this.from), keys.indexOf(key)].sort((one, other) => one - other);
+    const [first, last] = [keys.indexOf(this.from), keys.indexOf(key)].toSorted((one, other) => one - other);
     this.#select(keys.slice(Math.max(0, first), last + 1), wanted);
   }
 

@@ -65,10 +65,10 @@ function update(jobs) {
 }
 
 function rowOf(job, old) {
-  const look = JSON.stringify([job.state, job.counts, job.progress, ago(job.created_at)]);
-  if (old?.dataset.look === look) return old;
+  const shown = JSON.stringify([job.state, job.counts, job.progress, ago(job.created_at)]);
+  if (old?.dataset.shown === shown) return old;
   const row = old ?? element("tr", { "data-job": job.id });
-  row.dataset.look = look;
+  row.dataset.shown = shown;
   if (!old) row.append(element("th", { scope: "row" }), ...Array.from({ length: 4 }, () => element("td")));
   fillRow(row, job);
   return row;

@@ -60,7 +60,7 @@ function showAll() {
 /** Change only the rows that differ, so that the focus stays where it is. */
 function showRows() {
   const old = new Map(Array.from(byId("rows").children, (row) => [row.dataset.version, row]));
-  const sorted = [...models].sort(ORDERS[byId("order").value]);
+  const sorted = models.toSorted(ORDERS[byId("order").value]);
   arrange(byId("rows"), sorted.map((model) => rowOf(model, old.get(model.version))));
 }
 

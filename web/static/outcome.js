@@ -17,7 +17,8 @@ export function showPromotion(job) {
   byId("outcome-links").replaceChildren(element("a", { class: "btn btn-accent", href: `/models/${job.model}` }, "See the model"));
 }
 
-function becameOf({ params, promotion }) {
+/** Say whether the new version was promoted, and why. @param {object} job */
+export function becameOf({ params, promotion }) {
   if (params.promote === "never") return "It does not serve yet: promoting it was left to you.";
   if (!promotion) return "";
   return `${promotion.promoted ? "Promoted" : "Not promoted"}: ${sentence(promotion.reason)}`;
@@ -33,7 +34,8 @@ export function showModel(model, champion) {
   byId("outcome-links").append(compare);
 }
 
-function correctionsText({ held_out: held, accuracy, champion_accuracy: champion }) {
+/** Report the accuracy on held-out corrections. @param {object} corrections of the model's card */
+export function correctionsText({ held_out: held, accuracy, champion_accuracy: champion }) {
   if (accuracy === null) return "None of the corrected pictures fell to those that are held out to judge by.";
   const rival = champion === null ? "" : `, the champion of that time ${points(champion)}`;
   return `Of ${plural(held, "corrected picture")} that it has not learnt from it gets ${points(accuracy)} right${rival}.`;

@@ -35,7 +35,8 @@ function explanation(model, champion) {
   return [change, element("p", {}, comparison(model, champion))];
 }
 
-function comparison(model, champion) {
+/** Compare the accuracies of two versions in one sentence. @param {object} model @param {object} champion */
+export function comparison(model, champion) {
   if (!model.metrics) return "Nobody has measured how accurate it is.";
   const mine = `Accuracy on the test images: ${points(model.metrics.accuracy)}`;
   if (!champion.metrics) return `${mine}. The champion was not measured.`;

@@ -11,7 +11,7 @@ const REQUESTS_AT_A_TIME = 3;
 const BACKOFF_MS = [1000, 2000, 4000, 8000, 15000];
 const TOO_LARGE = 413;
 //: Answers that say that the file is no good, which is no reason to keep others back.
-const REFUSED = [TOO_LARGE, 415, 422];
+const REFUSED = new Set([TOO_LARGE, 415, 422]);
 
 /** One upload. `run` can be called again after it threw or was paused, and goes on where it was. */
 export class Sender {
@@ -208,7 +208,7 @@ function formOf({ parts, archive }) {
 
 /** A single file that is refused, as if it were one item of several. Throws any other problem. */
 function refusedAs({ parts }, problem) {
-  if (parts.length > 1 || !REFUSED.includes(problem.status)) throw problem;
+  if (parts.length > 1 || !REFUSED.has(problem.status)) throw problem;
   return [{ state: "rejected", error: problem }];
 }
 

@@ -60,7 +60,8 @@ export class SendingPanel {
     const seconds = (performance.now() - this.began) / 1000;
     const done = (sent.weight - this.atBegin.weight) / Math.max(1, this.sender.total.weight);
     setText("sent-rate", sent.bytes > this.atBegin.bytes ? `${bytes((sent.bytes - this.atBegin.bytes) / Math.max(0.1, seconds))}/s` : "–");
-    setText("time-left", done > 0 && seconds > ETA_AFTER_S ? duration(((1 - share) * seconds) / done) : "–");
+    const left = secondsLeft(share, done, seconds);
+    setText("time-left", left === null ? "–" : duration(left));
   }
 
   /** Follow the job: its first pictures are classified while the last ones are on their way. @param {string} job */
@@ -93,6 +94,12 @@ export class SendingPanel {
     this.following?.abort();
   }
 }
+
+/**
+ * Estimate the seconds left, or return null while it is too early to tell.
+ * @param {number} share sent in all, in [0, 1] @param {number} done share sent since measuring began @param {number} seconds since then
+ */
+export const secondsLeft = (share, done, seconds) => (done > 0 && seconds > ETA_AFTER_S ? ((1 - share) * seconds) / done : null);
 
 function firstResult(job, { key, predictions: [best] }) {
   const picture = element("img", { src: imageAddress(job, key, true), alt: "", width: 64, height: 64 });

@@ -42,7 +42,8 @@ function showState(job) {
   bar.setAttribute("aria-valuetext", `${Math.floor(job.progress * 100)} %`);
 }
 
-function noteOf(job) {
+/** What the page says beside the state. @param {object} job */
+export function noteOf(job) {
   if (job.error) return job.error.detail;
   if (job.state === "queued" && job.queue_position !== null) return inQueue(job.queue_position);
   if (job.state === "open") return "More pictures may still arrive.";
@@ -70,8 +71,8 @@ function showSpeed(job) {
 
 const finished = ({ counts }) => counts.succeeded + counts.failed + counts.cancelled;
 
-/** Pictures per second lately; null where that cannot be told yet. */
-function currentRate(count, now) {
+/** Return pictures per second over the last 8 s, or null before it can be measured. @param {number} count finished so far @param {number} now ms */
+export function currentRate(count, now) {
   if (samples.at(-1)?.count > count) samples = []; // tried again
   samples.push({ now, count });
   while (samples.length > 2 && samples[1].now < now - WINDOW_MS) samples.shift();
@@ -83,12 +84,14 @@ function wholeTime(job) {
   return job.started_at && job.finished_at ? (Date.parse(job.finished_at) - Date.parse(job.started_at)) / 1000 : null;
 }
 
-function wholeRate(job) {
+/** Return pictures per second over the whole job, or null if it was too short. @param {object} job */
+export function wholeRate(job) {
   const seconds = wholeTime(job);
   return seconds * 1000 >= LEAST_MS ? job.counts.succeeded / seconds : null;
 }
 
-function inWords(job) {
+/** Describe the job in one sentence for screen readers. @param {object} job */
+export function inWords(job) {
   const { counts } = job;
   const failed = counts.failed ? `, ${number(counts.failed)} failed` : "";
   return `${stateOf(job.state).text}: ${number(counts.succeeded)} of ${plural(counts.total, "picture")} classified${failed}.`;

@@ -53,7 +53,7 @@ async function showWork(queues) {
   drawn = JSON.stringify([small.per_minute, big.per_minute]);
   const ago = (place) => place + 1 - minutes.length;
   const rows = minutes.map((count, place) => row(minuteName(-ago(place)), ...[small.per_minute[place], big.per_minute[place], count].map(number)));
-  byId("minutes").replaceChildren(...rows.reverse());
+  byId("minutes").replaceChildren(...rows.toReversed());
   await chart.show([{ name: "Images", line: "first", marks: false, x: minutes.map((_, place) => ago(place)), y: minutes }]);
 }
 

@@ -49,7 +49,8 @@ function showState(job, doing) {
   bar.setAttribute("aria-valuetext", `${Math.floor(job.progress * 100)} %`);
 }
 
-function noteOf(job, doing) {
+/** What the page says beside the state. @param {object} job @param {string} doing used while it trains */
+export function noteOf(job, doing) {
   if (job.error) return [job.error.detail, ADVICE[job.error.code]].filter(Boolean).join(" ");
   if (job.state === "queued") return job.queue_position ? `${plural(job.queue_position, "training")} in front of it` : "Next in the queue";
   if (job.state === "cancelling") return "The step in hand is finished first.";

@@ -41,7 +41,7 @@ async function inOtherTabs() {
  * @returns {Promise<{upload: Upload, job: object} | null>}
  */
 export async function lastUnfinished() {
-  const uploads = kept(PREFIX).sort((one, other) => other.at - one.at);
+  const uploads = kept(PREFIX).toSorted((one, other) => other.at - one.at);
   const theirs = uploads.length ? await inOtherTabs() : new Set();
   for (const upload of uploads.filter(({ job }) => !theirs.has(job))) {
     const job = await readIfThere(upload.job);
