@@ -29,7 +29,7 @@ PROGRAMS = {
     "web": "gunicorn",
     "worker": "classify-bulk",
     "reconcile": "worker.reconcile",
-    "redis": Path(embedded_redis.program()).name,
+    "redis": Path(embedded_redis.redis_server_path()).name,
 }
 #: Requests with many files that are on their way at a time.
 CLIENTS = 4

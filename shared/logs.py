@@ -1,7 +1,6 @@
-"""The log of every program, on standard error: a JSON object in each line; for people where that is a terminal.
+"""Logging of every program to standard error: JSON lines, or text if that is a terminal.
 
-What is bound with `about` stands in each line of the same thread, and so does what a line has as `extra`. Keys, query
-strings and bodies are never logged.
+Each line has the fields of `job_context` and the record's `extra`. Keys, query strings and bodies are never logged.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ def formatter(*, readable: bool) -> logging.Formatter:
     return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=SHARED, processors=[remove, *last])
 
 
-def about(job_id: str, request_id: str | None, **more: str) -> AbstractContextManager[None]:
+def job_context(job_id: str, request_id: str | None, **more: str) -> AbstractContextManager[None]:
     """Let the lines of this thread name the job, and the request that made it, while the block runs."""
     known = {"request_id": request_id} if request_id else {}
     return structlog.contextvars.bound_contextvars(job_id=job_id, **known, **more)

@@ -17,7 +17,7 @@ from shared.jobs.store import JobStore
 from shared.jobs.trainings import TrainingStore
 from shared.jobs.workers import Workers
 from shared.models.champion import ChampionAlias
-from shared.models.import_queue import Imports
+from shared.models.import_queue import ImportQueue
 from shared.models.registry import SHIPPED, Registry
 from shared.models.versions import PublishedVersions
 from shared.redis.connection import Client, connect
@@ -50,7 +50,7 @@ class Services:
     blobs: BlobStore
     disk: Disk
     registry: Registry
-    imports: Imports
+    imports: ImportQueue
     messenger: Messenger
     catalogue: Catalogue
     deliveries: DeliveryStore
@@ -79,7 +79,7 @@ class Services:
             blobs=blobs,
             disk=Disk(settings.data_dir),
             registry=registry,
-            imports=Imports(client, blobs),
+            imports=ImportQueue(client, blobs),
             messenger=Messenger(settings.resolved_broker_url()),
             catalogue=Catalogue(client),
             deliveries=DeliveryStore(client),

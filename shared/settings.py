@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-from shared.access.api_keys import ApiKey, is_loopback, read_keys
+from shared.access.api_keys import ApiKey, is_loopback, parse_keys
 from shared.domain.errors import ConfigError
 from shared.webhooks.addresses import Allowed
 
@@ -26,7 +26,7 @@ RedisUrl = Annotated[str, Field(pattern=r"^rediss?://")]
 StorageUrl = Annotated[str, Field(pattern=r"^(s3|gs|az)://[^/]")]
 #: Only what is kept of a key, so that nothing that shows the settings shows one.
 ApiKeys = Annotated[
-    tuple[ApiKey, ...], BeforeValidator(lambda text: read_keys(text) if isinstance(text, str) else text)
+    tuple[ApiKey, ...], BeforeValidator(lambda text: parse_keys(text) if isinstance(text, str) else text)
 ]
 #: Settings whose value is not repeated in an error.
 SECRETS = {"DARKROOM_API_KEYS"}
@@ -91,9 +91,9 @@ class Settings(BaseModel):
     @property
     def needs_stored_key(self) -> bool:
         """Return whether a key in the store is needed: others can reach the service, and no setting has a key."""
-        return self.reached_by_others(self.host) and not self.api_keys
+        return self.is_exposed_on(self.host) and not self.api_keys
 
-    def reached_by_others(self, address: str) -> bool:
+    def is_exposed_on(self, address: str) -> bool:
         """Return whether other machines can reach `address` and nothing else keeps strangers out."""
         return not self.allow_keyless and (self.trusted_proxies > 0 or not is_loopback(address))
 

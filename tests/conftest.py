@@ -21,7 +21,7 @@ import pytest
 import redis
 from xdist.scheduler import LoadFileScheduling
 
-from cli.stack.embedded_redis import free_port, program
+from cli.stack.embedded_redis import free_port, redis_server_path
 from shared.redis.connection import Client, connect
 from shared.settings import PREFIX
 from tests.fixtures import make
@@ -72,7 +72,7 @@ def pytest_xdist_make_scheduler(config, log) -> ByFile:
 
 def redis_programs() -> list[str]:
     """The servers on this machine that speak Redis's protocol; in CI there must be both."""
-    found = [program()]
+    found = [redis_server_path()]
     other = shutil.which("redis-server")
     if other:
         found.append(other)

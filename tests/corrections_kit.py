@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from shared.domain.entities import LOCAL, ItemState, JobKind, Outcome, Prediction, Queue, Upload, blob_key
+from shared.domain.entities import LOCAL_OWNER, ItemState, JobKind, Outcome, Prediction, Queue, Upload, blob_key
 from shared.services import Services
 from shared.training.datasets import CIFAR10_LABELS
 
@@ -17,7 +17,7 @@ def digest_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def corrected(services: Services, contents: Mapping[str, bytes], owner: str = LOCAL) -> str:
+def corrected(services: Services, contents: Mapping[str, bytes], owner: str = LOCAL_OWNER) -> str:
     """A finished job of these pictures, each corrected to the label that its key begins with."""
     champion = services.registry.champion().version
     job_id = services.store.create(JobKind.CLASSIFICATION, retention_s=3600, model=champion, owner=owner)

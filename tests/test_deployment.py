@@ -17,7 +17,7 @@ import redis
 import yaml
 from packaging.specifiers import SpecifierSet
 
-from cli.stack.embedded_redis import free_port, prepare, program
+from cli.stack.embedded_redis import free_port, prepare, redis_server_path
 from cli.stack.programs import STOP_S, programs
 from shared.domain.entities import Queue
 from shared.jobs.messenger import celery_app
@@ -159,7 +159,7 @@ def test_redis_keeps_what_the_embedded_one_keeps(tmp_path: Path) -> None:
     assert name == "redis-server"
     port = free_port()
     server = subprocess.Popen(
-        [program(), *options, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path)],
+        [redis_server_path(), *options, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path)],
         stdout=subprocess.DEVNULL,
     )
     try:

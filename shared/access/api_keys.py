@@ -13,7 +13,7 @@ import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shared.domain.entities import LOCAL, OWNER_PATTERN
+from shared.domain.entities import LOCAL_OWNER, OWNER_PATTERN
 
 #: What a key begins with, so that people and scanners of repositories know one when they see it.
 PREFIX = "darkroom_"
@@ -21,7 +21,7 @@ PREFIX = "darkroom_"
 KEY_BYTES = 32
 #: A key that somebody else made: as RFC 6750 has tokens, without what `DARKROOM_API_KEYS` separates with. Such a key
 #: must be random too; 32 characters rule out what a person thinks of.
-GIVEN_KEY = re.compile(r"[A-Za-z0-9._~/=-]{32,256}")
+SUPPLIED_KEY_PATTERN = re.compile(r"[A-Za-z0-9._~/=-]{32,256}")
 
 
 class Scope(StrEnum):
@@ -48,18 +48,18 @@ class ApiKey:
     digest: str
     created_at: float | None = None
 
-    def may(self, scope: Scope) -> bool:
+    def has_scope(self, scope: Scope) -> bool:
         """Whether the key has the scope."""
         return not self.scopes.isdisjoint({scope, Scope.ADMIN})
 
     @property
-    def sees(self) -> str | None:
+    def visible_owner(self) -> str | None:
         """The owner whose things it sees; None for all."""
         return None if Scope.ADMIN in self.scopes else self.owner
 
 
 #: Who asks where no keys are in use: whoever sits at this machine.
-NOBODY_ELSE = ApiKey(LOCAL, LOCAL, frozenset({Scope.ADMIN}), "")
+LOCAL_ADMIN = ApiKey(LOCAL_OWNER, LOCAL_OWNER, frozenset({Scope.ADMIN}), "")
 
 
 def new_key() -> str:
@@ -72,7 +72,7 @@ def digest_of(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def read_scopes(text: str) -> frozenset[Scope]:
+def parse_scopes(text: str) -> frozenset[Scope]:
     """`submit+train` → the scopes. Raises ValueError."""
     try:
         return frozenset(Scope(word) for word in text.split("+"))
@@ -80,14 +80,14 @@ def read_scopes(text: str) -> frozenset[Scope]:
         raise ValueError(f"scopes are some of {', '.join(Scope)}, with + between them") from None
 
 
-def read_name(text: str) -> str:
+def parse_name(text: str) -> str:
     """The name of a key or of an owner. Raises ValueError."""
     if not OWNER_PATTERN.fullmatch(text):
         raise ValueError("a name is 1 to 63 of a-z 0-9 . _ - and begins with a letter or a digit")
     return text
 
 
-def read_keys(text: str) -> tuple[ApiKey, ...]:
+def parse_keys(text: str) -> tuple[ApiKey, ...]:
     """`name:key[:scopes[:owner]]`, with commas or spaces between such entries → the keys.
 
     Without them the scope is `submit`, and the owner the name. Raises ValueError, which never says any of a key.
@@ -107,9 +107,9 @@ def _read_key(entry: str, number: int) -> ApiKey:
         if not 2 <= len(parts) <= 4:
             raise ValueError("not name:key[:scopes[:owner]]")
         name, key, scopes, owner = parts + [""] * (4 - len(parts))
-        if not GIVEN_KEY.fullmatch(key):
+        if not SUPPLIED_KEY_PATTERN.fullmatch(key):
             raise ValueError("the key must be 32 to 256 random characters of A-Za-z0-9._~/=-")
-        return ApiKey(read_name(name), read_name(owner or name), read_scopes(scopes or "submit"), digest_of(key))
+        return ApiKey(parse_name(name), parse_name(owner or name), parse_scopes(scopes or "submit"), digest_of(key))
     except ValueError as error:
         raise ValueError(f"entry {number}: {error}") from None
 

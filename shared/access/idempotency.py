@@ -1,7 +1,7 @@
-"""What requests with an `Idempotency-Key` were answered, kept for a day so that a repeat gets the same answer.
+"""Responses to requests with an `Idempotency-Key`, kept for a day so that a repeat gets the same response.
 
-A request holds its key while it is in work. The hold ends by itself where its process dies, so that a repeat is then
-done anew: a client that gets no answer may repeat safely, unless the process died after the job was accepted.
+A request locks its key while it is being processed. The lock expires if the process dies, and a repeat is then
+processed anew: a client without a response may safely repeat, unless the process died after it had accepted the job.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from shared.domain.errors import Conflict, Unavailable
 from shared.redis import keys
 from shared.redis.connection import Client, translated
 
-#: Seconds for which an answer is kept.
-KEPT_S = 24 * 3600
-#: Seconds for which a request holds its key without a sign of life; its process gives three in that time.
-HOLD_S = 30
+#: Seconds that a response is kept.
+RETENTION_S = 24 * 3600
+#: Seconds until a lock expires. Its process renews it three times in this period.
+LOCK_S = 30
 IN_FLIGHT = "in flight"
 
 
 @dataclass(frozen=True)
-class Answer:
-    """An answer, and the digest of the request that it was given to."""
+class StoredResponse:
+    """A response. `request` is the digest of the request that it answers."""
 
     request: str
     status: int
@@ -34,82 +34,82 @@ class Answer:
     body: str
 
 
-class Idempotency:
-    """Answers by key. Every method raises Unavailable where Redis cannot be reached."""
+class IdempotencyStore:
+    """Responses by key, in Redis. Every method raises Unavailable if Redis cannot be reached."""
 
     def __init__(self, client: Client) -> None:
         self._redis = client
 
     @translated
-    def begin(self, key: str) -> Answer | None:
-        """The answer that is to be given again; None for the first request, which now holds the key.
+    def begin(self, key: str) -> StoredResponse | None:
+        """Return the stored response, or lock the key and return None for the first request.
 
-        Raises Conflict while another request holds it.
+        Raises Conflict while another request holds the lock.
         """
-        if self._redis.set(_place(key), IN_FLIGHT, nx=True, ex=HOLD_S):
+        if self._redis.set(_redis_key(key), IN_FLIGHT, nx=True, ex=LOCK_S):
             return None
-        record = self._redis.get(_place(key))
+        record = self._redis.get(_redis_key(key))
         if record in (None, IN_FLIGHT):
-            raise Conflict("a request with this Idempotency-Key is in work: ask again for its answer in a moment")
-        return Answer(**json.loads(record))
+            raise Conflict("a request with this Idempotency-Key is still being processed: repeat it in a moment")
+        return StoredResponse(**json.loads(record))
 
     @translated
-    def hold(self, key: str) -> None:
-        """A sign of life of the request that holds the key."""
-        self._redis.expire(_place(key), HOLD_S, gt=True)  # not the answer that has just come
+    def renew(self, key: str) -> None:
+        """Renew the lock of a key. Never shortens the time that a response is kept."""
+        self._redis.expire(_redis_key(key), LOCK_S, gt=True)
 
     @translated
-    def keep(self, key: str, answer: Answer) -> None:
-        """Keep the answer of the request that holds the key."""
-        self._redis.set(_place(key), json.dumps(asdict(answer)), ex=KEPT_S)
+    def save(self, key: str, response: StoredResponse) -> None:
+        """Store the response and unlock the key."""
+        self._redis.set(_redis_key(key), json.dumps(asdict(response)), ex=RETENTION_S)
 
     @translated
     def release(self, key: str) -> None:
-        """Forget the key: its request came to nothing, and a repeat may do better."""
-        self._redis.delete(_place(key))
+        """Unlock the key without a response, so that a repeat is processed."""
+        self._redis.delete(_redis_key(key))
 
 
 class KeyLock:
-    """Holds the keys of this process's requests for as long as they are in work, from a thread while there are any."""
+    """Locks the keys of this process's requests. A thread renews the locks while there are any."""
 
-    def __init__(self, answers: Idempotency) -> None:
-        self._answers = answers
+    def __init__(self, store: IdempotencyStore) -> None:
+        self._store = store
         self._keys: set[str] = set()
         self._lock = threading.Lock()
         self._running = False
 
-    def begin(self, key: str) -> Answer | None:
-        """The answer that is to be given again, or None, and the key is held. Raises Conflict, Unavailable."""
-        before = self._answers.begin(key)
-        if before is None:
+    def begin(self, key: str) -> StoredResponse | None:
+        """Return the stored response, or lock the key and return None. Raises Conflict, Unavailable."""
+        stored = self._store.begin(key)
+        if stored is None:
             with self._lock:
                 self._keys.add(key)
                 if not self._running:
                     self._running = True
                     threading.Thread(target=self._run, name="idempotency", daemon=True).start()
-        return before
+        return stored
 
-    def end(self, key: str, answer: Answer | None) -> None:
-        """Keep the answer; where there is none, forget the key. Raises Unavailable."""
+    def finish(self, key: str, response: StoredResponse | None) -> None:
+        """Store the response and unlock the key; None only unlocks it. Raises Unavailable."""
         with self._lock:
             self._keys.discard(key)
-        if answer is None:
-            self._answers.release(key)
+        if response is None:
+            self._store.release(key)
         else:
-            self._answers.keep(key, answer)
+            self._store.save(key, response)
 
     def _run(self) -> None:
-        while self._goes_on():
-            time.sleep(HOLD_S / 3)
+        while self._has_keys():
+            time.sleep(LOCK_S / 3)
             for key in list(self._keys):
                 with contextlib.suppress(Unavailable):
-                    self._answers.hold(key)
+                    self._store.renew(key)
 
-    def _goes_on(self) -> bool:
+    def _has_keys(self) -> bool:
         with self._lock:
             self._running = bool(self._keys)
             return self._running
 
 
-def _place(key: str) -> str:
+def _redis_key(key: str) -> str:
     return keys.idempotency(hashlib.sha256(key.encode()).hexdigest())

@@ -1,4 +1,4 @@
-"""How much each key, or address without one, may ask for in an hour; counted in Redis for all web processes."""
+"""Hourly quotas of each key, or of each address without a key. Redis counts for all web processes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from shared.domain.errors import TooLarge, TooManyRequests
 from shared.redis.connection import Client, translated
 
 HOUR_S = 3600
-#: What the names of the counters begin with.
+#: Prefix of the counters' keys in Redis.
 PREFIX = "darkroom:quota"
 
 
-class Counted(StrEnum):
-    """What is counted."""
+class QuotaKind(StrEnum):
+    """A limited quantity."""
 
     REQUESTS = "requests"
     BYTES = "bytes"
@@ -29,37 +29,37 @@ class Counted(StrEnum):
 
 @dataclass(frozen=True)
 class Quota:
-    """What is left of one; `reset_s` is the seconds until all of it is there again."""
+    """The state of one quota; `reset_s` is the seconds until its window ends."""
 
-    counted: Counted
-    most: int
-    left: int
+    kind: QuotaKind
+    limit: int
+    remaining: int
     reset_s: int
 
 
 class Quotas:
-    """Counts. The hour of a counter begins with what is counted first in it."""
+    """Fixed windows of an hour. A window begins with the first charge in it."""
 
-    def __init__(self, client: Client, hourly: Mapping[Counted, int]) -> None:
-        """`hourly` is how much of each a caller may have in an hour."""
-        # Nothing is asked of this address: the connections are those of the client.
+    def __init__(self, client: Client, hourly: Mapping[QuotaKind, int]) -> None:
+        """`hourly` is the limit of each kind for one caller."""
+        # The address is not used: the storage shares the connections of `client`.
         storage = RedisStorage("redis://", connection_pool=client.connection_pool, key_prefix=PREFIX)
         self._limiter = FixedWindowRateLimiter(storage)
-        self._limits = {counted: RateLimitItemPerHour(most, namespace=counted) for counted, most in hourly.items()}
+        self._limits = {kind: RateLimitItemPerHour(limit, namespace=kind) for kind, limit in hourly.items()}
 
     @translated
-    def charge(self, counted: Counted, who: str, amount: int = 1) -> Quota:
-        """Count so much for `who`, and say what is left.
+    def charge(self, kind: QuotaKind, caller: str, amount: int = 1) -> Quota:
+        """Charge `amount` to `caller` and return the state of the quota.
 
-        Raises TooManyRequests where it is more than is left, and counts nothing then; TooLarge where it is more than
-        anybody ever has; Unavailable.
+        Raises TooManyRequests, and charges nothing, if the amount exceeds what remains; TooLarge if it exceeds the
+        limit; Unavailable.
         """
-        limit = self._limits[counted]
+        limit = self._limits[kind]
         if amount > limit.amount:
-            raise TooLarge(f"{amount} {counted} at once are more than the {limit.amount} that a key has in an hour")
-        fits = self._limiter.test(limit, who, cost=amount) and self._limiter.hit(limit, who, cost=amount)
-        reset_at, left = self._limiter.get_window_stats(limit, who)
-        quota = Quota(counted, limit.amount, left, max(1, round(reset_at - time.time())))
+            raise TooLarge(f"{amount} {kind} at once exceed the hourly quota of {limit.amount}")
+        fits = self._limiter.test(limit, caller, cost=amount) and self._limiter.hit(limit, caller, cost=amount)
+        reset_at, remaining = self._limiter.get_window_stats(limit, caller)
+        quota = Quota(kind, limit.amount, remaining, max(1, round(reset_at - time.time())))
         if not fits:
-            raise TooManyRequests(f"the {limit.amount} {counted} of this hour are used up", quota.reset_s)
+            raise TooManyRequests(f"the hourly quota of {limit.amount} {kind} is used up", quota.reset_s)
         return quota

@@ -16,7 +16,7 @@ JOB_ID_PATTERN = re.compile(r"[0-9a-f]{32}")
 
 
 #: Whose jobs are made where no keys are in use.
-LOCAL = "local"
+LOCAL_OWNER = "local"
 #: What an owner may be called: it is part of keys in Redis.
 OWNER_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
@@ -36,7 +36,7 @@ class Queue(StrEnum):
 
 
 #: The queues of classification jobs, in the order in which a worker looks into them.
-CLASSIFYING = (Queue.INTERACTIVE, Queue.BULK)
+CLASSIFICATION_QUEUES = (Queue.INTERACTIVE, Queue.BULK)
 
 
 class JobKind(StrEnum):
@@ -167,7 +167,7 @@ class Job:
     kind: JobKind
     state: JobState
     created_at: float
-    owner: str = LOCAL
+    owner: str = LOCAL_OWNER
     #: Of the HTTP request that made it; its log lines and those of the workers have it.
     request_id: str | None = None
     #: The version that classifies, or that a training has made.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
-from shared.domain.entities import LOCAL
+from shared.domain.entities import LOCAL_OWNER
 from shared.domain.errors import Conflict, NotFound
 from shared.jobs.records import read_upload
 from shared.jobs.store import no_item, no_job
@@ -75,7 +75,7 @@ class Corrections:
         with redis_errors():
             for job_id in self._redis.zrange(keys.CORRECTED, 0, -1):
                 model, found = self._redis.hmget(keys.job(job_id), "model", "owner")
-                if model and owner in (None, found or LOCAL):
+                if model and owner in (None, found or LOCAL_OWNER):
                     yield from self._of_job(job_id, model)
 
     def _of_job(self, job_id: str, model: str) -> Iterator[Correction]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.domain.entities import (
-    LOCAL,
+    LOCAL_OWNER,
     Counts,
     Failure,
     Item,
@@ -96,7 +96,7 @@ def read_job(job_id: str, record: Mapping[str, str], queue_position: int | None 
         kind=kind,
         state=state,
         created_at=int(record["created_at"]) / 1000,
-        owner=record.get("owner", LOCAL),
+        owner=record.get("owner", LOCAL_OWNER),
         request_id=record.get("request_id"),
         model=record.get("model") if is_published else None,
         params=json.loads(record.get("params", "{}")),

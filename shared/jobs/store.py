@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import Any
 
 from shared.domain.entities import (
-    CLASSIFYING,
-    LOCAL,
+    CLASSIFICATION_QUEUES,
+    LOCAL_OWNER,
     Failure,
     Item,
     ItemState,
@@ -77,7 +77,7 @@ class JobStore:
         kind: JobKind,
         *,
         retention_s: int,
-        owner: str = LOCAL,
+        owner: str = LOCAL_OWNER,
         most_open: int | None = None,
         request_id: str | None = None,
         model: str | None = None,
@@ -151,7 +151,7 @@ class JobStore:
         metadata: Any = None,
         *,
         retention_s: int,
-        owner: str = LOCAL,
+        owner: str = LOCAL_OWNER,
         most_open: int | None = None,
         request_id: str | None = None,
         webhook: WebhookTarget | None = None,
@@ -191,7 +191,7 @@ class JobStore:
         owner, kind = self._redis.hmget(keys.job(job_id), "owner", "kind")
         if kind is None:
             raise no_job(job_id)
-        return owner or LOCAL, kind
+        return owner or LOCAL_OWNER, kind
 
     @translated
     def revision(self, job_id: str) -> int:
@@ -333,7 +333,7 @@ class JobStore:
     def _position(self, job_id: str, kind: JobKind) -> int | None:
         """How many jobs wait in front of this one, None where it waits no more."""
         ahead, pipeline = 0, self._redis.pipeline(transaction=False)
-        for queue in [Queue.TRAIN] if kind is JobKind.TRAINING else CLASSIFYING:
+        for queue in [Queue.TRAIN] if kind is JobKind.TRAINING else CLASSIFICATION_QUEUES:
             pipeline.zrank(keys.READY[queue], job_id)
             pipeline.zcard(keys.READY[queue])
         answers = pipeline.execute()

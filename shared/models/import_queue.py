@@ -1,7 +1,7 @@
-"""Importing models: the web process hands a file over, the reconciler has it looked at, and the answer comes back.
+"""The queue of model imports: `web` submits a file, the reconciler has it checked, and `web` reads the result.
 
-The file waits in the blob store, what is asked for in a list in Redis. An import is named after what it is made of, so
-whoever sends the same file again waits for the same answer. Nothing is kept for longer than an hour but the version.
+The file waits in the blob store, the request in a list in Redis. An import's id is a digest of the request, so equal
+requests wait for the same result. Apart from the version, nothing is kept for more than an hour.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from shared.storage.blobs import BlobStore, storage_errors
 
 #: Bytes of a model file: a network of 100 million weights has 400 MB.
 MAX_MODEL_BYTES = 512 * 1024 * 1024
-#: Seconds that one import may take, and after which it is not waited for, though others were in front of it.
+#: Seconds that one import may take, and seconds until a submitted import is forgotten, including its time in the queue.
 IMPORT_TIMEOUT_S, PENDING_S = 300, 900
-#: Seconds that an answer is kept; one that trying again may change only as long as whoever waits looks for it.
-ANSWER_S, FAILURE_S = 3600, 5
-#: Seconds after which an upload that nobody took is removed.
+#: Seconds that a result is kept. A failure may be temporary, so it is kept only until the waiting request has read it.
+RESULT_S, FAILURE_S = 3600, 5
+#: Seconds after which an abandoned upload is deleted.
 UPLOAD_S = 3600
-#: Uploads that are removed in one go.
+#: Uploads that one sweep deletes.
 SWEEP_BATCH = 100
-#: What the files that Keras writes begin with, and what their names must end in for Keras to read them.
-KINDS = {b"PK\x03\x04": ".keras", b"\x89HDF\r\n\x1a\n": ".h5"}
+#: Signatures of the files that Keras writes, and the extensions that it requires to read them.
+EXTENSIONS = {b"PK\x03\x04": ".keras", b"\x89HDF\r\n\x1a\n": ".h5"}
 
 ValueRange = Literal["0-255", "0-1"]
 
 
 @dataclass(frozen=True)
 class ModelImport:
-    """A model file to be imported: its digest, its name, and what its sender says of it where they say something."""
+    """A request to import a model file: its digest and name, and optionally its labels and the range of its input."""
 
     sha256: str
     source: str
@@ -46,14 +46,14 @@ class ModelImport:
 
     @property
     def id(self) -> str:
-        """The same for the same wish: 32 hexadecimal digits."""
+        """Return 32 hexadecimal digits, the same for equal requests."""
         return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:32]
 
-    def found_in(self, cards: Iterable[ModelCard]) -> ModelCard | None:
-        """The version that came of the same wish before."""
-        return next((card for card in cards if self._gave(card)), None)
+    def find_existing(self, cards: Iterable[ModelCard]) -> ModelCard | None:
+        """Return the card of the version that an earlier request like this one made, or None."""
+        return next((card for card in cards if self._made(card)), None)
 
-    def _gave(self, card: ModelCard) -> bool:
+    def _made(self, card: ModelCard) -> bool:
         return (
             card.source_sha256 == self.sha256
             and self.labels in (None, card.labels)
@@ -61,8 +61,8 @@ class ModelImport:
         )
 
 
-class Answer(StrEnum):
-    """How an import ended: refused is the file's fault, failed is not."""
+class ImportStatus(StrEnum):
+    """How an import ended. A refused file is at fault itself; a failed import may succeed later."""
 
     IMPORTED = "imported"
     REFUSED = "refused"
@@ -70,39 +70,39 @@ class Answer(StrEnum):
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """`detail` is the version where the model was imported, else a sentence that says why not."""
+class ImportResult:
+    """`detail` is the version's name if the model was imported, else a sentence that says why not."""
 
-    answer: Answer
+    status: ImportStatus
     detail: str
 
 
-class Imports:
-    """Imports on their way. Every method raises Unavailable where Redis or the storage cannot be reached."""
+class ImportQueue:
+    """Pending imports and their results. Every method raises Unavailable if Redis or the storage cannot be reached."""
 
     def __init__(self, client: Client, blobs: BlobStore) -> None:
         self._redis, self._blobs = client, blobs
 
     @translated
     def submit(self, wanted: ModelImport, content: IO[bytes]) -> None:
-        """Store the file and queue the import; where it is queued or answered already, that one counts."""
+        """Store the file and queue the import, unless it is queued already or has a result."""
         self._redis.zadd(keys.UPLOADS, {wanted.id: now_ms(self._redis) + UPLOAD_S * 1000})
-        self._blobs.put(_upload(wanted.id), content)
+        self._blobs.put(_upload_key(wanted.id), content)
         if self._redis.set(keys.imported(wanted.id), "", nx=True, ex=PENDING_S):
             self._redis.rpush(keys.IMPORTS, json.dumps(asdict(wanted)))
 
     @translated
-    def outcome(self, import_id: str) -> Outcome | None:
-        """How the import ended, None while it has not, or where nothing is known of it."""
+    def result(self, import_id: str) -> ImportResult | None:
+        """Return the result, or None if the import is pending or unknown."""
         text = self._redis.get(keys.imported(import_id))
         if not text:
             return None
-        answer, detail = json.loads(text)
-        return Outcome(Answer(answer), detail)
+        status, detail = json.loads(text)
+        return ImportResult(ImportStatus(status), detail)
 
     @translated
     def take(self) -> ModelImport | None:
-        """The import that waits longest, which is then the caller's; None where none does."""
+        """Remove the oldest import from the queue and return it, or None if the queue is empty."""
         text = self._redis.lpop(keys.IMPORTS)
         if text is None:
             return None
@@ -110,37 +110,37 @@ class Imports:
         return ModelImport(**record | {"labels": record["labels"] and tuple(record["labels"])})
 
     def fetch(self, wanted: ModelImport, path: Path) -> None:
-        """Write the file to `path`. Raises NotFound."""
+        """Write the uploaded file to `path`. Raises NotFound."""
         with storage_errors(str(path)), path.open("xb") as file:
-            for piece in self._blobs.stream(_upload(wanted.id)):
+            for piece in self._blobs.stream(_upload_key(wanted.id)):
                 file.write(piece)
 
     @translated
-    def finish(self, wanted: ModelImport, outcome: Outcome) -> None:
-        """Give the answer to whoever waits, and remove the file."""
-        seconds = FAILURE_S if outcome.answer is Answer.FAILED else ANSWER_S
-        self._redis.set(keys.imported(wanted.id), json.dumps([outcome.answer, outcome.detail]), ex=seconds)
-        self._remove(wanted.id)
+    def finish(self, wanted: ModelImport, result: ImportResult) -> None:
+        """Publish the result and delete the uploaded file."""
+        seconds = FAILURE_S if result.status is ImportStatus.FAILED else RESULT_S
+        self._redis.set(keys.imported(wanted.id), json.dumps([result.status, result.detail]), ex=seconds)
+        self._delete_upload(wanted.id)
 
     @translated
     def sweep(self) -> None:
-        """Remove uploads that were left behind: by a web process that died, or by an importer."""
+        """Delete uploads that a killed web process or importer left behind."""
         for import_id in self._redis.zrangebyscore(keys.UPLOADS, "-inf", now_ms(self._redis), start=0, num=SWEEP_BATCH):
-            self._remove(import_id)
+            self._delete_upload(import_id)
 
-    def _remove(self, import_id: str) -> None:
+    def _delete_upload(self, import_id: str) -> None:
         self._blobs.delete_all(_upload_folder(import_id))
         self._redis.zrem(keys.UPLOADS, import_id)
 
 
-def file_ending(head: bytes) -> str | None:
-    """What the name of a model file with this beginning must end in; None where it is no model file."""
-    return next((ending for magic, ending in KINDS.items() if head.startswith(magic)), None)
+def file_extension(head: bytes) -> str | None:
+    """Return the extension for a model file that begins with `head`, or None if it is not a model file."""
+    return next((extension for signature, extension in EXTENSIONS.items() if head.startswith(signature)), None)
 
 
 def _upload_folder(import_id: str) -> str:
     return f"imports/{import_id}"
 
 
-def _upload(import_id: str) -> str:
+def _upload_key(import_id: str) -> str:
     return f"{_upload_folder(import_id)}/model"

@@ -59,7 +59,7 @@ class Registry:
             return False
         return True
 
-    def has_examples(self, card: ModelCard) -> bool:
+    def has_confusion_image(self, card: ModelCard) -> bool:
         """Whether there is a picture of the version's confusions: what ships holds no data."""
         return card.metrics is not None and self._card(card.version)[0] is not self._shipped
 
@@ -70,12 +70,12 @@ class Registry:
     def model_file(self, version: str) -> Path:
         """The file that Keras loads; what is published is fetched once. Raises NotFound."""
         store, card = self._card(version)
-        return store.local(version, MODEL_FILE, card.file_sha256)
+        return store.local_path(version, MODEL_FILE, card.file_sha256)
 
     def openvino_file(self, version: str) -> Path | None:
         """The file that OpenVINO loads, None where the version has none. Raises NotFound where it is lost."""
         store, card = self._card(version)
-        return store.local(version, OPENVINO_FILE, card.openvino_sha256) if card.openvino_sha256 else None
+        return store.local_path(version, OPENVINO_FILE, card.openvino_sha256) if card.openvino_sha256 else None
 
     def publish(self, folder: Path) -> ModelCard:
         """Store the version that lies in `folder`, for every process to see, and return its card.

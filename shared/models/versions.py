@@ -30,7 +30,7 @@ class VersionStore(Protocol):
     def read(self, version: str, name: str) -> bytes:
         """The bytes of one file of a version. Raises NotFound."""
 
-    def local(self, version: str, name: str, sha256: str) -> Path:
+    def local_path(self, version: str, name: str, sha256: str) -> Path:
         """One file of a version as a file on this machine; its digest should be `sha256`. Raises NotFound."""
 
 
@@ -49,7 +49,7 @@ class ShippedVersions:
         with storage_errors(f"{version}/{name}"):
             return (self._folder / version / name).read_bytes()
 
-    def local(self, version: str, name: str, sha256: str) -> Path:  # noqa: ARG002 - whoever loads it checks the digest
+    def local_path(self, version: str, name: str, sha256: str) -> Path:  # noqa: ARG002 - whoever loads it checks the digest
         """As the port says."""
         path = self._folder / version / name
         if not path.is_file():
@@ -73,7 +73,7 @@ class PublishedVersions:
         """As the port says."""
         return self._blobs.get(_key(version, name))
 
-    def local(self, version: str, name: str, sha256: str) -> Path:
+    def local_path(self, version: str, name: str, sha256: str) -> Path:
         """As the port says; a file that arrives with another digest is not kept."""
         path = self._cache / version / name
         if not path.is_file() or _digest(path) != sha256:

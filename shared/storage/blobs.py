@@ -66,13 +66,13 @@ class BlobStore:
 
     def put(self, key: str, content: bytes | IO[bytes]) -> None:
         """Store `content`, atomically; what was there before is replaced."""
-        self.check_room()
+        self.check_free_space()
         with storage_errors(key):
             obstore.put(self._store, key, content)
 
     def create(self, key: str, content: bytes) -> None:
         """Store `content` where nothing is yet, atomically. Raises Conflict where something is."""
-        self.check_room()
+        self.check_free_space()
         with storage_errors(key):
             obstore.put(self._store, key, content, mode="create")
 
@@ -137,7 +137,7 @@ class BlobStore:
                 with contextlib.suppress(FileNotFoundError, NotFoundError):
                     obstore.delete(self._store, key)
 
-    def check_room(self, needed: int = 0) -> None:
+    def check_free_space(self, needed: int = 0) -> None:
         """Raise StorageFull where `needed` bytes more would leave less than the reserve on a local disk."""
         if self._folder is None:
             return

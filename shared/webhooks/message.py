@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from standardwebhooks import Webhook
 
 from shared.domain.entities import Job
-from shared.domain.times import timestamp
+from shared.domain.times import rfc3339_or_none
 from shared.jobs.records import dump, failure_record
 
 
 def body(job: Job) -> str:
     """The message about a job's end. `job` is as it was at that moment, so the same text comes out at every attempt."""
-    return dump({"type": f"job.{job.state}", "timestamp": timestamp(job.finished_at), "data": _data(job)})
+    return dump({"type": f"job.{job.state}", "timestamp": rfc3339_or_none(job.finished_at), "data": _data(job)})
 
 
 def headers(message_id: str, at: datetime, content: str, secrets: Iterable[str]) -> dict[str, str]:
@@ -35,9 +35,9 @@ def _data(job: Job) -> dict[str, object]:
         "id": job.id,
         "kind": job.kind,
         "state": job.state,
-        "created_at": timestamp(job.created_at),
-        "started_at": timestamp(job.started_at),
-        "finished_at": timestamp(job.finished_at),
+        "created_at": rfc3339_or_none(job.created_at),
+        "started_at": rfc3339_or_none(job.started_at),
+        "finished_at": rfc3339_or_none(job.finished_at),
         "counts": {name: getattr(counts, name) for name in ("total", "succeeded", "failed", "cancelled")},
         "model": job.model,
         "error": failure_record(job.failure) if job.failure else None,

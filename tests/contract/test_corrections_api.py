@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from cli.stack.embedded_redis import program
+from cli.stack.embedded_redis import redis_server_path
 from shared.services import Services
 from shared.settings import Settings
 from tests.conftest import running_redis
@@ -24,7 +24,7 @@ TRAINING = {"kind": "training", "params": {"dataset": "cifar10+corrections"}}
 
 @pytest.fixture
 def services(tmp_path: Path) -> Iterator[Services]:
-    with running_redis(program(), tmp_path) as url:
+    with running_redis(redis_server_path(), tmp_path) as url:
         services = Services.build(Settings(redis_url=url, data_dir=tmp_path))
         announce(services)
         yield services

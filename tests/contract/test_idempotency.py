@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from shared.access.idempotency import IN_FLIGHT
-from shared.domain.entities import LOCAL
+from shared.domain.entities import LOCAL_OWNER
 from shared.redis import keys
 from tests.conftest import wait_until
 from tests.integration.helpers import JSON, files, finished, open_job, png, problem, put, redis_of, zip_of
@@ -43,7 +43,7 @@ def post(http: httpx.Client, request: dict, key: dict[str, str]) -> httpx.Respon
 
 
 def place_of(key: dict[str, str]) -> str:
-    return keys.idempotency(hashlib.sha256(f"{LOCAL} {key['Idempotency-Key']}".encode()).hexdigest())
+    return keys.idempotency(hashlib.sha256(f"{LOCAL_OWNER} {key['Idempotency-Key']}".encode()).hexdigest())
 
 
 @pytest.mark.parametrize("kind", requests())

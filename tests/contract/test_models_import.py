@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from shared.domain.card import ModelCard
-from shared.models.import_queue import Answer, Outcome
+from shared.models.import_queue import ImportResult, ImportStatus
 from shared.redis import keys
 from shared.services import Services
 from tests.conftest import Service, wait_until
@@ -183,7 +183,9 @@ def test_the_service_goes_on_while_a_model_is_imported(
             assert finished(http, submit(http, ("a.png", png())))["state"] == "succeeded"
             # All but one go to another importer, which is stopped: each real import takes seconds.
             for _ in range(waiting(asked) - 1):
-                parts.imports.finish(parts.imports.take(), Outcome(Answer.FAILED, "the importer was stopped"))
+                parts.imports.finish(
+                    parts.imports.take(), ImportResult(ImportStatus.FAILED, "the importer was stopped")
+                )
             process.resume()
             answers = [one.result() for one in asked]
     finally:

@@ -16,7 +16,7 @@ import psutil
 import redis
 from PIL import Image
 
-from cli.stack.embedded_redis import program
+from cli.stack.embedded_redis import redis_server_path
 from shared.redis import keys
 from shared.services import Services
 from shared.settings import Settings
@@ -204,5 +204,5 @@ MARKS = {
     "classify-bulk": "classify-bulk@",
     "train": "train@",
     "reconcile": "worker.reconcile",
-    "redis": Path(program()).name,
+    "redis": Path(redis_server_path()).name,
 }

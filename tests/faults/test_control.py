@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 from celery import Celery
 
-from cli.stack.embedded_redis import program
+from cli.stack.embedded_redis import redis_server_path
 from shared.redis.connection import connect
 from shared.settings import Settings
 from tests.conftest import ROOT, running_redis, wait_until
@@ -41,7 +41,7 @@ def late_worker(url: str) -> Iterator[psutil.Process]:
 
 def test_late_acknowledgement_doubles_results(tmp_path: Path) -> None:
     chance = random.Random(4)
-    with running_redis(program(), tmp_path) as url, connect(url) as redis:
+    with running_redis(redis_server_path(), tmp_path) as url, connect(url) as redis:
         with Celery(broker=Settings(redis_url=url).resolved_broker_url()) as sender:
             for number in range(TASKS):
                 sender.send_task("write", [number], queue="late", ignore_result=True)

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from cli.stack.embedded_redis import program
+from cli.stack.embedded_redis import redis_server_path
 from shared.domain.card import MODEL_FILE, OPENVINO_FILE, PREDICTIONS_FILE, ModelCard
 from shared.domain.entities import Job, JobState, checkpoint_key
 from shared.models.versions import PREFIX
@@ -137,7 +137,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, small_cifar10: Path) -> Iter
     folder = tmp_path_factory.mktemp("training")
     environment = {**os.environ, DEATHS: str(folder / "deaths"), "TF_CPP_MIN_LOG_LEVEL": "3"}
     environment |= {"DARKROOM_DATA_DIR": str(folder), "DARKROOM_CIFAR10": str(small_cifar10)}
-    with running_redis(program(), folder) as url:
+    with running_redis(redis_server_path(), folder) as url:
         environment["DARKROOM_REDIS_URL"] = url
         services = Services.build(Settings(redis_url=url, data_dir=folder))
         place = Place(services, environment, Fate(folder / "deaths"))

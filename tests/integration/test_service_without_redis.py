@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 import redis
 
-from cli.stack.embedded_redis import free_port, program
+from cli.stack.embedded_redis import free_port, redis_server_path
 from tests.conftest import running_redis, running_service, wait_until
 from tests.integration.helpers import (
     JSON,
@@ -39,7 +39,7 @@ class OwnRedis:
         self.start()
 
     def start(self) -> None:
-        self.url = self._running.enter_context(running_redis(program(), self._folder, self._port))
+        self.url = self._running.enter_context(running_redis(redis_server_path(), self._folder, self._port))
 
     def kill(self) -> None:
         self._running.close()

@@ -17,7 +17,7 @@ import httpx
 import psutil
 import pytest
 
-from cli.stack.embedded_redis import program
+from cli.stack.embedded_redis import redis_server_path
 from shared.domain.entities import JobState, Queue
 from shared.jobs.messenger import celery_app
 from shared.redis import keys
@@ -288,7 +288,7 @@ def test_a_training_longer_than_the_visibility_timeout_runs_once(tmp_path: Path,
     A task that is acknowledged when it ends shows it: it runs a second time beside the first. The training was begun
     before it, and two more processes are there that could begin it again.
     """
-    with running_redis(program(), tmp_path) as url:
+    with running_redis(redis_server_path(), tmp_path) as url:
         services = Services.build(Settings(redis_url=url, data_dir=tmp_path))
         params = {**ENDLESS, "promote": "never", "base": None, "dataset": "cifar10"}
         job_id = services.store.submit_training(params, retention_s=3600)

@@ -6,7 +6,18 @@ import hashlib
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-from shared.domain.entities import LOCAL, Chunk, Counts, Failure, ItemState, JobKind, Outcome, Prediction, Queue, Upload
+from shared.domain.entities import (
+    LOCAL_OWNER,
+    Chunk,
+    Counts,
+    Failure,
+    ItemState,
+    JobKind,
+    Outcome,
+    Prediction,
+    Queue,
+    Upload,
+)
 from shared.domain.errors import NotFound
 from shared.jobs.chunks import ChunkStore
 from shared.jobs.corrections import Corrections
@@ -57,7 +68,7 @@ class Kit:
         self.corrections = Corrections(client, labels_of)
 
     def open_job(
-        self, items: Sequence[Upload] = (), *, listed: bool = True, retention_s: int = 3600, owner: str = LOCAL
+        self, items: Sequence[Upload] = (), *, listed: bool = True, retention_s: int = 3600, owner: str = LOCAL_OWNER
     ) -> str:
         how = {"retention_s": retention_s, "owner": owner, "listed": listed}
         job = self.store.create(JobKind.CLASSIFICATION, model="net-1", **how)

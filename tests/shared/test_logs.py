@@ -27,7 +27,7 @@ def record(message: str, *args: object, error: bool = False, **extra: object) ->
 
 
 def test_a_line_is_one_json_object() -> None:
-    with logs.about("j" * 32, "request-1", chunk_id="c"):
+    with logs.job_context("j" * 32, "request-1", chunk_id="c"):
         line = logs.formatter(readable=False).format(record("%s items\nof two lines", 3, stage_s=0.5))
     assert "\n" not in line
     found = json.loads(line)
@@ -44,7 +44,7 @@ def test_a_line_is_one_json_object() -> None:
 
 
 def test_what_a_line_was_about_is_forgotten_after_the_block() -> None:
-    with logs.about("j" * 32, None):
+    with logs.job_context("j" * 32, None):
         assert "request_id" not in json.loads(logs.formatter(readable=False).format(record("inside")))
     assert "job_id" not in json.loads(logs.formatter(readable=False).format(record("outside")))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from cli.stack.embedded_redis import program
+from cli.stack.embedded_redis import redis_server_path
 from shared.domain.entities import JobKind, Upload, blob_key
 from shared.redis.connection import Client, connect
 from shared.services import Services
@@ -31,7 +31,7 @@ def threads() -> int:
 
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_redis(program(), tmp_path_factory.mktemp("redis")) as url:
+    with running_redis(redis_server_path(), tmp_path_factory.mktemp("redis")) as url:
         yield url
 
 

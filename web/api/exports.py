@@ -13,7 +13,7 @@ from flask import Blueprint, Response
 from typing_extensions import TypedDict
 
 from shared.domain.entities import Item, Job
-from shared.domain.times import timestamp
+from shared.domain.times import rfc3339_or_none
 from web.api.jobs import blueprint as jobs_blueprint
 from web.downloads.zip_export import zip_by_label
 from web.openapi.operation import Answer, operation
@@ -138,7 +138,7 @@ def _csv_row(item: Item, labels: tuple[str, ...], job: Job) -> list[Any]:
         job.model if predictions else "",
         failure.code if failure else "",
         failure.detail if failure else "",
-        timestamp(outcome.at if outcome else None),
+        rfc3339_or_none(outcome.at if outcome else None),
         "" if item.correction is None else labels[item.correction],
     ]
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from shared.access.api_keys import Scope
-from shared.access.quotas import Counted
+from shared.access.quotas import QuotaKind
 from shared.domain.entities import JOB_ID_PATTERN, Job, JobKind, WebhookTarget
 from shared.domain.errors import Unavailable
 from shared.jobs.store import no_job
@@ -109,7 +109,7 @@ def index() -> Response:
     """The jobs of the key's owner, newest first; those of all for `admin`."""
     asked = query(JobsQuery, request)
     jobs, following = services().store.page(
-        asked.limit, owner=caller().sees, kind=asked.kind, state=asked.state, after=asked.after
+        asked.limit, owner=caller().visible_owner, kind=asked.kind, state=asked.state, after=asked.after
     )
     return linked(jsonify({"data": [job_view(job) for job in jobs], "next": following}), following)
 
@@ -162,7 +162,7 @@ def retry(job_id: str) -> Response:
     409 where there are none: files that were refused are not stored, so they cannot be tried again. Who has read the
     results asks again with the `after` of the last page: what was on it may come again, then what ends from now on.
     """
-    charge(Counted.ITEMS, services().store.retryable(job_id))
+    charge(QuotaKind.ITEMS, services().store.retryable(job_id))
     count = services().store.retry(job_id, most_open_jobs())
     wake(services(), job_id, count)
     return _submitted(job_id)

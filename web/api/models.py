@@ -11,7 +11,7 @@ from werkzeug.datastructures import ETags
 
 from shared.domain.card import CONFUSIONS_FILE, ModelCard
 from shared.domain.errors import Fault, InvalidRequest, NotFound, PreconditionFailed, PreconditionRequired
-from shared.domain.times import timestamp
+from shared.domain.times import rfc3339_or_none
 from shared.models.champion import Alias
 from shared.models.import_queue import ValueRange
 from web.openapi.operation import JSON, MULTIPART, Answer, operation
@@ -171,7 +171,7 @@ def promote() -> Response:
 def model_view(card: ModelCard, champion: str) -> dict[str, Any]:
     """A ModelVersion: its card, whether it is the champion, and where its files are."""
     own = f"/v1/models/{card.version}"
-    confusions = f"{own}/confusions" if services().registry.has_examples(card) else None
+    confusions = f"{own}/confusions" if services().registry.has_confusion_image(card) else None
     links = {"self": own, "file": f"{own}/file", "confusions": confusions, "page": f"/models/{card.version}"}
     return {**card.model_dump(mode="json"), "champion": card.version == champion, "links": links}
 
@@ -182,7 +182,7 @@ def etag(alias: Alias) -> str:
 
 
 def _aliases(alias: Alias) -> Response:
-    champion = {"version": alias.version, "since": timestamp(alias.since), "previous": alias.previous}
+    champion = {"version": alias.version, "since": rfc3339_or_none(alias.since), "previous": alias.previous}
     response = jsonify({"champion": champion})
     response.set_etag(etag(alias))
     response.headers["Cache-Control"] = "private, no-cache"
@@ -196,7 +196,7 @@ def _expected(condition: ETags, now: Alias) -> int | None:
     if condition.star_tag:
         return None
     if not condition.contains(etag(now)):
-        raise PreconditionFailed(f"the champion is {now.version} since {timestamp(now.since)}: look again")
+        raise PreconditionFailed(f"the champion is {now.version} since {rfc3339_or_none(now.since)}: look again")
     return now.revision
 
 

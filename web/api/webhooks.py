@@ -9,7 +9,7 @@ from flask import Blueprint, Response, jsonify
 
 from shared.access.api_keys import Scope
 from shared.domain.errors import NotFound
-from shared.domain.times import moment, timestamp
+from shared.domain.times import rfc3339, rfc3339_or_none
 from shared.jobs.deliveries import Attempt, Delivery
 from shared.webhooks.signing_secrets import Secret
 from web.api.jobs import blueprint as jobs_blueprint
@@ -65,15 +65,15 @@ def delivery_view(delivery: Delivery) -> responses.Delivery:
         "id": delivery.id,
         "type": cast(responses.Event, f"job.{delivery.job.state}"),
         "state": delivery.state,
-        "created_at": moment(delivery.job.finished_at or 0),
-        "next_attempt_at": timestamp(delivery.next_attempt_at),
+        "created_at": rfc3339(delivery.job.finished_at or 0),
+        "next_attempt_at": rfc3339_or_none(delivery.next_attempt_at),
         "attempts": [_attempt_view(attempt) for attempt in delivery.attempts],
     }
 
 
 def _attempt_view(attempt: Attempt) -> responses.Attempt:
     return {
-        "at": moment(attempt.at),
+        "at": rfc3339(attempt.at),
         "duration_s": attempt.duration_s,
         "status": attempt.status,
         "error": failure_view(attempt.failure),
@@ -81,7 +81,7 @@ def _attempt_view(attempt: Attempt) -> responses.Attempt:
 
 
 def _secret_response(found: Secret) -> Response:
-    view: responses.WebhookSecret = {"secret": found.current, "previous_until": timestamp(found.previous_until)}
+    view: responses.WebhookSecret = {"secret": found.current, "previous_until": rfc3339_or_none(found.previous_until)}
     response = jsonify(view)
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -16,8 +16,8 @@ from flask import Flask, current_app, g, redirect, request, session
 from flask_wtf.csrf import ValidationError, validate_csrf
 from werkzeug.wrappers import Response
 
-from shared.access.api_keys import NOBODY_ELSE, ApiKey, Scope, digest_of
-from shared.access.quotas import Counted
+from shared.access.api_keys import LOCAL_ADMIN, ApiKey, Scope, digest_of
+from shared.access.quotas import QuotaKind
 from shared.domain.entities import JOB_ID_PATTERN, Job, JobKind
 from shared.domain.errors import NotAllowed, NotAuthenticated, Unavailable
 from shared.jobs.store import no_job
@@ -65,18 +65,18 @@ def keys_needed() -> bool:
     Raises Unavailable.
     """
     listens_on = request.environ["SERVER_NAME"]  # the address of the socket that the request came to
-    return not state().key_ring.is_empty() or services().settings.reached_by_others(listens_on)
+    return not state().key_ring.is_empty() or services().settings.is_exposed_on(listens_on)
 
 
 def require(scope: Scope) -> None:
     """Raise NotAllowed where the request's key has not this scope."""
-    if not caller().may(scope):
+    if not caller().has_scope(scope):
         raise NotAllowed(f"the key `{caller().name}` has not the scope `{scope}`, which this needs", scope)
 
 
 def may_see(job: Job) -> bool:
     """Whether the request's key sees the job."""
-    return caller().sees in (None, job.owner)
+    return caller().visible_owner in (None, job.owner)
 
 
 def check_origin() -> None:
@@ -107,7 +107,7 @@ def _guard() -> Response | None:
             return None
         raise
     except NotAuthenticated:
-        charge(Counted.REQUESTS)
+        charge(QuotaKind.REQUESTS)
         if request.method == "GET" and wants_page():
             return redirect(f"/sign-in?{urlencode({'next': request.full_path.rstrip('?')})}", 303)
         raise
@@ -125,7 +125,7 @@ def _identify() -> ApiKey:
     if not keys_needed():
         _check_host()
         check_origin()
-        return NOBODY_ELSE
+        return LOCAL_ADMIN
     if "Authorization" in request.headers:
         return _bearer()
     return _signed_in()
@@ -157,7 +157,7 @@ def _needed_scope() -> Scope | None:
     Somebody else's job answers here as one that is not there.
     """
     job_id = (request.view_args or {}).get("job_id") if request.path.startswith("/v1/") else None
-    kind = _kind_of_visible(job_id) if job_id is not None and caller().sees is not None else None
+    kind = _kind_of_visible(job_id) if job_id is not None and caller().visible_owner is not None else None
     if request.method in SAFE or request.endpoint == "jobs.create":
         return None
     if job_id is None:
@@ -169,7 +169,7 @@ def _kind_of_visible(job_id: str) -> JobKind:
     if not JOB_ID_PATTERN.fullmatch(job_id):
         raise no_job(job_id[:64])
     owner, kind = services().store.owner_and_kind(job_id)
-    if owner != caller().sees:
+    if owner != caller().visible_owner:
         raise no_job(job_id)
     return JobKind(kind)
 

@@ -14,7 +14,7 @@ from typing import IO, Any, cast
 
 from flask import Flask, Response, g, request
 
-from shared.access.idempotency import Answer
+from shared.access.idempotency import StoredResponse
 from shared.domain.errors import Fault, InvalidRequest, Unavailable
 from web.middleware.problems import drain
 from web.state import caller, state
@@ -54,7 +54,7 @@ def _begin() -> Response | None:
     return None
 
 
-def _again(before: Answer, body: HashedStream) -> Response:
+def _again(before: StoredResponse, body: HashedStream) -> Response:
     while body.read(READ_BYTES):
         pass
     if _digest(body) != before.request:
@@ -70,13 +70,13 @@ def _end(response: Response) -> Response:
         drain()
         answer = _answer(response, _digest(body)) if response.status_code < 400 else None
         with contextlib.suppress(Unavailable):  # what was done is done, and the client shall know it
-            state().key_lock.end(key, answer)
+            state().key_lock.finish(key, answer)
     return response
 
 
-def _answer(response: Response, digest: str) -> Answer:
+def _answer(response: Response, digest: str) -> StoredResponse:
     headers = {name: value for name, value in response.headers.items() if name.lower() not in OWN_HEADERS}
-    return Answer(digest, response.status_code, headers, response.get_data(as_text=True))
+    return StoredResponse(digest, response.status_code, headers, response.get_data(as_text=True))
 
 
 def _digest(body: HashedStream) -> str:

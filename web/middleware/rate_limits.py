@@ -8,8 +8,8 @@ from typing import IO, Any, cast
 
 from flask import Flask, Response, g, request
 
-from shared.access.api_keys import NOBODY_ELSE
-from shared.access.quotas import HOUR_S, Counted, Quota
+from shared.access.api_keys import LOCAL_ADMIN
+from shared.access.quotas import HOUR_S, Quota, QuotaKind
 from web.state import services, state
 
 #: Bytes of a body of unknown length that are counted at a time.
@@ -24,7 +24,7 @@ def install(app: Flask) -> None:
     app.after_request(_tell)
 
 
-def charge(counted: Counted, amount: int = 1) -> None:
+def charge(counted: QuotaKind, amount: int = 1) -> None:
     """Count for whoever asks. Raises TooManyRequests, TooLarge, Unavailable."""
     if amount and _limited():
         left = state().quotas.charge(counted, _who(), amount)
@@ -38,7 +38,7 @@ def most_open_jobs() -> int | None:
 
 
 def _limited() -> bool:
-    return g.get("key") is not NOBODY_ELSE
+    return g.get("key") is not LOCAL_ADMIN
 
 
 def _who() -> str:
@@ -56,20 +56,20 @@ def _who() -> str:
 def _count() -> None:
     if "key" not in g:  # a view for everybody
         return
-    charge(Counted.REQUESTS)
+    charge(QuotaKind.REQUESTS)
     if request.content_length is not None:
-        charge(Counted.BYTES, request.content_length)
+        charge(QuotaKind.BYTES, request.content_length)
     elif "Transfer-Encoding" in request.headers and _limited():
         request.stream = cast(IO[bytes], _CountedStream(request.stream))
 
 
 def _tell(response: Response) -> Response:
     """What is left, as draft-ietf-httpapi-ratelimit-headers has it."""
-    quotas: dict[Counted, Quota] = g.get("quotas", {})
+    quotas: dict[QuotaKind, Quota] = g.get("quotas", {})
     if quotas:
-        policies = (f'"{quota.counted}";q={quota.most};w={HOUR_S}' for quota in quotas.values())
+        policies = (f'"{quota.kind}";q={quota.limit};w={HOUR_S}' for quota in quotas.values())
         response.headers["RateLimit-Policy"] = ", ".join(policies)
-        left = (f'"{quota.counted}";r={quota.left};t={quota.reset_s}' for quota in quotas.values())
+        left = (f'"{quota.kind}";r={quota.remaining};t={quota.reset_s}' for quota in quotas.values())
         response.headers["RateLimit"] = ", ".join(left)
     return response
 
@@ -87,7 +87,7 @@ class _CountedStream(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Read what is paid for; pay for more where that is nothing."""
         if not self._paid:
-            charge(Counted.BYTES, STEP_BYTES)
+            charge(QuotaKind.BYTES, STEP_BYTES)
             self._paid = STEP_BYTES
         data = self._stream.read(min(len(buffer), self._paid))
         buffer[: len(data)] = data

@@ -15,7 +15,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from shared.domain.entities import CLASSIFYING, Job, JobKind, Queue
+from shared.domain.entities import CLASSIFICATION_QUEUES, Job, JobKind, Queue
 from shared.domain.errors import DarkroomError, Unavailable
 from shared.jobs.deliveries import Ending
 from shared.jobs.metrics import BOUNDS_S
@@ -79,7 +79,7 @@ class ServiceCollector(Collector):
         except DarkroomError:
             return  # no version is there: /readyz says why
         yield InfoMetricFamily("darkroom_champion", "The model version that serves new jobs", {"version": champion})
-        classify = [worker for worker in workers if set(CLASSIFYING) & set(worker.queues)]
+        classify = [worker for worker in workers if set(CLASSIFICATION_QUEUES) & set(worker.queues)]
         behind = sum(worker.model != champion for worker in classify)
         yield gauge("workers_without_champion", "Workers that classify and have not loaded the champion", behind)
 

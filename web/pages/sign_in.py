@@ -7,7 +7,7 @@ from flask_wtf.csrf import generate_csrf
 from werkzeug.wrappers import Response as AnyResponse
 
 from shared.access.api_keys import digest_of
-from shared.access.quotas import Counted
+from shared.access.quotas import QuotaKind
 from web.auth.guard import check_origin, check_token, keys_needed, open_to_all
 from web.auth.sessions import load_secret
 from web.middleware.rate_limits import charge
@@ -66,7 +66,7 @@ def signed_in() -> str | None:
 
 def _limit() -> None:
     """Anybody may send these forms: before the body is read, count it, and say how much of it is."""
-    charge(Counted.REQUESTS)
+    charge(QuotaKind.REQUESTS)
     request.max_content_length = MAX_FORM_BYTES
 
 

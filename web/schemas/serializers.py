@@ -7,7 +7,7 @@ import time
 from typing import cast
 
 from shared.domain.entities import Counts, Failure, Item, Job, JobKind, JobState, Prediction
-from shared.domain.times import moment, timestamp
+from shared.domain.times import rfc3339, rfc3339_or_none
 from shared.models.registry import Registry
 from web.schemas import responses
 
@@ -25,10 +25,10 @@ def job_view(job: Job) -> responses.Job:
         "kind": job.kind,
         "state": job.state,
         "done": job.state.done,
-        "created_at": moment(job.created_at),
-        "started_at": timestamp(job.started_at),
-        "finished_at": timestamp(job.finished_at),
-        "expires_at": timestamp(job.expires_at),
+        "created_at": rfc3339(job.created_at),
+        "started_at": rfc3339_or_none(job.started_at),
+        "finished_at": rfc3339_or_none(job.finished_at),
+        "expires_at": rfc3339_or_none(job.expires_at),
         "counts": counts_view(job.counts),
         "progress": progress(job),
         "eta_s": eta_s(job, time.time()),
@@ -78,8 +78,8 @@ def item_view(item: Item, labels: tuple[str, ...], model: str | None) -> respons
         "predictions": [prediction_view(prediction, labels) for prediction in predictions],
         "corrected_label": None if item.correction is None else labels[item.correction],
         "error": failure_view(outcome.failure if outcome else None),
-        "created_at": moment(item.created_at),
-        "finished_at": timestamp(outcome.at if outcome else None),
+        "created_at": rfc3339(item.created_at),
+        "finished_at": rfc3339_or_none(outcome.at if outcome else None),
     }
 
 

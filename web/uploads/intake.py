@@ -93,7 +93,7 @@ class Intake:
         for chunk in chunks:
             unchecked += len(chunk)
             if unchecked > ROOM_CHECK_BYTES:
-                self.services.blobs.check_room()
+                self.services.blobs.check_free_space()
                 unchecked = 0
             yield chunk
 

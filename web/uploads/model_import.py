@@ -14,7 +14,14 @@ from pydantic import BaseModel, Field, field_validator
 
 from shared.domain.card import ModelCard
 from shared.domain.errors import Fault, InvalidRequest, TooLarge, Unavailable, UnsupportedMedia
-from shared.models.import_queue import MAX_MODEL_BYTES, Answer, ModelImport, Outcome, ValueRange, file_ending
+from shared.models.import_queue import (
+    MAX_MODEL_BYTES,
+    ImportResult,
+    ImportStatus,
+    ModelImport,
+    ValueRange,
+    file_extension,
+)
 from shared.services import Services
 from web.schemas.requests import checked, json_value
 from web.uploads.intake import clean_filename
@@ -75,25 +82,25 @@ class ImportService:
     def _import(self, sent: Sent) -> tuple[ModelCard, bool]:
         with sent.file:
             wanted = _wanted(sent)
-            card = wanted.found_in(self._services.registry.versions())
+            card = wanted.find_existing(self._services.registry.versions())
             if card is not None:
                 return card, False
-            outcome = self._services.imports.outcome(wanted.id)
+            outcome = self._services.imports.result(wanted.id)
             if outcome is None:
                 self._services.imports.submit(wanted, sent.file.content)
         return self._imported(outcome or self._wait(wanted.id)), True
 
-    def _imported(self, outcome: Outcome) -> ModelCard:
-        if outcome.answer is Answer.REFUSED:
+    def _imported(self, outcome: ImportResult) -> ModelCard:
+        if outcome.status is ImportStatus.REFUSED:
             raise InvalidRequest(f"the model is refused: {outcome.detail}", [Fault("/file", outcome.detail)])
-        if outcome.answer is Answer.FAILED:
+        if outcome.status is ImportStatus.FAILED:
             raise Unavailable(f"the model could not be imported now: {outcome.detail}")
         return self._services.registry.card(outcome.detail)
 
-    def _wait(self, import_id: str) -> Outcome:
+    def _wait(self, import_id: str) -> ImportResult:
         deadline = time.monotonic() + WAIT_S
         while time.monotonic() < deadline:
-            outcome = self._services.imports.outcome(import_id)
+            outcome = self._services.imports.result(import_id)
             if outcome is not None:
                 return outcome
             time.sleep(LOOK_S)
@@ -105,7 +112,7 @@ def _read(services: Services, request: Request) -> Sent:
     if request.mimetype != "multipart/form-data":
         raise UnsupportedMedia("a model is sent as multipart/form-data, with a part named `file`")
     length = request.content_length or 0
-    services.blobs.check_room(length)
+    services.blobs.check_free_space(length)
     if length > MAX_MODEL_BYTES + OVERHEAD_BYTES:
         raise too_large()
     fields: dict[str, Any] = {}
@@ -142,7 +149,7 @@ def _field(part: Part, others: Mapping[str, Any]) -> Any:
 def _wanted(sent: Sent) -> ModelImport:
     """The wish, checked. Raises InvalidRequest."""
     wish = checked(ImportForm, sent.fields, "/")
-    if file_ending(sent.file.content.read(8)) is None:
+    if file_extension(sent.file.content.read(8)) is None:
         detail = "this is neither a .keras nor a .h5 file"
         raise InvalidRequest(f"the model is refused: {detail}", [Fault("/file", detail)])
     sent.file.content.seek(0)

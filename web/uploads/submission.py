@@ -12,7 +12,7 @@ from typing import IO
 
 from flask import Request
 
-from shared.access.quotas import Counted
+from shared.access.quotas import QuotaKind
 from shared.domain.entities import Failure, ItemState, JobKind, Upload, WebhookTarget, queue_of, valid_key
 from shared.domain.errors import (
     Conflict,
@@ -134,7 +134,7 @@ def _compared(services: Services, job_id: str, key: str, request: Request) -> Ad
 
 def add(services: Services, job_id: str, uploads: list[Upload]) -> list[Added]:
     """Record items and wake a worker for them. Raises TooManyRequests where the key has had its items of this hour."""
-    charge(Counted.ITEMS, len(uploads))
+    charge(QuotaKind.ITEMS, len(uploads))
     answers = services.store.add(job_id, uploads, services.settings.max_items)
     wake(services, job_id, len(uploads))
     return answers
@@ -165,7 +165,7 @@ def check_length(services: Services, request: Request, most: int | None = None) 
     """Refuse a body that says that it is too long, or that Redis or the disk has no room for, before it is read."""
     length = request.content_length or 0
     services.store.check_room()
-    services.blobs.check_room(length)
+    services.blobs.check_free_space(length)
     if most is not None and length > most:
         raise ItemError("file_too_large", f"the file has {length} bytes; at most {most} are allowed")
 

@@ -18,7 +18,7 @@ from typing import Any
 import h5py
 
 from shared.domain.errors import InvalidRequest
-from shared.models.import_queue import MAX_MODEL_BYTES, file_ending
+from shared.models.import_queue import MAX_MODEL_BYTES, file_extension
 
 #: Members of the ZIP that Keras writes; an `assets` folder is written by layers that handle text only.
 CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
@@ -39,7 +39,7 @@ Config = dict[str, Any]
 def read_config(path: Path) -> Config:
     """The configuration in a model file, after a look at everything else in it. Raises InvalidRequest with a reason."""
     with path.open("rb") as file:
-        ending = file_ending(file.read(8))
+        ending = file_extension(file.read(8))
     if ending is None:
         raise InvalidRequest("this is neither a .keras nor a .h5 file")
     if path.suffix != ending:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.domain.errors import Conflict, DarkroomError
-from shared.models.import_queue import IMPORT_TIMEOUT_S, Answer, ModelImport, Outcome, file_ending
+from shared.models.import_queue import IMPORT_TIMEOUT_S, ImportResult, ImportStatus, ModelImport, file_extension
 from shared.services import Services
 from worker.publishing.scratch import IMPORT_PREFIX
 
@@ -62,7 +62,9 @@ class Importer:
     def stop(self) -> None:
         """End the process in hand; whoever waits for its answer must ask again."""
         if self._child is not None:
-            self._give(self._child, Outcome(Answer.FAILED, "the service was stopped while it imported the model"))
+            self._give(
+                self._child, ImportResult(ImportStatus.FAILED, "the service was stopped while it imported the model")
+            )
 
     def _begin(self) -> None:
         wanted = self._services.imports.take()
@@ -75,41 +77,43 @@ class Importer:
         except (DarkroomError, OSError) as error:
             folder.cleanup()
             log.warning("the import of %s ends: %s", wanted.source, error)
-            self._services.imports.finish(wanted, Outcome(Answer.FAILED, str(error)))
+            self._services.imports.finish(wanted, ImportResult(ImportStatus.FAILED, str(error)))
 
     def _fetched(self, wanted: ModelImport, folder: Path) -> Path:
         part = folder / "upload"
         self._services.imports.fetch(wanted, part)
         with part.open("rb") as content:
-            ending = file_ending(content.read(8)) or ".keras"
+            ending = file_extension(content.read(8)) or ".keras"
         return part.rename(part.with_suffix(ending))
 
     def _end(self, child: Child) -> None:
         try:
             outcome = self._outcome(child)
         except DarkroomError as error:
-            outcome = Outcome(Answer.FAILED, str(error))
+            outcome = ImportResult(ImportStatus.FAILED, str(error))
         self._give(child, outcome)
 
-    def _give(self, child: Child, outcome: Outcome) -> None:
+    def _give(self, child: Child, outcome: ImportResult) -> None:
         self._child = None
         child.process.kill()
         child.process.wait()
         child.folder.cleanup()
-        log.info("%s: %s, %s", child.wanted.source, outcome.answer, outcome.detail)
+        log.info("%s: %s, %s", child.wanted.source, outcome.status, outcome.detail)
         self._services.imports.finish(child.wanted, outcome)
 
-    def _outcome(self, child: Child) -> Outcome:
+    def _outcome(self, child: Child) -> ImportResult:
         """What became of the file. Raises Unavailable and StorageFull where its version cannot be stored."""
         status = child.process.returncode
         if status is None:
-            return Outcome(Answer.REFUSED, f"the model could not be imported within {self._timeout_s:g} s")
+            return ImportResult(ImportStatus.REFUSED, f"the model could not be imported within {self._timeout_s:g} s")
         if status == os.EX_OK:
-            return Outcome(Answer.IMPORTED, self._published(Path(child.folder.name) / "versions" / child.said("out")))
+            return ImportResult(
+                ImportStatus.IMPORTED, self._published(Path(child.folder.name) / "versions" / child.said("out"))
+            )
         if status == os.EX_DATAERR:
-            return Outcome(Answer.REFUSED, child.said("err"))
+            return ImportResult(ImportStatus.REFUSED, child.said("err"))
         log.error("importing %s: status %s: %s", child.wanted.source, status, child.said("err"))
-        return Outcome(Answer.REFUSED, f"the model could not be imported: {reason(status)}")
+        return ImportResult(ImportStatus.REFUSED, f"the model could not be imported: {reason(status)}")
 
     def _published(self, folder: Path) -> str:
         try:

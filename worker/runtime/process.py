@@ -83,7 +83,7 @@ class WorkerProcess:
         if chunk is None:
             return False
         timings.add("wait", chunk.waited_s)
-        with self.heartbeat.holding(chunk.id), logs.about(chunk.job_id, chunk.request_id, chunk_id=chunk.id):
+        with self.heartbeat.holding(chunk.id), logs.job_context(chunk.job_id, chunk.request_id, chunk_id=chunk.id):
             had_all = self._finish(chunk, timings)
         if not had_all:
             time.sleep(RETRY_S)

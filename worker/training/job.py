@@ -208,7 +208,7 @@ def main(arguments: Sequence[str]) -> int:
     services = Services.build(load_settings())
     fence, job_id = arguments
     job = services.store.get(job_id)
-    with logs.about(job_id, job.request_id):
+    with logs.job_context(job_id, job.request_id):
         return run(services, Training(fence, job_id, job.params, job.request_id))
 
 

@@ -47,7 +47,7 @@ class TrainingSupervisor:
         training = self._services.trainings.claim(self._name)
         if training is None:
             return False
-        with self._holding(training.id), logs.about(training.job_id, training.request_id):
+        with self._holding(training.id), logs.job_context(training.job_id, training.request_id):
             self._run(training)
         return True
 

@@ -103,7 +103,7 @@ class Sender:
 
     def _in_thread(self, due: Due) -> None:
         try:
-            with logs.about(due.job.id, due.job.request_id, delivery=due.id):
+            with logs.job_context(due.job.id, due.job.request_id, delivery=due.id):
                 self.send(due)
         except DarkroomError as error:
             log.warning("delivery %s is sent again: %s", due.id, error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.access.api_keys import GIVEN_KEY, NOBODY_ELSE, ApiKey, Scope, digest_of, new_key, read_keys
+from shared.access.api_keys import LOCAL_ADMIN, SUPPLIED_KEY_PATTERN, ApiKey, Scope, digest_of, new_key, parse_keys
 from shared.access.key_store import KeyStore
 from shared.domain.errors import ConfigError, Conflict, NotFound
 from shared.redis.connection import Client, connect
@@ -32,7 +32,7 @@ def test_settings_hold_digests_of_keys_with_scopes_and_owners() -> None:
 )  # fmt: skip
 def test_what_is_no_list_of_keys_is_named_without_a_key(text: str) -> None:
     if text == f"ann:{KEY}:":
-        assert read_keys(text) == read_keys(f"ann:{KEY}")
+        assert parse_keys(text) == parse_keys(f"ann:{KEY}")
         return
     with pytest.raises(ConfigError) as caught:
         load_settings({"DARKROOM_API_KEYS": text})
@@ -42,15 +42,15 @@ def test_what_is_no_list_of_keys_is_named_without_a_key(text: str) -> None:
 
 def test_a_key_may_what_its_scopes_say_and_sees_its_owners_things() -> None:
     ann = ApiKey("a", "ann", frozenset({Scope.TRAIN}), "")
-    assert [ann.may(scope) for scope in Scope] == [False, True, False]
-    assert ann.sees == "ann"
-    assert all(NOBODY_ELSE.may(scope) for scope in Scope) and NOBODY_ELSE.sees is None
+    assert [ann.has_scope(scope) for scope in Scope] == [False, True, False]
+    assert ann.visible_owner == "ann"
+    assert all(LOCAL_ADMIN.has_scope(scope) for scope in Scope) and LOCAL_ADMIN.visible_owner is None
 
 
 def test_a_key_is_made_once_kept_as_a_digest_and_revoked(each_redis: Client) -> None:
     store = KeyStore(each_redis)
     key = store.create("bob", "team", BOTH)
-    assert GIVEN_KEY.fullmatch(key) and len({new_key(), key}) == 2
+    assert SUPPLIED_KEY_PATTERN.fullmatch(key) and len({new_key(), key}) == 2
     with pytest.raises(Conflict):
         store.create("bob", "bob", BOTH)
     (kept,) = store.all()
@@ -77,7 +77,7 @@ def test_where_others_come_in_a_key_must_be_there(each_redis: Client, host: str)
         check_binding(Settings(host=host), store)
     assert host in str(caught.value) and len(str(caught.value).splitlines()) == 1
     check_binding(Settings(host=host, allow_keyless=True), store)
-    check_binding(Settings(host=host, api_keys=read_keys(f"ann:{KEY}")), store)
+    check_binding(Settings(host=host, api_keys=parse_keys(f"ann:{KEY}")), store)
     check_binding(Settings(host=host), KeyStore(connect("redis://127.0.0.1:1/0")))  # nobody is let in without Redis
     store.create("ann", "ann", BOTH)
     check_binding(Settings(host=host), store)

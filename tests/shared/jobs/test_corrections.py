@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.domain.entities import LOCAL, JobKind, new_id
+from shared.domain.entities import LOCAL_OWNER, JobKind, new_id
 from shared.domain.errors import Conflict, NotFound
 from shared.jobs.corrections import READ_BATCH, Correction, LabelCount
 from shared.redis import keys
@@ -104,7 +104,7 @@ def test_all_corrected_items_are_listed_to_train_on(kit: Kit) -> None:
     assert found["mine11"] == Correction(mine, "mine11", upload("mine11").sha256, "b")
     ada = [Correction(theirs, "theirs1", upload("theirs1").sha256, "j")]
     assert list(kit.corrections.all("ada")) == ada
-    assert len(list(kit.corrections.all(LOCAL))) == READ_BATCH + 1
+    assert len(list(kit.corrections.all(LOCAL_OWNER))) == READ_BATCH + 1
     kit.store.remove(mine)
     kit.store.forget(mine)
     assert kit.traces(mine) == set()

@@ -15,7 +15,7 @@ import pytest
 from cli.stack.embedded_redis import free_port
 from shared.access.api_keys import Scope
 from shared.access.key_store import KeyStore
-from shared.access.quotas import Counted, Quotas
+from shared.access.quotas import QuotaKind, Quotas
 from shared.domain.entities import Chunk, Counts, Failure, Job, JobKind, JobState, Queue, Training, new_id
 from shared.domain.errors import Unavailable
 from shared.jobs.chunks import ChunkStore
@@ -104,7 +104,7 @@ CALLS: dict[str, Callable[[str], object]] = {
     "KeyStore.create": lambda url: KeyStore(connect(url)).create("ann", "ann", [Scope.SUBMIT]),
     "KeyStore.revoke": lambda url: KeyStore(connect(url)).revoke("ann"),
     "KeyStore.secret": lambda url: KeyStore(connect(url)).secret(),
-    "Quotas.charge": lambda url: Quotas(connect(url), {Counted.REQUESTS: 1}).charge(Counted.REQUESTS, "ann"),
+    "Quotas.charge": lambda url: Quotas(connect(url), {QuotaKind.REQUESTS: 1}).charge(QuotaKind.REQUESTS, "ann"),
     "ChampionAlias.get": lambda url: ChampionAlias(connect(url)).get(),
     "ChampionAlias.set": lambda url: ChampionAlias(connect(url)).set("seed-2", Alias("seed-1", 0, 0), None),
     "Catalogue.announce": lambda url: Catalogue(connect(url)).announce([]),

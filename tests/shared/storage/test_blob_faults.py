@@ -45,7 +45,7 @@ from shared.storage.blobs import BlobStore
 from shared.domain.errors import StorageFull
 
 blobs = BlobStore.open(None, Path(sys.argv[1]))
-for write in (lambda: blobs.put("k", b"x"), blobs.check_room, blobs.check_writable):
+for write in (lambda: blobs.put("k", b"x"), blobs.check_free_space, blobs.check_writable):
     try:
         write()
     except StorageFull as error:
@@ -101,9 +101,9 @@ def test_a_disk_without_the_reserve_takes_nothing(tmp_path: Path) -> None:
 
 def test_what_would_eat_into_the_reserve_is_refused(tmp_path: Path) -> None:
     blobs = BlobStore.open(None, tmp_path)
-    blobs.check_room(MIB)
+    blobs.check_free_space(MIB)
     with pytest.raises(StorageFull, match="MiB left"):
-        blobs.check_room(2**60)
+        blobs.check_free_space(2**60)
 
 
 def test_a_read_only_disk_is_unavailable(tmp_path: Path) -> None:

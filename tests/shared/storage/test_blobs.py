@@ -193,7 +193,7 @@ def test_any_bytes_come_back_under_any_key(blobs: BlobStore, content: bytes, key
 
 def test_a_store_that_works_is_writable(blobs: BlobStore) -> None:
     blobs.check_writable()
-    blobs.check_room(1)
+    blobs.check_free_space(1)
 
 
 def test_a_store_that_answers_is_readable(blobs: BlobStore) -> None:

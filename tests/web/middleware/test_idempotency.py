@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.access.idempotency import KEPT_S, Answer, Idempotency, KeyLock
+from shared.access.idempotency import RETENTION_S, IdempotencyStore, KeyLock, StoredResponse
 from shared.domain.errors import Conflict
 from tests.conftest import wait_until
 from web.middleware.idempotency import HashedStream
 
-ANSWER = Answer("digest", 202, {"Location": "/v1/jobs/1"}, "{}")
+ANSWER = StoredResponse("digest", 202, {"Location": "/v1/jobs/1"}, "{}")
 
 
 def digest(body: bytes, boundary: str = "", piece: int = 65536) -> str:
@@ -41,33 +41,33 @@ def test_a_body_has_the_same_whatever_its_boundary_and_its_pieces(parts, piece):
 @pytest.fixture
 def quick(monkeypatch) -> None:
     """Keys are held for a second at a time."""
-    monkeypatch.setattr("shared.access.idempotency.HOLD_S", 1)
+    monkeypatch.setattr("shared.access.idempotency.LOCK_S", 1)
 
 
 @pytest.mark.usefixtures("quick")
 def test_a_key_is_held_for_as_long_as_its_request_is_in_work(each_redis):
-    answers = Idempotency(each_redis)
+    answers = IdempotencyStore(each_redis)
     lock = KeyLock(answers)
     assert lock.begin("mine") is None and answers.begin("of a process that died") is None
     wait_until(lambda: each_redis.dbsize() == 1, "the one that nobody holds has lapsed")
     with pytest.raises(Conflict):
         lock.begin("mine")
-    lock.end("mine", ANSWER)
+    lock.finish("mine", ANSWER)
     assert lock.begin("mine") == ANSWER
     assert lock.begin("of a process that died") is None
-    lock.end("of a process that died", None)
+    lock.finish("of a process that died", None)
     assert each_redis.dbsize() == 1
     wait_until(lambda: "idempotency" not in {thread.name for thread in threading.enumerate()}, "no thread is left")
 
 
 @pytest.mark.usefixtures("quick")
 def test_a_late_sign_of_life_does_not_shorten_the_time_of_an_answer(each_redis):
-    answers = Idempotency(each_redis)
+    answers = IdempotencyStore(each_redis)
     answers.begin("key")
-    answers.keep("key", ANSWER)
-    answers.hold("key")
+    answers.save("key", ANSWER)
+    answers.renew("key")
     (place,) = each_redis.keys()
-    assert each_redis.ttl(place) > KEPT_S - 60
+    assert each_redis.ttl(place) > RETENTION_S - 60
 
 
 @pytest.mark.parametrize("changed", [b"--mark\r\nB\r\n--mark--", b"--mark\r\nA\r\n--mark-- ", b"--mark\r\nA\r\n--mark"])

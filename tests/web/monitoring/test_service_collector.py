@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.stack.embedded_redis import program
+from cli.stack.embedded_redis import redis_server_path
 from shared.domain.entities import JobKind
 from shared.jobs.deliveries import Attempt, Ending
 from shared.redis import keys
@@ -20,7 +20,7 @@ from web.monitoring.service_collector import ServiceCollector
 
 @pytest.fixture
 def services(tmp_path: Path) -> Iterator[Services]:
-    with running_redis(program(), tmp_path) as url:
+    with running_redis(redis_server_path(), tmp_path) as url:
         services = Services.build(Settings(redis_url=url, data_dir=tmp_path))
         yield services
         services.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from shared.models.import_queue import Answer, ModelImport, Outcome
+from shared.models.import_queue import ImportResult, ImportStatus, ModelImport
 from shared.services import Services
 from tests.conftest import wait_until
 from tests.models_kit import lambda_that_makes, saved, small_app
@@ -40,12 +40,12 @@ def submit(services: Services, file: Path, **wishes) -> ModelImport:
     return wanted
 
 
-def ended(services: Services, importer: Importer, wanted: ModelImport) -> Outcome:
+def ended(services: Services, importer: Importer, wanted: ModelImport) -> ImportResult:
     """Turn until the import has ended; nothing of it is left."""
 
-    def look() -> Outcome | None:
+    def look() -> ImportResult | None:
         importer.turn()
-        return services.imports.outcome(wanted.id)
+        return services.imports.result(wanted.id)
 
     outcome = wait_until(look, f"{wanted.source} is answered", PATIENCE_S)
     assert list(services.settings.data_dir.glob("import-*")) == []
@@ -65,7 +65,7 @@ def children() -> list[psutil.Process]:
 def test_a_model_becomes_a_version(services: Services, importer: Importer, model: Path) -> None:
     wanted = submit(services, model, labels=LABELS, value_range="0-255")
     outcome = ended(services, importer, wanted)
-    assert outcome.answer is Answer.IMPORTED, outcome
+    assert outcome.status is ImportStatus.IMPORTED, outcome
     card = services.registry.card(outcome.detail)
     assert (card.labels, card.source, card.params["value_range"]) == (LABELS, "cnn_model.h5", "0-255")
     assert services.registry.model_file(card.version).stat().st_size == card.size.file_bytes
@@ -76,7 +76,7 @@ def test_a_model_that_runs_code_is_refused(services: Services, importer: Importe
     marker = tmp_path / "marker"
     wanted = submit(services, lambda_that_makes(marker, tmp_path / "model.keras"))
     outcome = ended(services, importer, wanted)
-    assert outcome.answer is Answer.REFUSED
+    assert outcome.status is ImportStatus.REFUSED
     assert "'sneaky' is a Lambda layer" in outcome.detail
     assert not marker.exists()
 
@@ -106,7 +106,7 @@ def test_the_process_gets_no_secrets(
 def test_a_process_that_takes_too_long_is_ended(services: Services, model: Path) -> None:
     importer = Importer(services, timeout_s=0.2)
     outcome = ended(services, importer, submit(services, model))
-    assert outcome == Outcome(Answer.REFUSED, "the model could not be imported within 0.2 s")
+    assert outcome == ImportResult(ImportStatus.REFUSED, "the model could not be imported within 0.2 s")
 
 
 def test_a_process_that_dies_takes_nobody_with_it(services: Services, importer: Importer, model: Path) -> None:
@@ -115,7 +115,7 @@ def test_a_process_that_dies_takes_nobody_with_it(services: Services, importer: 
     (child,) = children()
     child.kill()
     outcome = ended(services, importer, wanted)
-    assert outcome.answer is Answer.REFUSED
+    assert outcome.status is ImportStatus.REFUSED
     assert "SIGKILL" in outcome.detail
 
 
@@ -124,9 +124,9 @@ def test_whoever_stops_ends_the_process_and_says_so(services: Services, importer
     importer.turn()
     importer.stop()
     assert children() == []
-    outcome = services.imports.outcome(wanted.id)
+    outcome = services.imports.result(wanted.id)
     assert outcome is not None
-    assert outcome.answer is Answer.FAILED
+    assert outcome.status is ImportStatus.FAILED
 
 
 def test_an_upload_that_is_gone_fails_and_the_next_one_goes_on(
@@ -137,11 +137,11 @@ def test_an_upload_that_is_gone_fails_and_the_next_one_goes_on(
     (tmp_path / "no.keras").write_bytes(b"no model")
     following = submit(services, tmp_path / "no.keras")
     importer.turn()
-    outcome = services.imports.outcome(lost.id)
+    outcome = services.imports.result(lost.id)
     assert outcome is not None
-    assert outcome.answer is Answer.FAILED
+    assert outcome.status is ImportStatus.FAILED
     outcome = ended(services, importer, following)
-    assert outcome == Outcome(Answer.REFUSED, "this is neither a .keras nor a .h5 file")
+    assert outcome == ImportResult(ImportStatus.REFUSED, "this is neither a .keras nor a .h5 file")
 
 
 def test_a_storage_that_fails_at_the_end_is_no_refusal(services: Services, importer: Importer, model: Path) -> None:
@@ -151,4 +151,4 @@ def test_a_storage_that_fails_at_the_end_is_no_refusal(services: Services, impor
     folder = services.settings.data_dir / "blobs" / "models"
     folder.symlink_to(folder)  # a loop: an error of the disk
     outcome = ended(services, importer, wanted)
-    assert outcome.answer is Answer.FAILED
+    assert outcome.status is ImportStatus.FAILED
