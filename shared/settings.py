@@ -33,7 +33,7 @@ SECRETS = {"DARKROOM_API_KEYS"}
 
 
 class Settings(BaseModel):
-    """Every setting, its default and its unit. `README.md` holds the same list for people."""
+    """Every setting, its default and its unit. `docs/settings.md` holds the same list for people."""
 
     model_config = ConfigDict(frozen=True)
 

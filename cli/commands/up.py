@@ -15,7 +15,7 @@ from shared.settings import load_settings
 def command() -> None:
     """Start everything and wait until it is ready. Ctrl-C stops it.
 
-    Settings are environment variables; README.md lists them.
+    Settings are environment variables; docs/settings.md lists them.
     """
     try:
         sys.exit(run(load_settings()))

@@ -1,4 +1,4 @@
-"""`/v1/models` as API.md has it: cards, files, comparisons, and the champion, against the running service."""
+"""`/v1/models` as docs/api.md has it: cards, files, comparisons, and the champion, against the running service."""
 
 from __future__ import annotations
 

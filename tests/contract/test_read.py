@@ -1,4 +1,4 @@
-"""Every way to read a job that API.md names: status, results, files, pictures, the list, and the service's health."""
+"""Every way to read a job in docs/api.md: status, results, files, pictures, the list, and the health checks."""
 
 from __future__ import annotations
 

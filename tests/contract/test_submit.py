@@ -1,4 +1,4 @@
-"""Every way to submit pictures that API.md names, against the running service."""
+"""Every way to submit pictures that docs/api.md names, against the running service."""
 
 from __future__ import annotations
 

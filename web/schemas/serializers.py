@@ -1,4 +1,4 @@
-"""Jobs and items as API.md gives them: what goes over the wire."""
+"""Jobs and items as docs/api.md gives them: what goes over the wire."""
 
 from __future__ import annotations
 

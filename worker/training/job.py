@@ -101,7 +101,7 @@ class Rows:
 
 
 def row_record(row: Row) -> dict[str, Any]:
-    """The row as API.md gives it."""
+    """The row as docs/api.md gives it."""
     at = datetime.fromtimestamp(row.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return {**row.as_dict(), "at": at}
 
