@@ -25,7 +25,7 @@ from worker.evaluation import evaluate
 from worker.serving import forward, openvino_runtime, tta
 
 #: Confidence below which an image gets six views: none, some, all.
-THRESHOLDS = (forward.NONE, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.99, forward.ALL)
+THRESHOLDS = (forward.NEVER, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.99, forward.ALWAYS)
 
 #: Images in a batch, and batches behind each ratio.
 BATCH_SIZE, ROUNDS = 256, 10
@@ -40,8 +40,8 @@ class Part:
 
     def __init__(self, network: forward.Network, images: NDArray[np.uint8], truth: NDArray[Any]) -> None:
         self.truth = truth
-        self.one = evaluate.answers(forward.served(network, forward.NONE), images)
-        self.six = evaluate.answers(forward.served(network, forward.ALL), images)
+        self.one = evaluate.answers(forward.with_tta(network, forward.NEVER), images)
+        self.six = evaluate.answers(forward.with_tta(network, forward.ALWAYS), images)
 
     def unsure(self, below: float) -> NDArray[np.bool_]:
         """Which images get six views."""
@@ -63,7 +63,7 @@ def main() -> None:
     network = openvino_runtime.load(parser.parse_args().version / OPENVINO_FILE, hardware.cores())
     data = load_cifar10()
     val, test = Part(network, data.x_val, data.y_val), Part(network, data.x_test, data.y_test)
-    chosen = tta.threshold(val.one, val.six)
+    chosen = tta.choose_threshold(val.one, val.six)
     thresholds = sorted({*THRESHOLDS, chosen})
     print(f"The validation images choose {chosen}.\n\n| {' | '.join(HEAD)} |\n|{'---|' * len(HEAD)}", flush=True)
     for below, ratio in zip(thresholds, costs(network, data.x_test, thresholds), strict=True):
@@ -97,7 +97,7 @@ def second_temperature(val: Part, below: float) -> float:
 
 def costs(network: forward.Network, images: NDArray[np.uint8], thresholds: Sequence[float]) -> list[float]:
     """The processor time of each threshold as a multiple of the first one's, medians over the rounds."""
-    serves = [forward.served(network, below) for below in thresholds]
+    serves = [forward.with_tta(network, below) for below in thresholds]
     for serve in serves:
         serve(images[:BATCH_SIZE])
     batches = (images[number * BATCH_SIZE : (number + 1) * BATCH_SIZE] for number in range(ROUNDS))

@@ -10,8 +10,8 @@ from shared.jobs.chunks import ChunkStore
 from shared.jobs.corrections import Corrections
 from shared.jobs.deliveries import DeliveryStore
 from shared.jobs.messenger import Messenger
-from shared.jobs.metrics import Meters
-from shared.jobs.queue_stats import Queues
+from shared.jobs.metrics import JobMetrics
+from shared.jobs.queue_stats import QueueStats
 from shared.jobs.results import Results
 from shared.jobs.store import JobStore
 from shared.jobs.trainings import TrainingStore
@@ -44,8 +44,8 @@ class Services:
     chunks: ChunkStore
     trainings: TrainingStore
     workers: Workers
-    queues: Queues
-    meters: Meters
+    queues: QueueStats
+    meters: JobMetrics
     keys: KeyStore
     blobs: BlobStore
     disk: Disk
@@ -73,8 +73,8 @@ class Services:
             chunks=ChunkStore(client),
             trainings=TrainingStore(client),
             workers=Workers(client),
-            queues=Queues(client),
-            meters=Meters(client),
+            queues=QueueStats(client),
+            meters=JobMetrics(client),
             keys=KeyStore(client),
             blobs=blobs,
             disk=Disk(settings.data_dir),

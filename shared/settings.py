@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from shared.access.api_keys import ApiKey, is_loopback, parse_keys
 from shared.domain.errors import ConfigError
-from shared.webhooks.addresses import Allowed
+from shared.webhooks.addresses import AllowList
 
 PREFIX = "DARKROOM_"
 #: Variables of the command line and the Python client, not of the service: it may be started where they are set.
@@ -80,13 +80,13 @@ class Settings(BaseModel):
     @field_validator("webhook_allow")
     @classmethod
     def _is_readable(cls, text: str | None) -> str | None:
-        Allowed.parse(text or "")
+        AllowList.parse(text or "")
         return text
 
     @property
-    def webhooks_allowed(self) -> Allowed:
+    def webhooks_allowed(self) -> AllowList:
         """What webhooks may go to beside public addresses."""
-        return Allowed.parse(self.webhook_allow or "")
+        return AllowList.parse(self.webhook_allow or "")
 
     @property
     def needs_stored_key(self) -> bool:

@@ -13,7 +13,7 @@ from shared.access.idempotency import IdempotencyStore, KeyLock
 from shared.access.key_ring import KeyRing
 from shared.access.quotas import QuotaKind, Quotas
 from shared.domain.errors import ConfigError
-from shared.jobs.waiter import Waiter
+from shared.jobs.waiter import JobWaiter
 from shared.services import Services
 from shared.settings import load_settings
 from shared.startup import check_binding
@@ -94,7 +94,7 @@ def _state(services: Services) -> State:
         key_ring=KeyRing(settings.api_keys or (), services.keys),
         quotas=Quotas(services.redis, hourly),
         key_lock=KeyLock(IdempotencyStore(services.redis)),
-        waiter=Waiter(max(1, settings.web_threads // 2)),  # long polls leave half of the threads to everybody else
+        waiter=JobWaiter(max(1, settings.web_threads // 2)),  # long polls leave half of the threads to everybody else
     )
 
 

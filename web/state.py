@@ -11,7 +11,7 @@ from shared.access.api_keys import ApiKey
 from shared.access.idempotency import KeyLock
 from shared.access.key_ring import KeyRing
 from shared.access.quotas import Quotas
-from shared.jobs.waiter import Waiter
+from shared.jobs.waiter import JobWaiter
 from shared.services import Services
 
 #: Requests of one web process that may wait for the import of a model; more are asked to come again.
@@ -26,7 +26,7 @@ class State:
     key_ring: KeyRing
     quotas: Quotas
     key_lock: KeyLock
-    waiter: Waiter
+    waiter: JobWaiter
     import_slots: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(IMPORTS_AT_ONCE))
 
 

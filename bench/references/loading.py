@@ -10,7 +10,7 @@ from shared.models.versions import PublishedVersions
 from shared.redis.connection import connect
 from shared.storage.blobs import BlobStore
 from worker import hardware
-from worker.serving.models import LoadedModel, Models
+from worker.serving.models import LoadedModel, ModelCache
 
 #: Pixels of one picture at most, as in the default settings.
 MAX_PIXELS = 120_000_000
@@ -20,4 +20,4 @@ def load(data_folder: Path, version: str) -> LoadedModel:
     """The model that a service with this data folder serves under this version, on all cores."""
     nobody = ChampionAlias(connect("redis://127.0.0.1:1/0"))  # it connects when it is asked, and it is not
     published = PublishedVersions(BlobStore.open(None, data_folder), data_folder / "cache" / "models")
-    return Models(Registry(SHIPPED, published, nobody), hardware.cores()).get(version)
+    return ModelCache(Registry(SHIPPED, published, nobody), hardware.cores()).get(version)

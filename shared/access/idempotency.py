@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 
 from shared.domain.errors import Conflict, Unavailable
 from shared.redis import keys
-from shared.redis.connection import Client, translated
+from shared.redis.connection import Client, redis_errors
 
 #: Seconds that a response is kept.
 RETENTION_S = 24 * 3600
@@ -40,7 +40,7 @@ class IdempotencyStore:
     def __init__(self, client: Client) -> None:
         self._redis = client
 
-    @translated
+    @redis_errors()
     def begin(self, key: str) -> StoredResponse | None:
         """Return the stored response, or lock the key and return None for the first request.
 
@@ -53,17 +53,17 @@ class IdempotencyStore:
             raise Conflict("a request with this Idempotency-Key is still being processed: repeat it in a moment")
         return StoredResponse(**json.loads(record))
 
-    @translated
+    @redis_errors()
     def renew(self, key: str) -> None:
         """Renew the lock of a key. Never shortens the time that a response is kept."""
         self._redis.expire(_redis_key(key), LOCK_S, gt=True)
 
-    @translated
+    @redis_errors()
     def save(self, key: str, response: StoredResponse) -> None:
         """Store the response and unlock the key."""
         self._redis.set(_redis_key(key), json.dumps(asdict(response)), ex=RETENTION_S)
 
-    @translated
+    @redis_errors()
     def release(self, key: str) -> None:
         """Unlock the key without a response, so that a repeat is processed."""
         self._redis.delete(_redis_key(key))

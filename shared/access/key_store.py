@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from shared.access.api_keys import ApiKey, Scope, digest_of, new_key
 from shared.domain.errors import Conflict, NotFound
 from shared.redis import keys
-from shared.redis.connection import Client, now_ms, translated
+from shared.redis.connection import Client, now_ms, redis_errors
 
 
 class KeyStore:
@@ -18,7 +18,7 @@ class KeyStore:
     def __init__(self, client: Client) -> None:
         self._redis = client
 
-    @translated
+    @redis_errors()
     def all(self) -> list[ApiKey]:
         """Every key, by name."""
         return sorted(
@@ -26,7 +26,7 @@ class KeyStore:
             key=lambda key: key.name,
         )
 
-    @translated
+    @redis_errors()
     def create(self, name: str, owner: str, scopes: Iterable[Scope]) -> str:
         """Make a key and return its text, which nobody can see again. Raises Conflict where the name is taken."""
         key = new_key()
@@ -35,13 +35,13 @@ class KeyStore:
             raise Conflict(f"there is a key {name} already: revoke it, or take another name")
         return key
 
-    @translated
+    @redis_errors()
     def revoke(self, name: str) -> None:
         """Forget a key. Raises NotFound."""
         if not self._redis.hdel(keys.API_KEYS, name):
             raise NotFound(f"there is no key {name}")
 
-    @translated
+    @redis_errors()
     def secret(self) -> str:
         """What all web processes sign with; made when it is first asked for."""
         self._redis.set(keys.SECRET, secrets.token_hex(32), nx=True)

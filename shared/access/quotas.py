@@ -12,7 +12,7 @@ from limits.storage import RedisStorage
 from limits.strategies import FixedWindowRateLimiter
 
 from shared.domain.errors import TooLarge, TooManyRequests
-from shared.redis.connection import Client, translated
+from shared.redis.connection import Client, redis_errors
 
 HOUR_S = 3600
 #: Prefix of the counters' keys in Redis.
@@ -47,7 +47,7 @@ class Quotas:
         self._limiter = FixedWindowRateLimiter(storage)
         self._limits = {kind: RateLimitItemPerHour(limit, namespace=kind) for kind, limit in hourly.items()}
 
-    @translated
+    @redis_errors()
     def charge(self, kind: QuotaKind, caller: str, amount: int = 1) -> Quota:
         """Charge `amount` to `caller` and return the state of the quota.
 

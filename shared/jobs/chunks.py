@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from shared.domain.entities import Chunk, Failure, ItemState, Outcome, Queue, new_id
 from shared.jobs.records import SCORE_DECIMALS, dump, failure_record, outcome_json, read_upload
 from shared.redis import keys
-from shared.redis.connection import Client, Scripts, now_ms, translated
+from shared.redis.connection import Client, Scripts, now_ms, redis_errors
 
 #: Seconds that a claim holds without a sign of life. A lost chunk is back after at most this and one sweep.
 LEASE_S = 10
 #: Seconds between signs of life: three may get lost.
-RENEW_S = 2.5
+HEARTBEAT_S = 2.5
 #: Seconds by which Redis's clock may be set back without any lease being ended by it. After a greater step all leases
 #: from before would last for longer than LEASE_S and this, and count as run out.
 STEP_S = 5
@@ -46,7 +46,7 @@ class ChunkStore:
         self._redis = client
         self._scripts = Scripts(client)
 
-    @translated
+    @redis_errors()
     def claim(self, worker: str, rings: list[Queue]) -> Chunk | None:
         """The next items of the job whose turn it is, from the first ring that has one; None where nothing waits."""
         chunk = new_id()
@@ -59,12 +59,12 @@ class ChunkStore:
         uploads = tuple(read_upload(key, record)[0] for key, record in zip(records[::2], records[1::2], strict=True))
         return Chunk(chunk, job_id, model, uploads, request_id or None, int(waited_ms) / 1000)
 
-    @translated
+    @redis_errors()
     def renew(self, chunk_id: str) -> bool:
         """Hold the chunk for another lease; False where it is no longer ours."""
         return bool(self._scripts.run("renew", chunk_id, LEASE_S * 1000))
 
-    @translated
+    @redis_errors()
     def commit(self, chunk: Chunk, outcomes: Mapping[str, Outcome]) -> bool:
         """Record how each item of the chunk ended, by its key, in one step; False, and nothing, where it is not ours.
 
@@ -77,21 +77,21 @@ class ChunkStore:
         parts = [part for key, outcome in outcomes.items() for part in _committed(key, outcome)]
         return bool(self._scripts.run("commit", chunk.id, *parts) == "committed")
 
-    @translated
+    @redis_errors()
     def release(self, chunk_id: str, *, died: bool = False) -> int:
         """Give the chunk's items, or a training, back to the job, and return how many; `died` counts against each."""
         deaths, crashed = MAX_DEATHS if died else 0, outcome_json(CRASHED)
         return int(self._scripts.run("release", chunk_id, deaths, crashed, dump(failure_record(CRASHED_TRAINING))))
 
-    @translated
-    def lapsed(self, limit: int) -> list[str]:
+    @redis_errors()
+    def expired_leases(self, limit: int) -> list[str]:
         """Ids of chunks whose lease has run out."""
         now = now_ms(self._redis)
         spans = ("-inf", now), (now + (LEASE_S + STEP_S) * 1000, "+inf")
         found = [self._redis.zrangebyscore(keys.LEASES, *span, start=0, num=limit) for span in spans]
         return [chunk for chunks in found for chunk in chunks][:limit]
 
-    @translated
+    @redis_errors()
     def backlog(self) -> list[Backlog]:
         """How many jobs wait in each ring."""
         return [Backlog(Queue(name), self._redis.zcard(ring)) for name, ring in keys.READY.items()]

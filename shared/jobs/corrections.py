@@ -9,9 +9,9 @@ from typing import NoReturn
 from shared.domain.entities import LOCAL_OWNER
 from shared.domain.errors import Conflict, NotFound
 from shared.jobs.records import read_upload
-from shared.jobs.store import no_item, no_job
+from shared.jobs.store import item_not_found, job_not_found
 from shared.redis import keys
-from shared.redis.connection import Client, Scripts, redis_errors, translated
+from shared.redis.connection import Client, Scripts, redis_errors
 
 #: Corrected Items that are read in one go.
 READ_BATCH = 500
@@ -44,7 +44,7 @@ class Corrections:
         self._scripts = Scripts(client)
         self._labels_of = labels_of
 
-    @translated
+    @redis_errors()
     def put(self, job_id: str, labels: Mapping[str, int | None]) -> None:
         """Give each of these Items, by its key, the Label of this index, or with None that of its Prediction again.
 
@@ -56,7 +56,7 @@ class Corrections:
         if answer != ["corrected"]:
             _refuse(job_id, *answer)
 
-    @translated
+    @redis_errors()
     def counts(self, job_id: str) -> dict[int, LabelCount]:
         """How often each Label occurs in a Job, by index, at a cost that does not depend on its Items."""
         record = self._redis.hgetall(keys.job(job_id, "labels"))
@@ -94,7 +94,7 @@ class Corrections:
 
 def _refuse(job_id: str, reason: str, key: str = "") -> NoReturn:
     if reason == "missing":
-        raise no_job(job_id)
+        raise job_not_found(job_id)
     if reason == "unknown":
-        raise no_item(job_id, key)
+        raise item_not_found(job_id, key)
     raise Conflict(f"item {key!r} is {reason}: only one that was classified can be corrected")

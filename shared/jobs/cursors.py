@@ -29,10 +29,10 @@ def decode_cursor(order: str, cursor: str, kind: type[T]) -> T:
         found = position = None
     if found == order and type(position) is kind and _plausible(position):
         return position
-    raise not_a_cursor()
+    raise invalid_cursor()
 
 
-def not_a_cursor() -> InvalidRequest:
+def invalid_cursor() -> InvalidRequest:
     """The error for a text that no list gave."""
     return InvalidRequest("the cursor is not one that this list gave", [Fault("after", "not a cursor of this list")])
 

@@ -12,7 +12,7 @@ from shared.domain.entities import Failure, Job, new_id
 from shared.domain.errors import NotFound
 from shared.jobs.records import dump, read_job
 from shared.redis import keys
-from shared.redis.connection import KEPT_DELIVERIES, Client, Scripts, now_ms, translated
+from shared.redis.connection import KEPT_DELIVERIES, Client, Scripts, now_ms, redis_errors
 
 #: Seconds that a sender has for one attempt; then another one may have the delivery.
 LEASE_S = 30
@@ -26,7 +26,7 @@ class DeliveryState(StrEnum):
     FAILED = "failed"
 
 
-class Ending(StrEnum):
+class DeliveryOutcome(StrEnum):
     """What an attempt that is the last one made of its delivery; `gone`: the receiver wants no other either."""
 
     DELIVERED = "delivered"
@@ -45,14 +45,14 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Due:
-    """A delivery in a sender's hands. `job` is as it ended; `tries` counts this attempt, `holder` is the fence."""
+class ClaimedDelivery:
+    """A delivery in a sender's hands. `job` is as it ended; `attempt_number` counts from 1."""
 
     id: str
-    holder: str
+    fence: str
     receiver: str
     url: str
-    tries: int
+    attempt_number: int
     job: Job
 
 
@@ -74,32 +74,34 @@ class DeliveryStore:
         self._redis = client
         self._scripts = Scripts(client)
 
-    @translated
-    def claim(self, busy: Iterable[str] = ()) -> Due | None:
+    @redis_errors()
+    def claim(self, busy: Iterable[str] = ()) -> ClaimedDelivery | None:
         """The delivery that is due for longest, of a receiver that is not `busy`; None where there is none."""
-        holder = new_id()
-        answer = self._scripts.run("claim_delivery", holder, LEASE_S * 1000, *busy)
+        fence = new_id()
+        answer = self._scripts.run("claim_delivery", fence, LEASE_S * 1000, *busy)
         if not answer:
             return None
         delivery_id, receiver, url, *fields = answer
         record = dict(zip(fields[::2], fields[1::2], strict=True))
         job = read_job(_job_of(delivery_id), record)
-        return Due(delivery_id, holder, receiver, url, int(record["tries"]), job)
+        return ClaimedDelivery(delivery_id, fence, receiver, url, int(record["tries"]), job)
 
-    @translated
-    def end_attempt(self, due: Due, attempt: Attempt, ending: Ending | None, delay_s: float = 0) -> bool:
+    @redis_errors()
+    def end_attempt(
+        self, due: ClaimedDelivery, attempt: Attempt, ending: DeliveryOutcome | None, delay_s: float = 0
+    ) -> bool:
         """Record an attempt; where it is not the last one, the next is due after `delay_s`. False where it is lost."""
         return bool(
-            self._scripts.run("end_attempt", due.id, due.holder, dump(asdict(attempt)), ending or "", f"{delay_s:.3f}")
+            self._scripts.run("end_attempt", due.id, due.fence, dump(asdict(attempt)), ending or "", f"{delay_s:.3f}")
         )
 
-    @translated
+    @redis_errors()
     def overdue_s(self) -> float:
         """For how long the delivery that is due for longest waits for a sender, in seconds; 0 where none does."""
         first = self._redis.zrange(keys.RECEIVERS, 0, 0, withscores=True)
         return max(0.0, (now_ms(self._redis) - first[0][1]) / 1000) if first else 0.0
 
-    @translated
+    @redis_errors()
     def of_job(self, job: Job) -> list[Delivery]:
         """The job's deliveries, newest first."""
         newest = int(self._redis.hget(keys.job(job.id), "deliveries") or 0)
@@ -107,7 +109,7 @@ class DeliveryStore:
         found = [self._read(f"{job.id}-{number}") for number in numbers]
         return [delivery for delivery in found if delivery]
 
-    @translated
+    @redis_errors()
     def get(self, delivery_id: str) -> Delivery:
         """One delivery. Raises NotFound."""
         delivery = self._read(delivery_id)
@@ -115,7 +117,7 @@ class DeliveryStore:
             raise _no_delivery(delivery_id)
         return delivery
 
-    @translated
+    @redis_errors()
     def redeliver(self, delivery_id: str) -> None:
         """Send it again, at once, whatever became of it; one that is being sent stays as it is. Raises NotFound."""
         if not self._scripts.run("redeliver", delivery_id):

@@ -70,7 +70,7 @@ class Messenger:
         }
         self._redis = connect(broker_url)
 
-    def wake(self, queue: Queue, messages: int = 1) -> int:
+    def wake_workers(self, queue: Queue, messages: int = 1) -> int:
         """Send up to `messages` messages, as far as there is room, and return how many. Raises Unavailable."""
         with redis_errors():
             room = MAX_MESSAGES - int(self._redis.llen(queue))
@@ -84,7 +84,7 @@ class Messenger:
             raise Unavailable("the queue (Redis) cannot be reached") from error
         return count
 
-    def waiting(self, queue: Queue) -> int:
+    def message_count(self, queue: Queue) -> int:
         """Messages in the queue. Raises Unavailable."""
         with redis_errors():
             return int(self._redis.llen(queue))

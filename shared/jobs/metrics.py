@@ -13,24 +13,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared.redis import keys
-from shared.redis.connection import Client, translated
+from shared.redis.connection import Client, redis_errors
 
 #: What happens to a chunk, in this order; all but `wait` in seconds of a worker.
 #: `wait`: for how long its first item has waited for a worker. `read` and `decode`: of all threads together.
 STAGES = ("wait", "claim", "read", "decode", "forward", "commit")
 #: Upper bounds of the histogram's buckets, in seconds; one more has no bound.
-BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """How many durations there were in each bucket, one more than BOUNDS_S, and their sum in seconds."""
+    """How many durations there were in each bucket, one more than BUCKETS_S, and their sum in seconds."""
 
     counts: tuple[int, ...]
     sum_s: float
 
 
-class Meters:
+class JobMetrics:
     """The sums. Methods raise Unavailable where Redis cannot be reached, but for `took`."""
 
     def __init__(self, client: Client) -> None:
@@ -38,10 +38,10 @@ class Meters:
         self._lock = threading.Lock()
         self._new: defaultdict[str, float] = defaultdict(float)
 
-    def took(self, stage: str, seconds: float) -> None:
+    def observe(self, stage: str, seconds: float) -> None:
         """Note how long a stage took, in memory."""
         with self._lock:
-            self._new[f"{stage}:{bisect_left(BOUNDS_S, seconds)}"] += 1
+            self._new[f"{stage}:{bisect_left(BUCKETS_S, seconds)}"] += 1
             self._new[f"{stage}:sum"] += seconds
 
     def flush(self) -> None:
@@ -56,18 +56,18 @@ class Meters:
                     self._new[name] += value
             raise
 
-    @translated
+    @redis_errors()
     def counters(self) -> dict[str, int]:
         """How often what the scripts count happened: `items:…`, `jobs:…`, `attempts:…`; what is rare by its name."""
         return {name: int(count) for name, count in self._redis.hgetall(keys.COUNTERS).items()}
 
-    @translated
+    @redis_errors()
     def stages(self) -> dict[str, Histogram]:
         """How long each stage took, over all workers."""
         sums = self._redis.hgetall(keys.STAGES)
         return {stage: _histogram(stage, sums) for stage in STAGES}
 
-    @translated
+    @redis_errors()
     def _add(self, new: Mapping[str, float]) -> None:
         pipeline = self._redis.pipeline()
         for name, value in new.items():
@@ -76,5 +76,5 @@ class Meters:
 
 
 def _histogram(stage: str, sums: Mapping[str, str]) -> Histogram:
-    counts = tuple(int(float(sums.get(f"{stage}:{bucket}", 0))) for bucket in range(len(BOUNDS_S) + 1))
+    counts = tuple(int(float(sums.get(f"{stage}:{bucket}", 0))) for bucket in range(len(BUCKETS_S) + 1))
     return Histogram(counts, float(sums.get(f"{stage}:sum", 0)))

@@ -6,18 +6,21 @@ from dataclasses import dataclass
 
 from shared.domain.entities import Queue
 from shared.redis import keys
-from shared.redis.connection import Client, now_ms, translated
+from shared.redis.connection import Client, now_ms, redis_errors
 
 #: Waiting jobs of one queue that are looked at; more are counted, but not their items.
-LOOKED_AT = 1000
+SCANNED_JOBS = 1000
 #: Minutes whose work is kept.
-MINUTES = 60
+HISTORY_MINUTES = 60
 
 
 @dataclass(frozen=True)
 class QueueState:
-    """One queue: waiting jobs and items, the age of the oldest such job in seconds (None where none waits), and items
-    that ended in each of the last MINUTES minutes, the current one last. A training counts as one item while it waits.
+    """One queue.
+
+    `jobs` and `depth` count waiting jobs and items; a waiting training counts as one item. `oldest_age_s` is the age of
+    the oldest waiting job, None if the queue is empty. `per_minute` counts the items that finished in each of the last
+    HISTORY_MINUTES minutes, the current one last; `rate` is items per second over about the last minute.
     """
 
     queue: Queue
@@ -28,13 +31,13 @@ class QueueState:
     rate: float
 
 
-class Queues:
+class QueueStats:
     """Looks at the queues. Every method raises Unavailable where Redis cannot be reached."""
 
     def __init__(self, client: Client) -> None:
         self._redis = client
 
-    @translated
+    @redis_errors()
     def all(self) -> list[QueueState]:
         """The state of every queue."""
         now = now_ms(self._redis)
@@ -44,8 +47,8 @@ class Queues:
         minute, into = divmod(now / 1000, 60)
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.zcard(keys.READY[queue])
-        pipeline.zrange(keys.READY[queue], 0, LOOKED_AT - 1)
-        pipeline.mget([keys.done(queue, int(minute) - ago) for ago in reversed(range(MINUTES))])
+        pipeline.zrange(keys.READY[queue], 0, SCANNED_JOBS - 1)
+        pipeline.mget([keys.done(queue, int(minute) - ago) for ago in reversed(range(HISTORY_MINUTES))])
         jobs, ids, done = pipeline.execute()
         depth, oldest = self._waiting(ids)
         per_minute = tuple(int(count or 0) for count in done)

@@ -63,7 +63,7 @@ def read_upload(key: str, record: str) -> tuple[Upload, float]:
     return Upload(key=key, **json.loads(body)), int(created_ms) / 1000
 
 
-def place_of(outcome: str) -> int:
+def finish_position(outcome: str) -> int:
     """`<place> <at ms> <JSON>` → the item's place in the order of finishing."""
     return int(outcome.split(" ", 1)[0])
 

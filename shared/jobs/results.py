@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from itertools import count
 
 from shared.domain.entities import Item, ItemState
-from shared.jobs.cursors import decode_cursor, encode_cursor, not_a_cursor
-from shared.jobs.records import place_of, read_item
+from shared.jobs.cursors import decode_cursor, encode_cursor, invalid_cursor
+from shared.jobs.records import finish_position, read_item
 from shared.jobs.store import JobStore
 from shared.redis import keys
-from shared.redis.connection import Client, redis_errors, translated
+from shared.redis.connection import Client, redis_errors
 
 #: A score in a cursor.
 SCORE = re.compile(r"[0-9](\.[0-9]{1,20})?(e-[0-9]{2})?")
@@ -40,7 +40,7 @@ class Filter:
     corrected: bool | None = None
     filename: str | None = None
 
-    def accepts(self, item: Item) -> bool:
+    def matches(self, item: Item) -> bool:
         """Whether the item is wanted."""
         return (
             item.outcome is not None
@@ -48,7 +48,7 @@ class Filter:
             and self.label in (None, item.label)
             and self.corrected in (None, item.correction is not None)
             and (self.filename is None or self.filename.casefold() in item.upload.filename.casefold())
-            and self._accepts_score(item)
+            and self._matches_score(item)
         )
 
     @property
@@ -58,7 +58,7 @@ class Filter:
             return NO_SCORE, NO_SCORE
         return self.min_score or 0.0, NO_SCORE if self.max_score is None else self.max_score
 
-    def _accepts_score(self, item: Item) -> bool:
+    def _matches_score(self, item: Item) -> bool:
         if self.min_score is None and self.max_score is None:
             return True
         best = item.outcome.best if item.outcome else None
@@ -66,7 +66,7 @@ class Filter:
         return best is not None and low <= best.score <= high
 
 
-ALL = Filter()
+NO_FILTER = Filter()
 
 
 @dataclass(frozen=True)
@@ -89,23 +89,23 @@ class Results:
         self._redis = client
         self._store = JobStore(client)
 
-    @translated
-    def finished(self, job_id: str, limit: int, after: str | None = None, wanted: Filter = ALL) -> Page:
+    @redis_errors()
+    def finished(self, job_id: str, limit: int, after: str | None = None, wanted: Filter = NO_FILTER) -> Page:
         """Finished items in the order in which they finished; following the cursors shows each item once."""
         over = self._store.get(job_id).state.done  # asked first: what finishes from now on is on a later page
         place = 0 if after is None else decode_cursor("place", after, int)
         found: list[Item] = []
-        batch = min(READ_BATCH, limit + 1) if wanted == ALL else READ_BATCH
+        batch = min(READ_BATCH, limit + 1) if wanted == NO_FILTER else READ_BATCH
         for looked_at, item in enumerate(self._by_place(job_id, place, batch)):
             if len(found) == limit or looked_at == SCAN_LIMIT:
                 return Page(found, encode_cursor("place", place), done=False, more=True)
             place += 1
-            if item is not None and wanted.accepts(item):
+            if item is not None and wanted.matches(item):
                 found.append(item)
         return Page(found, None if over else encode_cursor("place", place), done=over, more=False)
 
-    @translated
-    def least_sure(self, job_id: str, limit: int, after: str | None = None, wanted: Filter = ALL) -> Page:
+    @redis_errors()
+    def least_confident(self, job_id: str, limit: int, after: str | None = None, wanted: Filter = NO_FILTER) -> Page:
         """Finished items, least sure first; those without a prediction come last.
 
         While the job runs, a result that turns up in front of the cursor is not seen by it.
@@ -117,11 +117,11 @@ class Results:
             if len(found) == limit or looked_at == SCAN_LIMIT:
                 return Page(found, encode_cursor("score", place), done=False, more=True)
             place = f"{score!r} {item.upload.key}"
-            if wanted.accepts(item):
+            if wanted.matches(item):
                 found.append(item)
         return Page(found, None if over else encode_cursor("score", place), done=over, more=False)
 
-    @translated
+    @redis_errors()
     def items(self, job_id: str, limit: int, after: str | None = None) -> Page:
         """All items, finished or not, in the order in which they were added."""
         self._store.get(job_id)
@@ -131,7 +131,7 @@ class Results:
         items = [item for item, _ in self._read(job_id, names[:limit])]
         return Page(items, encode_cursor("item", start + limit) if more else None, done=not more, more=more)
 
-    @translated
+    @redis_errors()
     def item_keys(self, job_id: str, limit: int, after: str | None = None) -> tuple[list[str], str | None]:
         """The keys alone, in the order in which they were added, and the cursor to go on from or None."""
         self._store.get(job_id)
@@ -171,7 +171,7 @@ class Results:
             return 0
         (score, _, key), place = after.partition(" "), keys.job(job_id, "scores")
         if not SCORE.fullmatch(score):
-            raise not_a_cursor()
+            raise invalid_cursor()
         equal = range(self._redis.zcount(place, "-inf", f"({score}"), self._redis.zcount(place, "-inf", score))
         return equal.start + bisect_right(equal, [key], key=lambda rank: self._redis.zrange(place, rank, rank))
 
@@ -183,7 +183,7 @@ class Results:
         for part in ("items", "outcomes", "corrections"):
             pipeline.hmget(keys.job(job_id, part), names)
         return [
-            (read_item(name, upload, outcome, correction), place_of(outcome) if outcome else None)
+            (read_item(name, upload, outcome, correction), finish_position(outcome) if outcome else None)
             for name, upload, outcome, correction in zip(names, *pipeline.execute(), strict=True)
             if upload is not None
         ]

@@ -11,15 +11,15 @@ from shared.domain.entities import Failure, Job, JobKind, JobState, Training, ne
 from shared.domain.errors import Conflict, NotFound
 from shared.jobs.chunks import LEASE_S
 from shared.jobs.records import dump, failure_record, read_job
-from shared.jobs.store import no_job
+from shared.jobs.store import job_not_found
 from shared.redis import keys
-from shared.redis.connection import Client, Scripts, translated
+from shared.redis.connection import Client, Scripts, redis_errors
 
 
-class Order(StrEnum):
+class TrainingCommand(StrEnum):
     """What whoever runs a training must do now."""
 
-    GO_ON = "go_on"
+    CONTINUE = "go_on"
     #: End early, and keep the best model so far.
     FINISH = "finish"
     #: Stop at once, and give the training back: its job is cancelled then.
@@ -39,7 +39,7 @@ class TrainingStore:
         self._redis = client
         self._scripts = Scripts(client)
 
-    @translated
+    @redis_errors()
     def claim(self, worker: str) -> Training | None:
         """The training job that waits longest; None where none does."""
         fence = new_id()
@@ -49,17 +49,17 @@ class TrainingStore:
         job_id, params, request_id = answer
         return Training(fence, job_id, json.loads(params), request_id or None)
 
-    @translated
-    def order(self, training: Training) -> Order:
+    @redis_errors()
+    def command(self, training: Training) -> TrainingCommand:
         """What is asked of the training at the moment."""
         holder, ending, finish = self._redis.hmget(keys.job(training.job_id), "holder", "ending", "finish")
         if holder != training.id:
-            return Order.LOST
+            return TrainingCommand.LOST
         if ending:
-            return Order.CANCEL
-        return Order.FINISH if finish else Order.GO_ON
+            return TrainingCommand.CANCEL
+        return TrainingCommand.FINISH if finish else TrainingCommand.CONTINUE
 
-    @translated
+    @redis_errors()
     def add_row(self, training: Training, row: Mapping[str, Any], seconds_left: float) -> bool:
         """Add a row, whose field `n` is its place from 1; False where the training is no longer ours.
 
@@ -68,14 +68,14 @@ class TrainingStore:
         fields = (row["n"], dump(row), row["step"], row["steps"], seconds_left)
         return bool(self._scripts.run("add_row", training.job_id, training.id, *fields))
 
-    @translated
+    @redis_errors()
     def rows(self, job_id: str, after: int, limit: int) -> list[dict[str, Any]]:
         """At most `limit` rows behind row `after`, in order. Raises NotFound, and Conflict for another kind of job."""
         self._state(job_id)
         found = self._redis.lrange(keys.job(job_id, "rows"), after, after + limit - 1)
         return [json.loads(row) for row in found]
 
-    @translated
+    @redis_errors()
     def running(self) -> list[tuple[Job, dict[str, Any] | None]]:
         """The jobs whose training a worker has in hand, each with its last row, None where there is none yet."""
         pipeline = self._redis.pipeline(transaction=False)
@@ -89,7 +89,7 @@ class TrainingStore:
                 found.append((read_job(job_id, record), json.loads(row) if row else None))
         return found
 
-    @translated
+    @redis_errors()
     def finish(self, job_id: str) -> bool:
         """Ask for an early end; False where the job is over. Raises NotFound, and Conflict where it has not begun."""
         state = self._state(job_id)
@@ -98,29 +98,29 @@ class TrainingStore:
         if state is not JobState.RUNNING:
             raise Conflict(f"job {job_id} is {state}: there is no model to keep yet, it can only be cancelled")
         if self._scripts.run("change", job_id, "HSET", "finish", "1") == "missing":
-            raise no_job(job_id)
+            raise job_not_found(job_id)
         return True
 
-    @translated
-    def made(self, training: Training) -> str | None:
+    @redis_errors()
+    def planned_version(self, training: Training) -> str | None:
         """The version that the training was about to publish, where a worker got so far before."""
         version: str | None = self._redis.hget(keys.job(training.job_id), "model")
         return version
 
-    @translated
-    def makes(self, training: Training, version: str) -> bool:
+    @redis_errors()
+    def plan_version(self, training: Training, version: str) -> bool:
         """Note the version that is published next, so that whoever goes on after a crash does not publish another.
 
         False, and nothing, where the training is no longer ours.
         """
-        return bool(self._scripts.run("makes", training.job_id, training.id, version))
+        return bool(self._scripts.run("plan_version", training.job_id, training.id, version))
 
-    @translated
+    @redis_errors()
     def succeed(self, training: Training, version: str, promotion: Mapping[str, Any]) -> bool:
         """End the job with the version it made; False, and nothing, where the training is no longer ours."""
         return self._end(training, JobState.SUCCEEDED, "model", version, "promotion", dump(promotion))
 
-    @translated
+    @redis_errors()
     def fail(self, training: Training, failure: Failure) -> bool:
         """End the job as failed; False, and nothing, where the training is no longer ours."""
         return self._end(training, JobState.FAILED, "failure", dump(failure_record(failure)))

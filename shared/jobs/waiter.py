@@ -11,10 +11,10 @@ from shared.jobs.store import JobStore
 
 #: Seconds between two looks: short at first, for the job of one picture that takes some 20 ms, and longer from look to
 #: look, since whoever has waited long waits for a big job.
-FIRST_LOOK_S, LAST_LOOK_S, GROWTH = 0.004, 0.25, 1.3
+MIN_POLL_S, MAX_POLL_S, POLL_GROWTH = 0.004, 0.25, 1.3
 
 
-class Waiter:
+class JobWaiter:
     """Lets at most so many requests wait at a time; one more is answered at once."""
 
     def __init__(self, places: int) -> None:
@@ -25,15 +25,15 @@ class Waiter:
         if seconds <= 0 or enough(job) or not self._places.acquire(blocking=False):
             return job
         try:
-            return self._look(store, job, time.monotonic() + seconds, enough)
+            return self._poll(store, job, time.monotonic() + seconds, enough)
         finally:
             self._places.release()
 
-    def _look(self, store: JobStore, job: Job, deadline: float, enough: Callable[[Job], bool]) -> Job:
-        pause = FIRST_LOOK_S
+    def _poll(self, store: JobStore, job: Job, deadline: float, enough: Callable[[Job], bool]) -> Job:
+        pause = MIN_POLL_S
         while (left := deadline - time.monotonic()) > 0:
             time.sleep(min(pause, left))
-            pause = min(pause * GROWTH, LAST_LOOK_S)
+            pause = min(pause * POLL_GROWTH, MAX_POLL_S)
             if store.revision(job.id) != job.revision:
                 job = store.get(job.id)
                 if enough(job):

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from shared.redis import keys
-from shared.redis.connection import Client, translated
+from shared.redis.connection import Client, redis_errors
 
 #: Seconds without a sign of life after which a worker counts as gone.
-GONE_AFTER_S = 10
+HEARTBEAT_TIMEOUT_S = 10
 
 
 @dataclass(frozen=True)
@@ -28,25 +28,27 @@ class Workers:
     def __init__(self, client: Client) -> None:
         self._redis = client
 
-    @translated
-    def seen(self, worker: Worker) -> None:
+    @redis_errors()
+    def record_heartbeat(self, worker: Worker) -> None:
         """`worker` is alive now, by Redis's clock."""
         record = {**asdict(worker), "at": self._redis.time()[0]}
         self._redis.hset(keys.WORKERS, worker.name, json.dumps(record))
 
-    @translated
-    def gone(self, name: str) -> None:
+    @redis_errors()
+    def remove(self, name: str) -> None:
         """The worker says that it stops."""
         self._redis.hdel(keys.WORKERS, name)
 
-    @translated
+    @redis_errors()
     def alive(self) -> list[Worker]:
         """The workers that were seen lately; the records of others are dropped."""
         now = self._redis.time()[0]
         found, lost = [], []
         for name, text in self._redis.hgetall(keys.WORKERS).items():
             record = json.loads(text)
-            if abs(now - record.pop("at")) > GONE_AFTER_S:  # in the future: from before Redis's clock was set back
+            if (
+                abs(now - record.pop("at")) > HEARTBEAT_TIMEOUT_S
+            ):  # in the future: from before Redis's clock was set back
                 lost.append(name)
             else:
                 found.append(Worker(**{**record, "queues": tuple(record["queues"])}))
@@ -55,7 +57,7 @@ class Workers:
         return found
 
 
-def unserved(queues: Sequence[str], workers: Sequence[Worker]) -> list[str]:
+def queues_without_workers(queues: Sequence[str], workers: Sequence[Worker]) -> list[str]:
     """The queues that no worker takes messages from."""
     served = {queue for worker in workers for queue in worker.queues}
     return [queue for queue in queues if queue not in served]

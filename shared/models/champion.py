@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from shared.domain.entities import new_id
 from shared.domain.errors import PreconditionFailed
 from shared.redis import keys
-from shared.redis.connection import Client, Scripts, translated
+from shared.redis.connection import Client, Scripts, redis_errors
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class ChampionAlias:
         self._redis = client
         self._scripts = Scripts(client)
 
-    @translated
+    @redis_errors()
     def get(self) -> Alias | None:
         """The choice, None where nobody made one yet."""
         record = self._redis.hgetall(keys.CHAMPION)
@@ -39,7 +39,7 @@ class ChampionAlias:
         since = int(record["since"]) / 1000
         return Alias(record["version"], since, int(record["revision"]), record["previous"] or None)
 
-    @translated
+    @redis_errors()
     def set(self, version: str, before: Alias, expected: int | None) -> None:
         """Choose `version`. `before` is what serves where nobody chose yet; choosing the champion again does nothing.
 

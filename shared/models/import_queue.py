@@ -16,7 +16,7 @@ from typing import IO, Literal
 
 from shared.domain.card import ModelCard
 from shared.redis import keys
-from shared.redis.connection import Client, now_ms, translated
+from shared.redis.connection import Client, now_ms, redis_errors
 from shared.storage.blobs import BlobStore, storage_errors
 
 #: Bytes of a model file: a network of 100 million weights has 400 MB.
@@ -83,7 +83,7 @@ class ImportQueue:
     def __init__(self, client: Client, blobs: BlobStore) -> None:
         self._redis, self._blobs = client, blobs
 
-    @translated
+    @redis_errors()
     def submit(self, wanted: ModelImport, content: IO[bytes]) -> None:
         """Store the file and queue the import, unless it is queued already or has a result."""
         self._redis.zadd(keys.UPLOADS, {wanted.id: now_ms(self._redis) + UPLOAD_S * 1000})
@@ -91,7 +91,7 @@ class ImportQueue:
         if self._redis.set(keys.imported(wanted.id), "", nx=True, ex=PENDING_S):
             self._redis.rpush(keys.IMPORTS, json.dumps(asdict(wanted)))
 
-    @translated
+    @redis_errors()
     def result(self, import_id: str) -> ImportResult | None:
         """Return the result, or None if the import is pending or unknown."""
         text = self._redis.get(keys.imported(import_id))
@@ -100,7 +100,7 @@ class ImportQueue:
         status, detail = json.loads(text)
         return ImportResult(ImportStatus(status), detail)
 
-    @translated
+    @redis_errors()
     def take(self) -> ModelImport | None:
         """Remove the oldest import from the queue and return it, or None if the queue is empty."""
         text = self._redis.lpop(keys.IMPORTS)
@@ -115,14 +115,14 @@ class ImportQueue:
             for piece in self._blobs.stream(_upload_key(wanted.id)):
                 file.write(piece)
 
-    @translated
+    @redis_errors()
     def finish(self, wanted: ModelImport, result: ImportResult) -> None:
         """Publish the result and delete the uploaded file."""
         seconds = FAILURE_S if result.status is ImportStatus.FAILED else RESULT_S
         self._redis.set(keys.imported(wanted.id), json.dumps([result.status, result.detail]), ex=seconds)
         self._delete_upload(wanted.id)
 
-    @translated
+    @redis_errors()
     def sweep(self) -> None:
         """Delete uploads that a killed web process or importer left behind."""
         for import_id in self._redis.zrangebyscore(keys.UPLOADS, "-inf", now_ms(self._redis), start=0, num=SWEEP_BATCH):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ParamSpec, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import redis
 from redis.backoff import NoBackoff
@@ -20,7 +19,7 @@ from shared.domain.errors import Unavailable
 CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 1.0, 2.0
 #: One repeat, at once: it covers a pooled connection that a restart of Redis has cut. Every script bears it.
 #: A server that does not answer is not asked again: connecting repeats too, and four timeouts are more than 5 s.
-REPEATS = 1
+RETRIES = 1
 #: Seconds of silence after which a pooled connection is checked before it is used.
 HEALTH_CHECK_S = 25
 
@@ -47,9 +46,6 @@ CONSTANTS = (
 #: redis-py's types do not know `decode_responses=True`: with it every answer is text.
 Client: TypeAlias = Any
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
 
 def connect(url: str) -> Client:
     """A client for `url`; it connects when first used."""
@@ -60,7 +56,7 @@ def connect(url: str) -> Client:
         socket_timeout=ANSWER_TIMEOUT_S,
         socket_keepalive=True,
         health_check_interval=HEALTH_CHECK_S,
-        retry=Retry(NoBackoff(), REPEATS, supported_errors=(redis.ConnectionError,)),
+        retry=Retry(NoBackoff(), RETRIES, supported_errors=(redis.ConnectionError,)),
     )
 
 
@@ -75,17 +71,6 @@ def redis_errors() -> Iterator[None]:
         if isinstance(error, REFUSALS) or str(error).startswith("MISCONF"):
             raise Unavailable(f"the job store (Redis) takes no writes: {error}") from error
         raise
-
-
-def translated(function: Callable[P, R]) -> Callable[P, R]:
-    """Let `function` raise our errors instead of redis-py's."""
-
-    @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        with redis_errors():
-            return function(*args, **kwargs)
-
-    return call
 
 
 def now_ms(client: Client) -> int:

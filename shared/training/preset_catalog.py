@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from shared.domain.errors import Unavailable
 from shared.redis import keys
-from shared.redis.connection import Client, translated
+from shared.redis.connection import Client, redis_errors
 from shared.training.datasets import CIFAR10, WITH_CORRECTIONS
 from shared.training.param_schema import Choice, Name, Parameter, Parameters, faults, filled, refuse
 
@@ -92,23 +92,23 @@ class Catalogue:
     def __init__(self, client: Client) -> None:
         self._redis = client
 
-    @translated
+    @redis_errors()
     def announce(self, presets: Sequence[PresetInfo]) -> None:
         """Replace what was announced before."""
         self._redis.set(keys.PRESETS, json.dumps({"schema": SCHEMA, "presets": [each.as_dict() for each in presets]}))
 
-    @translated
+    @redis_errors()
     def measured(self, preset: str, host: str, images_per_s: float) -> None:
         """A training of the preset, with its defaults, has just run so fast on `host`. What is no speed is ignored."""
         if math.isfinite(images_per_s) and images_per_s > 0:
             self._redis.hset(keys.SPEEDS, preset, json.dumps({"host": host, "images_per_s": images_per_s}))
 
-    @translated
+    @redis_errors()
     def announced(self) -> bool:
         """Whether there are presets to list."""
         return self._read() is not None
 
-    @translated
+    @redis_errors()
     def presets(self) -> list[PresetInfo]:
         """The presets, each with its measured speed where it has one. Raises Unavailable where none was announced."""
         records = self._read()

@@ -25,24 +25,24 @@ NAME = re.compile(r"[A-Za-z0-9_-]([A-Za-z0-9._-]{0,252})")
 
 
 @dataclass(frozen=True)
-class Allowed:
+class AllowList:
     """What webhooks may go to beside public addresses: whole networks, and hosts by name, whatever their address."""
 
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
     names: frozenset[str] = frozenset()
 
     @classmethod
-    def parse(cls, text: str) -> Allowed:
+    def parse(cls, text: str) -> AllowList:
         """Networks (`10.1.0.0/16`), addresses and names, with commas between them. Raises ValueError."""
         words = [word.strip().lower() for word in text.split(",") if word.strip()]
         networks = {word: network for word in words if (network := _network(word)) is not None}
         return cls(tuple(networks.values()), frozenset(_name(word) for word in words if word not in networks))
 
-    def first_refused(self, host: str, addresses: Iterable[str]) -> str | None:
+    def first_forbidden(self, host: str, addresses: Iterable[str]) -> str | None:
         """The first of a host's addresses that webhooks may not go to, None where they may go to all of them."""
         if host.lower() in self.names:
             return None
-        return next((text for text in addresses if not self._permits(plain(ip_address(text)))), None)
+        return next((text for text in addresses if not self._permits(embedded_ipv4(ip_address(text)))), None)
 
     def _permits(self, address: Address) -> bool:
         return is_public(address) or any(address in network for network in self.networks)
@@ -50,14 +50,14 @@ class Allowed:
 
 def is_public(address: Address) -> bool:
     """Whether anybody on the internet could reach this address: no private, loopback, link-local or reserved one."""
-    address = plain(address)
+    address = embedded_ipv4(address)
     if isinstance(address, IPv6Address) and (address not in GLOBAL_UNICAST or address.sixtofour or address.teredo):
         return False
     special = address.is_multicast or any(address in network for network in SPECIAL)
     return address.is_global and not special
 
 
-def plain(address: Address) -> Address:
+def embedded_ipv4(address: Address) -> Address:
     """The IPv4 address that an IPv6 one stands for, where it does; else the same."""
     if isinstance(address, IPv6Address):
         if address in NAT64:

@@ -8,7 +8,7 @@ from queue import Empty, SimpleQueue
 from threading import BoundedSemaphore, Thread
 
 from shared.domain.errors import DeliveryError
-from shared.webhooks.addresses import Allowed
+from shared.webhooks.addresses import AllowList
 
 #: Looks a host up: its addresses as text, best first. Raises OSError.
 Lookup = Callable[[str, int], list[str]]
@@ -26,7 +26,7 @@ def system_lookup(host: str, port: int) -> list[str]:
 class Resolver:
     """The addresses of hosts, none of which webhooks may not go to."""
 
-    def __init__(self, allowed: Allowed, lookup: Lookup = system_lookup) -> None:
+    def __init__(self, allowed: AllowList, lookup: Lookup = system_lookup) -> None:
         self._allowed, self._lookup = allowed, lookup
         self._places = BoundedSemaphore(MAX_LOOKUPS)
 
@@ -35,7 +35,7 @@ class Resolver:
         addresses = self._ask(host, port, timeout_s)
         if not addresses:
             raise DeliveryError("unresolved", f"no address was found for {host}")
-        if self._allowed.first_refused(host, addresses) is not None:
+        if self._allowed.first_forbidden(host, addresses) is not None:
             # Which address a name has is not told: it may be one that only this network's name server knows.
             raise DeliveryError("forbidden_address", f"{host} has an address that is not public")
         return addresses

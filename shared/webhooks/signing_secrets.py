@@ -8,7 +8,7 @@ import secrets
 from dataclasses import asdict, dataclass
 
 from shared.redis import keys
-from shared.redis.connection import Client, now_ms, translated
+from shared.redis.connection import Client, now_ms, redis_errors
 
 #: Bytes of a secret: Standard Webhooks asks for 24 to 64.
 SECRET_BYTES = 32
@@ -36,7 +36,7 @@ class WebhookSecrets:
     def __init__(self, client: Client) -> None:
         self._redis = client
 
-    @translated
+    @redis_errors()
     def get(self, owner: str) -> Secret:
         """The owner's secret, made now where there is none."""
         self._redis.hsetnx(keys.WEBHOOK_SECRETS, owner, json.dumps(asdict(Secret(_new()))))
@@ -45,7 +45,7 @@ class WebhookSecrets:
         over = (found.previous_until or 0) <= now_ms(self._redis) / 1000
         return Secret(found.current) if over else found
 
-    @translated
+    @redis_errors()
     def replace(self, owner: str) -> Secret:
         """Make a new secret; the one before signs too for OVERLAP_S."""
         before = self.get(owner)

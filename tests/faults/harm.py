@@ -96,7 +96,7 @@ def send_to_a_stopped_worker(arena: Arena) -> int:
     with closing(messenger), arena.broker() as broker:
         for number in itertools.count(1):
             worker.suspend()
-            messenger.wake(Queue.BULK)
+            messenger.wake_workers(Queue.BULK)
             if not broker.llen(Queue.BULK):
                 return number
             broker.delete(Queue.BULK)

@@ -292,7 +292,7 @@ def test_a_training_longer_than_the_visibility_timeout_runs_once(tmp_path: Path,
         services = Services.build(Settings(redis_url=url, data_dir=tmp_path))
         params = {**ENDLESS, "promote": "never", "base": None, "dataset": "cifar10"}
         job_id = services.store.submit_training(params, retention_s=3600)
-        services.messenger.wake(Queue.TRAIN, 4)
+        services.messenger.wake_workers(Queue.TRAIN, 4)
         with train_worker(tmp_path, url, small_cifar10, "tests.integration.impatient_broker", processes=3):
             wait_until(lambda: services.trainings.rows(job_id, 0, 1), "the first row is there", TRAINING_S)
             with celery_app(services.settings.resolved_broker_url()) as app:

@@ -22,7 +22,7 @@ from shared.domain.errors import NotFound
 from shared.jobs.chunks import ChunkStore
 from shared.jobs.corrections import Corrections
 from shared.jobs.results import Results
-from shared.jobs.store import Added, JobStore
+from shared.jobs.store import AddResult, JobStore
 from shared.jobs.trainings import TrainingStore
 from shared.redis import keys
 from shared.redis.connection import Client, now_ms
@@ -73,7 +73,7 @@ class Kit:
         how = {"retention_s": retention_s, "owner": owner, "listed": listed}
         job = self.store.create(JobKind.CLASSIFICATION, model="net-1", **how)
         if items:
-            assert set(self.store.add(job, items, MANY)) == {Added.ADDED}
+            assert set(self.store.add(job, items, MANY)) == {AddResult.ADDED}
         return job
 
     def sealed_job(self, items: Sequence[Upload], **how) -> str:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from shared.domain.entities import Job, JobKind, JobState
 from shared.domain.errors import MalformedRequest, NotFound
-from shared.jobs.waiter import Waiter
+from shared.jobs.waiter import JobWaiter
 from tests.conftest import wait_until
 from tests.fixtures import odd
 from web.schemas.requests import MAX_JSON_DEPTH, MAX_WAIT_S, json_value, preferred_wait_s
@@ -161,7 +161,7 @@ def test_waiting_ends_with_the_change_that_was_waited_for():
     jobs = Jobs()
     timers = [later(0.05, lambda: jobs.change(sealed=True)), later(0.2, lambda: jobs.change(state=JobState.SUCCEEDED))]
     began = time.monotonic()
-    assert Waiter(1).wait(jobs, jobs.job, 20, done).state is JobState.SUCCEEDED
+    assert JobWaiter(1).wait(jobs, jobs.job, 20, done).state is JobState.SUCCEEDED
     assert 0.15 < time.monotonic() - began < 5
     for timer in timers:
         timer.join()
@@ -171,7 +171,7 @@ def test_waiting_ends_after_its_time_and_gives_the_latest():
     jobs = Jobs()
     timer = later(0.05, lambda: jobs.change(sealed=True))
     began = time.monotonic()
-    assert Waiter(1).wait(jobs, jobs.job, 0.4, done).sealed
+    assert JobWaiter(1).wait(jobs, jobs.job, 0.4, done).sealed
     assert 0.4 <= time.monotonic() - began < 5
     assert jobs.revisions < 30  # it looks less and less often
     timer.join()
@@ -180,19 +180,19 @@ def test_waiting_ends_after_its_time_and_gives_the_latest():
 @pytest.mark.parametrize("seconds", [0, -1])
 def test_no_time_is_no_waiting(seconds):
     jobs = Jobs()
-    assert Waiter(1).wait(jobs, jobs.job, seconds, done) is jobs.job and jobs.revisions == 0
+    assert JobWaiter(1).wait(jobs, jobs.job, seconds, done) is jobs.job and jobs.revisions == 0
 
 
 def test_job_that_goes_away_ends_the_waiting():
     jobs = Jobs()
     timer = later(0.05, lambda: setattr(jobs, "job", None))
     with pytest.raises(NotFound):
-        Waiter(1).wait(jobs, jobs.job, 20, done)
+        JobWaiter(1).wait(jobs, jobs.job, 20, done)
     timer.join()
 
 
 def test_one_too_many_is_answered_at_once_and_places_come_back():
-    jobs, waiter = Jobs(), Waiter(1)
+    jobs, waiter = Jobs(), JobWaiter(1)
     first = threading.Thread(target=lambda: waiter.wait(jobs, jobs.job, 20, done))
     first.start()
     wait_until(lambda: jobs.revisions, "the first waits", every=0.001)

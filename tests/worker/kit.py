@@ -15,7 +15,7 @@ from shared.redis.connection import Client, connect
 from shared.services import Services
 from shared.settings import Settings
 from tests.conftest import running_redis
-from worker.runtime.process import threads_of_process
+from worker.runtime.process import threads_per_process
 
 PICTURES = Path(__file__).parents[1] / "fixtures" / "cifar10"
 
@@ -23,7 +23,7 @@ PICTURES = Path(__file__).parents[1] / "fixtures" / "cifar10"
 @pytest.fixture(scope="session", autouse=True)
 def threads() -> int:
     """TensorFlow's threads: set before its first operation, and the same for all tests of this process."""
-    count = threads_of_process(1)
+    count = threads_per_process(1)
     tf.config.threading.set_intra_op_parallelism_threads(count)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     return count

@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 
 from shared.domain.entities import Queue
 from shared.domain.errors import DarkroomError, Unavailable
-from shared.jobs.workers import unserved
+from shared.jobs.workers import queues_without_workers
 from shared.services import Services
 from web.auth.guard import open_to_all
 from web.openapi.operation import Answer, operation
@@ -93,6 +93,6 @@ def _model(parts: Services) -> None:
 
 
 def _workers(parts: Services) -> None:
-    missing = unserved(list(Queue), parts.workers.alive())
+    missing = queues_without_workers(list(Queue), parts.workers.alive())
     if missing:
         raise Unavailable(f"no worker was seen lately for: {', '.join(missing)}")

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from shared.domain.entities import ItemState
 from shared.domain.errors import Conflict, NotFound
 from shared.images.formats import FORMATS
-from shared.jobs.store import Added
+from shared.jobs.store import AddResult
 from web.api.jobs import blueprint as jobs_blueprint
 from web.downloads.thumbnails import thumbnail
 from web.openapi.operation import MULTIPART, Answer, operation
@@ -52,14 +52,14 @@ class ItemParts(TypedDict):
 def put(job_id: str, key: str) -> tuple[Response, int]:
     """Add one item under the client's own key."""
     answer = put_item(services(), job_id, key, request)
-    if answer is Added.DIFFERS:
+    if answer is AddResult.DIFFERS:
         raise Conflict(f"item {key!r} is there already, with other bytes")
-    if answer is Added.FULL:
+    if answer is AddResult.FULL:
         raise Conflict(f"the job has {services().settings.max_items} items, its most")
     item = services().store.item(job_id, key)
     job = services().store.get(job_id)
     view = jsonify(item_view(item, labels_of(job, services().registry), job.model))
-    return view, 201 if answer is Added.ADDED else 200
+    return view, 201 if answer is AddResult.ADDED else 200
 
 
 @blueprint.post("/<job_id>/items")

@@ -13,7 +13,7 @@ from shared.access.api_keys import Scope
 from shared.access.quotas import QuotaKind
 from shared.domain.entities import JOB_ID_PATTERN, Job, JobKind, WebhookTarget
 from shared.domain.errors import Unavailable
-from shared.jobs.store import no_job
+from shared.jobs.store import job_not_found
 from shared.services import Services
 from web.api.paging import linked
 from web.api.submit_training import submit_training
@@ -68,7 +68,7 @@ def _known_form(_endpoint: str | None, values: dict[str, Any] | None) -> None:
     """What cannot be a job's id is no job."""
     job_id = (values or {}).get("job_id")
     if job_id is not None and not JOB_ID_PATTERN.fullmatch(job_id):
-        raise no_job(job_id[:64])
+        raise job_not_found(job_id[:64])
 
 
 @blueprint.post("")
@@ -205,7 +205,7 @@ def _open_job(wanted: NewJob, webhook: WebhookTarget | None) -> Response:
         retention_s=parts.settings.retention_hours * 3600,
         request_id=request_id(),
         owner=caller().owner,
-        most_open=most_open_jobs(),
+        max_unfinished=most_open_jobs(),
         model=parts.registry.champion().version,
         metadata=wanted.metadata,
         webhook=webhook,

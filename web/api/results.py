@@ -37,7 +37,7 @@ def results(job_id: str) -> Response:
         None if asked.corrected is None else asked.corrected == "true",
         asked.filename,
     )
-    read = services().results.least_sure if asked.sort == "score" else services().results.finished
+    read = services().results.least_confident if asked.sort == "score" else services().results.finished
     page = read(job_id, asked.limit, asked.after, wanted)
     data = [item_view(item, labels, job.model) for item in page.items]
     response = jsonify({"data": data, "next": page.next, "done": page.done})

@@ -37,7 +37,7 @@ def submit_training(
         metadata,
         retention_s=retention_s,
         owner=owner,
-        most_open=most_open_jobs(),
+        max_unfinished=most_open_jobs(),
         request_id=request_id(),
         webhook=webhook,
     )

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, jsonify
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from shared.jobs.store import FULL
+from shared.jobs.store import MAX_MEMORY_SHARE
 from shared.storage.blobs import RESERVE_BYTES
 from web.openapi.operation import Answer, operation
 from web.schemas import responses
@@ -65,7 +65,7 @@ def system() -> Response:
             "redis": {
                 "used_bytes": used,
                 "max_bytes": limit or None,
-                "full_bytes": round(FULL * limit) if limit else None,
+                "full_bytes": round(MAX_MEMORY_SHARE * limit) if limit else None,
             },
         }
     )

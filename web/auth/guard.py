@@ -20,7 +20,7 @@ from shared.access.api_keys import LOCAL_ADMIN, ApiKey, Scope, digest_of
 from shared.access.quotas import QuotaKind
 from shared.domain.entities import JOB_ID_PATTERN, Job, JobKind
 from shared.domain.errors import NotAllowed, NotAuthenticated, Unavailable
-from shared.jobs.store import no_job
+from shared.jobs.store import job_not_found
 from web.auth.sessions import load_secret
 from web.middleware.problems import wants_page
 from web.middleware.rate_limits import charge
@@ -167,10 +167,10 @@ def _needed_scope() -> Scope | None:
 
 def _kind_of_visible(job_id: str) -> JobKind:
     if not JOB_ID_PATTERN.fullmatch(job_id):
-        raise no_job(job_id[:64])
+        raise job_not_found(job_id[:64])
     owner, kind = services().store.owner_and_kind(job_id)
     if owner != caller().visible_owner:
-        raise no_job(job_id)
+        raise job_not_found(job_id)
     return JobKind(kind)
 
 

@@ -17,15 +17,15 @@ from prometheus_client.registry import Collector
 
 from shared.domain.entities import CLASSIFICATION_QUEUES, Job, JobKind, Queue
 from shared.domain.errors import DarkroomError, Unavailable
-from shared.jobs.deliveries import Ending
-from shared.jobs.metrics import BOUNDS_S
+from shared.jobs.deliveries import DeliveryOutcome
+from shared.jobs.metrics import BUCKETS_S
 from shared.services import Services
 
 #: What the scripts count under a bare name: it should seldom happen.
 RARE = ("stale_commits", "duplicate_commits", "lost_work", "returned_work")
 ENDINGS = ("succeeded", "failed", "cancelled")
 #: What may become of a webhook's delivery by one attempt; `postponed`: there will be another.
-ATTEMPTS = (*Ending, "postponed")
+ATTEMPTS = (*DeliveryOutcome, "postponed")
 
 
 #: Outcomes of items, with a code behind those that failed, that are told of from 0 on: an alert sees the first of them.
@@ -104,7 +104,7 @@ class ServiceCollector(Collector):
         family = HistogramMetricFamily(
             "darkroom_chunk_stage_duration_seconds", "How long the stages of chunks took", labels=["stage"]
         )
-        bounds = [*(str(float(bound)) for bound in BOUNDS_S), "+Inf"]
+        bounds = [*(str(float(bound)) for bound in BUCKETS_S), "+Inf"]
         for stage, found in self._services.meters.stages().items():
             buckets = list(zip(bounds, itertools.accumulate(found.counts), strict=True))
             family.add_metric([stage], buckets, found.sum_s)

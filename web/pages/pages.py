@@ -15,7 +15,7 @@ from shared.domain.card import ModelCard
 from shared.domain.entities import INTERACTIVE_ITEMS, JOB_ID_PATTERN, Job, JobKind
 from shared.domain.errors import NotFound, Unavailable
 from shared.images.formats import ACCEPTED
-from shared.jobs.workers import GONE_AFTER_S
+from shared.jobs.workers import HEARTBEAT_TIMEOUT_S
 from web.auth.guard import may_see, open_to_all
 from web.schemas.serializers import labels_of
 from web.state import services
@@ -86,7 +86,7 @@ def model(version: str) -> str:
 @blueprint.get("/system")
 def system() -> str:
     """What waits, who works on it, how fast, and what room is left."""
-    return render_template("system.html", small=INTERACTIVE_ITEMS, gone_after=GONE_AFTER_S)
+    return render_template("system.html", small=INTERACTIVE_ITEMS, gone_after=HEARTBEAT_TIMEOUT_S)
 
 
 @blueprint.get("/plotly.min.js")

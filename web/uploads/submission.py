@@ -26,7 +26,7 @@ from shared.domain.errors import (
 )
 from shared.images.formats import FORMATS
 from shared.jobs.chunks import CHUNK_ITEMS
-from shared.jobs.store import Added
+from shared.jobs.store import AddResult
 from shared.services import Services
 from web.middleware.idempotency import given_key
 from web.middleware.rate_limits import charge, most_open_jobs
@@ -101,7 +101,7 @@ def add_items(services: Services, job_id: str, request: Request) -> list[AddedIt
     return _add_keyed(services, job_id, _with_keys(services, job_id, uploads, keys))
 
 
-def put_item(services: Services, job_id: str, key: str, request: Request) -> Added:
+def put_item(services: Services, job_id: str, key: str, request: Request) -> AddResult:
     """Add one picture under the client's key. Raises ItemError where it cannot be taken: nothing is recorded then."""
     if not valid_key(key):
         raise InvalidRequest("a key is 1 to 128 of A-Za-z0-9._- and not `.` or `..`", [Fault("key", "not a key")])
@@ -114,7 +114,7 @@ def put_item(services: Services, job_id: str, key: str, request: Request) -> Add
     return add(services, job_id, [with_key(upload, key)])[0]
 
 
-def _compared(services: Services, job_id: str, key: str, request: Request) -> Added:
+def _compared(services: Services, job_id: str, key: str, request: Request) -> AddResult:
     """Whether a sealed job has these bytes under the key: the answer to an earlier request may have been lost.
 
     Raises Conflict where it has nothing there.
@@ -129,10 +129,10 @@ def _compared(services: Services, job_id: str, key: str, request: Request) -> Ad
         size += len(data)
         if size > upload.size:
             break
-    return Added.SAME if digest.hexdigest() == upload.sha256 else Added.DIFFERS
+    return AddResult.SAME if digest.hexdigest() == upload.sha256 else AddResult.DIFFERS
 
 
-def add(services: Services, job_id: str, uploads: list[Upload]) -> list[Added]:
+def add(services: Services, job_id: str, uploads: list[Upload]) -> list[AddResult]:
     """Record items and wake a worker for them. Raises TooManyRequests where the key has had its items of this hour."""
     charge(QuotaKind.ITEMS, len(uploads))
     answers = services.store.add(job_id, uploads, services.settings.max_items)
@@ -145,7 +145,7 @@ def wake(services: Services, job_id: str, items: int) -> None:
     with contextlib.suppress(NotFound):
         queue = queue_of(services.store.get(job_id))
         try:
-            services.messenger.wake(queue, math.ceil(items / CHUNK_ITEMS))
+            services.messenger.wake_workers(queue, math.ceil(items / CHUNK_ITEMS))
         except Unavailable:
             log.warning("no worker was woken for job %s; the reconciler will", job_id)
 
@@ -164,7 +164,7 @@ def sealed(job_id: str) -> Conflict:
 def check_length(services: Services, request: Request, most: int | None = None) -> None:
     """Refuse a body that says that it is too long, or that Redis or the disk has no room for, before it is read."""
     length = request.content_length or 0
-    services.store.check_room()
+    services.store.check_memory()
     services.blobs.check_free_space(length)
     if most is not None and length > most:
         raise ItemError("file_too_large", f"the file has {length} bytes; at most {most} are allowed")
@@ -184,7 +184,7 @@ def _whole_job(
         retention_s=services.settings.retention_hours * 3600,
         request_id=request_id(),
         owner=owner,
-        most_open=most_open_jobs(),
+        max_unfinished=most_open_jobs(),
         model=champion,
         webhook=webhook,
         listed=False,
@@ -211,7 +211,7 @@ def _fill_from_parts(services: Services, job_id: str, request: Request) -> None:
     files = 0
     for name, part in _parts(services, request, fields={"metadata", "webhook"}):
         if name == "metadata":
-            services.store.annotate(job_id, json_value(part.text(MAX_METADATA_BYTES), "the part `metadata`"))
+            services.store.set_metadata(job_id, json_value(part.text(MAX_METADATA_BYTES), "the part `metadata`"))
         elif name == "webhook":
             services.store.set_webhook(job_id, webhook_in_part(services, part))
         else:
@@ -315,13 +315,13 @@ def _add_keyed(services: Services, job_id: str, uploads: list[Upload]) -> list[A
     return [_added_item(services, job_id, upload, answer) for upload, answer in zip(uploads, answers, strict=True)]
 
 
-def _added_item(services: Services, job_id: str, upload: Upload, answer: Added) -> AddedItem:
-    if answer is Added.DIFFERS:
+def _added_item(services: Services, job_id: str, upload: Upload, answer: AddResult) -> AddedItem:
+    if answer is AddResult.DIFFERS:
         return AddedItem(upload.key, "rejected", Failure("key_conflict", "other bytes are there under this key"))
-    if answer is Added.FULL:
+    if answer is AddResult.FULL:
         most = services.settings.max_items
         return AddedItem(upload.key, "rejected", Failure("job_full", f"the job has {most} items, its most"))
-    if answer is Added.SAME:
+    if answer is AddResult.SAME:
         item = services.store.item(job_id, upload.key)
         return AddedItem(upload.key, item.state, item.outcome.failure if item.outcome else None)
     return AddedItem(upload.key, ItemState.FAILED if upload.failure else ItemState.PENDING, upload.failure)

@@ -37,11 +37,11 @@ class Classifier:
         read = self.pool.map(lambda upload: self._pixels(chunk.job_id, upload, model, timings), chunk.uploads)
         pixels = dict(zip((upload.key for upload in chunk.uploads), read, strict=True))
         good = {key: value for key, value in pixels.items() if not isinstance(value, ItemError)}
-        outcomes = {key: failed(value) for key, value in pixels.items() if isinstance(value, ItemError)}
+        outcomes = {key: failed_outcome(value) for key, value in pixels.items() if isinstance(value, ItemError)}
         if good:
             with timings.timing("forward"):
                 scores = model.forward(np.stack(list(good.values())))
-            outcomes |= dict(zip(good, map(answered, scores), strict=True))
+            outcomes |= dict(zip(good, map(outcome_of, scores), strict=True))
         return outcomes
 
     def _pixels(self, job_id: str, upload: Upload, model: LoadedModel, timings: Timings) -> Pixels | ItemError:
@@ -55,20 +55,20 @@ class Classifier:
             return error
 
 
-def failed(error: ItemError) -> Outcome:
+def failed_outcome(error: ItemError) -> Outcome:
     """The outcome of an item that cannot be classified."""
     return Outcome(ItemState.FAILED, failure=Failure(error.code, str(error)))
 
 
-def answered(scores: NDArray[np.float32]) -> Outcome:
+def outcome_of(scores: NDArray[np.float32]) -> Outcome:
     """The outcome of an item for which the model gave this row (labels,); NaN is no answer."""
     rounded = np.round(scores, SCORE_DECIMALS)
     if not ((rounded >= 0) & (rounded <= 1)).all():
-        return failed(ItemError("no_answer", "the model gave no probabilities for this picture"))
-    return ranked(scores)
+        return failed_outcome(ItemError("no_answer", "the model gave no probabilities for this picture"))
+    return top_predictions(scores)
 
 
-def ranked(scores: NDArray[np.float32], top_k: int = TOP_K) -> Outcome:
+def top_predictions(scores: NDArray[np.float32], top_k: int = TOP_K) -> Outcome:
     """The best `top_k` of a row of probabilities (labels,), best first; of equal ones the lower index first."""
     best: Iterable[int] = np.argsort(-scores, kind="stable")[:top_k].tolist()
     return Outcome(ItemState.SUCCEEDED, tuple(Prediction(index, float(scores[index])) for index in best))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from shared.jobs.metrics import Meters
+from shared.jobs.metrics import JobMetrics
 
 
 class Timings:
@@ -31,8 +31,8 @@ class Timings:
         finally:
             self.add(stage, time.perf_counter() - began)
 
-    def report(self, meters: Meters) -> dict[str, float]:
+    def report(self, meters: JobMetrics) -> dict[str, float]:
         """Tell the meters, and return the fields of a log line."""
         for stage, seconds in self.seconds.items():
-            meters.took(stage, seconds)
+            meters.observe(stage, seconds)
         return {f"{stage}_s": round(seconds, 6) for stage, seconds in self.seconds.items()}

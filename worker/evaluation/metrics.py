@@ -46,7 +46,7 @@ def measured(network: Network, dataset: Dataset, temperature: float | None, serv
     the threshold of adaptive views.
     """
     how = _views(network, dataset, served)
-    serve = forward.served(network, forward.threshold(how))
+    serve = forward.with_tta(network, forward.tta_threshold(how))
     answers, truth = evaluate.answers(serve, dataset.x_test), dataset.y_test
     return Measures(
         answers=answers,
@@ -59,7 +59,7 @@ def measured(network: Network, dataset: Dataset, temperature: float | None, serv
 
 
 def _views(network: Network, dataset: Dataset, served: ViewsServed) -> Views:
-    one, six = forward.served(network, forward.NONE), forward.served(network, forward.ALL)
+    one, six = forward.with_tta(network, forward.NEVER), forward.with_tta(network, forward.ALWAYS)
     answers = evaluate.answers(one, dataset.x_test)
     accuracies = {
         "single_accuracy": _accuracy(answers, dataset),
@@ -67,7 +67,7 @@ def _views(network: Network, dataset: Dataset, served: ViewsServed) -> Views:
     }
     if served != "adaptive":
         return Views(served=1 if served == "one" else 6, **accuracies)
-    threshold = tta.threshold(evaluate.answers(one, dataset.x_val), evaluate.answers(six, dataset.x_val))
+    threshold = tta.choose_threshold(evaluate.answers(one, dataset.x_val), evaluate.answers(six, dataset.x_val))
     share = float(np.mean(answers.max(axis=1) < threshold))
     return Views(served="adaptive", threshold=threshold, share=share, **accuracies)
 

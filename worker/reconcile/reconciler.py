@@ -34,12 +34,12 @@ WAKE_MESSAGES = 4
 
 def reconcile(services: Services) -> None:
     """One round; each step raises Unavailable where Redis or the storage cannot be reached."""
-    for chunk_id in services.chunks.lapsed(BATCH):
+    for chunk_id in services.chunks.expired_leases(BATCH):
         items = services.chunks.release(chunk_id, died=True)
         log.warning("the worker of chunk %s is gone: its %d items wait again", chunk_id, items)
     for backlog in services.chunks.backlog():
-        if backlog.jobs and not services.messenger.waiting(backlog.queue):
-            services.messenger.wake(backlog.queue, WAKE_MESSAGES)
+        if backlog.jobs and not services.messenger.message_count(backlog.queue):
+            services.messenger.wake_workers(backlog.queue, WAKE_MESSAGES)
     for job in services.store.expired(BATCH):
         expire(services, job)
     for job_id in services.store.removing():

@@ -20,7 +20,7 @@ from shared.jobs.messenger import Messenger
 log = logging.getLogger(__name__)
 
 #: Seconds for which messages wait and an idle process gets none of them before its worker counts as deaf.
-DEAF_S = 10.0
+STALLED_AFTER_S = 10.0
 
 
 class BrokerWatchdog:
@@ -32,28 +32,28 @@ class BrokerWatchdog:
         self._messenger, self._queues, self._clock = messenger, queues, clock
         self._busy = False
         #: Since when messages wait that did not come here; None while there are none, or while this process works.
-        self._ignored_since: float | None = None
+        self._unserved_since: float | None = None
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
+    def busy(self) -> Iterator[None]:
         """A message has come; the block is the work that it set off."""
-        self._busy, self._ignored_since = True, None
+        self._busy, self._unserved_since = True, None
         try:
             yield
         finally:
-            self._busy, self._ignored_since = False, None
+            self._busy, self._unserved_since = False, None
 
-    def is_deaf(self) -> bool:
+    def is_stalled(self) -> bool:
         """Look, every few seconds. Raises Unavailable where Redis cannot be reached."""
-        if self._busy or not any(map(self._messenger.waiting, self._queues)):
-            self._ignored_since = None
+        if self._busy or not any(map(self._messenger.message_count, self._queues)):
+            self._unserved_since = None
             return False
-        if self._ignored_since is None:
-            self._ignored_since = self._clock()
-        return self._clock() - self._ignored_since >= DEAF_S
+        if self._unserved_since is None:
+            self._unserved_since = self._clock()
+        return self._clock() - self._unserved_since >= STALLED_AFTER_S
 
     def check(self) -> None:
         """End the worker where it is deaf, for its supervisor to start it anew. Raises Unavailable."""
-        if self.is_deaf():
+        if self.is_stalled():
             log.error("messages wait, but this worker takes none: it ends, to be started again")
             os.kill(os.getppid(), signal.SIGTERM)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from shared.domain.errors import Unavailable
-from shared.jobs.chunks import RENEW_S, ChunkStore
+from shared.jobs.chunks import HEARTBEAT_S, ChunkStore
 from shared.jobs.workers import Worker, Workers
 
 log = logging.getLogger(__name__)
@@ -38,12 +38,12 @@ class Heartbeat:
         self._stopping.set()
         self._thread.join()
         try:
-            self._workers.gone(self._describe().name)
+            self._workers.remove(self._describe().name)
         except Unavailable:
             log.info("this worker's end could not be told; it will be missed")
 
     @contextmanager
-    def holding(self, chunk_id: str) -> Iterator[None]:
+    def renewing(self, chunk_id: str) -> Iterator[None]:
         """Renew the chunk's lease while the block runs."""
         self._chunk = chunk_id
         try:
@@ -57,10 +57,10 @@ class Heartbeat:
                 self._beat()
             except Unavailable:
                 log.warning("Redis cannot be reached; this worker goes on trying")
-            self._stopping.wait(RENEW_S)
+            self._stopping.wait(HEARTBEAT_S)
 
     def _beat(self) -> None:
-        self._workers.seen(self._describe())
+        self._workers.record_heartbeat(self._describe())
         chunk = self._chunk
         if chunk is not None and not self._chunks.renew(chunk):
             log.warning("chunk %s is no longer ours: its result will not count", chunk)

@@ -19,8 +19,8 @@ from worker.classify.classifier import Classifier
 from worker.classify.timings import Timings
 from worker.runtime.broker_watchdog import BrokerWatchdog
 from worker.runtime.heartbeat import Heartbeat
-from worker.serving.champion_watch import ChampionWatch
-from worker.serving.models import Models, ModelUnusable
+from worker.serving.champion_watch import ChampionWatcher
+from worker.serving.models import ModelCache, ModelUnusable
 
 log = logging.getLogger(__name__)
 
@@ -36,22 +36,22 @@ class WorkerProcess:
     def __init__(self, services: Services, queues: list[Queue]) -> None:
         self.services, self.queues = services, queues
         self.name = f"{socket.gethostname()}:{os.getpid()}"
-        threads = threads_of_process(services.settings.classify_workers if Queue.BULK in queues else 1)
-        self.models = Models(services.registry, threads)
+        threads = threads_per_process(services.settings.classify_workers if Queue.BULK in queues else 1)
+        self.models = ModelCache(services.registry, threads)
         readers = REMOTE_READERS if services.blobs.is_remote else threads
         self.classifier = Classifier(services, ThreadPoolExecutor(readers, thread_name_prefix="decode"))
         self.watchdog = BrokerWatchdog(services.messenger, queues)
         self.heartbeat = Heartbeat(services.workers, services.chunks, self.describe, self._beat)
-        self.watch = ChampionWatch(services.registry, self.models, self._say_what_i_am)
+        self.watch = ChampionWatcher(services.registry, self.models, self._send_heartbeat)
 
     @property
-    def rings(self) -> list[Queue]:
-        """The rings of jobs that this process serves, in the order of preference."""
+    def classify_queues(self) -> list[Queue]:
+        """The classify_queues of jobs that this process serves, in the order of preference."""
         return [queue for queue in (Queue.INTERACTIVE, Queue.BULK) if queue in self.queues]
 
     def start(self) -> None:
         """Load the champion, then say that this worker is there, also where the champion cannot be loaded yet."""
-        if self.rings:
+        if self.classify_queues:
             self.watch.start()
         self.heartbeat.start()
 
@@ -71,23 +71,23 @@ class WorkerProcess:
         self.services.meters.flush()
         self.watchdog.check()
 
-    def _say_what_i_am(self) -> None:
+    def _send_heartbeat(self) -> None:
         """At once, not with the next beat: whoever has promoted a version waits for it."""
-        self.services.workers.seen(self.describe())
+        self.services.workers.record_heartbeat(self.describe())
 
     def work(self) -> bool:
         """Claim one chunk and bring it to its end; False where nothing waits."""
         timings = Timings()
         with timings.timing("claim"):
-            chunk = self.services.chunks.claim(self.name, self.rings)
+            chunk = self.services.chunks.claim(self.name, self.classify_queues)
         if chunk is None:
             return False
         timings.add("wait", chunk.waited_s)
-        with self.heartbeat.holding(chunk.id), logs.job_context(chunk.job_id, chunk.request_id, chunk_id=chunk.id):
+        with self.heartbeat.renewing(chunk.id), logs.job_context(chunk.job_id, chunk.request_id, chunk_id=chunk.id):
             had_all = self._finish(chunk, timings)
         if not had_all:
             time.sleep(RETRY_S)
-        self._wake_next()
+        self._wake_another_worker()
         return True
 
     def _finish(self, chunk: Chunk, timings: Timings) -> bool:
@@ -127,14 +127,18 @@ class WorkerProcess:
             log.info("job %s was deleted meanwhile", chunk.job_id)
         self.services.chunks.release(chunk.id)
 
-    def _wake_next(self) -> None:
+    def _wake_another_worker(self) -> None:
         """Where more waits, see to it that one message does: each worker that ends a chunk wakes one for the next."""
         for backlog in self.services.chunks.backlog():
-            if backlog.jobs and backlog.queue in self.queues and not self.services.messenger.waiting(backlog.queue):
-                self.services.messenger.wake(backlog.queue)
+            if (
+                backlog.jobs
+                and backlog.queue in self.queues
+                and not self.services.messenger.message_count(backlog.queue)
+            ):
+                self.services.messenger.wake_workers(backlog.queue)
 
 
-def threads_of_process(processes: int) -> int:
+def threads_per_process(processes: int) -> int:
     """Cores for each of so many busy processes: more threads than cores make all of them slower."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // processes)

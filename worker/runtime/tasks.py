@@ -49,7 +49,7 @@ def classify() -> None:
 def train() -> None:
     """Run the training that waits longest."""
     with _turn() as process:
-        TrainingSupervisor(process.services, process.heartbeat.holding, process.name).work()
+        TrainingSupervisor(process.services, process.heartbeat.renewing, process.name).work()
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def _turn() -> Iterator[WorkerProcess]:
     if _process is None:
         raise RuntimeError("this task runs in a process of a Celery worker only")
     try:
-        with _process.watchdog.turn():
+        with _process.watchdog.busy():
             yield _process
     except Unavailable as error:
         log.warning("a turn was lost: %s", error)

@@ -9,23 +9,23 @@ from collections.abc import Callable
 
 from shared.domain.errors import DarkroomError
 from shared.models.registry import Registry
-from worker.serving.models import Models, ModelUnusable
+from worker.serving.models import ModelCache, ModelUnusable
 
 log = logging.getLogger(__name__)
 
 #: Seconds between two looks: a promotion takes effect within 2, most of which is for loading.
-LOOK_S = 0.5
+POLL_S = 0.5
 #: Seconds after which a champion that could not be loaded is tried again; each try costs about one of work.
 RETRY_S = 10.0
 
 
-class ChampionWatch:
+class ChampionWatcher:
     """Sees to it that `models` holds the champion; `changed` is called where it holds another one.
 
     A champion that cannot be loaded stops nobody: it is said in the log, and the versions of running jobs go on.
     """
 
-    def __init__(self, registry: Registry, models: Models, changed: Callable[[], object]) -> None:
+    def __init__(self, registry: Registry, models: ModelCache, changed: Callable[[], object]) -> None:
         self._registry, self._models, self._changed = registry, models, changed
         self._trouble = ""
         self._unusable, self._retry_at = "", 0.0
@@ -34,14 +34,14 @@ class ChampionWatch:
 
     def start(self) -> None:
         """Load the champion if that can be done now, then go on watching."""
-        self.look()
+        self.poll()
         self._thread.start()
 
     def stop(self) -> None:
         """End; what is being loaded is not waited for."""
         self._stopping.set()
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Load the champion where another one is held. What is in the way is logged once, not at every look."""
         try:
             version = self._registry.alias().version
@@ -67,8 +67,8 @@ class ChampionWatch:
         self._changed()
 
     def _run(self) -> None:
-        while not self._stopping.wait(LOOK_S):
+        while not self._stopping.wait(POLL_S):
             try:
-                self.look()
+                self.poll()
             except Exception:
                 log.exception("the champion cannot be watched; this worker goes on trying")

@@ -12,7 +12,7 @@ from shared.domain.errors import DarkroomError
 from worker.serving.tta import VIEWS, View, log, softmax
 
 #: Thresholds below and above every confidence: one view of every image will do, or of none.
-NONE, ALL = 0.0, 2.0
+NEVER, ALWAYS = 0.0, 2.0
 
 #: From uint8 images (n, height, width, channels) to float32 probabilities (n, labels), for any n.
 Network = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -23,25 +23,25 @@ class ModelUnusable(DarkroomError):
     """A published model that cannot serve: its file is missing, damaged, or does not fit its card."""
 
 
-def threshold(views: Views | None) -> float:
+def tta_threshold(views: Views | None) -> float:
     """Below which confidence an image is looked at again, by what a card says of the views."""
     if views is None or views.served == 1:
-        return NONE
-    return ALL if views.served == 6 else views.threshold or NONE
+        return NEVER
+    return ALWAYS if views.served == 6 else views.threshold or NEVER
 
 
-def served(network: Network, again_below: float = NONE) -> Forward:
+def with_tta(network: Network, below: float = NEVER) -> Forward:
     """What is served of a network that looks at an image once.
 
-    Where the greatest probability is less than `again_below`, the answer is that of six views. An image's answer
+    Where the greatest probability is less than `below`, the answer is that of six views. An image's answer
     depends on no other image in the batch, but for the rounding of float32.
     """
-    if again_below <= NONE:
+    if below <= NEVER:
         return network
 
     def forward(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         answers = network(images)
-        unsure = answers.max(axis=1) < again_below
+        unsure = answers.max(axis=1) < below
         if not unsure.any():
             return answers
         answers = answers.copy()

@@ -16,12 +16,12 @@ from shared.domain.errors import InvalidRequest, NotFound
 from shared.models.registry import Registry
 from worker import hardware
 from worker.serving import keras_runtime, openvino_runtime
-from worker.serving.forward import Forward, ModelUnusable, Network, served, threshold
+from worker.serving.forward import Forward, ModelUnusable, Network, tta_threshold, with_tta
 
-__all__ = ["HELD", "LoadedModel", "ModelUnusable", "Models"]
+__all__ = ["MAX_MODELS", "LoadedModel", "ModelCache", "ModelUnusable"]
 
 #: Models that a process holds at a time: the champion, and the one that was used last, for jobs that began with it.
-HELD = 2
+MAX_MODELS = 2
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class LoadedModel:
     forward: Forward
 
 
-class Models:
+class ModelCache:
     """The models that this process holds, loaded when first asked for, from whichever thread that is."""
 
     def __init__(self, registry: Registry, threads: int) -> None:
@@ -76,7 +76,7 @@ class Models:
             place.set_exception(error)
 
     def _drop_oldest(self) -> None:
-        while len(self._held) > HELD:
+        while len(self._held) > MAX_MODELS:
             del self._held[next(version for version in self._held if version != self._champion)]
 
     def _load(self, version: str) -> LoadedModel:
@@ -85,7 +85,7 @@ class Models:
             network = self._network(card)
         except (NotFound, InvalidRequest) as error:
             raise ModelUnusable(str(error)) from error
-        model = LoadedModel(card, served(network, threshold(card.views)))
+        model = LoadedModel(card, with_tta(network, tta_threshold(card.views)))
         _check(model)
         return model
 

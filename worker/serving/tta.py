@@ -45,7 +45,7 @@ VIEWS = (
 )
 
 
-def threshold(one: Floats, six: Floats) -> float:
+def choose_threshold(one: Floats, six: Floats) -> float:
     """Return from which confidence on one view will do, 0 to 1, for probabilities (n, classes) by one view and by six.
 
     It is the least multiple of 0.01 such that, of the images that reach it, six views would give no more than TOLERATED

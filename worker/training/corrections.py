@@ -27,7 +27,7 @@ from worker.data.datasets import CIFAR10_SHAPE, Corrections, Dataset, Images, Ri
 from worker.data.decode import decode
 from worker.data.load_upload import stored
 from worker.evaluation import evaluate
-from worker.serving.models import Models, ModelUnusable
+from worker.serving.models import ModelCache, ModelUnusable
 
 #: Images of CIFAR-10 that a corrected picture counts as. Once among 48,000 it would hardly move a weight; how often is
 #: a choice, see docs/decisions/0019-corrections.md.
@@ -111,7 +111,7 @@ def judged(registry: Registry, dataset: Dataset) -> Dataset:
 def _accuracy(registry: Registry, version: str, labels: tuple[str, ...], held: Corrections) -> float | None:
     """The share that the version gets right; None where it cannot be asked, or is for other pictures or labels."""
     try:
-        model = Models(registry, hardware.cores()).get(version)
+        model = ModelCache(registry, hardware.cores()).get(version)
     except ModelUnusable:
         return None
     shape = model.card.input

@@ -21,7 +21,7 @@ from typing import Any
 from shared import logs
 from shared.domain.entities import Failure, Training, checkpoint_key, job_folder
 from shared.domain.errors import DarkroomError, InvalidRequest, NotFound, StorageFull, Unavailable
-from shared.jobs.trainings import Order, TrainingStore
+from shared.jobs.trainings import TrainingCommand, TrainingStore
 from shared.services import Services
 from shared.settings import load_settings
 from shared.storage.blobs import BlobStore
@@ -68,12 +68,12 @@ class StoredControl:
     def __init__(self, trainings: TrainingStore, training: Training) -> None:
         self._trainings, self._training = trainings, training
 
-    def ask(self, step: int) -> Order:  # noqa: ARG002 - the port's
+    def ask(self, step: int) -> TrainingCommand:  # noqa: ARG002 - the port's
         """Return what to do now."""
         try:
-            return self._trainings.order(self._training)
+            return self._trainings.command(self._training)
         except Unavailable:
-            return Order.GO_ON
+            return TrainingCommand.CONTINUE
 
 
 class Rows:
@@ -140,13 +140,13 @@ class DatasetUnusable(InvalidRequest):
 
 def _published(services: Services, training: Training) -> str | None:
     """The version that an earlier process of this job has published before it died."""
-    version = services.trainings.made(training)
+    version = services.trainings.planned_version(training)
     return version if version and services.registry.exists(version) else None
 
 
 def _check_ours(services: Services, training: Training) -> None:
     """Raise TrainingCancelled where the training was cancelled, or given to another worker because we were stalled."""
-    if services.trainings.order(training) in (Order.CANCEL, Order.LOST):
+    if services.trainings.command(training) in (TrainingCommand.CANCEL, TrainingCommand.LOST):
         raise TrainingCancelled("it was cancelled, or another worker has it now.")
 
 
@@ -176,7 +176,7 @@ def _train(services: Services, training: Training) -> str:
     announce.measured(services, preset, params, statistics.median(row.images_per_s for row in trained.rows))
     with tempfile.TemporaryDirectory(dir=services.blobs.temporary_folder, prefix=PUBLISH_PREFIX) as folder:
         card = publish_trained(trained, judged(services.registry, dataset), Path(folder), base)
-        if not services.trainings.makes(training, card.version):
+        if not services.trainings.plan_version(training, card.version):
             raise TrainingCancelled("another worker has this training now.")
         services.registry.publish(Path(folder) / card.version)
     return card.version

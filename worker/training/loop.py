@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from shared.domain.card import Epoch
-from shared.jobs.trainings import Order
+from shared.jobs.trainings import TrainingCommand
 from worker.data.augment import Batch, Batches, Prefetch
 from worker.data.datasets import Dataset
 from worker.evaluation import evaluate
@@ -133,9 +133,9 @@ class Run:
         progress = self.progress
         while progress.step < self._steps and not self._is_stale():
             order = self._watch.control.ask(progress.step)
-            if order in (Order.CANCEL, Order.LOST):
+            if order in (TrainingCommand.CANCEL, TrainingCommand.LOST):
                 raise TrainingCancelled(f"The training was cancelled after {progress.step} of {self._steps} steps.")
-            if order is Order.FINISH and self._has_ended():
+            if order is TrainingCommand.FINISH and self._has_ended():
                 return
             self._take(*next(batches))
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from shared.domain.card import Epoch
 from shared.domain.errors import DarkroomError, InvalidRequest
-from shared.jobs.trainings import Order
+from shared.jobs.trainings import TrainingCommand
 
 
 class TrainingDiverged(InvalidRequest):
@@ -28,7 +28,7 @@ class TrainingCancelled(DarkroomError):
 class Control(Protocol):
     """Whoever may stop a training."""
 
-    def ask(self, step: int) -> Order:
+    def ask(self, step: int) -> TrainingCommand:
         """Return what to do now that `step` steps are done; called before each step, so it must not take long."""
         ...
 
@@ -36,9 +36,9 @@ class Control(Protocol):
 class GoOn:
     """Never stops a training."""
 
-    def ask(self, step: int) -> Order:  # noqa: ARG002 - the port's
+    def ask(self, step: int) -> TrainingCommand:  # noqa: ARG002 - the port's
         """Return that it goes on."""
-        return Order.GO_ON
+        return TrainingCommand.CONTINUE
 
 
 @dataclass(frozen=True)

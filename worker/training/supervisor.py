@@ -16,7 +16,7 @@ from shared import logs
 from shared.domain.entities import Training
 from shared.domain.errors import Unavailable
 from shared.jobs.chunks import LEASE_S
-from shared.jobs.trainings import Order
+from shared.jobs.trainings import TrainingCommand
 from shared.services import Services
 
 log = logging.getLogger(__name__)
@@ -69,12 +69,13 @@ class TrainingSupervisor:
         heard = time.monotonic()
         while process.poll() is None:
             try:
-                order, heard = self._services.trainings.order(training), time.monotonic()
+                order, heard = self._services.trainings.command(training), time.monotonic()
             except Unavailable:
-                order = Order.GO_ON if time.monotonic() - heard < LEASE_S else Order.LOST  # another may have it by now
-            if order is Order.LOST:
+                is_ours = time.monotonic() - heard < LEASE_S  # later, another worker may have claimed it
+                order = TrainingCommand.CONTINUE if is_ours else TrainingCommand.LOST
+            if order is TrainingCommand.LOST:
                 return self._last_words(process, training)
-            if order is Order.CANCEL:
+            if order is TrainingCommand.CANCEL:
                 return os.EX_TEMPFAIL
             time.sleep(LOOK_S)
         return int(process.returncode)

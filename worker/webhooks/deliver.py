@@ -19,14 +19,14 @@ from email.utils import parsedate_to_datetime
 from shared import logs
 from shared.domain.entities import Failure
 from shared.domain.errors import DarkroomError, DeliveryError
-from shared.jobs.deliveries import Attempt, DeliveryStore, Due, Ending
+from shared.jobs.deliveries import Attempt, ClaimedDelivery, DeliveryOutcome, DeliveryStore
 from shared.redis.connection import connect
 from shared.settings import load_settings
 from shared.webhooks import message, target
 from shared.webhooks.resolver import Resolver
 from shared.webhooks.signing_secrets import WebhookSecrets
 from worker.runtime.signals import stop_event
-from worker.webhooks.webhook_client import Answer, WebhookClient
+from worker.webhooks.webhook_client import WebhookClient, WebhookResponse
 
 log = logging.getLogger("darkroom.deliver")
 
@@ -39,12 +39,12 @@ MAX_RETRY_AFTER_S = 24 * 3600
 #: Attempts at a time: all of them, and those at one receiver.
 THREADS, PER_RECEIVER = 32, 4
 #: Seconds between two looks for what is due, and after which Redis is asked again where it did not answer.
-LOOK_S, PAUSE_S = 0.25, 1.0
+POLL_S, PAUSE_S = 0.25, 1.0
 
 HEADERS = {"Content-Type": "application/json", "User-Agent": "Darkroom", "Accept": "*/*"}
 
 
-class Sender:
+class WebhookSender:
     """Sends what is due, each delivery in a thread of its own."""
 
     def __init__(
@@ -64,11 +64,11 @@ class Sender:
             while not stopping.is_set():
                 due = self._next()
                 if due is None:
-                    self._rest(LOOK_S)
+                    self._rest(POLL_S)
                 else:
                     threads.submit(self._in_thread, due)
 
-    def send(self, due: Due) -> None:
+    def send(self, due: ClaimedDelivery) -> None:
         """One attempt at one delivery. Raises Unavailable where it cannot be recorded: it is made again then."""
         at, began = datetime.now(UTC), time.monotonic()
         answer, failure = self._attempt(due, at)
@@ -77,9 +77,9 @@ class Sender:
         ending, delay_s = self._what_next(due, answer, failure)
         self._deliveries.end_attempt(due, attempt, ending, delay_s)
         outcome = failure.detail if failure else "taken"
-        log.info("try %d of delivery %s to %s: %s", due.tries, due.id, due.receiver, outcome)
+        log.info("try %d of delivery %s to %s: %s", due.attempt_number, due.id, due.receiver, outcome)
 
-    def _next(self) -> Due | None:
+    def _next(self) -> ClaimedDelivery | None:
         """The next delivery, counted as in hand; None where there is none, no thread for it, or no Redis."""
         with self._free:
             if self._in_hand.total() >= THREADS:
@@ -101,7 +101,7 @@ class Sender:
         with self._free:
             self._free.wait(seconds)
 
-    def _in_thread(self, due: Due) -> None:
+    def _in_thread(self, due: ClaimedDelivery) -> None:
         try:
             with logs.job_context(due.job.id, due.job.request_id, delivery=due.id):
                 self.send(due)
@@ -115,7 +115,7 @@ class Sender:
                 self._in_hand += Counter()  # without those that are at 0
                 self._free.notify()
 
-    def _attempt(self, due: Due, at: datetime) -> tuple[Answer | None, Failure | None]:
+    def _attempt(self, due: ClaimedDelivery, at: datetime) -> tuple[WebhookResponse | None, Failure | None]:
         secrets = self._secrets.get(due.job.owner).all
         try:
             content = message.body(due.job)
@@ -128,15 +128,17 @@ class Sender:
             return None, Failure("internal", "an unexpected error; the log of the sender has it")
         return answer, failure_of(answer.status)
 
-    def _what_next(self, due: Due, answer: Answer | None, failure: Failure | None) -> tuple[Ending | None, float]:
+    def _what_next(
+        self, due: ClaimedDelivery, answer: WebhookResponse | None, failure: Failure | None
+    ) -> tuple[DeliveryOutcome | None, float]:
         """How the delivery ends; or None, and the seconds until the next attempt."""
         if failure is None:
-            return Ending.DELIVERED, 0
+            return DeliveryOutcome.DELIVERED, 0
         if failure.code == "gone":
-            return Ending.GONE, 0
-        if due.tries > len(self._schedule_s):
-            return Ending.FAILED, 0
-        delay_s = self._schedule_s[due.tries - 1] * random.uniform(1, 1 + JITTER)  # noqa: S311  # no secret
+            return DeliveryOutcome.GONE, 0
+        if due.attempt_number > len(self._schedule_s):
+            return DeliveryOutcome.FAILED, 0
+        delay_s = self._schedule_s[due.attempt_number - 1] * random.uniform(1, 1 + JITTER)  # noqa: S311  # no secret
         return None, max(delay_s, retry_after_s(answer.retry_after if answer else None))
 
 
@@ -172,4 +174,4 @@ def main() -> None:
     settings = load_settings()
     client = connect(settings.resolved_redis_url())
     sender = WebhookClient(Resolver(settings.webhooks_allowed))
-    Sender(DeliveryStore(client), WebhookSecrets(client), sender).run(stopping)
+    WebhookSender(DeliveryStore(client), WebhookSecrets(client), sender).run(stopping)

@@ -28,7 +28,7 @@ MAX_ANSWER_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
-class Answer:
+class WebhookResponse:
     """What the server said: its status, and `Retry-After` where it sent that."""
 
     status: int
@@ -42,7 +42,7 @@ class WebhookClient:
         self._resolver, self._total_s = resolver, total_s
         self._tls = tls or ssl.create_default_context()
 
-    def post(self, target: WebhookTarget, headers: Mapping[str, str], content: bytes) -> Answer:
+    def post(self, target: WebhookTarget, headers: Mapping[str, str], content: bytes) -> WebhookResponse:
         """Raises DeliveryError where no whole answer came in time, whatever its status."""
         backend = _Backend(self._resolver, time.monotonic() + self._total_s)
         url = httpcore.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
@@ -54,7 +54,7 @@ class WebhookClient:
             pool.stream("POST", url, headers=sent, content=content) as response,
         ):
             _read_to_the_end(response)
-            return Answer(response.status, _header(response, b"retry-after"))
+            return WebhookResponse(response.status, _header(response, b"retry-after"))
 
 
 class _Backend(httpcore.NetworkBackend):

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from shared.domain.entities import Chunk, Counts, Failure, Item, ItemState, Job, JobState, Outcome
 from shared.domain.errors import Conflict
 from shared.jobs.chunks import CHUNK_BYTES
-from shared.jobs.store import Added
+from shared.jobs.store import AddResult
 from shared.redis import keys
 from shared.redis.connection import Client
 from tests.shared.kit import MANY, REFUSED, RINGS, UNREADABLE, Kit, names, sure, upload
@@ -70,7 +70,7 @@ class StoreMachine(RuleBasedStateMachine):
             for number in range(count)
         ]
         try:
-            assert self.kit.store.add(job, new, MANY) == [Added.ADDED] * count
+            assert self.kit.store.add(job, new, MANY) == [AddResult.ADDED] * count
         except Conflict:
             assert self.kit.store.get(job).sealed
         else:
@@ -110,7 +110,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(target=lost, chunk=consumes(chunks))
     def lapse(self, chunk: Chunk) -> Chunk:
         self.kit.lapse(chunk.id)
-        assert self.kit.chunks.lapsed(10) == [chunk.id]
+        assert self.kit.chunks.expired_leases(10) == [chunk.id]
         self.kit.chunks.release(chunk.id, died=True)
         return chunk
 

@@ -33,7 +33,7 @@ def test_a_claim_holds_the_job_its_model_and_the_uploads(kit: Kit) -> None:
 def test_nothing_waits_in_an_empty_store(kit: Kit) -> None:
     assert kit.chunks.claim("worker", RINGS) is None
     assert kit.chunks.backlog() == [Backlog(queue, 0) for queue in Queue]
-    assert kit.chunks.lapsed(10) == []
+    assert kit.chunks.expired_leases(10) == []
 
 
 def test_jobs_take_turns(kit: Kit) -> None:
@@ -144,9 +144,9 @@ def test_a_sign_of_life_holds_the_chunk(kit: Kit) -> None:
     kit.sealed_job(uploads(1))
     chunk = kit.claim()
     kit.lapse(chunk.id)
-    assert kit.chunks.lapsed(10) == [chunk.id]
+    assert kit.chunks.expired_leases(10) == [chunk.id]
     assert kit.chunks.renew(chunk.id)
-    assert kit.chunks.lapsed(10) == []
+    assert kit.chunks.expired_leases(10) == []
 
 
 def test_a_lease_has_run_out_that_ends_later_than_any_can(kit: Kit) -> None:
@@ -154,14 +154,14 @@ def test_a_lease_has_run_out_that_ends_later_than_any_can(kit: Kit) -> None:
     kit.sealed_job(uploads(2 * CHUNK_ITEMS + 1))
     late, ended, held = (kit.claim() for _ in range(3))
     kit.redis.zadd(keys.LEASES, {late.id: now_ms(kit.redis) + HOUR_MS})
-    assert kit.chunks.lapsed(10) == [late.id]
+    assert kit.chunks.expired_leases(10) == [late.id]
     kit.lapse(ended.id)
-    assert set(kit.chunks.lapsed(10)) == {late.id, ended.id}
-    assert len(kit.chunks.lapsed(1)) == 1
+    assert set(kit.chunks.expired_leases(10)) == {late.id, ended.id}
+    assert len(kit.chunks.expired_leases(1)) == 1
     assert kit.chunks.renew(late.id)
-    assert kit.chunks.lapsed(10) == [ended.id]
+    assert kit.chunks.expired_leases(10) == [ended.id]
     kit.redis.zadd(keys.LEASES, {held.id: now_ms(kit.redis) + (LEASE_S + 1) * 1000})
-    assert kit.chunks.lapsed(10) == [ended.id], "a small step of the clock takes nothing away"
+    assert kit.chunks.expired_leases(10) == [ended.id], "a small step of the clock takes nothing away"
 
 
 def taken_over(kit: Kit) -> tuple[Chunk, Chunk]:

@@ -74,7 +74,7 @@ def test_anything_else_is_an_invalid_request_that_names_the_field(order: str, cu
 def test_no_cursor_breaks_a_list(kit: Kit) -> None:
     job = kit.sealed_job(uploads(3))
     kit.work_off()
-    reads = [kit.results.finished, kit.results.least_sure, kit.results.items, kit.results.item_keys]
+    reads = [kit.results.finished, kit.results.least_confident, kit.results.items, kit.results.item_keys]
 
     @settings(max_examples=150)
     @given(st.sampled_from(reads), CURSORS)

@@ -6,7 +6,7 @@ import pytest
 
 from shared.domain.entities import Failure, JobKind, JobState
 from shared.domain.errors import NotFound
-from shared.jobs.deliveries import LEASE_S, Attempt, DeliveryState, DeliveryStore, Due, Ending
+from shared.jobs.deliveries import LEASE_S, Attempt, ClaimedDelivery, DeliveryOutcome, DeliveryState, DeliveryStore
 from shared.redis import keys
 from shared.redis.connection import KEPT_ATTEMPTS, KEPT_DELIVERIES, now_ms
 from shared.webhooks.target import parse
@@ -29,13 +29,13 @@ def job_with_webhook(kit: Kit, url: str = URL, items: int = 1) -> str:
     return job_id
 
 
-def claimed(deliveries: DeliveryStore) -> Due:
+def claimed(deliveries: DeliveryStore) -> ClaimedDelivery:
     due = deliveries.claim()
     assert due is not None
     return due
 
 
-def make_due(kit: Kit, due: Due) -> None:
+def make_due(kit: Kit, due: ClaimedDelivery) -> None:
     """Put the delivery's time, or the end of its lease, into the past."""
     past = now_ms(kit.redis) - 1
     kit.redis.zadd(keys.deliveries(due.receiver), {due.id: past}, xx=True)
@@ -48,7 +48,7 @@ def test_a_delivery_is_made_when_the_job_ends_and_not_before(kit: Kit, deliverie
     assert deliveries.claim() is None and deliveries.of_job(kit.store.get(job_id)) == []
     kit.work_off()
     due = claimed(deliveries)
-    assert (due.id, due.url, due.receiver, due.tries) == (f"{job_id}-1", URL, "receiver.example:443", 1)
+    assert (due.id, due.url, due.receiver, due.attempt_number) == (f"{job_id}-1", URL, "receiver.example:443", 1)
     job = kit.store.get(job_id)
     assert (due.job.state, due.job.counts, due.job.finished_at) == (job.state, job.counts, job.finished_at)
     assert (due.job.owner, due.job.model, job.webhook) == ("ann", "net-1", URL)
@@ -85,8 +85,8 @@ def test_what_fails_is_tried_again_in_its_time_until_it_is_taken(kit: Kit, deliv
     assert deliveries.claim() is None
     make_due(kit, due)
     again = claimed(deliveries)
-    assert (again.id, again.job, again.tries) == (due.id, due.job, 2)
-    assert deliveries.end_attempt(again, TAKEN, Ending.DELIVERED)
+    assert (again.id, again.job, again.attempt_number) == (due.id, due.job, 2)
+    assert deliveries.end_attempt(again, TAKEN, DeliveryOutcome.DELIVERED)
     (delivery,) = deliveries.of_job(job)
     assert (delivery.state, delivery.attempts, delivery.next_attempt_at) == ("delivered", (FAILED, TAKEN), None)
     assert not kit.redis.exists(keys.deliveries(due.receiver), keys.RECEIVERS)
@@ -102,10 +102,10 @@ def test_a_sender_that_is_gone_is_replaced_and_what_it_says_late_does_not_count(
     assert 0 < lease <= LEASE_S * 1000
     make_due(kit, lost)
     again = claimed(deliveries)
-    assert again.id == lost.id and again.holder != lost.holder
-    assert not deliveries.end_attempt(lost, FAILED, Ending.FAILED)
-    assert deliveries.end_attempt(again, TAKEN, Ending.DELIVERED)
-    assert not deliveries.end_attempt(again, TAKEN, Ending.DELIVERED)  # a repeat whose answer was lost
+    assert again.id == lost.id and again.fence != lost.fence
+    assert not deliveries.end_attempt(lost, FAILED, DeliveryOutcome.FAILED)
+    assert deliveries.end_attempt(again, TAKEN, DeliveryOutcome.DELIVERED)
+    assert not deliveries.end_attempt(again, TAKEN, DeliveryOutcome.DELIVERED)  # a repeat whose answer was lost
     assert deliveries.of_job(job)[0].attempts == (TAKEN,)
 
 
@@ -137,7 +137,7 @@ def test_each_end_of_a_retried_job_is_a_delivery_of_its_own(kit: Kit, deliveries
 def test_who_is_gone_is_called_no_more_unless_it_takes_what_is_sent_again(kit: Kit, deliveries: DeliveryStore) -> None:
     job = kit.store.get(job_with_webhook(kit))
     kit.work_off(UNREADABLE)
-    assert deliveries.end_attempt(claimed(deliveries), FAILED, Ending.GONE)
+    assert deliveries.end_attempt(claimed(deliveries), FAILED, DeliveryOutcome.GONE)
     assert deliveries.of_job(job)[0].state is DeliveryState.FAILED
     kit.store.retry(job.id)
     kit.work_off(UNREADABLE)
@@ -145,8 +145,8 @@ def test_who_is_gone_is_called_no_more_unless_it_takes_what_is_sent_again(kit: K
     deliveries.redeliver(f"{job.id}-1")
     assert deliveries.get(f"{job.id}-1").state is DeliveryState.PENDING
     due = claimed(deliveries)
-    assert due.tries == 1
-    assert deliveries.end_attempt(due, TAKEN, Ending.DELIVERED)
+    assert due.attempt_number == 1
+    assert deliveries.end_attempt(due, TAKEN, DeliveryOutcome.DELIVERED)
     kit.store.retry(job.id)
     kit.work_off()
     assert claimed(deliveries).id == f"{job.id}-2"
@@ -159,7 +159,7 @@ def test_a_delivery_can_be_sent_again_and_again(kit: Kit, deliveries: DeliverySt
     deliveries.redeliver(due.id)
     assert deliveries.claim() is None, "it is being sent"
     for _ in range(KEPT_ATTEMPTS + 1):
-        assert deliveries.end_attempt(due, TAKEN, Ending.DELIVERED)
+        assert deliveries.end_attempt(due, TAKEN, DeliveryOutcome.DELIVERED)
         deliveries.redeliver(due.id)
         due = claimed(deliveries)
     assert len(deliveries.get(due.id).attempts) == KEPT_ATTEMPTS

@@ -23,15 +23,15 @@ def messenger(each_redis, each_redis_url) -> Iterator[Messenger]:
 
 @pytest.mark.parametrize("queue", Queue)
 def test_a_message_lands_in_its_queue_and_nowhere_else(messenger: Messenger, each_redis, queue: Queue) -> None:
-    assert messenger.wake(queue, 3) == 3
-    assert {other: messenger.waiting(other) for other in Queue} == dict.fromkeys(Queue, 0) | {queue: 3}
+    assert messenger.wake_workers(queue, 3) == 3
+    assert {other: messenger.message_count(other) for other in Queue} == dict.fromkeys(Queue, 0) | {queue: 3}
     lists = {key for key in each_redis.scan_iter() if each_redis.type(key) == "list"}
     assert lists == {queue}
     assert {key for key in each_redis.scan_iter() if not key.startswith("_kombu.binding")} == {queue}
 
 
 def test_a_message_carries_the_tasks_name_and_no_content(messenger: Messenger, each_redis) -> None:
-    messenger.wake(Queue.BULK)
+    messenger.wake_workers(Queue.BULK)
     message = json.loads(each_redis.lindex("bulk", 0))
     assert message["headers"]["task"] == CLASSIFY
     assert message["content-type"] == "application/json"
@@ -39,20 +39,20 @@ def test_a_message_carries_the_tasks_name_and_no_content(messenger: Messenger, e
 
 
 def test_there_are_never_more_messages_than_the_limit(messenger: Messenger) -> None:
-    assert [messenger.wake(Queue.BULK, count) for count in (5, 0, -3, 1000, 1000, 1)] == [5, 0, 0, 27, 0, 0]
-    assert messenger.waiting(Queue.BULK) == MAX_MESSAGES
-    assert messenger.wake(Queue.INTERACTIVE, 2) == 2
+    assert [messenger.wake_workers(Queue.BULK, count) for count in (5, 0, -3, 1000, 1000, 1)] == [5, 0, 0, 27, 0, 0]
+    assert messenger.message_count(Queue.BULK) == MAX_MESSAGES
+    assert messenger.wake_workers(Queue.INTERACTIVE, 2) == 2
 
 
 def test_room_is_made_by_taking_messages(messenger: Messenger, each_redis) -> None:
-    messenger.wake(Queue.BULK, MAX_MESSAGES)
+    messenger.wake_workers(Queue.BULK, MAX_MESSAGES)
     each_redis.lpop("bulk", 3)
-    assert messenger.wake(Queue.BULK, 10) == 3
+    assert messenger.wake_workers(Queue.BULK, 10) == 3
 
 
 def test_the_queue_is_apart_from_the_job_store(each_redis, each_redis_url) -> None:
     messenger = Messenger(next_database(each_redis_url))
-    messenger.wake(Queue.TRAIN)
+    messenger.wake_workers(Queue.TRAIN)
     assert list(each_redis.scan_iter()) == []
     messenger.close()
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from shared.domain.entities import Queue
 from shared.jobs.chunks import CHUNK_ITEMS
-from shared.jobs.queue_stats import LOOKED_AT, MINUTES, Queues
+from shared.jobs.queue_stats import HISTORY_MINUTES, SCANNED_JOBS, QueueStats
 from shared.redis import keys
 from shared.redis.connection import now_ms
 from tests.shared.kit import uploads
 
 
 def state(kit, queue):
-    found = {each.queue: each for each in Queues(kit.redis).all()}
+    found = {each.queue: each for each in QueueStats(kit.redis).all()}
     assert list(found) == list(Queue)
     return found[queue]
 
@@ -20,7 +20,7 @@ def test_nothing_waits(kit):
     for queue in Queue:
         empty = state(kit, queue)
         assert (empty.jobs, empty.depth, empty.oldest_age_s, empty.rate) == (0, 0, None, 0.0)
-        assert empty.per_minute == (0,) * MINUTES
+        assert empty.per_minute == (0,) * HISTORY_MINUTES
 
 
 def test_what_waits_is_counted_with_the_age_of_the_oldest(kit):
@@ -41,10 +41,10 @@ def test_what_waits_is_counted_with_the_age_of_the_oldest(kit):
 
 
 def test_more_jobs_than_are_looked_at_are_counted(kit):
-    for _ in range(LOOKED_AT + 5):
+    for _ in range(SCANNED_JOBS + 5):
         kit.open_job(uploads(1))
     waiting = state(kit, Queue.INTERACTIVE)
-    assert (waiting.jobs, waiting.depth) == (LOOKED_AT + 5, LOOKED_AT)
+    assert (waiting.jobs, waiting.depth) == (SCANNED_JOBS + 5, SCANNED_JOBS)
 
 
 def test_what_was_done_is_counted_by_the_minute_and_by_the_queue(kit):

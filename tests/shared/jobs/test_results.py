@@ -8,7 +8,7 @@ import pytest
 from shared.domain.entities import ItemState, JobState
 from shared.domain.errors import InvalidRequest
 from shared.jobs.chunks import CHUNK_ITEMS
-from shared.jobs.results import ALL, READ_BATCH, SCAN_LIMIT, Filter, Page
+from shared.jobs.results import NO_FILTER, READ_BATCH, SCAN_LIMIT, Filter, Page
 from tests.shared.kit import MANY, REFUSED, RINGS, UNREADABLE, Kit, names, sure, upload, uploads
 
 
@@ -16,7 +16,7 @@ def keys_of(page: Page) -> list[str]:
     return [item.upload.key for item in page.items]
 
 
-def followed(read, job: str, limit: int, wanted: Filter = ALL) -> list[str]:
+def followed(read, job: str, limit: int, wanted: Filter = NO_FILTER) -> list[str]:
     """The keys of all pages."""
     found, page = [], Page([], None, done=False, more=True)
     while not page.done:
@@ -76,7 +76,7 @@ def test_an_item_that_was_retried_is_shown_once_where_it_finished_last(kit: Kit)
     assert followed(kit.results.finished, job, 1) == ["k0", "k1", "k2", "k3"]
     half_way = kit.results.finished(job, 2).next
     kit.store.retry(job)
-    assert keys_of(kit.results.finished(job, 9)) == keys_of(kit.results.least_sure(job, 9)) == ["k1", "k3"]
+    assert keys_of(kit.results.finished(job, 9)) == keys_of(kit.results.least_confident(job, 9)) == ["k1", "k3"]
     again = kit.claim()
     kit.finish(again)
     assert followed(kit.results.finished, job, 1) == ["k1", "k3", *names(again)]
@@ -130,7 +130,7 @@ def test_filters_choose_by_correction_score_and_name(kit: Kit) -> None:
 def check_filters(kit: Kit, job: str, wanted: dict[Filter, list[str]]) -> None:
     for each, expected in wanted.items():
         assert followed(kit.results.finished, job, 2, each) == expected, each
-        assert sorted(followed(kit.results.least_sure, job, 2, each)) == sorted(expected), each
+        assert sorted(followed(kit.results.least_confident, job, 2, each)) == sorted(expected), each
 
 
 def test_a_filter_that_finds_little_in_a_big_job_still_comes_to_the_end(kit: Kit) -> None:
@@ -141,7 +141,7 @@ def test_a_filter_that_finds_little_in_a_big_job_still_comes_to_the_end(kit: Kit
     first = kit.results.finished(job, 10, None, Filter(max_score=0.5))
     assert (first.items, first.done) == ([], False)
     assert keys_of(kit.results.finished(job, 10, first.next, Filter(max_score=0.5))) == [last]
-    assert keys_of(kit.results.least_sure(job, 1)) == [last]
+    assert keys_of(kit.results.least_confident(job, 1)) == [last]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 100])
@@ -151,7 +151,7 @@ def test_the_least_sure_come_first_and_failures_last(kit: Kit, limit: int) -> No
     job = kit.sealed_job([*items, upload("broken"), upload("refused", failure=REFUSED)])
     outcomes = {f"k{number}": sure(score) for number, score in enumerate(scores)} | {"broken": UNREADABLE}
     assert kit.chunks.commit(kit.claim(), outcomes)
-    found = followed(kit.results.least_sure, job, limit)
+    found = followed(kit.results.least_confident, job, limit)
     ranked = sorted(range(len(scores)), key=lambda number: (scores[number], f"k{number}"))
     assert found == [*(f"k{number}" for number in ranked), "broken", "refused"]
 
@@ -159,17 +159,17 @@ def test_the_least_sure_come_first_and_failures_last(kit: Kit, limit: int) -> No
 def test_the_cursor_by_score_misses_nothing_behind_it_while_the_job_runs(kit: Kit) -> None:
     job = kit.open_job(uploads(3))
     assert kit.chunks.commit(kit.claim(), {"k0": sure(0.1), "k1": sure(0.5), "k2": UNREADABLE})
-    first = kit.results.least_sure(job, 1)
+    first = kit.results.least_confident(job, 1)
     assert keys_of(first) == ["k0"]
     kit.store.add(job, [upload("front"), upload("behind")], MANY)
     assert kit.chunks.commit(kit.claim(), {"front": sure(0.05), "behind": sure(0.7)})
-    second = kit.results.least_sure(job, 9, first.next)
+    second = kit.results.least_confident(job, 9, first.next)
     assert keys_of(second) == ["k1", "behind", "k2"]
     kit.store.retry(job)  # the item of the cursor leaves
     kit.work_off(sure(0.99))
     kit.store.seal(job)
     assert kit.store.get(job).state is JobState.SUCCEEDED
-    assert keys_of(kit.results.least_sure(job, 9, first.next)) == ["k1", "behind", "k2"]
+    assert keys_of(kit.results.least_confident(job, 9, first.next)) == ["k1", "behind", "k2"]
 
 
 def test_the_cursor_by_score_stays_where_it_was_when_its_item_is_retried(kit: Kit) -> None:
@@ -177,18 +177,18 @@ def test_the_cursor_by_score_stays_where_it_was_when_its_item_is_retried(kit: Ki
     items = uploads(6)
     job = kit.sealed_job([*items, upload("refused", failure=REFUSED)])
     assert kit.chunks.commit(kit.claim(), {"k0": sure(0.1)} | {f"k{number}": UNREADABLE for number in range(1, 6)})
-    first = kit.results.least_sure(job, 3)
+    first = kit.results.least_confident(job, 3)
     assert keys_of(first) == ["k0", "k1", "k2"]
     kit.store.retry(job)
-    assert keys_of(kit.results.least_sure(job, 9, first.next)) == ["refused"]
+    assert keys_of(kit.results.least_confident(job, 9, first.next)) == ["refused"]
     kit.work_off(sure(0.05))
-    assert keys_of(kit.results.least_sure(job, 9, first.next)) == ["refused"]
+    assert keys_of(kit.results.least_confident(job, 9, first.next)) == ["refused"]
 
 
 def test_a_page_says_whether_there_is_more_for_now(kit: Kit) -> None:
     job = kit.open_job(uploads(3))
     kit.finish(kit.claim())
-    for read in (kit.results.finished, kit.results.least_sure):
+    for read in (kit.results.finished, kit.results.least_confident):
         first = read(job, 2)
         assert first.more and not first.done
         second = read(job, 2, first.next)
@@ -218,7 +218,7 @@ def test_a_cursor_of_another_list_is_refused(kit: Kit) -> None:
     kit.work_off()
     cursors = {
         "finished": kit.results.finished(job, 1).next,
-        "least_sure": kit.results.least_sure(job, 1).next,
+        "least_confident": kit.results.least_confident(job, 1).next,
         "items": kit.results.items(job, 1).next,
     }
     for read in cursors:

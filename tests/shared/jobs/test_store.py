@@ -6,7 +6,7 @@ import pytest
 
 from shared.domain.entities import Counts, Failure, ItemState, JobKind, JobState
 from shared.domain.errors import Conflict, NotFound
-from shared.jobs.store import SCRIPT_BATCH, Added
+from shared.jobs.store import SCRIPT_BATCH, AddResult
 from shared.redis.connection import now_ms
 from tests.shared.kit import MANY, REFUSED, RINGS, Kit, upload, uploads
 
@@ -38,7 +38,7 @@ def test_adding_again_is_the_same_with_the_same_bytes_and_differs_with_others(ki
     first = kit.store.item(job, "a")
     again = [upload("a"), upload("b", "other bytes"), upload("c"), upload("c"), upload("c", "other bytes")]
     answers = kit.store.add(job, again, MANY)
-    assert answers == [Added.SAME, Added.DIFFERS, Added.ADDED, Added.SAME, Added.DIFFERS]
+    assert answers == [AddResult.SAME, AddResult.DIFFERS, AddResult.ADDED, AddResult.SAME, AddResult.DIFFERS]
     assert kit.store.item(job, "a") == first
     assert kit.store.item(job, "b").upload == upload("b")
     assert kit.counted(job) == Counts(total=3)
@@ -47,10 +47,10 @@ def test_adding_again_is_the_same_with_the_same_bytes_and_differs_with_others(ki
 
 def test_a_full_job_takes_no_more_but_still_knows_what_it_has(kit: Kit) -> None:
     job = kit.open_job()
-    assert kit.store.add(job, uploads(4), 3) == [Added.ADDED, Added.ADDED, Added.ADDED, Added.FULL]
-    assert kit.store.add(job, uploads(4), 3) == [Added.SAME, Added.SAME, Added.SAME, Added.FULL]
+    assert kit.store.add(job, uploads(4), 3) == [AddResult.ADDED, AddResult.ADDED, AddResult.ADDED, AddResult.FULL]
+    assert kit.store.add(job, uploads(4), 3) == [AddResult.SAME, AddResult.SAME, AddResult.SAME, AddResult.FULL]
     assert kit.counted(job) == Counts(total=3)
-    assert kit.store.add(job, uploads(4), 4)[3] is Added.ADDED
+    assert kit.store.add(job, uploads(4), 4)[3] is AddResult.ADDED
 
 
 def test_many_items_in_one_call_keep_their_order(kit: Kit) -> None:
@@ -115,7 +115,7 @@ CALLS_ON_A_JOB = {
     "add": lambda store, job: store.add(job, uploads(1), MANY),
     "reserve_numbers": lambda store, job: store.reserve_numbers(job, 3),
     "seal": lambda store, job: store.seal(job),
-    "annotate": lambda store, job: store.annotate(job, {"a": 1}),
+    "set_metadata": lambda store, job: store.set_metadata(job, {"a": 1}),
     "item": lambda store, job: store.item(job, "k0"),
     "cancel": lambda store, job: store.cancel(job),
     "fail": lambda store, job: store.fail(job, Failure("x", "y")),
@@ -131,7 +131,7 @@ def test_a_job_that_is_not_there_is_not_found_and_not_made(kit: Kit, call) -> No
     assert kit.traces(UNKNOWN) == set()
 
 
-@pytest.mark.parametrize("read", ["finished", "least_sure", "items", "item_keys"])
+@pytest.mark.parametrize("read", ["finished", "least_confident", "items", "item_keys"])
 def test_there_are_no_results_of_a_job_that_is_not_there(kit: Kit, read: str) -> None:
     with pytest.raises(NotFound, match=UNKNOWN):
         getattr(kit.results, read)(UNKNOWN, 10)
@@ -152,7 +152,7 @@ def test_numbers_are_given_to_one_caller_each(kit: Kit) -> None:
 
 def test_metadata_can_be_set_later(kit: Kit) -> None:
     job = kit.open_job(uploads(1))
-    kit.store.annotate(job, ["a", {"b": None}])
+    kit.store.set_metadata(job, ["a", {"b": None}])
     assert kit.store.get(job).metadata == ["a", {"b": None}]
 
 

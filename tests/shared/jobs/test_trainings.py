@@ -5,7 +5,7 @@ import pytest
 from shared.domain.entities import Failure, JobKind, JobState, Queue, Training
 from shared.domain.errors import Conflict, NotFound
 from shared.jobs.chunks import MAX_DEATHS
-from shared.jobs.trainings import Order
+from shared.jobs.trainings import TrainingCommand
 from shared.redis import keys
 from shared.redis.connection import SCHEMA, now_ms
 from tests.shared.kit import HOUR_MS, RINGS, Kit, uploads
@@ -67,7 +67,7 @@ def test_a_worker_gets_the_job_that_waits_longest_and_nobody_else_gets_it(kit):
     assert kit.store.get(job).state is JobState.RUNNING
     assert kit.store.get(job).started_at is not None
     assert kit.trainings.claim("other") is None
-    assert kit.trainings.order(training) is Order.GO_ON
+    assert kit.trainings.command(training) is TrainingCommand.CONTINUE
 
 
 def test_a_training_that_newer_code_has_written_is_left_for_it(kit):
@@ -111,9 +111,9 @@ def test_a_training_that_goes_on_from_its_checkpoint_writes_its_rows_again(kit):
 
 def test_success_ends_the_job_with_its_model(kit):
     training = claim_of_new(kit)
-    assert kit.trainings.made(training) is None
-    kit.trainings.makes(training, "seed-1")
-    assert kit.trainings.made(training) == "seed-1"
+    assert kit.trainings.planned_version(training) is None
+    kit.trainings.plan_version(training, "seed-1")
+    assert kit.trainings.planned_version(training) == "seed-1"
     assert kit.store.get(training.job_id).model is None  # nobody can see it yet
     assert kit.trainings.succeed(training, "seed-1", {"promoted": False, "reason": "never"})
     job = kit.store.get(training.job_id)
@@ -134,21 +134,21 @@ def test_failure_ends_the_job_with_its_reason(kit):
 def test_what_a_worker_writes_that_lost_its_training_counts_for_nothing(kit):
     lost = claim_of_new(kit)
     kit.lapse(lost.id)
-    assert kit.chunks.lapsed(10) == [lost.id]
+    assert kit.chunks.expired_leases(10) == [lost.id]
     kit.chunks.release(lost.id, died=True)
     ours = claim(kit)
     add_rows(kit, ours, 1)
     before = kit.store.get(ours.job_id)
-    assert kit.trainings.order(lost) is Order.LOST
+    assert kit.trainings.command(lost) is TrainingCommand.LOST
     assert not kit.chunks.renew(lost.id)
     assert not kit.trainings.add_row(lost, row(2), 5)
-    assert not kit.trainings.makes(lost, "seed-1")
+    assert not kit.trainings.plan_version(lost, "seed-1")
     assert not kit.trainings.succeed(lost, "seed-1", {})
     assert not kit.trainings.fail(lost, DIVERGED)
     kit.chunks.release(lost.id, died=True)
     assert kit.store.get(ours.job_id) == before
     assert numbers(kit, ours.job_id) == [1]
-    assert kit.trainings.order(ours) is Order.GO_ON
+    assert kit.trainings.command(ours) is TrainingCommand.CONTINUE
 
 
 def test_workers_that_die_without_getting_further_end_the_job(kit):
@@ -176,10 +176,10 @@ def test_a_worker_that_dies_while_it_publishes_got_further_too(kit):
     for _ in range(MAX_DEATHS - 1):
         kit.chunks.release(claim(kit).id, died=True)
     training = claim(kit)
-    assert kit.trainings.makes(training, "seed-1")
+    assert kit.trainings.plan_version(training, "seed-1")
     kit.chunks.release(training.id, died=True)
     assert kit.store.get(job).state is JobState.RUNNING
-    assert kit.trainings.made(claim(kit)) == "seed-1"
+    assert kit.trainings.planned_version(claim(kit)) == "seed-1"
 
 
 def test_a_worker_that_stops_in_order_is_no_death(kit):
@@ -201,7 +201,7 @@ def test_a_running_training_is_cancelled_when_its_worker_gives_it_back(kit):
     training = claim_of_new(kit)
     assert kit.store.cancel(training.job_id)
     assert kit.store.get(training.job_id).state is JobState.CANCELLING
-    assert kit.trainings.order(training) is Order.CANCEL
+    assert kit.trainings.command(training) is TrainingCommand.CANCEL
     kit.chunks.release(training.id)
     assert kit.store.get(training.job_id).state is JobState.CANCELLED
     assert not kit.store.cancel(training.job_id)
@@ -227,7 +227,7 @@ def test_an_early_end_is_asked_for_while_it_runs_only(kit):
         kit.trainings.finish(job)
     training = claim(kit)
     assert kit.trainings.finish(job)
-    assert kit.trainings.order(training) is Order.FINISH
+    assert kit.trainings.command(training) is TrainingCommand.FINISH
     kit.trainings.succeed(training, "seed-1", {})
     assert not kit.trainings.finish(job)
 

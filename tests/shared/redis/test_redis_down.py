@@ -19,7 +19,7 @@ from shared.access.quotas import QuotaKind, Quotas
 from shared.domain.entities import Chunk, Counts, Failure, Job, JobKind, JobState, Queue, Training, new_id
 from shared.domain.errors import Unavailable
 from shared.jobs.chunks import ChunkStore
-from shared.jobs.deliveries import Attempt, DeliveryStore, Due
+from shared.jobs.deliveries import Attempt, ClaimedDelivery, DeliveryStore
 from shared.jobs.messenger import Messenger
 from shared.jobs.results import Results
 from shared.jobs.store import JobStore
@@ -40,7 +40,7 @@ CHUNK = Chunk(new_id(), JOB, "net-1", (upload("a"),))
 TRAINING = Training(new_id(), JOB, {})
 WEBHOOK = parse("https://receiver.example/hook")
 ENDED = Job(JOB, JobKind.CLASSIFICATION, JobState.SUCCEEDED, created_at=0)
-DUE = Due(f"{JOB}-1", new_id(), WEBHOOK.receiver, WEBHOOK.url, 1, ENDED)
+DUE = ClaimedDelivery(f"{JOB}-1", new_id(), WEBHOOK.receiver, WEBHOOK.url, 1, ENDED)
 WORKER = Worker("host:1", ("bulk",), "net-1")
 
 CALLS: dict[str, Callable[[str], object]] = {
@@ -48,7 +48,7 @@ CALLS: dict[str, Callable[[str], object]] = {
         f"JobStore.{name}": lambda url, call=call: call(JobStore(connect(url)))
         for name, call in {
             "ping": lambda store: store.ping(),
-            "check_room": lambda store: store.check_room(),
+            "check_memory": lambda store: store.check_memory(),
             "memory": lambda store: store.memory(),
             "exists": lambda store: store.exists(JOB),
             "create": lambda store: store.create(JobKind.CLASSIFICATION, retention_s=1),
@@ -59,7 +59,7 @@ CALLS: dict[str, Callable[[str], object]] = {
             "owner_and_kind": lambda store: store.owner_and_kind(JOB),
             "revision": lambda store: store.revision(JOB),
             "page": lambda store: store.page(5),
-            "annotate": lambda store: store.annotate(JOB, 1),
+            "set_metadata": lambda store: store.set_metadata(JOB, 1),
             "set_webhook": lambda store: store.set_webhook(JOB, WEBHOOK),
             "item": lambda store: store.item(JOB, "a"),
             "cancel": lambda store: store.cancel(JOB),
@@ -81,7 +81,7 @@ CALLS: dict[str, Callable[[str], object]] = {
             "renew": lambda chunks: chunks.renew(CHUNK.id),
             "commit": lambda chunks: chunks.commit(CHUNK, {"a": sure()}),
             "release": lambda chunks: chunks.release(CHUNK.id),
-            "lapsed": lambda chunks: chunks.lapsed(5),
+            "expired_leases": lambda chunks: chunks.expired_leases(5),
             "backlog": lambda chunks: chunks.backlog(),
         }.items()
     },
@@ -89,13 +89,13 @@ CALLS: dict[str, Callable[[str], object]] = {
         f"TrainingStore.{name}": lambda url, call=call: call(TrainingStore(connect(url)))
         for name, call in {
             "claim": lambda trainings: trainings.claim("worker"),
-            "order": lambda trainings: trainings.order(TRAINING),
+            "command": lambda trainings: trainings.command(TRAINING),
             "add_row": lambda trainings: trainings.add_row(TRAINING, {"n": 1, "step": 1, "steps": 2}, 5),
             "rows": lambda trainings: trainings.rows(JOB, 0, 5),
             "finish": lambda trainings: trainings.finish(JOB),
             "running": lambda trainings: trainings.running(),
-            "made": lambda trainings: trainings.made(TRAINING),
-            "makes": lambda trainings: trainings.makes(TRAINING, "seed-1"),
+            "planned_version": lambda trainings: trainings.planned_version(TRAINING),
+            "plan_version": lambda trainings: trainings.plan_version(TRAINING, "seed-1"),
             "succeed": lambda trainings: trainings.succeed(TRAINING, "seed-1", {}),
             "fail": lambda trainings: trainings.fail(TRAINING, Failure("a", "b")),
         }.items()
@@ -116,7 +116,7 @@ CALLS: dict[str, Callable[[str], object]] = {
         f"Results.{name}": lambda url, call=call: call(Results(connect(url)))
         for name, call in {
             "finished": lambda results: results.finished(JOB, 5),
-            "least_sure": lambda results: results.least_sure(JOB, 5),
+            "least_confident": lambda results: results.least_confident(JOB, 5),
             "items": lambda results: results.items(JOB, 5),
             "item_keys": lambda results: results.item_keys(JOB, 5),
             "stream": lambda results: list(results.stream(JOB)),
@@ -135,11 +135,11 @@ CALLS: dict[str, Callable[[str], object]] = {
     },
     "WebhookSecrets.get": lambda url: WebhookSecrets(connect(url)).get("ann"),
     "WebhookSecrets.replace": lambda url: WebhookSecrets(connect(url)).replace("ann"),
-    "Workers.seen": lambda url: Workers(connect(url)).seen(WORKER),
-    "Workers.gone": lambda url: Workers(connect(url)).gone("host:1"),
+    "Workers.record_heartbeat": lambda url: Workers(connect(url)).record_heartbeat(WORKER),
+    "Workers.remove": lambda url: Workers(connect(url)).remove("host:1"),
     "Workers.alive": lambda url: Workers(connect(url)).alive(),
-    "Messenger.wake": lambda url: Messenger(url).wake(Queue.BULK),
-    "Messenger.waiting": lambda url: Messenger(url).waiting(Queue.BULK),
+    "Messenger.wake_workers": lambda url: Messenger(url).wake_workers(Queue.BULK),
+    "Messenger.message_count": lambda url: Messenger(url).message_count(Queue.BULK),
 }
 
 
@@ -235,7 +235,7 @@ def lapse_all(kit: Kit) -> list[str]:
     chunks = [name.rpartition(":")[2] for name in kit.redis.scan_iter("darkroom:chunk:*")]
     for chunk in chunks:
         kit.lapse(chunk)
-    return kit.chunks.lapsed(10)
+    return kit.chunks.expired_leases(10)
 
 
 @pytest.mark.parametrize("command", redis_programs(), ids=lambda command: Path(command).name)
@@ -247,16 +247,20 @@ def test_after_a_kill_and_a_restart_the_data_are_there_and_work_goes_on(command:
         done, running = kit.sealed_job(uploads(2)), kit.sealed_job(uploads(20))
         kit.finish(kit.claim())
         chunk = kit.claim()
-        assert messenger.wake(Queue.BULK) == 1
+        assert messenger.wake_workers(Queue.BULK) == 1
         before = kit.store.get(done), kit.results.finished(done, 5), kit.store.get(running)
-    for call in (lambda: kit.store.get(done), lambda: messenger.wake(Queue.BULK), lambda: kit.chunks.renew(chunk.id)):
+    for call in (
+        lambda: kit.store.get(done),
+        lambda: messenger.wake_workers(Queue.BULK),
+        lambda: kit.chunks.renew(chunk.id),
+    ):
         is_unavailable_in_time(lambda _, call=call: call(), "")
     with redis_process(command, tmp_path, port):
         assert (kit.store.get(done), kit.results.finished(done, 5), kit.store.get(running)) == before
         kit.finish(chunk)
         assert kit.counted(running) == Counts(20, succeeded=20)
-        assert messenger.wake(Queue.BULK) == 1
-        assert messenger.waiting(Queue.BULK) == 2
+        assert messenger.wake_workers(Queue.BULK) == 1
+        assert messenger.message_count(Queue.BULK) == 2
     messenger.close()
 
 
@@ -306,7 +310,7 @@ def test_without_memory_writes_are_refused_and_a_commit_is_whole(command: str, t
         chunk = kit.claim()
         kit.redis.config_set("maxmemory", "1mb")
         with pytest.raises(Unavailable, match="takes no writes"):
-            kit.store.annotate(job, 1)
+            kit.store.set_metadata(job, 1)
         assert kit.store.get(job).counts == Counts(3)
         kit.finish(chunk)  # work in hand is not lost: it makes room
         assert kit.counted(job) == Counts(3, succeeded=3)

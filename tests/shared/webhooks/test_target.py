@@ -9,17 +9,17 @@ import pytest
 
 from shared.domain.errors import ConfigError, DeliveryError
 from shared.settings import load_settings
-from shared.webhooks.addresses import Allowed, is_public
+from shared.webhooks.addresses import AllowList, is_public
 from shared.webhooks.resolver import Resolver, system_lookup
 from shared.webhooks.target import MAX_URL, check, parse
 
 PUBLIC = "93.184.215.14"
-STRICT = Resolver(Allowed())
+STRICT = Resolver(AllowList())
 
 
 def resolver(*addresses: str, allow: str = "") -> Resolver:
     """One whose every name has these addresses."""
-    return Resolver(Allowed.parse(allow), lambda _host, _port: list(addresses))
+    return Resolver(AllowList.parse(allow), lambda _host, _port: list(addresses))
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def resolver(*addresses: str, allow: str = "") -> Resolver:
 )
 def test_no_webhook_goes_to_this_address(address: str) -> None:
     assert not is_public(ip_address(address))
-    assert Allowed().first_refused("x.example", [PUBLIC, address]) == address
+    assert AllowList().first_forbidden("x.example", [PUBLIC, address]) == address
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_name_that_cannot_be_looked_up_now_passes_until_it_is_called() -> None
 def test_a_dead_name_server_is_not_waited_for() -> None:
     """Given more questions than fit, none of which is answered, Then each of them ends in its time, or at once."""
     over = threading.Event()
-    slow = Resolver(Allowed(), lambda _host, _port: [PUBLIC] if over.wait(30) else [])
+    slow = Resolver(AllowList(), lambda _host, _port: [PUBLIC] if over.wait(30) else [])
     for _ in range(70):
         with pytest.raises(DeliveryError, match="no address"):
             slow.addresses("receiver.example", 443, 0.001)

@@ -9,7 +9,7 @@ import pytest
 
 from cli.stack.embedded_redis import redis_server_path
 from shared.domain.entities import JobKind
-from shared.jobs.deliveries import Attempt, Ending
+from shared.jobs.deliveries import Attempt, DeliveryOutcome
 from shared.redis import keys
 from shared.services import Services
 from shared.settings import Settings
@@ -59,7 +59,7 @@ def test_what_became_of_calls_and_what_nobody_sends_is_told(services: Services) 
     for _ in range(3):
         webhook = parse("https://receiver.example/")
         services.store.cancel(services.store.create(JobKind.CLASSIFICATION, retention_s=60, webhook=webhook))
-    for ending in (Ending.DELIVERED, None):
+    for ending in (DeliveryOutcome.DELIVERED, None):
         due = services.deliveries.claim()
         assert due is not None and services.deliveries.end_attempt(due, Attempt(0, 1), ending, delay_s=60)
     assert told(services, "attempts")["webhook_attempts"] == {"delivered": 1, "failed": 0, "gone": 0, "postponed": 1}

@@ -1,4 +1,4 @@
-"""From stored pictures to outcomes: ranked predictions for the good ones, a reason for each of the others."""
+"""From stored pictures to outcomes: top_predictions predictions for the good ones, a reason for each of the others."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from shared.domain.entities import Chunk, ItemState, Outcome, Upload, blob_key
 from shared.services import Services
 from tests.fixtures import make
 from tests.worker.kit import pictures, put
-from worker.classify.classifier import TOP_K, Classifier, ranked
-from worker.serving.models import LoadedModel, Models
+from worker.classify.classifier import TOP_K, Classifier, top_predictions
+from worker.serving.models import LoadedModel, ModelCache
 
 JOB = "a" * 32
 
 
 @pytest.fixture
 def model(services: Services, threads: int) -> LoadedModel:
-    return Models(services.registry, threads).get(services.registry.champion().version)
+    return ModelCache(services.registry, threads).get(services.registry.champion().version)
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_an_answer_that_is_no_probability_fails_its_picture_alone(
 
 @given(arrays.arrays(np.float32, st.integers(1, 12), elements=st.floats(0, 1, width=32)), st.integers(1, 6))
 def test_ranking_is_by_score_and_then_by_index(scores: np.ndarray, top_k: int) -> None:
-    outcome = ranked(scores, top_k)
+    outcome = top_predictions(scores, top_k)
     expected = sorted(range(len(scores)), key=lambda index: (-scores[index], index))[:top_k]
     assert [each.index for each in outcome.predictions] == expected
     assert [each.score for each in outcome.predictions] == [float(scores[index]) for index in expected]

@@ -36,7 +36,7 @@ from tests.models_kit import (
 )
 from worker.data.datasets import CIFAR10_SETTING, Dataset
 from worker.importing.import_model import import_model
-from worker.serving.models import Models
+from worker.serving.models import ModelCache
 
 ENDINGS = [".keras", ".h5"]
 #: Three images of noise.
@@ -82,7 +82,7 @@ def imported(file: Path, **wishes: Any) -> ModelCard:
 
 def served(file: Path, card: ModelCard, threads: int, images: np.ndarray = IMAGES) -> np.ndarray:
     """What a worker answers with the imported version."""
-    return Models(Registry(file.parent / "out"), threads).get(card.version).forward(images)
+    return ModelCache(Registry(file.parent / "out"), threads).get(card.version).forward(images)
 
 
 def refused(file: Path, **wishes: Any) -> str:

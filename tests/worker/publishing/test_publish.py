@@ -23,9 +23,9 @@ from worker.evaluation import evaluate
 from worker.evaluation.confusions import confusions
 from worker.evaluation.metrics import ViewsServed
 from worker.publishing.publish import About, publish_file
-from worker.runtime.process import threads_of_process
+from worker.runtime.process import threads_per_process
 from worker.serving import forward, keras_runtime, openvino_runtime, tta
-from worker.serving.models import Models
+from worker.serving.models import ModelCache
 from worker.training.command import main
 from worker.training.publish_trained import answering, code_version, plain, publish_trained
 from worker.training.train import TrainedModel, train
@@ -71,7 +71,7 @@ def load(published: Path) -> Any:
 @pytest.fixture
 def answers(published: Path, card: ModelCard, threads: int, squares: Dataset) -> NDArray[Any]:
     """What a worker that serves the version says to the test images."""
-    return evaluate.answers(Models(Registry(published.parent), threads).get(card.version).forward, squares.x_test)
+    return evaluate.answers(ModelCache(Registry(published.parent), threads).get(card.version).forward, squares.x_test)
 
 
 def test_the_folder_is_complete(published: Path) -> None:
@@ -160,8 +160,8 @@ def test_the_threshold_is_chosen_on_the_validation_images(folders: dict[str, Pat
     adaptive = ModelCard.read(folders["adaptive"] / "card.json").views
     assert adaptive is not None
     model = load(folders["adaptive"])
-    one, six = (forward.served(keras_runtime.compiled(model), below) for below in (forward.NONE, forward.ALL))
-    threshold = tta.threshold(one(squares.x_val), six(squares.x_val))
+    one, six = (forward.with_tta(keras_runtime.compiled(model), below) for below in (forward.NEVER, forward.ALWAYS))
+    threshold = tta.choose_threshold(one(squares.x_val), six(squares.x_val))
     assert (adaptive.threshold, adaptive.share) == (threshold, np.mean(one(squares.x_test).max(axis=1) < threshold))
     assert 0 < threshold <= 1
 
@@ -218,7 +218,7 @@ def test_what_openvino_cannot_run_is_served_by_keras(
     card = publish_file(saved, replace(ABOUT, labels=squares.labels), tmp_path / "models", squares)
     assert reason in caplog.text
     assert (card.openvino_sha256, (tmp_path / "models" / card.version / "openvino.zip").exists()) == (None, False)
-    forward = Models(Registry(tmp_path / "models"), threads_of_process(1)).get(card.version).forward
+    forward = ModelCache(Registry(tmp_path / "models"), threads_per_process(1)).get(card.version).forward
     expected = evaluate.predict(load(tmp_path / "models" / card.version), squares.x_test)
     np.testing.assert_allclose(evaluate.answers(forward, squares.x_test), expected, atol=1e-5)
     assert card.metrics is not None

@@ -47,10 +47,10 @@ def test_a_lost_chunk_comes_back_and_a_worker_is_woken(services: Services, redis
     job_id = stored(services, pictures(3))
     held = services.chunks.claim("lost", BOTH)
     reconcile(services)
-    assert services.messenger.waiting(Queue.INTERACTIVE) == 0  # its lease still holds
+    assert services.messenger.message_count(Queue.INTERACTIVE) == 0  # its lease still holds
     lapse(redis_client, held.id)
     reconcile(services)
-    assert services.messenger.waiting(Queue.INTERACTIVE) == WAKE_MESSAGES
+    assert services.messenger.message_count(Queue.INTERACTIVE) == WAKE_MESSAGES
     assert services.store.get(job_id).counts == Counts(3)
     assert services.chunks.claim("other", BOTH).uploads == held.uploads
     assert not services.chunks.renew(held.id)
@@ -70,12 +70,12 @@ def test_a_lost_message_is_sent_again_but_not_on_top_of_others(services: Service
     stored(services, pictures(20))
     reconcile(services)
     reconcile(services)
-    assert [services.messenger.waiting(queue) for queue in BOTH] == [WAKE_MESSAGES] * 2
-    assert services.messenger.waiting(Queue.TRAIN) == 0
+    assert [services.messenger.message_count(queue) for queue in BOTH] == [WAKE_MESSAGES] * 2
+    assert services.messenger.message_count(Queue.TRAIN) == 0
     client = services.messenger._redis
     client.delete(Queue.BULK)
     reconcile(services)
-    assert [services.messenger.waiting(queue) for queue in BOTH] == [WAKE_MESSAGES] * 2
+    assert [services.messenger.message_count(queue) for queue in BOTH] == [WAKE_MESSAGES] * 2
     assert redis_client.zcard(keys.READY["bulk"]) == 1
 
 
@@ -159,7 +159,7 @@ def test_several_reconcilers_do_not_disturb_each_other(services: Services, redis
             done.result()
     assert services.store.get(lost).counts == Counts(3)
     assert redis_client.llen(keys.job(lost, "pending")) == 3
-    assert services.messenger.waiting(Queue.INTERACTIVE) <= MAX_MESSAGES
+    assert services.messenger.message_count(Queue.INTERACTIVE) <= MAX_MESSAGES
     assert services.store.removing() == []
     assert not services.blobs.exists(blob_key(old, "x"))
 
@@ -198,7 +198,7 @@ def test_the_process_reconciles_and_ends_when_it_is_told(
     stored(services, pictures(1))
     process = subprocess.Popen([sys.executable, "-m", "worker.reconcile"], cwd=ROOT)
     try:
-        wait_until(lambda: services.messenger.waiting(Queue.INTERACTIVE), "a worker is woken")
+        wait_until(lambda: services.messenger.message_count(Queue.INTERACTIVE), "a worker is woken")
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
     finally:

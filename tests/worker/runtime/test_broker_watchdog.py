@@ -7,7 +7,7 @@ import pytest
 from shared.domain.entities import Queue
 from shared.jobs.messenger import Messenger
 from shared.services import Services
-from worker.runtime.broker_watchdog import DEAF_S, BrokerWatchdog
+from worker.runtime.broker_watchdog import STALLED_AFTER_S, BrokerWatchdog
 
 
 class Clock:
@@ -39,45 +39,45 @@ def after(clock: Clock, seconds: float) -> None:
 
 
 def test_nothing_waits(watchdog: BrokerWatchdog, clock: Clock) -> None:
-    assert not watchdog.is_deaf()
-    after(clock, 10 * DEAF_S)
-    assert not watchdog.is_deaf()
+    assert not watchdog.is_stalled()
+    after(clock, 10 * STALLED_AFTER_S)
+    assert not watchdog.is_stalled()
 
 
 def test_messages_that_nobody_takes(watchdog: BrokerWatchdog, messenger: Messenger, clock: Clock) -> None:
-    messenger.wake(Queue.BULK)
-    assert not watchdog.is_deaf()
-    after(clock, DEAF_S - 0.1)
-    assert not watchdog.is_deaf()
+    messenger.wake_workers(Queue.BULK)
+    assert not watchdog.is_stalled()
+    after(clock, STALLED_AFTER_S - 0.1)
+    assert not watchdog.is_stalled()
     after(clock, 0.1)
-    assert watchdog.is_deaf()
+    assert watchdog.is_stalled()
 
 
 def test_messages_in_other_queues_do_not_matter(watchdog: BrokerWatchdog, messenger: Messenger, clock: Clock) -> None:
-    messenger.wake(Queue.TRAIN)
-    watchdog.is_deaf()
-    after(clock, 2 * DEAF_S)
-    assert not watchdog.is_deaf()
+    messenger.wake_workers(Queue.TRAIN)
+    watchdog.is_stalled()
+    after(clock, 2 * STALLED_AFTER_S)
+    assert not watchdog.is_stalled()
 
 
 def test_a_turn_is_a_sign_of_hearing(watchdog: BrokerWatchdog, messenger: Messenger, clock: Clock) -> None:
-    messenger.wake(Queue.BULK)
-    watchdog.is_deaf()
-    after(clock, DEAF_S - 1)
-    with watchdog.turn():
-        after(clock, 10 * DEAF_S)
-        assert not watchdog.is_deaf()
-    assert not watchdog.is_deaf()
-    after(clock, DEAF_S - 1)
-    assert not watchdog.is_deaf()
+    messenger.wake_workers(Queue.BULK)
+    watchdog.is_stalled()
+    after(clock, STALLED_AFTER_S - 1)
+    with watchdog.busy():
+        after(clock, 10 * STALLED_AFTER_S)
+        assert not watchdog.is_stalled()
+    assert not watchdog.is_stalled()
+    after(clock, STALLED_AFTER_S - 1)
+    assert not watchdog.is_stalled()
 
 
 def test_an_empty_queue_begins_anew(watchdog: BrokerWatchdog, messenger: Messenger, clock: Clock) -> None:
-    messenger.wake(Queue.BULK)
-    watchdog.is_deaf()
-    after(clock, DEAF_S - 1)
+    messenger.wake_workers(Queue.BULK)
+    watchdog.is_stalled()
+    after(clock, STALLED_AFTER_S - 1)
     messenger._redis.delete(Queue.BULK)
-    assert not watchdog.is_deaf()
-    messenger.wake(Queue.BULK)
+    assert not watchdog.is_stalled()
+    messenger.wake_workers(Queue.BULK)
     after(clock, 2)
-    assert not watchdog.is_deaf()
+    assert not watchdog.is_stalled()

@@ -14,7 +14,7 @@ import pytest
 
 from shared.domain.card import OPENVINO_FILE
 from shared.domain.entities import Counts, JobState, Queue, blob_key
-from shared.jobs.chunks import LEASE_S, MAX_DEATHS, RENEW_S
+from shared.jobs.chunks import HEARTBEAT_S, LEASE_S, MAX_DEATHS
 from shared.models.registry import SHIPPED, Registry
 from shared.redis import keys
 from shared.redis.connection import Client, now_ms
@@ -23,7 +23,7 @@ from tests.conftest import wait_until
 from tests.worker.kit import pictures, stored
 from worker.classify.timings import Timings
 from worker.runtime.heartbeat import Heartbeat
-from worker.runtime.process import WorkerProcess, threads_of_process
+from worker.runtime.process import WorkerProcess, threads_per_process
 
 BOTH = [Queue.INTERACTIVE, Queue.BULK]
 
@@ -49,16 +49,16 @@ def test_a_turn_works_on_one_chunk_and_wakes_somebody_for_the_next(services: Ser
     first, second = stored(services, pictures(2)), stored(services, pictures(3))
     assert worker.work()
     assert [services.store.get(job).state.done for job in (first, second)] == [True, False]
-    assert services.messenger.waiting(Queue.INTERACTIVE) == 1
+    assert services.messenger.message_count(Queue.INTERACTIVE) == 1
     assert worker.work()
-    assert services.messenger.waiting(Queue.INTERACTIVE) == 1  # nobody needs a second one
+    assert services.messenger.message_count(Queue.INTERACTIVE) == 1  # nobody needs a second one
     assert services.store.get(second).state.done
 
 
 def test_nobody_is_woken_where_nothing_waits(services: Services, worker: WorkerProcess) -> None:
     stored(services, pictures(2))
     worker.work()
-    assert [services.messenger.waiting(queue) for queue in Queue] == [0, 0, 0]
+    assert [services.messenger.message_count(queue) for queue in Queue] == [0, 0, 0]
 
 
 def test_a_worker_for_small_jobs_takes_no_others(services: Services) -> None:
@@ -176,20 +176,20 @@ def test_the_pulse_holds_a_chunk_as_long_as_it_is_worked_on(services: Services, 
     def left_ms() -> float:
         return redis_client.zscore(keys.LEASES, chunk.id) - now_ms(redis_client)
 
-    with heartbeat.holding(chunk.id):
+    with heartbeat.renewing(chunk.id):
         redis_client.zadd(keys.LEASES, {chunk.id: now_ms(redis_client) - 1})
         heartbeat.start()
-        wait_until(lambda: left_ms() > 0, "the lease is renewed", RENEW_S)
-        redis_client.zadd(keys.LEASES, {chunk.id: now_ms(redis_client) + RENEW_S * 2000})
-        wait_until(lambda: left_ms() > (LEASE_S - RENEW_S) * 1000, "it is renewed again", RENEW_S * 3)
+        wait_until(lambda: left_ms() > 0, "the lease is renewed", HEARTBEAT_S)
+        redis_client.zadd(keys.LEASES, {chunk.id: now_ms(redis_client) + HEARTBEAT_S * 2000})
+        wait_until(lambda: left_ms() > (LEASE_S - HEARTBEAT_S) * 1000, "it is renewed again", HEARTBEAT_S * 3)
     redis_client.zadd(keys.LEASES, {chunk.id: now_ms(redis_client) - 1})
     heartbeat.stop()
-    assert services.chunks.lapsed(5) == [chunk.id]
+    assert services.chunks.expired_leases(5) == [chunk.id]
     worker.classifier.pool.shutdown()
 
 
 def test_threads_and_processes_share_the_cores() -> None:
     cores = len(os.sched_getaffinity(0))
-    assert threads_of_process(1) == cores
-    assert threads_of_process(cores) == 1
-    assert threads_of_process(10 * cores) == 1
+    assert threads_per_process(1) == cores
+    assert threads_per_process(cores) == 1
+    assert threads_per_process(10 * cores) == 1

@@ -19,8 +19,8 @@ from tests.conftest import wait_until
 from tests.versions_kit import shipped, turned_network, version_folder
 from tests.worker.kit import pictures, stored
 from worker.runtime.process import WorkerProcess
-from worker.serving.champion_watch import ChampionWatch
-from worker.serving.models import Models
+from worker.serving.champion_watch import ChampionWatcher
+from worker.serving.models import ModelCache
 
 
 @pytest.fixture(scope="module")
@@ -33,14 +33,14 @@ class Kit:
     """A watch over real models, and what it has said: the champion, each time that there was another one."""
 
     registry: Registry
-    models: Models
-    watch: ChampionWatch
+    models: ModelCache
+    watch: ChampionWatcher
     said: list[str | None]
 
 
 def kit_on(registry: Registry, threads: int) -> Kit:
-    models, said = Models(registry, threads), []
-    return Kit(registry, models, ChampionWatch(registry, models, lambda: said.append(models.champion)), said)
+    models, said = ModelCache(registry, threads), []
+    return Kit(registry, models, ChampionWatcher(registry, models, lambda: said.append(models.champion)), said)
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_the_watch_loads_each_new_champion_and_says_so(kit: Kit, turned: Path) -
 def test_a_champion_that_cannot_be_loaded_is_said_once_and_tried_again(
     kit: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kit.watch.look()
+    kit.watch.poll()
     broken = kit.registry.publish(version_folder(tmp_path)).version
     kit.registry.promote(broken)
     loads: list[str] = []
@@ -72,10 +72,10 @@ def test_a_champion_that_cannot_be_loaded_is_said_once_and_tried_again(
     monkeypatch.setattr(kit.models, "preload", lambda version: (loads.append(version), preload(version)))
     with caplog.at_level(logging.ERROR):
         for _ in range(5):
-            kit.watch.look()
+            kit.watch.poll()
         assert loads == [broken]  # it is not loaded at every look
         kit.watch._retry_at = 0
-        kit.watch.look()
+        kit.watch.poll()
     assert loads == [broken] * 2
     assert len([record for record in caplog.records if broken in record.getMessage()]) == 1
     assert (kit.models.champion, kit.said) == (shipped(), [shipped()])
@@ -85,7 +85,7 @@ def test_a_redis_that_is_away_is_said_once(threads: int, caplog: pytest.LogCaptu
     kit = kit_on(Registry(champion=ChampionAlias(connect("redis://127.0.0.1:1/0"))), threads)
     with caplog.at_level(logging.ERROR):
         for _ in range(3):
-            kit.watch.look()
+            kit.watch.poll()
     assert len(caplog.records) == 1
     assert kit.models.champion is None
 

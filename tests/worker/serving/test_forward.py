@@ -78,30 +78,30 @@ def half(model: Any) -> float:
 
 
 def test_one_view_is_the_network_itself(network: forward.Network, expected: Callable[[float], NDArray[Any]]) -> None:
-    np.testing.assert_allclose(forward.served(network)(IMAGES), expected(forward.NONE), atol=1e-5)
+    np.testing.assert_allclose(forward.with_tta(network)(IMAGES), expected(forward.NEVER), atol=1e-5)
 
 
 def test_six_views_are_the_mean_of_the_logits(
     network: forward.Network, expected: Callable[[float], NDArray[Any]]
 ) -> None:
-    six = forward.served(network, forward.ALL)(IMAGES)
-    assert np.abs(six - expected(forward.NONE)).max() > 0.01
-    np.testing.assert_allclose(six, expected(forward.ALL), atol=1e-5)
+    six = forward.with_tta(network, forward.ALWAYS)(IMAGES)
+    assert np.abs(six - expected(forward.NEVER)).max() > 0.01
+    np.testing.assert_allclose(six, expected(forward.ALWAYS), atol=1e-5)
 
 
 def test_adaptive_views_change_the_unsure_answers_only(
     model: Any, network: forward.Network, expected: Callable[[float], NDArray[Any]], half: float
 ) -> None:
-    answers = forward.served(network, half)(IMAGES)
+    answers = forward.with_tta(network, half)(IMAGES)
     sure = confidences(model) >= half
     assert np.count_nonzero(sure) == len(IMAGES) // 2
     np.testing.assert_allclose(answers, expected(half), atol=1e-5)
-    np.testing.assert_allclose(answers[sure], expected(forward.NONE)[sure], atol=1e-5)
-    np.testing.assert_allclose(answers[~sure], expected(forward.ALL)[~sure], atol=1e-5)
+    np.testing.assert_allclose(answers[sure], expected(forward.NEVER)[sure], atol=1e-5)
+    np.testing.assert_allclose(answers[~sure], expected(forward.ALWAYS)[~sure], atol=1e-5)
 
 
 def test_an_answer_does_not_depend_on_the_batch(network: forward.Network, half: float) -> None:
-    serve = forward.served(network, half)
+    serve = forward.with_tta(network, half)
     together = serve(IMAGES)
     alone = np.concatenate([serve(IMAGES[[place]]) for place in range(len(IMAGES))])
     order = np.random.default_rng(2).permutation(len(IMAGES))
@@ -115,12 +115,12 @@ def test_a_batch_of_only_sure_or_only_unsure_images(
     model: Any, network: forward.Network, expected: Callable[[float], NDArray[Any]], half: float, sure: bool
 ) -> None:
     chosen = (confidences(model) >= half) == sure
-    np.testing.assert_allclose(forward.served(network, half)(IMAGES[chosen]), expected(half)[chosen], atol=1e-5)
+    np.testing.assert_allclose(forward.with_tta(network, half)(IMAGES[chosen]), expected(half)[chosen], atol=1e-5)
 
 
-@pytest.mark.parametrize("below", [forward.NONE, 0.5, forward.ALL])
+@pytest.mark.parametrize("below", [forward.NEVER, 0.5, forward.ALWAYS])
 def test_answers_are_probabilities_in_float32(network: forward.Network, below: float) -> None:
-    answers = forward.served(network, below)(IMAGES)
+    answers = forward.with_tta(network, below)(IMAGES)
     assert (answers.dtype, answers.shape) == (np.float32, (60, 4))
     np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
 
@@ -130,26 +130,26 @@ def test_a_certain_answer_stays_a_number() -> None:
         [keras.Input(SIZE), keras.layers.Flatten(), keras.layers.Dense(2), keras.layers.Softmax()]
     )
     certain.set_weights([weights * 0 + [0, 1e6] for weights in certain.get_weights()])
-    serve = forward.served(keras_runtime.compiled(certain), forward.ALL)
+    serve = forward.with_tta(keras_runtime.compiled(certain), forward.ALWAYS)
     np.testing.assert_allclose(serve(IMAGES[:2]), [[0, 1]] * 2, atol=1e-6)
 
 
 def test_the_networks_own_answers_are_left_as_they_are(model: Any, half: float) -> None:
     given = keras_runtime.compiled(model)(IMAGES)
     kept = given.copy()
-    forward.served(lambda images: given if len(images) == len(IMAGES) else given[: len(images)], half)(IMAGES)
+    forward.with_tta(lambda images: given if len(images) == len(IMAGES) else given[: len(images)], half)(IMAGES)
     np.testing.assert_array_equal(given, kept)
 
 
 @pytest.mark.parametrize(
     ("views", "below"),
     [
-        (None, forward.NONE),
-        (Views(served=1, single_accuracy=0.5, six_accuracy=0.5), forward.NONE),
-        (Views(served=6, single_accuracy=0.5, six_accuracy=0.5), forward.ALL),
+        (None, forward.NEVER),
+        (Views(served=1, single_accuracy=0.5, six_accuracy=0.5), forward.NEVER),
+        (Views(served=6, single_accuracy=0.5, six_accuracy=0.5), forward.ALWAYS),
         (Views(served="adaptive", threshold=0.86, share=0.1, single_accuracy=0.5, six_accuracy=0.5), 0.86),
-        (Views(served="adaptive", threshold=0.0, share=0.0, single_accuracy=0.5, six_accuracy=0.5), forward.NONE),
+        (Views(served="adaptive", threshold=0.0, share=0.0, single_accuracy=0.5, six_accuracy=0.5), forward.NEVER),
     ],
 )
 def test_the_card_says_when_to_look_again(views: Views | None, below: float) -> None:
-    assert forward.threshold(views) == below
+    assert forward.tta_threshold(views) == below

@@ -20,8 +20,8 @@ from shared.models.registry import SHIPPED, Registry
 from worker import hardware
 from worker.evaluation import evaluate
 from worker.serving import openvino_runtime
-from worker.serving.forward import served, threshold
-from worker.serving.models import HELD, Models, ModelUnusable
+from worker.serving.forward import tta_threshold, with_tta
+from worker.serving.models import MAX_MODELS, ModelCache, ModelUnusable
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +75,10 @@ def test_it_answers_as_keras_does(threads: int) -> None:
     registry = Registry()
     version = registry.champion().version
     images = np.random.default_rng(3).integers(0, 256, (7, 32, 32, 3), dtype=np.uint8)
-    answer = Models(registry, threads).get(version).forward(images)
+    answer = ModelCache(registry, threads).get(version).forward(images)
     model = keras.models.load_model(registry.model_file(version), compile=False)
-    below = threshold(registry.card(version).views)
-    expected = served(lambda batch: evaluate.predict(model, batch), below)(images)
+    below = tta_threshold(registry.card(version).views)
+    expected = with_tta(lambda batch: evaluate.predict(model, batch), below)(images)
     assert (answer.dtype, answer.shape) == (np.float32, (7, 10))
     np.testing.assert_allclose(answer, expected, atol=1e-5)
     np.testing.assert_allclose(answer.sum(axis=1), 1, atol=1e-5)
@@ -88,7 +88,8 @@ def test_a_version_without_a_file_for_openvino_is_served_by_keras(shipped: Path,
     version = publish(shipped, tmp_path, (shipped / MODEL_FILE).read_bytes())
     assert not (tmp_path / version / OPENVINO_FILE).exists()
     ours, shipped_one = (
-        Models(Registry(folder), threads).get(name) for folder, name in ((tmp_path, version), (SHIPPED, shipped.name))
+        ModelCache(Registry(folder), threads).get(name)
+        for folder, name in ((tmp_path, version), (SHIPPED, shipped.name))
     )
     images = np.random.default_rng(3).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     np.testing.assert_allclose(ours.forward(images), shipped_one.forward(images), atol=1e-5)
@@ -102,9 +103,9 @@ def versions(shipped: Path, tmp_path: Path) -> list[str]:
 
 
 def test_a_model_is_loaded_once_and_few_are_held(registry: Registry, versions: list[str], threads: int) -> None:
-    models = Models(registry, threads)
-    loaded = {version: models.get(version) for version in versions[:HELD]}
-    assert all(models.get(version) is loaded[version] for version in versions[:HELD])
+    models = ModelCache(registry, threads)
+    loaded = {version: models.get(version) for version in versions[:MAX_MODELS]}
+    assert all(models.get(version) is loaded[version] for version in versions[:MAX_MODELS])
     models.get(versions[0])
     models.get(versions[2])  # the one that was not used for longest goes
     assert models.get(versions[0]) is loaded[versions[0]]
@@ -114,7 +115,7 @@ def test_a_model_is_loaded_once_and_few_are_held(registry: Registry, versions: l
 def test_the_champion_is_held_however_many_others_are_used(
     registry: Registry, versions: list[str], threads: int
 ) -> None:
-    models = Models(registry, threads)
+    models = ModelCache(registry, threads)
     assert models.champion is None
     models.preload(versions[0])
     champion = models.get(versions[0])
@@ -132,7 +133,7 @@ def test_threads_that_ask_at_once_load_a_model_once(
 ) -> None:
     loads, real_load = [], openvino_runtime.load
     monkeypatch.setattr(openvino_runtime, "load", lambda *args: (loads.append(1), real_load(*args))[1])
-    models, together = Models(registry, threads), threading.Barrier(6)
+    models, together = ModelCache(registry, threads), threading.Barrier(6)
 
     def ask(_: int) -> object:
         together.wait()
@@ -147,7 +148,7 @@ def test_other_versions_serve_while_one_is_loaded(
     registry: Registry, versions: list[str], threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Given a load that does not end, then the lock is free, and who asked for that version gets it in the end."""
-    models = Models(registry, threads)
+    models = ModelCache(registry, threads)
     models.get(versions[0])
     begun, go_on, real_load = threading.Event(), threading.Event(), openvino_runtime.load
 
@@ -174,7 +175,7 @@ def test_all_who_wait_for_an_unusable_model_hear_of_it(
     shipped: Path, registry: Registry, tmp_path: Path, threads: int
 ) -> None:
     bad = publish(shipped, tmp_path, b"nothing")
-    models = Models(registry, threads)
+    models = ModelCache(registry, threads)
     with ThreadPoolExecutor(4) as pool:
         for asked in [pool.submit(models.preload, bad) for _ in range(4)]:
             with pytest.raises(ModelUnusable, match=bad):
@@ -185,7 +186,7 @@ def test_all_who_wait_for_an_unusable_model_hear_of_it(
 def test_a_version_that_is_not_there_is_unusable(registry: Registry, threads: int) -> None:
     for version in ("nothing-20260101-00000000", "../models", ".hidden"):
         with pytest.raises(ModelUnusable, match="no model"):
-            Models(registry, threads).get(version)
+            ModelCache(registry, threads).get(version)
 
 
 @pytest.mark.parametrize("damage", ["one bit", "cut short", "empty", "gone", "another file that can be loaded"])
@@ -202,7 +203,7 @@ def test_a_damaged_file_is_unusable(shipped: Path, tmp_path: Path, threads: int,
         with zipfile.ZipFile(file, "a") as archive:
             archive.comment = b"not what was published"
     with pytest.raises(ModelUnusable, match=version):
-        Models(Registry(tmp_path), threads).get(version)
+        ModelCache(Registry(tmp_path), threads).get(version)
 
 
 @pytest.mark.parametrize("content", ["no archive", "cut archive", "another archive", "broken weights"])
@@ -220,7 +221,7 @@ def test_a_file_that_cannot_be_loaded_is_unusable(
     place = "content" if served_file == MODEL_FILE else "exported"
     version = publish(shipped, tmp_path, **{place: contents[content]})
     with pytest.raises(ModelUnusable, match=version):
-        Models(Registry(tmp_path), threads).get(version)
+        ModelCache(Registry(tmp_path), threads).get(version)
 
 
 def _zipped(tmp_path: Path) -> bytes:
@@ -235,7 +236,7 @@ def test_a_damaged_card_is_unusable(shipped: Path, registry: Registry, tmp_path:
     version = publish(shipped, tmp_path)
     (tmp_path / version / CARD_FILE).write_text(text)
     with pytest.raises(ModelUnusable, match=version):
-        Models(registry, threads).get(version)
+        ModelCache(registry, threads).get(version)
 
 
 def test_a_card_with_another_size_of_pictures_is_unusable(
@@ -243,7 +244,7 @@ def test_a_card_with_another_size_of_pictures_is_unusable(
 ) -> None:
     version = publish(shipped, tmp_path, input={"height": 48, "width": 48, "channels": 3})
     with pytest.raises(ModelUnusable, match=version):
-        Models(registry, threads).get(version)
+        ModelCache(registry, threads).get(version)
 
 
 def test_a_card_with_other_labels_is_unusable(shipped: Path, registry: Registry, tmp_path: Path, threads: int) -> None:
@@ -254,14 +255,14 @@ def test_a_card_with_other_labels_is_unusable(shipped: Path, registry: Registry,
     }
     version = publish(shipped, tmp_path, labels=card["labels"][:9], metrics=metrics)
     with pytest.raises(ModelUnusable, match=r"10.* values for 9 labels"):
-        Models(registry, threads).get(version)
+        ModelCache(registry, threads).get(version)
 
 
 def test_after_an_unusable_model_a_good_one_still_loads(
     shipped: Path, registry: Registry, tmp_path: Path, threads: int
 ) -> None:
     bad, good = publish(shipped, tmp_path, b"nothing"), publish(shipped, tmp_path)
-    models = Models(registry, threads)
+    models = ModelCache(registry, threads)
     with pytest.raises(ModelUnusable):
         models.get(bad)
     assert models.get(good).forward(blank(1)).shape == (1, 10)

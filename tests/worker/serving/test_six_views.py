@@ -30,14 +30,14 @@ def turned(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def test_one_view_will_do_where_six_change_nothing() -> None:
-    assert tta.threshold(answers(0.6, 0.9), answers(0.7, 0.8)) == 0
+    assert tta.choose_threshold(answers(0.6, 0.9), answers(0.7, 0.8)) == 0
 
 
 @pytest.mark.parametrize(("confidence", "threshold"), [(0.834, 0.84), (0.52, 0.53), (0.996, 1.0), (1.0, 1.0)])
 def test_the_threshold_is_just_above_what_six_views_change(confidence: float, threshold: float) -> None:
     one = answers(0.55, confidence, 0.999)
     six = np.where([[False], [True], [False]], turned(one), one)
-    assert tta.threshold(one, six) == pytest.approx(threshold)
+    assert tta.choose_threshold(one, six) == pytest.approx(threshold)
 
 
 def test_one_image_in_a_thousand_may_change() -> None:
@@ -45,13 +45,13 @@ def test_one_image_in_a_thousand_may_change() -> None:
     one[:3] = answers(0.7, 0.95, 0.85)
     six = one.copy()
     six[:3] = turned(one[:3])
-    assert tta.threshold(one, six) == pytest.approx(0.71)
+    assert tta.choose_threshold(one, six) == pytest.approx(0.71)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 3000))
 def test_no_more_than_tolerated_change_above_the_threshold(seed: int, count: int) -> None:
     generator = np.random.default_rng(seed)
     one, six = generator.dirichlet(np.ones(4), (2, count))
-    threshold = tta.threshold(one, six)
+    threshold = tta.choose_threshold(one, six)
     sure = one.max(axis=1) >= threshold
     assert np.count_nonzero((one.argmax(1) != six.argmax(1)) & sure) <= tta.TOLERATED * count

@@ -14,7 +14,7 @@ import pytest
 
 from shared.domain.card import MODEL_FILE
 from shared.domain.entities import Failure, JobState, Training, checkpoint_key
-from shared.jobs.trainings import Order
+from shared.jobs.trainings import TrainingCommand
 from shared.models.registry import SHIPPED
 from shared.services import Services
 from tests.conftest import ROOT, wait_until
@@ -80,7 +80,7 @@ def test_a_process_that_finds_its_version_published_only_ends_the_job(services: 
     job_id = submit(services)
     shipped = services.registry.versions()[-1].version
     training = claim(services)
-    services.trainings.makes(training, shipped)
+    services.trainings.plan_version(training, shipped)
     assert run(training) == os.EX_OK
     job = services.store.get(job_id)
     assert (job.state, job.model) == (JobState.SUCCEEDED, shipped)
@@ -144,10 +144,10 @@ def test_who_has_lost_a_training_to_another_stops_and_writes_nothing(services: S
         services.chunks.release(lost.id, died=True)
         ours = claim(services)
         assert training.result(TRAINING_S) == os.EX_TEMPFAIL
-    assert services.trainings.order(ours) is Order.GO_ON
+    assert services.trainings.command(ours) is TrainingCommand.CONTINUE
     assert services.store.get(job_id).state is JobState.RUNNING
 
 
 def test_nothing_waits(services: Services) -> None:
     heartbeat = Heartbeat(services.workers, services.chunks, lambda: pytest.fail("no heartbeat was started"))
-    assert not TrainingSupervisor(services, heartbeat.holding, "test").work()
+    assert not TrainingSupervisor(services, heartbeat.renewing, "test").work()

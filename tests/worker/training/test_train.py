@@ -17,7 +17,7 @@ from worker.data.datasets import CIFAR10_SETTING, Dataset
 from worker.presets import Params, Preset, Setup
 from worker.training.checkpoint import FileCheckpoint
 from worker.training.loop import Watch, grouped, marks
-from worker.training.progress import Order, Row, TrainingCancelled, TrainingDiverged
+from worker.training.progress import Row, TrainingCancelled, TrainingCommand, TrainingDiverged
 from worker.training.train import TrainedModel, train
 
 SEED = presets.get("seed")
@@ -45,12 +45,12 @@ class Memory:
 class At:
     """Gives an order at a step, and before it goes on."""
 
-    def __init__(self, step: int, order: Order) -> None:
+    def __init__(self, step: int, order: TrainingCommand) -> None:
         self.step, self.order, self.asked = step, order, list[int]()
 
-    def ask(self, step: int) -> Order:
+    def ask(self, step: int) -> TrainingCommand:
         self.asked.append(step)
-        return self.order if step >= self.step else Order.GO_ON
+        return self.order if step >= self.step else TrainingCommand.CONTINUE
 
 
 def tiny(name: str, dataset: Dataset, watch: Watch | None = None, **changes: Any) -> TrainedModel:
@@ -94,7 +94,7 @@ def test_the_network_learns(squares: Dataset) -> None:
 
 
 def test_another_seed_gives_other_weights(fast: TrainedModel, squares: Dataset) -> None:
-    other = train(fast.preset, squares, 2, fast.params, Watch(control=At(1, Order.FINISH)))
+    other = train(fast.preset, squares, 2, fast.params, Watch(control=At(1, TrainingCommand.FINISH)))
     assert (fast.seed, other.seed) == (1, 2)
     assert weights(fast) != weights(other)
 
@@ -150,9 +150,9 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(
 ) -> None:
     """Given a run that is stopped in the middle of its second epoch, when it goes on, then nothing is different."""
     monkeypatch.setattr("worker.training.loop.CHECKPOINT_S", seconds)
-    store, control, rows = Memory(), At(99, Order.GO_ON), list[Row]()
+    store, control, rows = Memory(), At(99, TrainingCommand.CONTINUE), list[Row]()
     with pytest.raises(TrainingCancelled, match="after 17 of 30 steps"):
-        tiny("fast", squares, Watch(control=At(16, Order.CANCEL), checkpoint=store))
+        tiny("fast", squares, Watch(control=At(16, TrainingCommand.CANCEL), checkpoint=store))
     resumed = tiny("fast", squares, Watch(on_row=rows.append, control=control, checkpoint=store))
     assert control.asked == [step for step in (10, 12, 14, 15, 17, 19, 20, 22, 24, 25, 27, 29) if step >= goes_on_at]
     assert timeless(resumed) == timeless(fast)
@@ -175,7 +175,7 @@ def test_dropout_goes_on_where_it_was(squares: Dataset) -> None:
 
 
 def test_a_finished_run_does_nothing_more(fast: TrainedModel, store: Memory, squares: Dataset) -> None:
-    control = At(0, Order.CANCEL)
+    control = At(0, TrainingCommand.CANCEL)
     again = tiny("fast", squares, Watch(control=control, checkpoint=store))
     assert control.asked == []
     assert timeless(again) == timeless(fast)
@@ -188,7 +188,7 @@ from pathlib import Path
 from worker import presets
 from worker.training.checkpoint import FileCheckpoint
 from worker.data.datasets import load_cifar10
-from worker.training.progress import Order
+from worker.training.progress import TrainingCommand
 from worker.training.loop import Watch, grouped, marks
 from worker.training.train import train
 
@@ -196,7 +196,7 @@ class Killer:
     def ask(self, step):
         if step == 24:
             os.kill(os.getpid(), signal.SIGKILL)
-        return Order.GO_ON
+        return TrainingCommand.CONTINUE
 
 params = presets.get("fast").params.changed(epochs=3, batch_size=38, width1=4, width2=8, width3=8)
 store = FileCheckpoint(Path({path!r}))
@@ -213,7 +213,7 @@ def test_a_killed_process_is_continued_by_another(
     command = [sys.executable, "-c", KILLED.format(path=str(path))]
     killed = subprocess.run(command, env=environment, capture_output=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
-    control = At(99, Order.GO_ON)
+    control = At(99, TrainingCommand.CONTINUE)
     resumed = tiny("fast", squares, Watch(control=control, checkpoint=FileCheckpoint(path)))
     assert control.asked[0] == 20
     assert timeless(resumed) == timeless(fast)
@@ -227,7 +227,7 @@ def test_a_checkpoint_of_other_settings_is_refused(store: Memory, squares: Datas
 
 
 def test_finishing_early_validates_and_keeps_the_best(squares: Dataset) -> None:
-    trained = tiny("fast", squares, Watch(control=At(13, Order.FINISH)))
+    trained = tiny("fast", squares, Watch(control=At(13, TrainingCommand.FINISH)))
     assert [(row.step, row.val_loss is None) for row in trained.rows[-3:]] == [(12, True), (14, True), (15, False)]
     assert [epoch.epoch for epoch in trained.history] == [1, 2]
     assert trained.best_epoch == min(trained.history, key=lambda row: (row.val_loss, -row.val_accuracy)).epoch
@@ -235,7 +235,7 @@ def test_finishing_early_validates_and_keeps_the_best(squares: Dataset) -> None:
 
 @pytest.mark.parametrize(("asked_at", "ends_at"), [(0, 2), (10, 10)])
 def test_finishing_has_figures_to_show(asked_at: int, ends_at: int, squares: Dataset) -> None:
-    trained = tiny("fast", squares, Watch(control=At(asked_at, Order.FINISH)))
+    trained = tiny("fast", squares, Watch(control=At(asked_at, TrainingCommand.FINISH)))
     assert trained.rows[-1].step == ends_at
     assert trained.rows[-1].val_accuracy is not None
     assert len(trained.history) == 1
@@ -246,7 +246,7 @@ def test_steps_in_groups_are_the_same_steps(
 ) -> None:
     """Given rows of one or two steps, when each step is a call of its own, then the means of the rows agree."""
     monkeypatch.setattr("worker.training.steps.GROUP_IMAGES", 1)
-    control = At(99, Order.GO_ON)
+    control = At(99, TrainingCommand.CONTINUE)
     single = tiny("fast", squares, Watch(control=control))
     assert control.asked == list(range(30))
     assert [row.loss for row in single.rows] == pytest.approx([row.loss for row in fast.rows], abs=1e-5)
@@ -287,10 +287,10 @@ class Poison:
         self._model = self._build(params, setup)
         return self._model
 
-    def ask(self, step: int) -> Order:
+    def ask(self, step: int) -> TrainingCommand:
         if step == self._step:
             self._model.layers[-1].bias.assign(np.full(10, np.nan))
-        return Order.GO_ON
+        return TrainingCommand.CONTINUE
 
 
 def test_a_diverging_training_says_so_and_keeps_its_last_good_checkpoint(squares: Dataset) -> None:

@@ -28,16 +28,16 @@ from shared.jobs.deliveries import Delivery, DeliveryState
 from shared.redis import keys
 from shared.redis.connection import now_ms
 from shared.services import Services
-from shared.webhooks.addresses import Allowed
+from shared.webhooks.addresses import AllowList
 from shared.webhooks.resolver import Lookup, Resolver, system_lookup
 from shared.webhooks.target import parse
 from tests.conftest import ROOT, wait_until
 from tests.receiver import Call, Receiver, away, babble, die, drip, flood, hang, receiving
-from worker.webhooks.deliver import JITTER, MAX_RETRY_AFTER_S, PER_RECEIVER, SCHEDULE_S, Sender, retry_after_s
+from worker.webhooks.deliver import JITTER, MAX_RETRY_AFTER_S, PER_RECEIVER, SCHEDULE_S, WebhookSender, retry_after_s
 from worker.webhooks.webhook_client import TOTAL_S, WebhookClient
 
 #: For the receivers of these tests, and no other address of this machine.
-HERE = Allowed.parse("127.0.0.1")
+HERE = AllowList.parse("127.0.0.1")
 #: Seconds for one attempt where it hangs, so that it is over soon.
 SHORT_S = 1.0
 AT_ONCE = (0.0,) * 10
@@ -58,13 +58,13 @@ def ended_job(services: Services, url: str) -> str:
     return job_id
 
 
-def sender(services: Services, schedule_s=AT_ONCE, *, lookup: Lookup = system_lookup, **poster) -> Sender:
+def sender(services: Services, schedule_s=AT_ONCE, *, lookup: Lookup = system_lookup, **poster) -> WebhookSender:
     posts = WebhookClient(Resolver(HERE, lookup), **poster)
-    return Sender(services.deliveries, services.webhook_secrets, posts, schedule_s)
+    return WebhookSender(services.deliveries, services.webhook_secrets, posts, schedule_s)
 
 
 @contextmanager
-def running(sender: Sender) -> Iterator[None]:
+def running(sender: WebhookSender) -> Iterator[None]:
     stopping = threading.Event()
     thread = threading.Thread(target=sender.run, args=(stopping,))
     thread.start()
@@ -75,7 +75,7 @@ def running(sender: Sender) -> Iterator[None]:
         thread.join()
 
 
-def send_once(services: Services, sender: Sender) -> None:
+def send_once(services: Services, sender: WebhookSender) -> None:
     due = services.deliveries.claim()
     assert due is not None
     sender.send(due)
@@ -182,7 +182,7 @@ def test_a_name_that_changes_its_address_reaches_nothing_inside(services: Servic
     resolver = Resolver(HERE, lambda _host, _port: answers.pop(0))
     assert resolver.addresses(NAMED, 80, 1) == [PUBLIC]
     job_id = ended_job(services, f"http://{NAMED}:{receiver.port}/hook")
-    changing = Sender(services.deliveries, services.webhook_secrets, WebhookClient(resolver), AT_ONCE)
+    changing = WebhookSender(services.deliveries, services.webhook_secrets, WebhookClient(resolver), AT_ONCE)
     for _ in range(2):
         send_once(services, changing)
     assert codes(delivery_of(services, job_id)) == ["forbidden_address"] * 2
@@ -200,7 +200,9 @@ def test_a_name_is_looked_up_once_and_that_address_is_called(
     send_once(services, sender(services, lookup=lambda _host, _port: answers.pop(0)))
     assert codes(delivery_of(services, job_id)) == [None] and answers == [["127.0.0.2"]]
     assert receiver.calls[0].headers["host"] == f"{NAMED}:{receiver.port}"
-    everywhere = WebhookClient(Resolver(Allowed.parse("127.0.0.0/8"), lambda _host, _port: ["127.0.0.3", "127.0.0.1"]))
+    everywhere = WebhookClient(
+        Resolver(AllowList.parse("127.0.0.0/8"), lambda _host, _port: ["127.0.0.3", "127.0.0.1"])
+    )
     assert everywhere.post(parse(f"http://{NAMED}:{receiver.port}/"), {}, b"").status == 204
 
 
