@@ -12,14 +12,14 @@ from typing import Any, Literal
 
 import click
 
+from shared.domain.csv_cells import escape_formula
+
 Format = Literal["table", "json", "ndjson", "csv"]
 Json = dict[str, Any]
 Columns = Mapping[str, Callable[[Json], Any]]
 
 #: Rows of a table that are looked at before the first is written, to know how wide its columns are.
 LOOK_AHEAD = 500
-#: First characters that make a spreadsheet take a cell for a formula; such a name is quoted, as in the service's CSV.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def _ndjson(records: Iterable[Json], _view: View) -> None:
 def _csv(records: Iterable[Json], view: View) -> None:
     click.echo(_csv_line(view.csv))
     for record in records:
-        click.echo(_csv_line(_harmless(value(record)) for value in view.csv.values()))
+        click.echo(_csv_line(escape_formula(value(record)) for value in view.csv.values()))
 
 
 def _csv_line(values: Iterable[Any]) -> str:
@@ -102,8 +102,3 @@ def _shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4f}"
     return str(value)
-
-
-def _harmless(value: Any) -> Any:
-    formula = isinstance(value, str) and len(value) > 1 and value.startswith(FORMULA_STARTS)
-    return f"'{value}" if formula else value

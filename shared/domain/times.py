@@ -1,4 +1,4 @@
-"""Times as they go over the wire."""
+"""Timestamps of the API."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 
 def rfc3339(seconds: float) -> str:
-    """Seconds since the epoch in RFC 3339, UTC, with milliseconds."""
+    """Return seconds since the epoch as an RFC 3339 timestamp in UTC, with milliseconds."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def rfc3339_or_none(seconds: float | None) -> str | None:
-    """The same, or None where it has not come."""
+    """Return the timestamp, or None for None."""
     return None if seconds is None else rfc3339(seconds)

@@ -12,6 +12,7 @@ from typing import Any
 from flask import Blueprint, Response
 from typing_extensions import TypedDict
 
+from shared.domain.csv_cells import escape_formula
 from shared.domain.entities import Item, Job
 from shared.domain.times import rfc3339_or_none
 from web.api.jobs import blueprint as jobs_blueprint
@@ -30,8 +31,6 @@ CSV_COLUMNS = (
     + [f"{name}_{rank}" for rank in range(2, CSV_PREDICTIONS + 1) for name in ("label", "index", "score")]
     + ["width", "height", "bytes", "sha256", "model", "error_code", "error_detail", "finished_at", "corrected_label"]
 )
-#: First characters that make a spreadsheet take a cell for a formula, also in their East Asian width.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 #: Headers of a file with all results.
 FILE_HEADERS = ["X-Job-Done", "Content-Disposition"]
 #: Lines that are written to the client in one piece.
@@ -145,10 +144,5 @@ def _csv_row(item: Item, labels: tuple[str, ...], job: Job) -> list[Any]:
 
 def _csv_line(values: list[Any]) -> str:
     line = io.StringIO()
-    csv.writer(line).writerow([_harmless(value) for value in values])
+    csv.writer(line).writerow([escape_formula(value) for value in values])
     return line.getvalue()
-
-
-def _harmless(value: Any) -> Any:
-    """A name that a spreadsheet would run as a formula is quoted, as OWASP advises against CSV injection."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value

@@ -8,6 +8,7 @@ from flask import Blueprint, Response, jsonify, request
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
+from shared.domain import json_pointer
 from shared.domain.entities import Job, JobKind
 from shared.domain.errors import Conflict, Fault, InvalidRequest
 from shared.jobs.corrections import LabelCount
@@ -83,7 +84,7 @@ def correct_many(job_id: str) -> Response:
     """Correct many Items in one step, or none."""
     wanted = json_body(NewLabels, request).labels
     job = _classification(job_id)
-    _correct(job, {key: (label, f"/labels/{_escaped(key)}") for key, label in wanted.items()})
+    _correct(job, {key: (label, f"/labels/{json_pointer.escape(key)}") for key, label in wanted.items()})
     return jsonify({"data": [_view(job, key) for key in wanted]})
 
 
@@ -127,8 +128,3 @@ def _correct(job: Job, wanted: dict[str, tuple[str | None, str]]) -> None:
 
 def _view(job: Job, key: str) -> responses.Item:
     return item_view(services().store.item(job.id, key), labels_of(job, services().registry), job.model)
-
-
-def _escaped(key: str) -> str:
-    """A key in a JSON pointer (RFC 6901)."""
-    return key.replace("~", "~0").replace("/", "~1")

@@ -14,13 +14,13 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from shared import logs
 from shared.domain.entities import Failure, Training, checkpoint_key, job_folder
 from shared.domain.errors import DarkroomError, InvalidRequest, NotFound, StorageFull, Unavailable
+from shared.domain.times import rfc3339
 from shared.jobs.trainings import TrainingCommand, TrainingStore
 from shared.services import Services
 from shared.settings import load_settings
@@ -101,9 +101,8 @@ class Rows:
 
 
 def row_record(row: Row) -> dict[str, Any]:
-    """The row as docs/api.md gives it."""
-    at = datetime.fromtimestamp(row.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return {**row.as_dict(), "at": at}
+    """Return the row as JSON, with `at` as an RFC 3339 timestamp."""
+    return {**row.as_dict(), "at": rfc3339(row.at)}
 
 
 def run(services: Services, training: Training) -> int:

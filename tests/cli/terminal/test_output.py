@@ -9,7 +9,7 @@ import pytest
 
 from cli.terminal.output import View, write_all
 from cli.terminal.tables import columns
-from web.api.exports import FORMULA_STARTS
+from shared.domain.csv_cells import FORMULA_STARTS
 
 
 def test_what_the_service_quotes_in_its_csv_is_quoted_here(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,17 @@
+"""Protection against CSV injection, as OWASP advises."""
+
+from __future__ import annotations
+
+from typing import Any
+
+#: First characters of a formula in a spreadsheet, East Asian full-width forms included.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+
+def escape_formula(value: Any) -> Any:
+    """Return the value of a cell, with an apostrophe in front if a spreadsheet would run it as a formula.
+
+    Only strings of two characters or more can be formulas; other values are returned as they are.
+    """
+    formula = isinstance(value, str) and len(value) > 1 and value.startswith(FORMULA_STARTS)
+    return f"'{value}" if formula else value
