@@ -14,7 +14,7 @@ import pytest
 from shared.domain.card import ModelCard
 from shared.domain.entities import INTERACTIVE_ITEMS
 from shared.images.formats import HEAD_BYTES
-from shared.jobs.chunks import CHUNK_BYTES, CHUNK_ITEMS, HEARTBEAT_INTERVAL_S, LEASE_S, MAX_DEATHS, SUSPECT_ITEMS
+from shared.jobs.chunks import CHUNK_BYTES, CHUNK_ITEMS, HEARTBEAT_S, LEASE_S, MAX_DEATHS, SUSPECT_ITEMS
 from shared.jobs.deliveries import LEASE_S as DELIVERY_LEASE_S
 from shared.jobs.messenger import CLASSIFY_TIMEOUT_S, MAX_MESSAGES
 from shared.jobs.store import SCRIPT_BATCH
@@ -178,7 +178,7 @@ def test_the_numbers_in_how_it_works_are_those_of_the_code() -> None:
         f"{SCRIPT_BATCH:,} in one call",
         f"up to {CHUNK_ITEMS} Items and {CHUNK_BYTES // MIB} MiB of uploads",
         f"lease of {LEASE_S} s",
-        f"every {HEARTBEAT_INTERVAL_S} s",
+        f"every {HEARTBEAT_S} s",
         f"at most {INTERACTIVE_ITEMS} Items",
         f"with at most {SUSPECT_ITEMS - 1} others",
         f"at { {4: 'four'}[MAX_DEATHS] } deaths",

@@ -85,8 +85,8 @@ def test_it_needs_no_tensorflow_and_tells_nobody(file: Path, tmp_path: Path) -> 
     code = (
         "import sys, numpy as np\n"
         "from pathlib import Path\n"
-        "from worker import openvino_network\n"
-        f"openvino_network.load(Path({str(file)!r}), 1)(np.zeros((1, *{SIZE}), np.uint8))\n"
+        "from worker.serving import openvino_runtime\n"
+        f"openvino_runtime.load(Path({str(file)!r}), 1)(np.zeros((1, *{SIZE}), np.uint8))\n"
         "print([name for name in sys.modules if name.startswith(('tensorflow', 'keras', 'openvino_telemetry.'))])\n"
     )
     environment = os.environ | {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
