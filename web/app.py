@@ -34,6 +34,7 @@ from web.api import (
     webhooks,
 )
 from web.auth import guard, sessions
+from web.auth.access import check_declared
 from web.middleware import idempotency, problems, rate_limits, request_log
 from web.pages import docs, pages, sign_in
 from web.state import State
@@ -79,6 +80,7 @@ def create_app(services: Services) -> Flask:
     idempotency.install(app)
     app.after_request(_secure)
     docs.install(app)
+    check_declared(app)
     return app
 
 

@@ -20,7 +20,7 @@ from tests.conftest import ROOT, Service, wait_until
 from tests.integration.helpers import JSON, files, finished, open_job, png, problem, submit
 from tests.keys_kit import KEYS, bearer, client_of
 from web.app import create_app
-from web.auth.guard import SAFE
+from web.auth.identity import SAFE
 
 #: Views for everybody: they show nothing of anybody.
 OPEN = {"static", "bootstrap.static", "health.healthz", "health.readyz", "pages.chart_library",

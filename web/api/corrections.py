@@ -10,6 +10,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from shared.training.datasets import CIFAR10_LABELS, LEAST_CORRECTIONS, corrected_pictures
+from web.auth.access import ANY_KEY, allow
 from web.openapi.operation import Answer, operation
 from web.schemas import responses
 from web.state import caller, services
@@ -26,6 +27,7 @@ class CorrectedPictures(TypedDict):
 
 
 @blueprint.get("/v1/corrections")
+@allow(ANY_KEY)
 @operation({200: Answer(CorrectedPictures)})
 def corrections() -> Response:
     """How many pictures the caller has corrected, by the label that they were given.

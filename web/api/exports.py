@@ -16,6 +16,7 @@ from shared.domain.csv_cells import escape_formula
 from shared.domain.entities import Item, Job
 from shared.domain.times import rfc3339_or_none
 from web.api.jobs import blueprint as jobs_blueprint
+from web.auth.access import ANY_KEY, allow
 from web.downloads.zip_export import zip_by_label
 from web.openapi.operation import Answer, operation
 from web.schemas import responses
@@ -48,6 +49,7 @@ Writer = Callable[[Iterator[Item], tuple[str, ...], Job], Iterator[str]]
 
 
 @blueprint.get("/<job_id>/results.csv")
+@allow(ANY_KEY)
 @operation({200: Answer(media=["text/csv"], headers=FILE_HEADERS, about="A line for each item.")})
 def results_csv(job_id: str) -> Response:
     """All finished items as CSV, one a line."""
@@ -55,6 +57,7 @@ def results_csv(job_id: str) -> Response:
 
 
 @blueprint.get("/<job_id>/results.ndjson")
+@allow(ANY_KEY)
 @operation({200: Answer(media=["application/x-ndjson"], headers=FILE_HEADERS, about="An Item on each line.")})
 def results_ndjson(job_id: str) -> Response:
     """All finished items as JSON, one a line."""
@@ -62,6 +65,7 @@ def results_ndjson(job_id: str) -> Response:
 
 
 @blueprint.get("/<job_id>/results.json")
+@allow(ANY_KEY)
 @operation({200: Answer(AllResults, headers=FILE_HEADERS)})
 def results_json(job_id: str) -> Response:
     """All finished items as one JSON document."""
@@ -69,6 +73,7 @@ def results_json(job_id: str) -> Response:
 
 
 @blueprint.get("/<job_id>/results.zip")
+@allow(ANY_KEY)
 @operation({200: Answer(media=["application/zip"], headers=FILE_HEADERS, about="A folder for each label.")})
 def results_zip(job_id: str) -> Response:
     """The classified pictures, sorted into folders by label."""

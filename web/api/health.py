@@ -16,7 +16,7 @@ from shared.domain.entities import Queue
 from shared.domain.errors import DarkroomError, Unavailable
 from shared.jobs.workers import queues_without_workers
 from shared.services import Services
-from web.auth.guard import open_to_all
+from web.auth.access import EVERYONE, allow
 from web.openapi.operation import Answer, operation
 from web.state import services
 
@@ -44,7 +44,7 @@ class Readiness(TypedDict):
 
 
 @blueprint.get("/healthz")
-@open_to_all
+@allow(EVERYONE)
 @operation({200: Answer(Health)})
 def healthz() -> Response:
     """Always 200 while the process answers."""
@@ -52,7 +52,7 @@ def healthz() -> Response:
 
 
 @blueprint.get("/readyz")
-@open_to_all
+@allow(EVERYONE)
 @operation({200: Answer(Readiness), 503: Answer(Readiness, ["Retry-After"], about="Something is missing.")})
 def readyz() -> tuple[Response, int]:
     """200 where a job would be done now, else 503; each part says whether it is the one that fails."""

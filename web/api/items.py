@@ -13,6 +13,7 @@ from shared.domain.errors import Conflict, NotFound
 from shared.images.formats import FORMATS
 from shared.jobs.store import AddResult
 from web.api.jobs import blueprint as jobs_blueprint
+from web.auth.access import ANY_KEY, JOB_SCOPE, allow
 from web.downloads.thumbnails import thumbnail
 from web.openapi.operation import MULTIPART, Answer, operation
 from web.schemas import responses
@@ -41,6 +42,7 @@ class ItemParts(TypedDict):
 
 
 @blueprint.put("/<job_id>/items/<key>")
+@allow(JOB_SCOPE)
 @operation(
     {
         201: Answer(responses.Item, about="Added."),
@@ -63,6 +65,7 @@ def put(job_id: str, key: str) -> tuple[Response, int]:
 
 
 @blueprint.post("/<job_id>/items")
+@allow(JOB_SCOPE)
 @operation({200: Answer(responses.AddedItems)}, body={MULTIPART: ItemParts})
 def post(job_id: str) -> Response:
     """Add many items; with the part `keys` a repeat changes nothing."""
@@ -73,6 +76,7 @@ def post(job_id: str) -> Response:
 
 
 @blueprint.get("/<job_id>/items")
+@allow(ANY_KEY)
 @operation({200: Answer(responses.ItemPage | responses.KeyPage, about=responses.ItemPage.__doc__)}, query=ItemsQuery)
 def items(job_id: str) -> Response:
     """All items, or with `fields=key` their keys alone, in the order in which they were added."""
@@ -87,6 +91,7 @@ def items(job_id: str) -> Response:
 
 
 @blueprint.get("/<job_id>/items/<key>/image")
+@allow(ANY_KEY)
 @operation(
     {
         200: Answer(media=[each.media_type for each in FORMATS], headers=["ETag", "Cache-Control"], about="The bytes."),

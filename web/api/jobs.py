@@ -17,7 +17,7 @@ from shared.jobs.store import job_not_found
 from shared.services import Services
 from web.api.paging import linked
 from web.api.submit_training import submit_training
-from web.auth.guard import require
+from web.auth.access import ANY_KEY, JOB_SCOPE, allow, require
 from web.middleware.rate_limits import charge, most_open_jobs
 from web.middleware.request_log import about_job, request_id
 from web.openapi.operation import JSON, MULTIPART, Answer, operation
@@ -72,6 +72,7 @@ def _known_form(_endpoint: str | None, values: dict[str, Any] | None) -> None:
 
 
 @blueprint.post("")
+@allow(ANY_KEY)  # and the scope of the kind, which the body tells
 @operation(
     {
         201: Answer(responses.Job, ["Location", "Retry-After", "ETag"], about="An open job, to be filled and sealed."),
@@ -104,6 +105,7 @@ def create() -> Response:
 
 
 @blueprint.get("")
+@allow(ANY_KEY)
 @operation({200: Answer(responses.JobPage, ["Link"])}, query=JobsQuery)
 def index() -> Response:
     """The jobs of the key's owner, newest first; those of all for `admin`."""
@@ -115,6 +117,7 @@ def index() -> Response:
 
 
 @blueprint.get("/<job_id>")
+@allow(ANY_KEY)
 @operation(
     {
         200: Answer(responses.Job, ["ETag", "Retry-After", "Cache-Control"]),
@@ -139,6 +142,7 @@ def status(job_id: str) -> Response:
 
 
 @blueprint.post("/<job_id>/seal")
+@allow(JOB_SCOPE)
 @operation({202: ACCEPTED, 200: WAITED_FOR}, headers=["Prefer"])
 def seal(job_id: str) -> Response:
     """No more items."""
@@ -147,6 +151,7 @@ def seal(job_id: str) -> Response:
 
 
 @blueprint.post("/<job_id>/cancel")
+@allow(JOB_SCOPE)
 @operation(STOPPED)
 def cancel(job_id: str) -> Response:
     """Stop after the chunk in hand; what is finished stays."""
@@ -155,6 +160,7 @@ def cancel(job_id: str) -> Response:
 
 
 @blueprint.post("/<job_id>/retry")
+@allow(JOB_SCOPE)
 @operation({202: ACCEPTED, 200: WAITED_FOR}, headers=["Prefer"])
 def retry(job_id: str) -> Response:
     """Queue the failed and cancelled items again; or a training, which goes on from its last checkpoint.
@@ -169,6 +175,7 @@ def retry(job_id: str) -> Response:
 
 
 @blueprint.delete("/<job_id>")
+@allow(JOB_SCOPE)
 @operation({204: Answer(about="It is gone.")}, refuses=[409])
 def delete(job_id: str) -> tuple[str, int]:
     """Remove the record, the results and every stored byte."""

@@ -13,6 +13,7 @@ from shared.domain.entities import Job, JobKind
 from shared.domain.errors import Conflict, Fault, InvalidRequest
 from shared.jobs.corrections import LabelCount
 from web.api.jobs import blueprint as jobs_blueprint
+from web.auth.access import ANY_KEY, JOB_SCOPE, allow
 from web.openapi.operation import JSON, Answer, operation
 from web.schemas import responses
 from web.schemas.requests import json_body
@@ -65,6 +66,7 @@ class CorrectedItems(TypedDict):
 
 
 @blueprint.get("/<job_id>/labels")
+@allow(ANY_KEY)
 @operation({200: Answer(LabelCounts)}, refuses=[409])
 def labels(job_id: str) -> Response:
     """How many classified Items have each Label, and how many of them were corrected to it."""
@@ -79,6 +81,7 @@ def labels(job_id: str) -> Response:
 
 
 @blueprint.post("/<job_id>/labels")
+@allow(JOB_SCOPE)
 @operation({200: Answer(CorrectedItems)}, body={JSON: NewLabels}, examples={JSON: {"labels": {"000001": "cat"}}})
 def correct_many(job_id: str) -> Response:
     """Correct many Items in one step, or none."""
@@ -89,6 +92,7 @@ def correct_many(job_id: str) -> Response:
 
 
 @blueprint.put("/<job_id>/items/<key>/label")
+@allow(JOB_SCOPE)
 @operation({200: Answer(responses.Item)}, body={JSON: NewLabel}, examples={JSON: {"label": "cat"}}, refuses=[409])
 def correct(job_id: str, key: str) -> Response:
     """Give one classified Item another Label, or with null that of its Prediction again."""
@@ -99,6 +103,7 @@ def correct(job_id: str, key: str) -> Response:
 
 
 @blueprint.delete("/<job_id>/items/<key>/label")
+@allow(JOB_SCOPE)
 @operation({200: Answer(responses.Item)}, refuses=[409])
 def uncorrect(job_id: str, key: str) -> Response:
     """Take the correction back; where there is none, nothing changes."""

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, g, request
 from prometheus_client.exposition import choose_encoder
 
 from shared.access.api_keys import Scope
-from web.auth.guard import also_without_redis, needs
+from web.auth.access import allow
 from web.monitoring.request_metrics import registry
 from web.openapi.operation import Answer, operation
 from web.state import services
@@ -17,8 +17,7 @@ MEDIA = ["text/plain", "application/openmetrics-text"]
 
 
 @blueprint.get("/metrics")
-@needs(Scope.ADMIN)
-@also_without_redis
+@allow(Scope.ADMIN, without_redis=True)
 @operation({200: Answer(media=MEDIA, about="Every metric, with the sums of all processes.")})
 def metrics() -> Response:
     """Prometheus's text, or OpenMetrics where that is accepted: the sums of every process.

@@ -9,11 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from typing_extensions import TypedDict
 from werkzeug.datastructures import ETags
 
+from shared.access.api_keys import Scope
 from shared.domain.card import CONFUSIONS_FILE, ModelCard
 from shared.domain.errors import Fault, InvalidRequest, NotFound, PreconditionFailed, PreconditionRequired
 from shared.domain.times import rfc3339_or_none
 from shared.models.champion import Alias
 from shared.models.import_queue import ValueRange
+from web.auth.access import ANY_KEY, allow
 from web.openapi.operation import JSON, MULTIPART, Answer, operation
 from web.schemas import responses
 from web.schemas.requests import Query, json_body, query
@@ -60,6 +62,7 @@ class ModelParts(TypedDict):
 
 
 @blueprint.get("")
+@allow(ANY_KEY)
 @operation({200: Answer(responses.ModelList)})
 def index() -> Response:
     """The cards of all versions, newest first."""
@@ -69,6 +72,7 @@ def index() -> Response:
 
 
 @blueprint.post("")
+@allow(Scope.ADMIN)
 @operation(
     {
         201: Answer(responses.ModelVersion, ["Location"], about="Imported."),
@@ -89,6 +93,7 @@ def create() -> tuple[Response, int]:
 
 
 @blueprint.get("/<version>")
+@allow(ANY_KEY)
 @operation({200: Answer(responses.ModelVersion)})
 def card(version: str) -> Response:
     """One version's card."""
@@ -97,6 +102,7 @@ def card(version: str) -> Response:
 
 
 @blueprint.get("/<version>/file")
+@allow(ANY_KEY)
 @operation(
     {200: Answer(media=["application/octet-stream"], headers=["ETag", "Content-Disposition"], about="The bytes.")}
     | {304: Answer(headers=["ETag"])},
@@ -114,6 +120,7 @@ def file(version: str) -> Response:
 
 
 @blueprint.get("/<version>/confusions")
+@allow(ANY_KEY)
 @operation(
     {200: Answer(media=["image/png"], headers=["ETag"], about="The picture."), 304: Answer(headers=["ETag"])},
     headers=["If-None-Match"],
@@ -129,6 +136,7 @@ def confusions(version: str) -> Response:
 
 
 @blueprint.get("/compare")
+@allow(ANY_KEY)
 @operation({200: Answer(responses.VersionComparison)}, query=CompareQuery, refuses=[409])
 def compare() -> Response:
     """Two versions on the same test images."""
@@ -142,6 +150,7 @@ def compare() -> Response:
 
 
 @blueprint.get("/aliases")
+@allow(ANY_KEY)
 @operation({200: Answer(responses.Aliases, ["ETag"]), 304: Answer(headers=["ETag"])}, headers=["If-None-Match"])
 def aliases() -> Response:
     """Which version serves new jobs, and since when."""
@@ -151,6 +160,7 @@ def aliases() -> Response:
 
 
 @blueprint.put("/aliases/champion")
+@allow(Scope.ADMIN)
 @operation(
     {200: Answer(responses.Aliases, ["ETag"])},
     body={JSON: Choice},

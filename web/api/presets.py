@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 
 from shared.training.param_schema import Parameters
 from shared.training.preset_catalog import COMMON, PresetInfo
+from web.auth.access import ANY_KEY, allow
 from web.openapi.operation import Answer, operation
 from web.state import services
 
@@ -58,6 +59,7 @@ class PresetList(TypedDict):
 
 
 @blueprint.get("")
+@allow(ANY_KEY)
 @operation({200: Answer(PresetList, ["ETag"]), 304: Answer(headers=["ETag"])}, headers=["If-None-Match"])
 def index() -> Response:
     """Every preset, and the parameters that all trainings have beside those of their preset."""

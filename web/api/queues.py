@@ -9,6 +9,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from shared.domain.entities import Queue
+from web.auth.access import ANY_KEY, allow
 from web.openapi.operation import Answer, operation
 from web.schemas import responses
 from web.state import services
@@ -47,6 +48,7 @@ class QueueList(TypedDict):
 
 
 @blueprint.get("/v1/queues")
+@allow(ANY_KEY)
 @operation({200: Answer(QueueList)})
 def queues() -> Response:
     """What waits in each queue, for how long, who works on it, and how fast."""

@@ -8,6 +8,7 @@ from shared.domain.errors import Fault, InvalidRequest
 from shared.jobs.results import Filter
 from web.api.jobs import blueprint as jobs_blueprint
 from web.api.paging import linked
+from web.auth.access import ANY_KEY, allow
 from web.openapi.operation import Answer, operation
 from web.schemas import responses
 from web.schemas.requests import ResultsQuery, query
@@ -18,6 +19,7 @@ blueprint: Blueprint = jobs_blueprint
 
 
 @blueprint.get("/<job_id>/results")
+@allow(ANY_KEY)
 @operation({200: Answer(responses.ResultPage, ["Link"])}, query=ResultsQuery)
 def results(job_id: str) -> Response:
     """One page of finished items, in the order in which they finished.

@@ -11,7 +11,7 @@ from shared.domain.errors import Fault, InvalidRequest, NotFound
 from shared.models.registry import Registry
 from shared.services import Services
 from shared.training.datasets import LEAST_CORRECTIONS, WITH_CORRECTIONS, corrected_pictures, too_few
-from web.auth.guard import require
+from web.auth.access import require
 from web.middleware.rate_limits import most_open_jobs
 from web.middleware.request_log import about_job, request_id
 from web.uploads.submission import wake

@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 
 from shared.jobs.store import MAX_MEMORY_SHARE
 from shared.storage.blobs import RESERVE_BYTES
+from web.auth.access import ANY_KEY, allow
 from web.openapi.operation import Answer, operation
 from web.schemas import responses
 from web.state import services
@@ -48,6 +49,7 @@ class Room(TypedDict):
 
 
 @blueprint.get("/v1/system")
+@allow(ANY_KEY)
 @operation({200: Answer(Room)})
 def system() -> Response:
     """The room on the disk and in Redis, in bytes."""

@@ -9,6 +9,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from web.api.jobs import STOPPED, blueprint, job_response
+from web.auth.access import ANY_KEY, JOB_SCOPE, allow
 from web.openapi.operation import Answer, operation
 from web.schemas import responses
 from web.schemas.requests import MAX_LIMIT, Query, query
@@ -46,6 +47,7 @@ class MetricsPage(TypedDict):
 
 
 @blueprint.get("/<job_id>/metrics")
+@allow(ANY_KEY)
 @operation({200: Answer(MetricsPage)}, query=MetricsQuery, refuses=[409])
 def metrics(job_id: str) -> Response:
     """The rows behind row number `after`; `next` is the number to ask after in the next call."""
@@ -55,6 +57,7 @@ def metrics(job_id: str) -> Response:
 
 
 @blueprint.post("/<job_id>/finish")
+@allow(JOB_SCOPE)
 @operation(STOPPED)
 def finish(job_id: str) -> Response:
     """End the training early and keep the best model so far."""

@@ -13,7 +13,7 @@ from shared.domain.times import rfc3339, rfc3339_or_none
 from shared.jobs.deliveries import Attempt, Delivery
 from shared.webhooks.signing_secrets import Secret
 from web.api.jobs import blueprint as jobs_blueprint
-from web.auth.guard import needs
+from web.auth.access import ANY_KEY, JOB_SCOPE, allow
 from web.openapi.operation import Answer, operation
 from web.schemas import responses
 from web.schemas.serializers import failure_view
@@ -23,6 +23,7 @@ blueprint = Blueprint("webhooks", __name__, url_prefix="/v1/webhooks")
 
 
 @jobs_blueprint.get("/<job_id>/deliveries")
+@allow(ANY_KEY)
 @operation({200: Answer(responses.DeliveryList)})
 def deliveries(job_id: str) -> Response:
     """The calls of the job's webhook, newest first, each with its attempts.
@@ -34,6 +35,7 @@ def deliveries(job_id: str) -> Response:
 
 
 @jobs_blueprint.post("/<job_id>/deliveries/<delivery_id>/redeliver")
+@allow(JOB_SCOPE)
 @operation({202: Answer(responses.Delivery)})
 def redeliver(job_id: str, delivery_id: str) -> tuple[Response, int]:
     """Send it again, at once, under the same id; with all attempts before it that a new one has."""
@@ -45,6 +47,7 @@ def redeliver(job_id: str, delivery_id: str) -> tuple[Response, int]:
 
 
 @blueprint.get("/secret")
+@allow(ANY_KEY)
 @operation({200: Answer(responses.WebhookSecret)})
 def secret() -> Response:
     """The secret that the caller's webhooks are signed with; made now where there is none."""
@@ -52,7 +55,7 @@ def secret() -> Response:
 
 
 @blueprint.post("/secret")
-@needs(Scope.SUBMIT)
+@allow(Scope.SUBMIT)
 @operation({200: Answer(responses.WebhookSecret)})
 def replace_secret() -> Response:
     """Make a new secret; the one before signs too for a day, so that receivers can change over."""

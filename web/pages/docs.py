@@ -10,7 +10,7 @@ from pathlib import Path
 from flask import Blueprint, Flask, Response, current_app, render_template, request, send_file
 
 from shared.domain.errors import NotFound
-from web.auth.guard import open_to_all
+from web.auth.access import EVERYONE, allow
 from web.openapi.document import document
 from web.openapi.operation import Answer, operation
 from web.schemas.requests import Query, query
@@ -41,7 +41,7 @@ def _refuse_parameters() -> None:
 
 
 @blueprint.get("/openapi.json")
-@open_to_all
+@allow(EVERYONE)
 @operation({200: Answer(media=["application/json"], headers=["ETag"], about="OpenAPI 3.1"), 304: Answer()})
 def openapi() -> Response:
     """This document."""
@@ -56,14 +56,14 @@ def openapi() -> Response:
 
 
 @blueprint.get("/docs")
-@open_to_all
+@allow(EVERYONE)
 def docs() -> str:
     """Read and try every call."""
     return render_template("docs.html")
 
 
 @blueprint.get("/docs/<name>")
-@open_to_all
+@allow(EVERYONE)
 def swagger_file(name: str) -> Response:
     """Swagger UI out of the wheel that it came in, whose Python is never imported."""
     if name not in SWAGGER_FILES:

@@ -16,7 +16,7 @@ from shared.domain.entities import INTERACTIVE_ITEMS, JOB_ID_PATTERN, Job, JobKi
 from shared.domain.errors import NotFound, Unavailable
 from shared.images.formats import ACCEPTED
 from shared.jobs.workers import HEARTBEAT_TIMEOUT_S
-from web.auth.guard import may_see, open_to_all
+from web.auth.access import ANY_KEY, EVERYONE, allow, may_see
 from web.schemas.serializers import labels_of
 from web.state import services
 
@@ -29,6 +29,7 @@ COMPRESSION = 6
 
 
 @blueprint.get("/")
+@allow(ANY_KEY)
 def upload() -> str:
     """Pick or drop pictures."""
     limits = services().settings
@@ -45,6 +46,7 @@ def upload() -> str:
 
 
 @blueprint.get("/result/<job_id>")
+@allow(ANY_KEY)
 def result(job_id: str) -> str:
     """Watch a job: a training one, or one of pictures and their classes."""
     job = _job(job_id)
@@ -54,43 +56,49 @@ def result(job_id: str) -> str:
 
 
 @blueprint.get("/jobs")
+@allow(ANY_KEY)
 def jobs() -> str:
     """All jobs, newest first."""
     return render_template("jobs.html")
 
 
 @blueprint.get("/train")
+@allow(ANY_KEY)
 def train() -> str:
     """Choose a preset and its settings, and start a training."""
     return render_template("train.html")
 
 
 @blueprint.get("/models")
+@allow(ANY_KEY)
 def models() -> str:
     """All versions, which of them serves, and importing one."""
     return render_template("models.html")
 
 
 @blueprint.get("/models/compare")
+@allow(ANY_KEY)
 def compare() -> str:
     """Two versions side by side."""
     return render_template("compare.html")
 
 
 @blueprint.get("/models/<version>")
+@allow(ANY_KEY)
 def model(version: str) -> str:
     """One version's card."""
     return render_template("model.html", card=services().registry.card(version))
 
 
 @blueprint.get("/system")
+@allow(ANY_KEY)
 def system() -> str:
     """What waits, who works on it, how fast, and what room is left."""
     return render_template("system.html", small=INTERACTIVE_ITEMS, gone_after=HEARTBEAT_TIMEOUT_S)
 
 
 @blueprint.get("/plotly.min.js")
-@open_to_all
+@allow(EVERYONE)
 def chart_library() -> Response:
     """The chart library out of the wheel that it came in; plotly's Python is never imported."""
     version, file = _chart_wheel()

@@ -8,7 +8,8 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from shared.access.api_keys import digest_of
 from shared.access.quotas import QuotaKind
-from web.auth.guard import check_origin, check_token, keys_needed, open_to_all
+from web.auth.access import EVERYONE, allow
+from web.auth.identity import check_origin, check_token, keys_needed
 from web.auth.sessions import load_secret
 from web.middleware.rate_limits import charge
 from web.state import state
@@ -20,14 +21,14 @@ MAX_FORM_BYTES = 16 * 1024
 
 
 @blueprint.get("/sign-in")
-@open_to_all
+@allow(EVERYONE)
 def page() -> AnyResponse:
     """Ask for a key; where none is needed, go on."""
     return _form() if keys_needed() else redirect(_wanted_page(), 303)
 
 
 @blueprint.post("/sign-in")
-@open_to_all
+@allow(EVERYONE)
 def sign_in() -> AnyResponse:
     """Take the key, and go on to the page that was wanted."""
     _limit()
@@ -42,7 +43,7 @@ def sign_in() -> AnyResponse:
 
 
 @blueprint.post("/sign-out")
-@open_to_all
+@allow(EVERYONE)
 def sign_out() -> AnyResponse:
     """Forget who this is."""
     _limit()
