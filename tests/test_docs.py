@@ -29,7 +29,7 @@ from tests.documents import DOCS, ROOT, TEXTS, blocks, rows, section, words
 from web.app import create_app
 from web.downloads.thumbnails import SIDE, SMALL_BYTES
 from web.openapi.document import document
-from web.uploads.multipart import BUFFER_BYTES, OTHER_PARTS, READ_BYTES
+from web.uploads.multipart import MAX_HEADER_BYTES, OTHER_PARTS, READ_BYTES
 from web.uploads.spool import MEMORY_BYTES
 from web.uploads.submission import ADD_BYTES, ADD_ITEMS
 from worker.classify.classifier import TOP_K
@@ -219,9 +219,9 @@ def test_the_numbers_in_the_decisions_are_those_of_the_code() -> None:
         ("0001", f"up to {CHUNK_ITEMS} Items or {CHUNK_BYTES // MIB} MiB"),
         ("0001", f"at most {INTERACTIVE_ITEMS} Items"),
         ("0001", f"At most {MAX_MESSAGES} messages"),
-        ("0002", f"{READ_BYTES // 1024} KiB at a time"),
-        ("0002", f"| `BUFFER_BYTES` | {BUFFER_BYTES // MIB} MiB |"),
-        ("0002", f"| `OTHER_PARTS` | {OTHER_PARTS} |"),
+        ("0030", f"| `READ_BYTES` | {READ_BYTES // 1024} KiB |"),
+        ("0030", f"| `MAX_HEADER_BYTES` | {MAX_HEADER_BYTES // 1024} KiB |"),
+        ("0030", f"| `OTHER_PARTS` | {OTHER_PARTS} |"),
         ("0003", f"at most {BATCH} things"),
         ("0003", f"lease of {LEASE_S} s"),
         ("0006", f"at most {SIDE} pixels"),

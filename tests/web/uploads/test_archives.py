@@ -146,9 +146,17 @@ def long_headers(kind: bytes, between: bytes) -> bytes:
     return b"".join(pax(kind, number, MAX_TAR_HEADERS // 2) + between for number in range(150)) + TAR_END
 
 
+def long_names(count: int, length: int) -> bytes:
+    """A tar whose entries each have a PAX header with a name of this length."""
+    record = b" path=" + b"n" * length + b"\n"
+    record = b"%d" % (len(record) + len(str(len(record)))) + record
+    return (tar_entry(b"./PaxHeader", len(record), b"x", record) + tar_entry(b"a", 0)) * count + TAR_END
+
+
 @pytest.mark.parametrize(
     "archive",
     [
+        pytest.param(long_names(2000, 20_000), id="many entries with long names"),
         pytest.param(long_headers(b"x", b""), id="chain of long headers"),
         pytest.param(long_headers(b"g", tar_entry(b"a", 0)), id="global headers"),
         pytest.param(tar_entry(b"L", 200 * MIB, b"L", bytes(200 * MIB)), id="one long name"),
