@@ -198,7 +198,7 @@ def test_the_numbers_about_webhooks_are_those_of_the_code() -> None:
     for text, phrase in (
         (page, f"at most {MAX_URL} characters"),
         (page, f"For the next {OVERLAP_S // 3600} hours"),
-        (page, f"within {TOTAL_S:g} s, and work afterwards. A body of more than {MAX_ANSWER_BYTES // 1024} KiB"),
+        (page, f"within {TOTAL_S:g} s, and work afterwards. A response of more than {MAX_ANSWER_BYTES // 1024} KiB"),
         (page, "5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 14 h"),
         (page, f"{len(SCHEDULE_S) + 1} attempts in {hours[0]:.0f} to {hours[1]:.0f} hours"),
         (page, f"up to {MAX_RETRY_AFTER_S // 3600} h"),
