@@ -34,7 +34,7 @@ from web.uploads.spool import MEMORY_BYTES
 from web.uploads.submission import ADD_BYTES, ADD_ITEMS
 from worker.classify.classifier import TOP_K
 from worker.reconcile.reconciler import BATCH, ROUND_S, WAKE_MESSAGES
-from worker.webhooks.deliver import JITTER, LOOK_S, MAX_RETRY_AFTER_S, PER_RECEIVER, SCHEDULE_S, THREADS
+from worker.webhooks.deliver import JITTER, MAX_RETRY_AFTER_S, PER_RECEIVER, POLL_S, SCHEDULE_S, THREADS
 from worker.webhooks.webhook_client import MAX_ANSWER_BYTES, TOTAL_S
 
 HOW, API, MODEL, DEVELOPMENT = (DOCS / f"{name}.md" for name in ("how-it-works", "api", "model", "development"))
@@ -147,6 +147,9 @@ def test_the_contract_lists_every_call_of_the_api_and_no_other(tmp_path: Path) -
     made = {f"{method.upper()} {re.sub(r'{.*?}', '*', path)}" for path, methods in paths.items() for method in methods}
     named = re.findall(r"`((?:GET|POST|PUT|DELETE) /[^\s`]+)`", API.read_text())
     assert {re.sub(r"{.*?}", "*", call) for call in named} == made
+    for path in TEXTS:
+        for method, rest in re.findall(r"`(GET|POST|PUT|DELETE) …(/[\w/{}]+)", path.read_text()):
+            assert f"{method} /v1/jobs/*{re.sub(r'{.*?}', '*', rest)}" in made, path.name
 
 
 def test_the_error_codes_of_the_contract_are_in_the_code() -> None:
@@ -203,13 +206,13 @@ def test_the_numbers_about_webhooks_are_those_of_the_code() -> None:
         (page, f"{len(SCHEDULE_S) + 1} attempts in {hours[0]:.0f} to {hours[1]:.0f} hours"),
         (page, f"up to {MAX_RETRY_AFTER_S // 3600} h"),
         (page, f"The last {KEPT_DELIVERIES} deliveries of a Job, and the last {KEPT_ATTEMPTS} attempts"),
-        (how, f"polls { {0.25: 'four times a second'}[LOOK_S] }"),
+        (how, f"polls { {0.25: 'four times a second'}[POLL_S] }"),
         (how, f"fewer than {PER_RECEIVER} claimed Deliveries. The lease lasts {DELIVERY_LEASE_S} s"),
         (decision, f"`LEASE_S` = {DELIVERY_LEASE_S} s"),
         (decision, f"{THREADS} threads and gives a receiver {PER_RECEIVER} of them"),
-        (decision, f"Where {THREADS // PER_RECEIVER} receivers hang at once"),
+        (decision, f"If {THREADS // PER_RECEIVER} receivers hang at once"),
     ):
-        assert phrase in text
+        assert phrase in text, phrase
     assert SCHEDULE_S == (5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600)
 
 
@@ -227,4 +230,4 @@ def test_the_numbers_in_the_decisions_are_those_of_the_code() -> None:
         ("0006", f"at most {SIDE} pixels"),
         ("0006", f"up to {SMALL_BYTES // 1024} KiB"),
     ):
-        assert phrase in texts[number]
+        assert phrase in texts[number], phrase
