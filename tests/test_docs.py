@@ -149,7 +149,8 @@ def test_the_contract_lists_every_call_of_the_api_and_no_other(tmp_path: Path) -
     assert {re.sub(r"{.*?}", "*", call) for call in named} == made
     for path in TEXTS:
         for method, rest in re.findall(r"`(GET|POST|PUT|DELETE) …(/[\w/{}]+)", path.read_text()):
-            assert f"{method} /v1/jobs/*{re.sub(r'{.*?}', '*', rest)}" in made, path.name
+            ending = re.sub(r"{.*?}", "*", rest)
+            assert any(call.startswith(f"{method} ") and call.endswith(ending) for call in made), path.name
 
 
 def test_the_error_codes_of_the_contract_are_in_the_code() -> None:
