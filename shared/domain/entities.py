@@ -252,11 +252,11 @@ def valid_key(key: str) -> bool:
     return KEY_PATTERN.fullmatch(key) is not None and key not in (".", "..")
 
 
-def queue_of(job: Job) -> Queue:
-    """The queue whose workers this job needs."""
-    if job.kind is JobKind.TRAINING:
+def queue_for(kind: JobKind, items: int) -> Queue:
+    """Return the queue whose workers a job needs."""
+    if kind is JobKind.TRAINING:
         return Queue.TRAIN
-    return Queue.INTERACTIVE if job.counts.total <= INTERACTIVE_ITEMS else Queue.BULK
+    return Queue.INTERACTIVE if items <= INTERACTIVE_ITEMS else Queue.BULK
 
 
 def blob_key(job_id: str, sha256: str) -> str:

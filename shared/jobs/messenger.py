@@ -5,6 +5,9 @@ So a message that is lost, doubled or late changes nothing but the time: the rec
 
 from __future__ import annotations
 
+import logging
+import math
+
 from celery import Celery
 from kombu.entity import Exchange
 from kombu.entity import Queue as MessageQueue
@@ -12,7 +15,10 @@ from kombu.exceptions import OperationalError
 
 from shared.domain.entities import Queue
 from shared.domain.errors import Unavailable
+from shared.jobs.chunks import CHUNK_ITEMS
 from shared.redis.connection import connect, redis_errors
+
+log = logging.getLogger(__name__)
 
 #: The task that claims and classifies one chunk, and the one that claims and runs one training.
 CLASSIFY, TRAIN = "darkroom.classify", "darkroom.train"
@@ -83,6 +89,13 @@ class Messenger:
         except OperationalError as error:
             raise Unavailable("the queue (Redis) cannot be reached") from error
         return count
+
+    def wake_for_items(self, queue: Queue, items: int) -> None:
+        """Wake workers for new items. If Redis cannot be reached, the reconciler wakes them later."""
+        try:
+            self.wake_workers(queue, math.ceil(items / CHUNK_ITEMS))
+        except Unavailable:
+            log.warning("no worker of queue %s was woken; the reconciler will wake one", queue)
 
     def message_count(self, queue: Queue) -> int:
         """Messages in the queue. Raises Unavailable."""

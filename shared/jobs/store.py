@@ -20,6 +20,7 @@ from shared.domain.entities import (
     Upload,
     WebhookTarget,
     new_id,
+    queue_for,
 )
 from shared.domain.errors import Conflict, NotFound, TooManyRequests, Unavailable
 from shared.jobs.cursors import decode_cursor, encode_cursor, invalid_cursor
@@ -118,8 +119,9 @@ class JobStore:
         Repeating the call changes nothing. Raises NotFound, and Conflict where the job is sealed.
         """
         answers: list[AddResult] = []
-        for batch in _batches(uploads):
-            self.check_memory()
+        for number, batch in enumerate(_batches(uploads)):
+            if number:
+                self.check_memory()  # the caller has checked before the first one
             words = self._scripts.run("add", job_id, max_items, *(part for upload in batch for part in _added(upload)))
             if words == ["missing"]:
                 raise job_not_found(job_id)
@@ -184,6 +186,22 @@ class JobStore:
     def exists(self, job_id: str) -> bool:
         """Whether there is such a job."""
         return bool(self._redis.exists(keys.job(job_id)))
+
+    @redis_errors()
+    def is_sealed(self, job_id: str) -> bool:
+        """Return whether the job accepts no more items. Raise NotFound."""
+        state, sealed = self._redis.hmget(keys.job(job_id), "state", "sealed")
+        if state is None:
+            raise job_not_found(job_id)
+        return bool(sealed == "1")
+
+    @redis_errors()
+    def queue_of(self, job_id: str) -> Queue:
+        """Return the queue whose workers the job needs now. Raise NotFound."""
+        kind, total = self._redis.hmget(keys.job(job_id), "kind", "total")
+        if kind is None:
+            raise job_not_found(job_id)
+        return queue_for(JobKind(kind), int(total or 0))
 
     @redis_errors()
     def owner_and_kind(self, job_id: str) -> tuple[str, str]:

@@ -20,7 +20,8 @@ from web.schemas import responses
 from web.schemas.requests import ImageQuery, ItemsQuery, query
 from web.schemas.serializers import failure_view, item_view, labels_of
 from web.state import services
-from web.uploads.submission import UNSAID_TYPE, add_items, put_item
+from web.uploads.open_job import add_items, put_item
+from web.uploads.request_files import UNKNOWN_TYPE
 
 blueprint: Blueprint = jobs_blueprint
 
@@ -48,7 +49,7 @@ class ItemParts(TypedDict):
         201: Answer(responses.Item, about="Added."),
         200: Answer(responses.Item, about="The same bytes are there already."),
     },
-    body={"image/*": None, UNSAID_TYPE: None},
+    body={"image/*": None, UNKNOWN_TYPE: None},
     refuses=[409],
 )
 def put(job_id: str, key: str) -> tuple[Response, int]:

@@ -33,8 +33,10 @@ from web.schemas.requests import (
 )
 from web.schemas.serializers import item_view, job_view, labels_of, poll_s
 from web.state import caller, services, state
-from web.uploads.submission import ARCHIVE_TYPES, UNSAID_TYPE, submit, wake
-from web.uploads.webhook_param import refuse_in_address, webhook_in_field
+from web.uploads.item_writer import wake_for_job
+from web.uploads.request_files import ARCHIVE_TYPES, UNKNOWN_TYPE
+from web.uploads.submission import submit
+from web.uploads.webhook_param import refuse_in_query, webhook_in_field
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
 
@@ -79,7 +81,7 @@ def _known_form(_endpoint: str | None, values: dict[str, Any] | None) -> None:
         202: ACCEPTED,
         200: WAITED_FOR,
     },
-    body={JSON: NewJob, MULTIPART: JobParts, "image/*": None, **dict.fromkeys([*sorted(ARCHIVE_TYPES), UNSAID_TYPE])},
+    body={JSON: NewJob, MULTIPART: JobParts, "image/*": None, **dict.fromkeys([*sorted(ARCHIVE_TYPES), UNKNOWN_TYPE])},
     examples={JSON: {"kind": "training", "params": {"preset": "fast", "epochs": 8, "promote": "if_better"}}},
     query=SubmitQuery,
     headers=["Prefer"],
@@ -92,9 +94,9 @@ def create() -> Response:
     """
     query(SubmitQuery, request)
     if request.mimetype == "application/json":
-        refuse_in_address(request, "the JSON")
+        refuse_in_query(request, "the JSON")
         wanted = json_body(NewJob, request)
-        webhook = webhook_in_field(services(), wanted.webhook)
+        webhook = webhook_in_field(wanted.webhook, services().resolver)
         if wanted.kind is JobKind.TRAINING:
             require(Scope.TRAIN)
             return _submitted(submit_training(services(), caller().owner, wanted.params, wanted.metadata, webhook))
@@ -170,7 +172,7 @@ def retry(job_id: str) -> Response:
     """
     charge(QuotaKind.ITEMS, services().store.retryable(job_id))
     count = services().store.retry(job_id, most_open_jobs())
-    wake(services(), job_id, count)
+    wake_for_job(services().store, services().messenger, job_id, count)
     return _submitted(job_id)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.access.api_keys import Scope
-from shared.domain.entities import WebhookTarget
+from shared.domain.entities import Queue, WebhookTarget
 from shared.domain.errors import Fault, InvalidRequest, NotFound
 from shared.models.registry import Registry
 from shared.services import Services
@@ -14,7 +14,6 @@ from shared.training.datasets import LEAST_CORRECTIONS, WITH_CORRECTIONS, correc
 from web.auth.access import require
 from web.middleware.rate_limits import most_open_jobs
 from web.middleware.request_log import about_job, request_id
-from web.uploads.submission import wake
 
 
 def submit_training(
@@ -42,7 +41,7 @@ def submit_training(
         webhook=webhook,
     )
     about_job(job_id)
-    wake(services, job_id, items=1)
+    services.messenger.wake_for_items(Queue.TRAIN, 1)
     return job_id
 
 

@@ -56,6 +56,8 @@ CALLS: dict[str, Callable[[str], object]] = {
             "reserve_numbers": lambda store: store.reserve_numbers(JOB, 2),
             "seal": lambda store: store.seal(JOB),
             "get": lambda store: store.get(JOB),
+            "is_sealed": lambda store: store.is_sealed(JOB),
+            "queue_of": lambda store: store.queue_of(JOB),
             "owner_and_kind": lambda store: store.owner_and_kind(JOB),
             "revision": lambda store: store.revision(JOB),
             "page": lambda store: store.page(5),
@@ -162,7 +164,10 @@ def test_every_public_method_is_tried_below() -> None:
         DeliveryStore,
         WebhookSecrets,
     )
-    assert set(CALLS) == set().union(*map(public_methods, parts)) - {"Messenger.close"}
+    assert set(CALLS) == set().union(*map(public_methods, parts)) - {
+        "Messenger.close",
+        "Messenger.wake_for_items",  # which leaves it to the reconciler
+    }
 
 
 def is_unavailable_in_time(call: Callable[[str], object], url: str) -> None:
@@ -292,11 +297,11 @@ def test_what_is_new_finds_no_room_before_redis_is_full(each_redis) -> None:
         each_redis.config_set("maxmemory", round(used / 0.75))
         kit.store.add(job, uploads(1, "x"), 9)
         each_redis.config_set("maxmemory", round(used / 0.9))
-        for write in (kit.open_job, lambda: kit.store.add(job, uploads(1, "y"), 9)):
+        for write in (kit.open_job, kit.store.check_memory, lambda: kit.store.add(job, uploads(300, "y"), 300)):
             with pytest.raises(Unavailable, match=r"nearly full: \d+ of \d+ MiB are used"):
                 write()
         kit.finish(chunk)
-        assert kit.counted(job) == Counts(4, succeeded=3)
+        assert kit.counted(job).succeeded == 3
     finally:
         each_redis.config_set("maxmemory", 0)
 

@@ -1,0 +1,40 @@
+"""Record Items in a Job and wake workers for them."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+from shared.access.quotas import QuotaKind
+from shared.domain.entities import Upload
+from shared.domain.errors import NotFound
+from shared.jobs.messenger import Messenger
+from shared.jobs.store import AddResult, JobStore
+from web.middleware.rate_limits import charge
+
+
+@dataclass(frozen=True)
+class ItemWriter:
+    """Adds Items to one open Job, which has at most `max_items`."""
+
+    store: JobStore
+    messenger: Messenger
+    job_id: str
+    max_items: int
+
+    def add(self, uploads: list[Upload]) -> list[AddResult]:
+        """Record the uploads as Items and wake workers; return how each was taken, in order.
+
+        Raise TooManyRequests if the caller has used up the quota of Items of this hour, Conflict if the Job is sealed,
+        NotFound, Unavailable.
+        """
+        charge(QuotaKind.ITEMS, len(uploads))
+        results = self.store.add(self.job_id, uploads, self.max_items)
+        wake_for_job(self.store, self.messenger, self.job_id, len(uploads))
+        return results
+
+
+def wake_for_job(store: JobStore, messenger: Messenger, job_id: str, items: int) -> None:
+    """Wake workers for new Items of a Job. A Job that was removed meanwhile needs none."""
+    with contextlib.suppress(NotFound):
+        messenger.wake_for_items(store.queue_of(job_id), items)
