@@ -22,7 +22,7 @@ from shared.jobs.chunks import ChunkStore
 from shared.jobs.deliveries import Attempt, ClaimedDelivery, DeliveryStore
 from shared.jobs.messenger import Messenger
 from shared.jobs.results import Results
-from shared.jobs.store import JobStore
+from shared.jobs.store import MAX_MEMORY_SHARE, SCRIPT_BATCH, JobStore
 from shared.jobs.trainings import TrainingStore
 from shared.jobs.workers import Worker, Workers
 from shared.models.champion import Alias, ChampionAlias
@@ -297,11 +297,29 @@ def test_what_is_new_finds_no_room_before_redis_is_full(each_redis) -> None:
         each_redis.config_set("maxmemory", round(used / 0.75))
         kit.store.add(job, uploads(1, "x"), 9)
         each_redis.config_set("maxmemory", round(used / 0.9))
-        for write in (kit.open_job, kit.store.check_memory, lambda: kit.store.add(job, uploads(300, "y"), 300)):
+        for write in (
+            kit.open_job,
+            kit.store.check_memory,
+            lambda: kit.store.add(job, uploads(SCRIPT_BATCH + 1, "y"), 2 * SCRIPT_BATCH),
+        ):
             with pytest.raises(Unavailable, match=r"nearly full: \d+ of \d+ MiB are used"):
                 write()
         kit.finish(chunk)
-        assert kit.counted(job).succeeded == 3
+        assert kit.counted(job) == Counts(4, succeeded=3)
+    finally:
+        each_redis.config_set("maxmemory", 0)
+
+
+def test_memory_is_checked_between_the_batches_of_many_items(each_redis) -> None:
+    kit = Kit(each_redis)
+    job = kit.open_job(uploads(1))
+    each_redis.set("ballast", bytes(16 * 2**20))
+    used = each_redis.info("memory")["used_memory"]
+    try:
+        each_redis.config_set("maxmemory", round((used + 2**14) / MAX_MEMORY_SHARE))
+        with pytest.raises(Unavailable, match="nearly full"):
+            kit.store.add(job, uploads(SCRIPT_BATCH + 1, "x"), 2 * SCRIPT_BATCH)
+        assert kit.counted(job).total == 1 + SCRIPT_BATCH
     finally:
         each_redis.config_set("maxmemory", 0)
 
