@@ -1,4 +1,4 @@
-# One image for every program of Darkroom; docker-compose.yml says which of them a container runs.
+# One image for all programs of Darkroom; docker-compose.yml chooses the program of each container.
 FROM python:3.12-slim
 
 ENV PYTHONUNBUFFERED=1 \
@@ -7,11 +7,11 @@ ENV PYTHONUNBUFFERED=1 \
 
 WORKDIR /app
 
-# A layer of its own: it is built again only when a dependency changes. Every dependency comes as a wheel.
+# A separate layer, rebuilt only when a dependency changes. All dependencies are wheels.
 COPY requirements.txt .
 RUN pip install --no-cache-dir --only-binary :all: --requirement requirements.txt
 
-# The volume for pictures takes its owner from this folder.
+# The volume for pictures inherits its owner from this folder.
 RUN useradd --system --create-home --uid 10001 darkroom \
     && install --directory --owner darkroom --group darkroom /data
 

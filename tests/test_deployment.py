@@ -1,4 +1,4 @@
-"""The image and the Compose file against the code: they must start the same programs with settings that exist."""
+"""The image and the Compose file against the code: the same programs, with settings that exist."""
 
 from __future__ import annotations
 
@@ -27,16 +27,14 @@ from tests.conftest import answers, wait_until
 from web.app import TEMPLATES
 
 ROOT = Path(__file__).resolve().parent.parent
-#: Seconds that a Celery worker needs to end after its soft shutdown; less kills a chunk that was nearly done.
+#: Seconds that a Celery worker needs to exit after its soft shutdown; with less, a nearly finished chunk is killed.
 AFTER_SOFT_SHUTDOWN_S = 10
-
-
 #: Services of the profile `monitoring`: nothing depends on them.
-ONLOOKERS = {"flower", "prometheus", "grafana"}
+MONITORING = {"flower", "prometheus", "grafana"}
 
 
 def compose(**environment: str) -> dict[str, Any]:
-    """The Compose file, with `${NAME:-default}` filled in from `environment`."""
+    """Return the Compose file, with `${NAME:-default}` filled in from `environment`."""
     text = (ROOT / "docker-compose.yml").read_text()
     text = re.sub(r"\$\{(\w+):-([^}]*)\}", lambda found: environment.get(found[1], found[2]), text)
     assert "${" not in text
@@ -44,8 +42,8 @@ def compose(**environment: str) -> dict[str, Any]:
 
 
 def ours(file: dict[str, Any]) -> dict[str, Any]:
-    """The services that run Darkroom's own image."""
-    return {name: service for name, service in file["services"].items() if name not in {"redis", *ONLOOKERS}}
+    """Return the services that run Darkroom's own image."""
+    return {name: service for name, service in file["services"].items() if name not in {"redis", *MONITORING}}
 
 
 def settings_of(service: dict[str, Any]) -> Settings:
@@ -53,7 +51,7 @@ def settings_of(service: dict[str, Any]) -> Settings:
 
 
 def instructions() -> list[tuple[str, str]]:
-    """The Dockerfile's instructions in turn, each with its arguments on one line."""
+    """Return the Dockerfile's instructions in order, each with its arguments on one line."""
     text = re.sub(r"^#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
     lines = [line for line in text.replace("\\\n", " ").splitlines() if line.strip()]
     return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in lines)]
@@ -69,7 +67,7 @@ def image_environment() -> dict[str, str]:
 
 def seconds(text: str) -> int:
     found = re.fullmatch(r"(\d+)s", text)
-    assert found, f"{text} is not so many seconds"
+    assert found, f"{text} is not a number of seconds"
     return int(found[1])
 
 
@@ -90,16 +88,16 @@ def test_every_queue_has_a_worker() -> None:
     assert queues == set(Queue)
 
 
-def test_every_setting_that_is_named_exists() -> None:
+def test_every_setting_in_the_files_exists() -> None:
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     for file in ("docker-compose.yml", "Dockerfile"):
         assert set(re.findall(rf"{PREFIX}[A-Z0-9_]+", (ROOT / file).read_text())) <= known
 
 
-def test_every_setting_is_passed_on_but_those_that_a_container_needs_not() -> None:
+def test_every_setting_that_a_container_needs_is_passed_on() -> None:
     named = compose()["services"]["web"]["environment"].keys()
-    left_out = {name for name in Settings.model_fields if PREFIX + name.upper() not in named}
-    assert left_out == {"broker_url", "redis_max_bytes", "redis_fsync", "web_processes", "web_threads", "cifar10"}
+    not_passed = {name for name in Settings.model_fields if PREFIX + name.upper() not in named}
+    assert not_passed == {"broker_url", "redis_max_bytes", "redis_fsync", "web_processes", "web_threads", "cifar10"}
 
 
 def test_all_services_share_settings_and_data() -> None:
@@ -122,7 +120,7 @@ def test_one_service_builds_the_image_that_all_run() -> None:
     assert {service["image"] for service in services.values()} == {f"darkroom:{version}"}
 
 
-def test_the_port_is_published_on_this_machine_only() -> None:
+def test_ports_are_published_on_this_machine_only() -> None:
     file = compose(DARKROOM_PORT="8080")
     web = settings_of(file["services"]["web"])
     assert file["services"]["web"]["ports"] == [f"127.0.0.1:8080:{web.port}"]
@@ -130,11 +128,11 @@ def test_the_port_is_published_on_this_machine_only() -> None:
     assert str(web.port) in arguments("EXPOSE")
     assert compose()["services"]["web"]["ports"] == [f"127.0.0.1:{Settings().port}:{web.port}"]
     published = {name: service["ports"] for name, service in file["services"].items() if "ports" in service}
-    assert published.keys() == {"web", *ONLOOKERS}
+    assert published.keys() == {"web", *MONITORING}
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
 
 
-def test_everything_starts_again_and_has_time_to_stop() -> None:
+def test_every_service_restarts_and_has_time_to_stop() -> None:
     soft = celery_app("memory://").conf.worker_soft_shutdown_timeout
     for service in compose()["services"].values():
         assert service["restart"] == "unless-stopped"
@@ -151,8 +149,8 @@ def test_nothing_runs_as_root() -> None:
         assert service["cap_drop"] == ["ALL"]
 
 
-def test_redis_keeps_what_the_embedded_one_keeps(tmp_path: Path) -> None:
-    """Given the Compose file's Redis command, When it runs, Then it is configured as the embedded Redis is."""
+def test_redis_has_the_configuration_of_the_embedded_one(tmp_path: Path) -> None:
+    """Given the Compose file's Redis command, When it runs, Then its options match the embedded Redis."""
     service = compose()["services"]["redis"]
     assert service["volumes"] == ["redis:/data"]
     name, *options = service["command"]
@@ -176,12 +174,12 @@ def test_redis_keeps_what_the_embedded_one_keeps(tmp_path: Path) -> None:
         assert found[option] == expected[option].strip('"'), option
 
 
-def test_redis_is_waited_for() -> None:
+def test_redis_has_a_health_check() -> None:
     assert "redis-cli ping" in compose()["services"]["redis"]["healthcheck"]["test"][1]
 
 
-def test_the_web_check_tells_whether_the_service_is_ready(service) -> None:
-    """Given a running service, When the container's check runs, Then it passes; and fails where nothing listens."""
+def test_the_health_check_of_web_reports_readiness(service) -> None:
+    """Given a running service, When the container's check runs, Then it passes, and it fails if nothing listens."""
     web = compose()["services"]["web"]
     kind, python, *words = web["healthcheck"]["test"]
     assert (kind, python) == ("CMD", "python")
@@ -202,12 +200,12 @@ def test_the_image_has_a_python_that_darkroom_supports() -> None:
     assert int(found[1].split(".")[1]) in runpy.run_path(str(ROOT / "darkroom"), run_name="start")["MINORS"]
 
 
-def test_dependencies_have_a_layer_of_their_own() -> None:
+def test_dependencies_have_a_separate_layer() -> None:
     steps = instructions()
     install = next(place for place, (word, rest) in enumerate(steps) if word == "RUN" and "pip install" in rest)
     assert steps[install - 1] == ("COPY", "requirements.txt .")
     assert "--requirement requirements.txt" in steps[install][1]
-    assert "--only-binary :all:" in steps[install][1], "a source package would need build tools"
+    assert "--only-binary :all:" in steps[install][1], "source packages need build tools"
     assert not any("apt-get" in rest for _, rest in steps)
 
 
@@ -223,7 +221,7 @@ def copied() -> set[str]:
     return {rest.split()[0] for rest in arguments("COPY")} - {"requirements.txt"}
 
 
-def test_the_build_context_holds_what_is_copied_and_nothing_else() -> None:
+def test_the_build_context_has_exactly_what_is_copied() -> None:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     rules = [line for line in lines if line and not line.startswith("#")]
     assert rules[0] == "*"
@@ -232,7 +230,7 @@ def test_the_build_context_holds_what_is_copied_and_nothing_else() -> None:
 
 
 def test_the_copied_folders_are_enough(tmp_path: Path) -> None:
-    """Given only the image's files, When the app and the worker are made there, Then it renders a page."""
+    """Given only the image's files, When the app and the worker are loaded, Then the app renders a page."""
     for name in copied():
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     assert {TEMPLATES.name, SHIPPED.name} <= copied()
@@ -249,4 +247,4 @@ def test_the_copied_folders_are_enough(tmp_path: Path) -> None:
     answer = subprocess.run(
         [sys.executable, "-c", code], check=False, cwd=tmp_path, env=environment, capture_output=True, text=True
     )
-    assert answer.stdout.strip() == "503 SERVICE UNAVAILABLE True", answer.stderr  # there is no Redis
+    assert answer.stdout.strip() == "503 SERVICE UNAVAILABLE True", answer.stderr  # no Redis runs
