@@ -1,4 +1,4 @@
-"""The Flask app, put together from its parts."""
+"""The Flask app and its parts."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "private, no-cache",  # unless a view knows better
 }
-#: Seconds for which a browser that came over TLS comes back over nothing else: a year.
+#: Seconds for which a browser that came over TLS uses nothing else (HSTS): a year.
 TLS_ONLY_S = 365 * 24 * 3600
 
 
 def create_app(services: Services) -> Flask:
-    """The app over these services; nothing connects before the first request."""
+    """Return the app over these services; nothing connects before the first request."""
     app = Flask(__name__, template_folder=str(TEMPLATES))
     app.extensions["darkroom"] = _state(services)
     app.url_map.merge_slashes = False  # a redirect has an HTML body
@@ -101,7 +101,7 @@ def _state(services: Services) -> State:
 
 
 def from_environment() -> Flask:
-    """What gunicorn calls, in each of its processes. A setting that stops the start is one line of its log."""
+    """Return the app for gunicorn. A wrong setting stops the start with one line in its log."""
     try:
         services = Services.build(load_settings())
         check_binding(services.settings, services.keys)
@@ -111,7 +111,7 @@ def from_environment() -> Flask:
 
 
 def _notice_broken_bodies() -> None:
-    """Let werkzeug raise where a body is shorter than its `Content-Length`: gunicorn takes its end for the body's."""
+    """Let werkzeug raise if a body is shorter than its `Content-Length`; gunicorn alone would accept it."""
     if request.content_length is not None:
         request.environ.pop("wsgi.input_terminated", None)
 
@@ -119,10 +119,10 @@ def _notice_broken_bodies() -> None:
 def _secure(response: Response) -> Response:
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
-    if request.is_secure:  # over plain HTTP a browser takes no notice of it
+    if request.is_secure:  # browsers ignore it over plain HTTP
         response.headers["Strict-Transport-Security"] = f"max-age={TLS_ONLY_S}"
     return response
 
 
-#: The blueprint of these is the one of jobs: importing them adds their calls to it.
+#: These add their views to the blueprint of `jobs` when they are imported.
 __all__ = ["create_app", "exports", "from_environment", "items", "labels", "results", "trainings"]

@@ -1,4 +1,4 @@
-"""`/v1/jobs/{id}/items`: fill an open job, see what it has, and get a picture back."""
+"""`/v1/jobs/{id}/items`: add items to an open job, list them, and get their pictures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from web.uploads.request_files import UNKNOWN_TYPE
 
 blueprint: Blueprint = jobs_blueprint
 
-#: A stored picture is somebody else's bytes: it is never run, framed or guessed at, and it never changes.
+#: A stored picture is untrusted and immutable: browsers must not run, frame or sniff it.
 PICTURE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
     "X-Content-Type-Options": "nosniff",
@@ -53,7 +53,7 @@ class ItemParts(TypedDict):
     refuses=[409],
 )
 def put(job_id: str, key: str) -> tuple[Response, int]:
-    """Add one item under the client's own key."""
+    """Add one item under your own key."""
     answer = put_item(services(), job_id, key, request)
     if answer is AddResult.DIFFERS:
         raise Conflict(f"item {key!r} is there already, with other bytes")
@@ -69,7 +69,7 @@ def put(job_id: str, key: str) -> tuple[Response, int]:
 @allow(JOB_SCOPE)
 @operation({200: Answer(responses.AddedItems)}, body={MULTIPART: ItemParts})
 def post(job_id: str) -> Response:
-    """Add many items; with the part `keys` a repeat changes nothing."""
+    """Add many items. With the part `keys` a repeat changes nothing."""
     added = add_items(services(), job_id, request)
     return jsonify(
         {"data": [{"key": item.key, "state": item.state, "error": failure_view(item.failure)} for item in added]}
@@ -80,7 +80,7 @@ def post(job_id: str) -> Response:
 @allow(ANY_KEY)
 @operation({200: Answer(responses.ItemPage | responses.KeyPage, about=responses.ItemPage.__doc__)}, query=ItemsQuery)
 def items(job_id: str) -> Response:
-    """All items, or with `fields=key` their keys alone, in the order in which they were added."""
+    """List all items, or with `fields=key` only their keys, in the order in which they were added."""
     asked = query(ItemsQuery, request)
     if asked.fields == "key":
         keys, following = services().results.item_keys(job_id, asked.limit, asked.after)
@@ -102,7 +102,7 @@ def items(job_id: str) -> Response:
     headers=["If-None-Match"],
 )
 def image(job_id: str, key: str) -> Response:
-    """The stored picture, or a small copy of it for a list."""
+    """Get the stored picture, or a thumbnail."""
     asked = query(ImageQuery, request)
     services().store.get(job_id)
     item = services().store.item(job_id, key)

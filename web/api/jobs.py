@@ -1,4 +1,4 @@
-"""`/v1/jobs`: submit, list, status, seal, cancel, retry, delete."""
+"""`/v1/jobs`: submit, list, get, seal, cancel, retry and delete Jobs."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ from web.uploads.webhook_param import refuse_in_query, webhook_in_field
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
 
-#: Results that come with a job that was waited for.
+#: Results in the answer of a submission that waited for the job.
 FIRST_RESULTS = 100
 
-#: What a submitting call answers: in general, and where the client waits for the job's end.
+#: What a submission answers: in general, and if the client waits for the job to finish.
 ACCEPTED = Answer(responses.Job, ["Location", "Retry-After", "ETag"], about="Accepted: the job is queued.")
 WAITED_FOR = Answer(
     responses.FinishedJob,
     ["Location", "ETag", "Preference-Applied"],
-    about="`Prefer: wait`, and the job ended in time: with its first 100 results.",
+    about="`Prefer: wait`, and the job finished in time: with its first 100 results.",
 )
 #: What a call that stops a job answers.
 STOPPED = {
-    202: Answer(responses.Job, ["Retry-After", "ETag"], about="It will be, after the chunk or the step in hand."),
-    200: Answer(responses.Job, ["ETag"], about="The job was over already."),
+    202: Answer(responses.Job, ["Retry-After", "ETag"], about="It will stop after the current chunk or step."),
+    200: Answer(responses.Job, ["ETag"], about="The job had finished already."),
 }
 
 
@@ -67,7 +67,7 @@ class JobParts(TypedDict):
 
 @blueprint.url_value_preprocessor
 def _known_form(_endpoint: str | None, values: dict[str, Any] | None) -> None:
-    """What cannot be a job's id is no job."""
+    """Reject malformed job ids."""
     job_id = (values or {}).get("job_id")
     if job_id is not None and not JOB_ID_PATTERN.fullmatch(job_id):
         raise job_not_found(job_id[:64])
@@ -87,10 +87,10 @@ def _known_form(_endpoint: str | None, values: dict[str, Any] | None) -> None:
     headers=["Prefer"],
 )
 def create() -> Response:
-    """Make a job of the files in the request, an open one to be filled, or a training.
+    """Create a job: of the files in the request, an open one to fill later, or a training.
 
-    Files come as `multipart/form-data`, or one picture or archive as the body itself. One that cannot be taken is a
-    failed item of the job, and its neighbours go on; a single file that cannot be taken fails the request.
+    Send files as `multipart/form-data`, or one picture or archive as the body. A file that cannot be accepted becomes a
+    failed item of the job and does not affect the others; if it is the only file, the request fails.
     """
     query(SubmitQuery, request)
     if request.mimetype == "application/json":
@@ -110,7 +110,7 @@ def create() -> Response:
 @allow(ANY_KEY)
 @operation({200: Answer(responses.JobPage, ["Link"])}, query=JobsQuery)
 def index() -> Response:
-    """The jobs of the key's owner, newest first; those of all for `admin`."""
+    """List the jobs of the key's owner, newest first. With the scope `admin`: of all owners."""
     asked = query(JobsQuery, request)
     jobs, following = services().store.page(
         asked.limit, owner=caller().visible_owner, kind=asked.kind, state=asked.state, after=asked.after
@@ -129,7 +129,7 @@ def index() -> Response:
     headers=["If-None-Match"],
 )
 def status(job_id: str) -> Response:
-    """The job's state and counts, at a cost that does not depend on its size.
+    """Get a job's state and counts, at a cost that does not depend on its size.
 
     With `wait` the answer comes when the state or the counts change, or after so many seconds. Where many wait already
     it comes at once: heed `Retry-After`, which is there until the job is done.
@@ -147,7 +147,7 @@ def status(job_id: str) -> Response:
 @allow(JOB_SCOPE)
 @operation({202: ACCEPTED, 200: WAITED_FOR}, headers=["Prefer"])
 def seal(job_id: str) -> Response:
-    """No more items."""
+    """Seal an open job: it accepts no more items."""
     services().store.seal(job_id)
     return _submitted(job_id)
 
@@ -156,7 +156,7 @@ def seal(job_id: str) -> Response:
 @allow(JOB_SCOPE)
 @operation(STOPPED)
 def cancel(job_id: str) -> Response:
-    """Stop after the chunk in hand; what is finished stays."""
+    """Cancel a job after the chunk that is being worked on. Finished items keep their results."""
     stopped = services().store.cancel(job_id)
     return job_response(services().store.get(job_id), 202 if stopped else 200, conditional=False)
 
@@ -165,10 +165,10 @@ def cancel(job_id: str) -> Response:
 @allow(JOB_SCOPE)
 @operation({202: ACCEPTED, 200: WAITED_FOR}, headers=["Prefer"])
 def retry(job_id: str) -> Response:
-    """Queue the failed and cancelled items again; or a training, which goes on from its last checkpoint.
+    """Queue the failed and cancelled items again; a training continues from its last checkpoint.
 
-    409 where there are none: files that were refused are not stored, so they cannot be tried again. Who has read the
-    results asks again with the `after` of the last page: what was on it may come again, then what ends from now on.
+    409 if there are none: files that were refused are not stored, so they cannot be retried. To read the new results,
+    continue with the `after` of your last page: its items may appear again, then those that finish from now on.
     """
     charge(QuotaKind.ITEMS, services().store.retryable(job_id))
     count = services().store.retry(job_id, most_open_jobs())
@@ -180,17 +180,17 @@ def retry(job_id: str) -> Response:
 @allow(JOB_SCOPE)
 @operation({204: Answer(about="It is gone.")}, refuses=[409])
 def delete(job_id: str) -> tuple[str, int]:
-    """Remove the record, the results and every stored byte."""
+    """Delete a job with its results and every stored byte."""
     services().store.remove(job_id)
     try:
         services().delete_bytes(job_id)
-    except Unavailable:  # it is out of sight; the reconciler removes the bytes
+    except Unavailable:  # the record is gone; the reconciler removes the bytes
         current_app.logger.warning("the bytes of job %s could not be removed yet", job_id)
     return "", 204
 
 
 def job_response(job: Job, status_code: int = 200, *, conditional: bool = True) -> Response:
-    """A Job with the headers that polling needs."""
+    """Return a Job with the headers that polling clients need."""
     response = jsonify(job_view(job))
     response.status_code = status_code
     response.headers["ETag"] = f'W/"{etag(job.id, job.revision)}"'
@@ -203,7 +203,7 @@ def job_response(job: Job, status_code: int = 200, *, conditional: bool = True) 
 
 
 def etag(job_id: str, revision: int) -> str:
-    """Changes with the job's state and counts; weak, since the time left goes on without them."""
+    """Return a tag that changes with the job's state and counts; weak, since the time left changes without them."""
     return f"{job_id[:8]}-{revision}"
 
 
@@ -226,7 +226,7 @@ def _open_job(wanted: NewJob, webhook: WebhookTarget | None) -> Response:
 
 
 def _submitted(job_id: str) -> Response:
-    """202 with the job; or 200 with its first results, where the client waits for them and it ends in time."""
+    """Answer 202 with the job, or 200 with its first results if the client waits and the job finishes in time."""
     seconds = preferred_wait_s(request)
     job = services().store.get(job_id)
     if seconds is None:

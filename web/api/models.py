@@ -86,7 +86,7 @@ def create() -> tuple[Response, int]:
     `labels` is a JSON list of the class names; without it a model that answers ten values gets those of CIFAR-10.
     `value_range` is what the pixels that it takes go from and to, `0-255` or `0-1`; without it that is found out.
     """
-    card, new = ImportService(services(), state().import_slots).take(request)
+    card, new = _importer().import_model(request)
     answer = jsonify(model_view(card, services().registry.alias().version))
     answer.headers["Location"] = f"/v1/models/{card.version}"
     return answer, 201 if new else 200
@@ -213,3 +213,8 @@ def _expected(condition: ETags, now: Alias) -> int | None:
 def _unknown(version: str, pointer: str) -> InvalidRequest:
     detail = f"there is no model version {version[:MAX_VERSION]}"
     return InvalidRequest(detail, [Fault(pointer, detail)])
+
+
+def _importer() -> ImportService:
+    parts = services()
+    return ImportService(parts.registry, parts.imports, parts.blobs, state().import_slots)

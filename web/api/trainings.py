@@ -1,4 +1,4 @@
-"""What training jobs have beside other jobs: how they are made, their rows, and an early end."""
+"""What only training jobs have: metrics, and finishing early."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class MetricsQuery(Query):
 
 
 class MetricsRow(TypedDict):
-    """One row of a training: after each group of steps, and after each epoch."""
+    """One row of metrics, after each group of steps and after each epoch."""
 
     n: Annotated[int, Field(ge=1, description="counts the rows")]
     epoch: Annotated[int, Field(ge=1)]
@@ -40,7 +40,7 @@ class MetricsRow(TypedDict):
 
 
 class MetricsPage(TypedDict):
-    """Rows in order."""
+    """A page of rows, in order."""
 
     data: list[MetricsRow]
     next: Annotated[responses.Count, Field(description="the number to ask after in the next call")]
@@ -50,7 +50,7 @@ class MetricsPage(TypedDict):
 @allow(ANY_KEY)
 @operation({200: Answer(MetricsPage)}, query=MetricsQuery, refuses=[409])
 def metrics(job_id: str) -> Response:
-    """The rows behind row number `after`; `next` is the number to ask after in the next call."""
+    """List the rows after row number `after`. Send `next` as `after` in your next call."""
     asked = query(MetricsQuery, request)
     rows = services().trainings.rows(job_id, asked.after, asked.limit)
     return jsonify({"data": rows, "next": asked.after + len(rows)})
@@ -60,6 +60,6 @@ def metrics(job_id: str) -> Response:
 @allow(JOB_SCOPE)
 @operation(STOPPED)
 def finish(job_id: str) -> Response:
-    """End the training early and keep the best model so far."""
+    """Finish a training early and keep the best model so far."""
     asked = services().trainings.finish(job_id)
     return job_response(services().store.get(job_id), 202 if asked else 200, conditional=False)

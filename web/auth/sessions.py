@@ -1,4 +1,4 @@
-"""The cookie of somebody who has signed in: which key they showed, signed with what all web processes share."""
+"""The session cookie: the digest of the API key, signed with a secret that all web processes share."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from itsdangerous import URLSafeTimedSerializer
 from shared.domain.errors import Unavailable
 from web.state import services
 
-#: Seconds for which a sign-in holds; it ends with the browser, too.
+#: Seconds that a session lasts; it also ends with the browser.
 SESSION_S = 12 * 3600
 
 
 class Sessions(SecureCookieSessionInterface):
-    """Flask's own, with the secret from Redis; where nobody has a cookie, Redis is not asked."""
+    """Flask's sessions, with the secret from Redis. Without a cookie Redis is not asked."""
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        """The session; None, and so one that cannot be changed, where Redis cannot be reached."""
+        """Return the session; None, which makes it read-only, if Redis cannot be reached."""
         if self.get_cookie_name(app) not in request.cookies:
             return self.session_class()
         try:
@@ -26,22 +26,22 @@ class Sessions(SecureCookieSessionInterface):
             return None
 
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
-        """What signs. Raises Unavailable."""
+        """Return the serializer that signs cookies. Raise Unavailable."""
         load_secret(app)
         return super().get_signing_serializer(app)
 
     def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002  # Flask's signature
-        """Where the page came over TLS, so does the cookie."""
+        """Return whether the cookie may travel over TLS only: if the page did."""
         return request.is_secure
 
 
 def load_secret(app: Flask) -> None:
-    """Let `app` sign with the secret of the moment: it is another one after Redis was emptied. Raises Unavailable."""
+    """Let `app` sign with the current secret: it changes if Redis is emptied. Raise Unavailable."""
     app.secret_key = services().keys.secret()
 
 
 def install(app: Flask) -> None:
-    """Let `app` have such sessions."""
+    """Give `app` these sessions."""
     app.session_interface = Sessions()
     app.config.update(
         SESSION_COOKIE_NAME="darkroom",

@@ -1,4 +1,4 @@
-"""`/openapi.json`, the API's description for programs, and `/docs`, the same for people, by Swagger UI."""
+"""`/openapi.json`, the OpenAPI document, and `/docs`, which shows it with Swagger UI."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from web.schemas.requests import Query, query
 
 blueprint = Blueprint("docs", __name__)
 
-#: The files of Swagger UI that the page needs, and where they lie in the wheel that brings them.
+#: The files of Swagger UI that the page needs: media type, and path in the wheel.
 SWAGGER_FILES = {
     "swagger-ui.css": ("text/css", "flask_openapi_swagger/templates/swagger/css/swagger-ui.css"),
     "swagger-ui-bundle.js": ("text/javascript", "flask_openapi_swagger/templates/swagger/js/swagger-ui-bundle.js"),
 }
-#: Seconds that a browser keeps them: a year, since their address changes with their version.
+#: Seconds that a browser keeps them: a year, since their URL changes with their version.
 SWAGGER_AGE_S = 365 * 24 * 3600
 
 
 def install(app: Flask) -> None:
-    """Describe every call that `app` has by now; the document is made here, once."""
+    """Describe every operation that `app` has by now; the document is made here, once."""
     app.register_blueprint(blueprint)
     app.before_request(_refuse_parameters)
     _document(app)
 
 
 def _refuse_parameters() -> None:
-    """Raise InvalidRequest where a call that takes no parameters gets some; the others look at theirs themselves."""
+    """Raise InvalidRequest if an operation without parameters gets some; the others check theirs themselves."""
     described = getattr(current_app.view_functions.get(request.endpoint or ""), "operation", None)
     if request.args and request.path.startswith("/v1/") and described is not None and described.query is Query:
         query(Query, request)
@@ -44,7 +44,7 @@ def _refuse_parameters() -> None:
 @allow(EVERYONE)
 @operation({200: Answer(media=["application/json"], headers=["ETag"], about="OpenAPI 3.1"), 304: Answer()})
 def openapi() -> Response:
-    """This document."""
+    """Get the OpenAPI document."""
     response = Response(
         _document(current_app._get_current_object()),  # type: ignore[attr-defined]
         content_type="application/json",
@@ -58,14 +58,14 @@ def openapi() -> Response:
 @blueprint.get("/docs")
 @allow(EVERYONE)
 def docs() -> str:
-    """Read and try every call."""
+    """Show every operation; try it."""
     return render_template("docs.html")
 
 
 @blueprint.get("/docs/<name>")
 @allow(EVERYONE)
 def swagger_file(name: str) -> Response:
-    """Swagger UI out of the wheel that it came in, whose Python is never imported."""
+    """Send a file of Swagger UI from its wheel, whose Python is never imported."""
     if name not in SWAGGER_FILES:
         raise NotFound(f"there is no file {name[:64]!r} here")
     media_type, path = SWAGGER_FILES[name]
@@ -74,7 +74,7 @@ def swagger_file(name: str) -> Response:
 
 @blueprint.app_template_global()
 def swagger_version() -> str:
-    """The wheel's version, for its files' addresses."""
+    """Return the wheel's version, for the URLs of its files."""
     return _wheel()[0]
 
 

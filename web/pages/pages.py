@@ -1,4 +1,4 @@
-"""The pages: upload, jobs, training and models. They show what the API says, and nothing else."""
+"""The pages: upload, jobs, training and models. They show only what the API answers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from web.state import services
 
 blueprint = Blueprint("pages", __name__)
 
-#: Seconds that a browser keeps the chart library: a year, since its address changes with its version.
+#: Seconds that a browser keeps the chart library: a year, since its URL changes with its version.
 CHART_LIBRARY_AGE_S = 365 * 24 * 3600
 #: Level of gzip: beyond it, more time saves next to nothing.
 COMPRESSION = 6
@@ -31,7 +31,7 @@ COMPRESSION = 6
 @blueprint.get("/")
 @allow(ANY_KEY)
 def upload() -> str:
-    """Pick or drop pictures."""
+    """Upload pictures."""
     limits = services().settings
     return render_template(
         "imgclass.html",
@@ -48,7 +48,7 @@ def upload() -> str:
 @blueprint.get("/result/<job_id>")
 @allow(ANY_KEY)
 def result(job_id: str) -> str:
-    """Watch a job: a training one, or one of pictures and their classes."""
+    """Follow a job: its pictures and their classes, or its training."""
     job = _job(job_id)
     if job.kind is JobKind.TRAINING:
         return render_template("training.html", job=job)
@@ -58,49 +58,49 @@ def result(job_id: str) -> str:
 @blueprint.get("/jobs")
 @allow(ANY_KEY)
 def jobs() -> str:
-    """All jobs, newest first."""
+    """List all jobs, newest first."""
     return render_template("jobs.html")
 
 
 @blueprint.get("/train")
 @allow(ANY_KEY)
 def train() -> str:
-    """Choose a preset and its settings, and start a training."""
+    """Choose a preset and its parameters, and start a training."""
     return render_template("train.html")
 
 
 @blueprint.get("/models")
 @allow(ANY_KEY)
 def models() -> str:
-    """All versions, which of them serves, and importing one."""
+    """List all versions and the champion; import a model."""
     return render_template("models.html")
 
 
 @blueprint.get("/models/compare")
 @allow(ANY_KEY)
 def compare() -> str:
-    """Two versions side by side."""
+    """Compare two versions."""
     return render_template("compare.html")
 
 
 @blueprint.get("/models/<version>")
 @allow(ANY_KEY)
 def model(version: str) -> str:
-    """One version's card."""
+    """Show one version's card."""
     return render_template("model.html", card=services().registry.card(version))
 
 
 @blueprint.get("/system")
 @allow(ANY_KEY)
 def system() -> str:
-    """What waits, who works on it, how fast, and what room is left."""
+    """Show the queues, the workers, their speed, and the free space."""
     return render_template("system.html", small=INTERACTIVE_ITEMS, gone_after=HEARTBEAT_TIMEOUT_S)
 
 
 @blueprint.get("/plotly.min.js")
 @allow(EVERYONE)
 def chart_library() -> Response:
-    """The chart library out of the wheel that it came in; plotly's Python is never imported."""
+    """Send the chart library from plotly's wheel; plotly's Python is never imported."""
     version, file = _chart_wheel()
     zipped = request.accept_encodings.quality("gzip") > 0
     response = send_file(
@@ -117,7 +117,7 @@ def chart_library() -> Response:
 
 @blueprint.app_template_global()
 def chart_version() -> str:
-    """The wheel's version, for the library's address."""
+    """Return the wheel's version, for the library's URL."""
     return _chart_wheel()[0]
 
 
@@ -129,12 +129,12 @@ def _chart_wheel() -> tuple[str, Path]:
 
 @cache
 def _compressed(file: Path) -> bytes:
-    """The file as gzip, a third of its 4.8 MB: made once in each process, in some 0.4 s."""
+    """Return the file as gzip, a third of its 4.8 MB; it takes 0.4 s, once in each process."""
     return gzip.compress(file.read_bytes(), COMPRESSION)
 
 
 def _champion() -> ModelCard | None:
-    """The model that answers; None while nobody can say: the page is there without it."""
+    """Return the champion's card; None while Redis or the storage is away: the page works without it."""
     try:
         return services().registry.champion()
     except Unavailable:
@@ -142,7 +142,7 @@ def _champion() -> ModelCard | None:
 
 
 def readable_bytes(count: int) -> str:
-    """Bytes for people, with 1 KB = 1,024 bytes as file managers have it, and cut, so that a limit is never overstated.
+    """Return bytes for people, with 1 KB = 1,024 bytes, rounded down so that a limit is never overstated.
 
     67108864 → "64 MB".
     """
@@ -155,25 +155,25 @@ def readable_bytes(count: int) -> str:
 
 
 def _job(job_id: str) -> Job:
-    """The job at a page's address. Raises NotFound with a sentence for whoever was given that address."""
+    """Return the job of a page. Raise NotFound with a sentence for a person who was given a link."""
     if JOB_ID_PATTERN.fullmatch(job_id):
         with contextlib.suppress(NotFound):
             job = services().store.get(job_id)
             if may_see(job):
                 return job
     raise NotFound(
-        "There is no job at this address. It may have been deleted, or its time is over: "
-        f"finished jobs are kept for {_kept()}. Or a part of the address got lost on the way here."
+        "There is no job at this address. It may have been deleted or have expired: "
+        f"finished jobs are kept for {_kept()}. Or the link was cut off."
     )
 
 
 def _kept() -> str:
-    """For how long finished jobs are kept, in words."""
+    """Return how long finished jobs are kept, in words."""
     hours = services().settings.retention_hours
     return f"{hours // 24} days" if hours >= 48 else f"{hours} hours"
 
 
 @cache
 def _samples() -> list[str]:
-    """The pictures to try it with: one of CIFAR-10's test images for each class."""
+    """Return the names of the sample pictures: one of CIFAR-10's test images for each class."""
     return sorted(path.name for path in (Path(__file__).parent.parent / "static" / "samples").iterdir())

@@ -1,4 +1,4 @@
-"""`/sign-in` and `/sign-out`: somebody shows a key once, and the pages work with a cookie from there."""
+"""`/sign-in` and `/sign-out`: exchange an API key for the session cookie of the pages."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from web.state import state
 
 blueprint = Blueprint("sign_in", __name__)
 
-#: Bytes of a form that are read: a key, a token and an address are some hundred.
+#: Bytes of a form that are read: a key, a token and a URL have a few hundred.
 MAX_FORM_BYTES = 16 * 1024
 
 
 @blueprint.get("/sign-in")
 @allow(EVERYONE)
 def page() -> AnyResponse:
-    """Ask for a key; where none is needed, go on."""
+    """Ask for a key; redirect if none is needed."""
     return _form() if keys_needed() else redirect(_wanted_page(), 303)
 
 
 @blueprint.post("/sign-in")
 @allow(EVERYONE)
 def sign_in() -> AnyResponse:
-    """Take the key, and go on to the page that was wanted."""
+    """Check the key and redirect to the requested page."""
     _limit()
     check_origin()
     check_token(request.form.get("csrf_token"))
@@ -45,7 +45,7 @@ def sign_in() -> AnyResponse:
 @blueprint.post("/sign-out")
 @allow(EVERYONE)
 def sign_out() -> AnyResponse:
-    """Forget who this is."""
+    """End the session."""
     _limit()
     check_origin()
     check_token(request.form.get("csrf_token"))
@@ -55,18 +55,18 @@ def sign_out() -> AnyResponse:
 
 @blueprint.app_template_global()
 def csrf_token() -> str:
-    """What a page sends back with every change, since no other site's page can read it."""
+    """Return the token that a page sends with every change; pages of other sites cannot read it."""
     return str(generate_csrf())
 
 
 @blueprint.app_template_global()
 def signed_in() -> str | None:
-    """The name of the key that was shown, where one was."""
+    """Return the name of the session's key, None without a session."""
     return g.key.name if "key" in g and "key" in session else None
 
 
 def _limit() -> None:
-    """Anybody may send these forms: before the body is read, count it, and say how much of it is."""
+    """Count the request and limit its body before it is read: these forms are open to everyone."""
     charge(QuotaKind.REQUESTS)
     request.max_content_length = MAX_FORM_BYTES
 
@@ -77,7 +77,7 @@ def _form(*, wrong: bool = False) -> Response:
 
 
 def _wanted_page() -> str:
-    """The address in `next` where it is one of ours, else the first page."""
+    """Return the URL in `next` if it is one of ours, else the first page."""
     wanted = request.values.get("next", "/")
     ours = wanted.startswith("/") and not wanted.startswith("//") and "\\" not in wanted and wanted.isprintable()
     return wanted if ours else "/"

@@ -1,4 +1,4 @@
-"""`POST /v1/models`: take a model file in, have it looked at by the importer, and wait for its answer."""
+"""`POST /v1/models`: store a model file, queue its import, and wait for the result."""
 
 from __future__ import annotations
 
@@ -16,20 +16,22 @@ from shared.domain.card import ModelCard
 from shared.domain.errors import Fault, InvalidRequest, TooLarge, Unavailable, UnsupportedMedia
 from shared.models.import_queue import (
     MAX_MODEL_BYTES,
+    ImportQueue,
     ImportResult,
     ImportStatus,
     ModelImport,
     ValueRange,
     file_extension,
 )
-from shared.services import Services
+from shared.models.registry import Registry
+from shared.storage.blobs import BlobStore
 from web.schemas.requests import checked, json_value
 from web.uploads.intake import clean_filename
 from web.uploads.multipart import Part, read_parts
 from web.uploads.spool import Spooled, spool
 
-#: Seconds that a request waits for the importer, under the minute of many clients and proxies; and between two looks.
-WAIT_S, LOOK_S = 55.0, 0.2
+#: Seconds that a request waits for the importer, under the minute of many clients and proxies; and between two polls.
+WAIT_S, POLL_S = 55.0, 0.2
 #: Bytes of the parts beside the file, and of what multipart puts around all of them.
 MAX_LABEL_BYTES, MAX_TEXT_BYTES, OVERHEAD_BYTES = 256 * 1024, 4096, 1024 * 1024
 
@@ -45,117 +47,120 @@ class ImportForm(BaseModel):
 
     @field_validator("labels")
     @classmethod
-    def _each_once(cls, labels: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    def _unique(cls, labels: tuple[str, ...] | None) -> tuple[str, ...] | None:
         if labels and len(set(labels)) < len(labels):
-            raise ValueError("a label is there twice")
+            raise ValueError("a label appears twice")
         return labels
 
 
 @dataclass(frozen=True)
-class Sent:
-    """What a request brought."""
+class UploadedModel:
+    """The file of a request, and the fields beside it, not validated yet."""
 
     file: Spooled
     filename: str
     fields: dict[str, Any]
 
 
+@dataclass(frozen=True)
 class ImportService:
-    """Takes imports in, as many at a time as this process can wait for."""
+    """Imports models, as many at a time as there are `slots` for waiting requests in this process."""
 
-    def __init__(self, services: Services, slots: BoundedSemaphore) -> None:
-        """`slots` are the requests of this process that may wait for an import at a time."""
-        self._services, self._slots = services, slots
+    registry: Registry
+    queue: ImportQueue
+    blobs: BlobStore
+    slots: BoundedSemaphore
 
-    def take(self, request: Request) -> tuple[ModelCard, bool]:
-        """Import the model in the request; its card, and whether it is new.
+    def import_model(self, request: Request) -> tuple[ModelCard, bool]:
+        """Import the model in the request; return its card, and whether it is new.
 
-        Raises InvalidRequest where it is refused, TooLarge, and Unavailable where no importer answers in time.
+        Raise InvalidRequest if it is refused, UnsupportedMedia, TooLarge, and Unavailable if no importer answers in
+        time.
         """
-        if not self._slots.acquire(blocking=False):
+        if not self.slots.acquire(blocking=False):
             raise Unavailable("other models are being imported: send this one again in a moment")
         try:
-            return self._import(_read(self._services, request))
+            return self._import(_read(self.blobs, request))
         finally:
-            self._slots.release()
+            self.slots.release()
 
-    def _import(self, sent: Sent) -> tuple[ModelCard, bool]:
-        with sent.file:
-            wanted = _wanted(sent)
-            card = wanted.find_existing(self._services.registry.versions())
+    def _import(self, uploaded: UploadedModel) -> tuple[ModelCard, bool]:
+        with uploaded.file:
+            wanted = _validate(uploaded)
+            card = wanted.find_existing(self.registry.versions())
             if card is not None:
                 return card, False
-            outcome = self._services.imports.result(wanted.id)
-            if outcome is None:
-                self._services.imports.submit(wanted, sent.file.content)
-        return self._imported(outcome or self._wait(wanted.id)), True
+            result = self.queue.result(wanted.id)
+            if result is None:
+                self.queue.submit(wanted, uploaded.file.content)
+        return self._card(result or self._wait(wanted.id)), True
 
-    def _imported(self, outcome: ImportResult) -> ModelCard:
-        if outcome.status is ImportStatus.REFUSED:
-            raise InvalidRequest(f"the model is refused: {outcome.detail}", [Fault("/file", outcome.detail)])
-        if outcome.status is ImportStatus.FAILED:
-            raise Unavailable(f"the model could not be imported now: {outcome.detail}")
-        return self._services.registry.card(outcome.detail)
+    def _card(self, result: ImportResult) -> ModelCard:
+        if result.status is ImportStatus.REFUSED:
+            raise InvalidRequest(f"the model is refused: {result.detail}", [Fault("/file", result.detail)])
+        if result.status is ImportStatus.FAILED:
+            raise Unavailable(f"the import failed: {result.detail}")
+        return self.registry.card(result.detail)
 
     def _wait(self, import_id: str) -> ImportResult:
         deadline = time.monotonic() + WAIT_S
         while time.monotonic() < deadline:
-            outcome = self._services.imports.result(import_id)
-            if outcome is not None:
-                return outcome
-            time.sleep(LOOK_S)
-        raise Unavailable(f"no importer has answered within {WAIT_S:g} s: send the same file again later")
+            result = self.queue.result(import_id)
+            if result is not None:
+                return result
+            time.sleep(POLL_S)
+        raise Unavailable(f"no importer answered within {WAIT_S:g} s: send the same file again later")
 
 
-def _read(services: Services, request: Request) -> Sent:
-    """The parts of the request. Raises InvalidRequest for parts that are wrong, TooLarge."""
+def _read(blobs: BlobStore, request: Request) -> UploadedModel:
+    """Read the parts of the request. Raise InvalidRequest for an unexpected part, UnsupportedMedia, TooLarge."""
     if request.mimetype != "multipart/form-data":
-        raise UnsupportedMedia("a model is sent as multipart/form-data, with a part named `file`")
+        raise UnsupportedMedia("send a model as multipart/form-data, with a part named `file`")
     length = request.content_length or 0
-    services.blobs.check_free_space(length)
+    blobs.check_free_space(length)
     if length > MAX_MODEL_BYTES + OVERHEAD_BYTES:
-        raise too_large()
+        raise _too_large()
     fields: dict[str, Any] = {}
     with ExitStack() as opened:
-        sent = None
+        uploaded = None
         for part in read_parts(request.stream, request.headers.get("Content-Type", ""), max_files=1):
-            if part.name == "file" and part.filename is not None and sent is None:
-                file = opened.enter_context(_spooled(services, part))
-                sent = Sent(file, clean_filename(part.filename), fields)
+            if part.name == "file" and part.filename is not None and uploaded is None:
+                file = opened.enter_context(_spooled(blobs, part))
+                uploaded = UploadedModel(file, clean_filename(part.filename), fields)
             else:
                 fields[part.name] = _field(part, fields)
-        if sent is None or not sent.file.size:
-            raise InvalidRequest("there is no model in the request", [Fault("/file", "a .keras or .h5 file is needed")])
+        if uploaded is None or not uploaded.file.size:
+            raise InvalidRequest("the request has no model", [Fault("/file", "a .keras or .h5 file is needed")])
         opened.pop_all()
-    return sent
+    return uploaded
 
 
-def _spooled(services: Services, part: Part) -> Spooled:
-    file = spool(part.chunks, MAX_MODEL_BYTES, MAX_MODEL_BYTES, services.blobs.temporary_folder)
+def _spooled(blobs: BlobStore, part: Part) -> Spooled:
+    file = spool(part.chunks, MAX_MODEL_BYTES, MAX_MODEL_BYTES, blobs.temporary_folder)
     if file.too_long:
         file.content.close()
-        raise too_large()
+        raise _too_large()
     return file
 
 
 def _field(part: Part, others: Mapping[str, Any]) -> Any:
     if part.name not in ImportForm.model_fields or part.name in others:
-        raise InvalidRequest(f"the part {part.name!r} is not expected here", [Fault(f"/{part.name}", "not expected")])
+        raise InvalidRequest(f"the part {part.name!r} is not expected", [Fault(f"/{part.name}", "not expected")])
     if part.name == "labels":
         return json_value(part.text(MAX_LABEL_BYTES), "the part `labels`")
     return part.text(MAX_TEXT_BYTES).decode(errors="replace").strip()
 
 
-def _wanted(sent: Sent) -> ModelImport:
-    """The wish, checked. Raises InvalidRequest."""
-    wish = checked(ImportForm, sent.fields, "/")
-    if file_extension(sent.file.content.read(8)) is None:
+def _validate(uploaded: UploadedModel) -> ModelImport:
+    """Return the import that the request asks for. Raise InvalidRequest."""
+    form = checked(ImportForm, uploaded.fields, "/")
+    if file_extension(uploaded.file.content.read(8)) is None:
         detail = "this is neither a .keras nor a .h5 file"
         raise InvalidRequest(f"the model is refused: {detail}", [Fault("/file", detail)])
-    sent.file.content.seek(0)
-    return ModelImport(sent.file.sha256, clean_filename(wish.name or sent.filename), wish.labels, wish.value_range)
+    uploaded.file.content.seek(0)
+    name = clean_filename(form.name or uploaded.filename)
+    return ModelImport(uploaded.file.sha256, name, form.labels, form.value_range)
 
 
-def too_large() -> TooLarge:
-    """The error for a model over the limit."""
-    return TooLarge(f"a model may have {MAX_MODEL_BYTES} bytes at most")
+def _too_large() -> TooLarge:
+    return TooLarge(f"the model is too large: at most {MAX_MODEL_BYTES} bytes are allowed")
