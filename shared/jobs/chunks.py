@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from shared.domain.entities import Chunk, Failure, ItemState, Outcome, Queue, new_id
@@ -47,10 +47,10 @@ class ChunkStore:
         self._scripts = Scripts(client)
 
     @redis_errors()
-    def claim(self, worker: str, rings: list[Queue]) -> Chunk | None:
+    def claim(self, worker: str, queues: Sequence[Queue]) -> Chunk | None:
         """The next items of the job whose turn it is, from the first ring that has one; None where nothing waits."""
         chunk = new_id()
-        names = [keys.READY[ring] for ring in rings]
+        names = [keys.READY[queue] for queue in queues]
         limits = CHUNK_ITEMS, SUSPECT_ITEMS, CHUNK_BYTES
         answer = self._scripts.run("claim", chunk, worker, LEASE_S * 1000, *limits, *names)
         if not answer:

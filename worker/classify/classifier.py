@@ -1,4 +1,4 @@
-"""Classify a chunk: read and decode its pictures in threads, one forward pass, and how each item ended."""
+"""Classification of a chunk: read and decode its uploads in threads, then one forward pass."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ from numpy.typing import NDArray
 from shared.domain.entities import Chunk, Failure, ItemState, Outcome, Prediction, Upload
 from shared.domain.errors import ItemError
 from shared.jobs.records import SCORE_DECIMALS
-from shared.services import Services
+from shared.storage.blobs import BlobStore
 from worker.classify.timings import Timings
 from worker.data.decode import decode
-from worker.data.load_upload import stored
+from worker.data.load_upload import load_upload
 from worker.serving.models import LoadedModel
 
-#: Predictions that are kept for an item: all that a person or a script asks for, in little memory.
+#: Predictions that are stored per item.
 TOP_K = 5
 
 Pixels = NDArray[np.uint8]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Classifier:
-    """Turns chunks into outcomes. `pool` reads and decodes: both leave Python's lock while they work."""
+    """A classifier of chunks. `pool` reads and decodes uploads, both of which release the GIL."""
 
-    services: Services
+    blobs: BlobStore
+    max_pixels: int
     pool: ThreadPoolExecutor
 
     def classify(self, chunk: Chunk, model: LoadedModel, timings: Timings | None = None) -> dict[str, Outcome]:
-        """How each item of the chunk ended, by its key. Raises Unavailable where the storage cannot be reached."""
+        """Return the outcome of each item by key. Raise Unavailable if the storage cannot be reached."""
         timings = timings or Timings()
         read = self.pool.map(lambda upload: self._pixels(chunk.job_id, upload, model, timings), chunk.uploads)
         pixels = dict(zip((upload.key for upload in chunk.uploads), read, strict=True))
@@ -48,27 +49,27 @@ class Classifier:
         shape = model.card.input
         try:
             with timings.timing("read"):
-                content = stored(self.services, job_id, upload.sha256)
+                content = load_upload(self.blobs, job_id, upload.sha256)
             with timings.timing("decode"):
-                return decode(content, shape.height, shape.width, self.services.settings.max_pixels)
+                return decode(content, shape.height, shape.width, self.max_pixels)
         except ItemError as error:
             return error
 
 
 def failed_outcome(error: ItemError) -> Outcome:
-    """The outcome of an item that cannot be classified."""
+    """Return the outcome of an item that cannot be classified."""
     return Outcome(ItemState.FAILED, failure=Failure(error.code, str(error)))
 
 
 def outcome_of(scores: NDArray[np.float32]) -> Outcome:
-    """The outcome of an item for which the model gave this row (labels,); NaN is no answer."""
+    """Return the outcome for a row of scores (labels,): a failure if they are not probabilities."""
     rounded = np.round(scores, SCORE_DECIMALS)
     if not ((rounded >= 0) & (rounded <= 1)).all():
-        return failed_outcome(ItemError("no_answer", "the model gave no probabilities for this picture"))
+        return failed_outcome(ItemError("no_answer", "the model's output for this image is not probabilities"))
     return top_predictions(scores)
 
 
 def top_predictions(scores: NDArray[np.float32], top_k: int = TOP_K) -> Outcome:
-    """The best `top_k` of a row of probabilities (labels,), best first; of equal ones the lower index first."""
+    """Return the `top_k` best labels of a row of probabilities (labels,), best first; ties go to the lower index."""
     best: Iterable[int] = np.argsort(-scores, kind="stable")[:top_k].tolist()
     return Outcome(ItemState.SUCCEEDED, tuple(Prediction(index, float(scores[index])) for index in best))

@@ -1,35 +1,36 @@
-"""A stored picture as it was uploaded, or why there is none."""
+"""Loading of stored uploads."""
 
 from __future__ import annotations
 
 import hashlib
 
-from shared.domain.entities import job_folder
+from shared.domain.entities import blob_key, job_folder
 from shared.domain.errors import ItemError, NotFound, Unavailable
-from shared.services import Services
+from shared.storage.blobs import BlobStore
 
 
-def stored(services: Services, job_id: str, sha256: str) -> bytes:
-    """The bytes of a picture, which have this digest.
+def load_upload(blobs: BlobStore, job_id: str, sha256: str) -> bytes:
+    """Return the bytes of the upload with this digest.
 
-    Raises ItemError `missing`, `changed` or `unreadable`, and Unavailable where the storage cannot be reached.
+    Raise ItemError (`missing`, `changed` or `unreadable`), or Unavailable if the storage cannot be reached.
     """
     try:
-        content = _read(services, job_id, sha256)
+        content = _read(blobs, job_id, sha256)
     except NotFound as error:
-        raise ItemError("missing", "the stored picture is gone") from error
+        raise ItemError("missing", "the stored image is missing") from error
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise ItemError("changed", "the stored picture is not what was uploaded: its digest differs")
+        raise ItemError("changed", "the stored image differs from the upload: its SHA-256 does not match")
     return content
 
 
-def _read(services: Services, job_id: str, sha256: str) -> bytes:
-    """The stored bytes. Raises NotFound, Unavailable; ItemError where this picture alone cannot be read."""
+def _read(blobs: BlobStore, job_id: str, sha256: str) -> bytes:
+    """Return the stored bytes. Raise NotFound, Unavailable, or ItemError if only this file is unreadable."""
+    key = blob_key(job_id, sha256)
     try:
-        return services.picture(job_id, sha256)
+        return blobs.get(key)
     except Unavailable:
-        services.blobs.check_readable(job_folder(job_id))
+        blobs.check_readable(job_folder(job_id))
     try:
-        return services.picture(job_id, sha256)  # the storage works, perhaps since a moment ago
+        return blobs.get(key)  # the storage works now, perhaps after a short outage
     except Unavailable as error:
-        raise ItemError("unreadable", "the stored picture cannot be read, though the storage works") from error
+        raise ItemError("unreadable", "the stored image cannot be read, although the storage works") from error

@@ -1,4 +1,4 @@
-"""What a crash has left in the storage and nobody will ever ask for. To find it takes a list of the whole storage."""
+"""Removal of orphans: stored files that a crash has left without an owner. Lists the whole storage."""
 
 from __future__ import annotations
 
@@ -9,44 +9,45 @@ import time
 from pathlib import Path
 
 from shared.domain.card import CARD_FILE
-from shared.domain.entities import JOBS_FOLDER
+from shared.domain.entities import JOBS_FOLDER, job_folder
+from shared.jobs.store import JobStore
 from shared.models.versions import PREFIX as VERSIONS_FOLDER
-from shared.services import Services
+from shared.storage.blobs import BlobStore
 from worker.publishing.scratch import IMPORT_PREFIX, PUBLISH_PREFIX
 
 log = logging.getLogger("darkroom.orphans")
 
 
-def remove_orphans(services: Services) -> None:
-    """Delete what is older than a job may get. Raises Unavailable.
+def remove_orphans(blobs: BlobStore, jobs: JobStore, retention_s: float) -> None:
+    """Delete orphans that are older than `retention_s`. Raise Unavailable.
 
-    Not sooner: whoever has started Darkroom with another Redis by mistake must be able to go back.
+    Younger ones stay: an operator who has started Darkroom with the wrong Redis must be able to switch back.
     """
-    oldest = time.time() - services.settings.retention_hours * 3600
-    _remove_pictures(services, oldest)
-    _remove_versions(services, oldest)
-    _remove_scratch(Path(services.blobs.temporary_folder or tempfile.gettempdir()), oldest)
+    oldest = time.time() - retention_s
+    _remove_uploads(blobs, jobs, oldest)
+    _remove_versions(blobs, oldest)
+    _remove_scratch(Path(blobs.temporary_folder or tempfile.gettempdir()), oldest)
 
 
-def _remove_pictures(services: Services, oldest: float) -> None:
-    """Those of jobs that Redis has lost."""
-    for job_id, stored_at in services.blobs.folders(JOBS_FOLDER).items():
-        if stored_at < oldest and not services.store.exists(job_id):
-            log.warning("nothing is known of job %s any more: its pictures are deleted", job_id)
-            services.delete_bytes(job_id)
+def _remove_uploads(blobs: BlobStore, jobs: JobStore, oldest: float) -> None:
+    """Delete uploads of jobs that are no longer in Redis."""
+    for job_id, stored_at in blobs.folders(JOBS_FOLDER).items():
+        if stored_at < oldest and not jobs.exists(job_id):
+            log.warning("job %s does not exist: deleting its uploads", job_id)
+            blobs.delete_all(job_folder(job_id))
 
 
-def _remove_versions(services: Services, oldest: float) -> None:
-    """Those of which the card is missing, which is written last."""
-    for version, stored_at in services.blobs.folders(VERSIONS_FOLDER).items():
+def _remove_versions(blobs: BlobStore, oldest: float) -> None:
+    """Delete model versions without a card, which is written last."""
+    for version, stored_at in blobs.folders(VERSIONS_FOLDER).items():
         folder = f"{VERSIONS_FOLDER}/{version}"
-        if stored_at < oldest and not services.blobs.exists(f"{folder}/{CARD_FILE}"):
-            log.warning("model version %s was never published whole: its files are deleted", version)
-            services.blobs.delete_all(folder)
+        if stored_at < oldest and not blobs.exists(f"{folder}/{CARD_FILE}"):
+            log.warning("model version %s was not published completely: deleting its files", version)
+            blobs.delete_all(folder)
 
 
 def _remove_scratch(parent: Path, oldest: float) -> None:
-    """Folders of this machine in which a version was made by a process that was killed."""
+    """Delete temporary folders of imports and publications whose process was killed."""
     for prefix in (IMPORT_PREFIX, PUBLISH_PREFIX):
         for folder in parent.glob(f"{prefix}*"):
             if folder.stat().st_mtime < oldest:

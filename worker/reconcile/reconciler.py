@@ -1,7 +1,7 @@
-"""The periodic task: `python -m worker.reconcile`. It mends what a crash has left, and may run in several copies.
+"""The reconciler: `python -m worker.reconcile`. It repairs what crashes leave behind; several copies may run.
 
-It brings back chunks whose worker is gone, wakes workers for jobs that wait without a message, gives up open jobs that
-nobody fills, deletes what retention has ended, and has models looked at that are to be imported.
+It releases chunks whose lease has expired, wakes workers for queues without messages, closes abandoned jobs, deletes
+expired ones and runs model imports.
 """
 
 from __future__ import annotations
@@ -9,10 +9,14 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from shared import logs
 from shared.domain.entities import Job
 from shared.domain.errors import Conflict, DarkroomError, NotFound
+from shared.jobs.chunks import ChunkStore
+from shared.jobs.messenger import Messenger
+from shared.jobs.store import JobStore
 from shared.services import Services
 from shared.settings import load_settings
 from worker.importing.supervisor import Importer
@@ -24,46 +28,54 @@ log = logging.getLogger("darkroom.reconcile")
 
 #: Seconds between two rounds.
 ROUND_S = 1.0
-#: Rounds from one search for what nobody will ask for, which lists the whole storage, to the next: an hour.
+#: Rounds between two searches for orphans, each of which lists the whole storage: an hour.
 ORPHAN_ROUNDS = 3600
-#: Things of one kind that one round mends.
+#: Chunks and jobs that one round handles at most.
 BATCH = 100
-#: Messages that are sent where jobs wait and none is there.
+#: Messages to send to a queue that has waiting jobs but no messages.
 WAKE_MESSAGES = 4
 
 
-def reconcile(services: Services) -> None:
-    """One round; each step raises Unavailable where Redis or the storage cannot be reached."""
-    for chunk_id in services.chunks.expired_leases(BATCH):
-        items = services.chunks.release(chunk_id, died=True)
-        log.warning("the worker of chunk %s is gone: its %d items wait again", chunk_id, items)
-    for backlog in services.chunks.backlog():
-        if backlog.jobs and not services.messenger.message_count(backlog.queue):
-            services.messenger.wake_workers(backlog.queue, WAKE_MESSAGES)
-    for job in services.store.expired(BATCH):
-        expire(services, job)
-    for job_id in services.store.removing():
-        services.delete_bytes(job_id)
+@dataclass(frozen=True)
+class Reconciler:
+    """The repairs that need only the job store. `delete_bytes` deletes the stored bytes of a removed job."""
 
+    chunks: ChunkStore
+    jobs: JobStore
+    messenger: Messenger
+    delete_bytes: Callable[[str], None]
 
-def expire(services: Services, job: Job) -> None:
-    """End an open job that was given up, or one whose cancelling broke off; remove what is over or was never sealed."""
-    try:
-        if not job.state.done and services.store.is_listed(job.id):
-            services.store.cancel(job.id)
-        else:
-            services.store.remove(job.id, force=True)
-            services.delete_bytes(job.id)
-    except (NotFound, Conflict):
-        log.info("job %s was ended by somebody else", job.id)
+    def run(self) -> None:
+        """Run one round. Raise Unavailable if Redis or the storage cannot be reached."""
+        for chunk_id in self.chunks.expired_leases(BATCH):
+            items = self.chunks.release(chunk_id, died=True)
+            log.warning("the lease of chunk %s expired: its %d items are queued again", chunk_id, items)
+        for backlog in self.chunks.backlog():
+            if backlog.jobs and not self.messenger.message_count(backlog.queue):
+                self.messenger.wake_workers(backlog.queue, WAKE_MESSAGES)
+        for job in self.jobs.expired(BATCH):
+            self._expire(job)
+        for job_id in self.jobs.removing():
+            self.delete_bytes(job_id)
+
+    def _expire(self, job: Job) -> None:
+        """Cancel an abandoned job or finish an interrupted cancellation; remove a job that is done or unlisted."""
+        try:
+            if not job.state.done and self.jobs.is_listed(job.id):
+                self.jobs.cancel(job.id)
+            else:
+                self.jobs.remove(job.id, force=True)
+                self.delete_bytes(job.id)
+        except (NotFound, Conflict):
+            log.info("job %s has ended in the meantime", job.id)
 
 
 def attempt(step: Callable[[], None]) -> None:
-    """Do one part of a round; what fails is tried again in the next one, and keeps no other part from its turn."""
+    """Run one step of a round. A failed step is logged and repeated in the next round."""
     try:
         step()
     except DarkroomError as error:
-        log.warning("this round ends early: %s", error)
+        log.warning("a step of this round failed: %s", error)
 
 
 def main() -> None:
@@ -71,12 +83,14 @@ def main() -> None:
     logs.configure()
     stopping = stop_event()
     services = Services.build(load_settings())
+    reconciler = Reconciler(services.chunks, services.store, services.messenger, services.delete_bytes)
     importer = Importer(services)
-    for turn in itertools.count():
+    retention_s = services.settings.retention_hours * 3600
+    for number in itertools.count():
         if stopping.wait(ROUND_S):
             break
-        for step in (lambda: announce_missing(services), lambda: reconcile(services), importer.turn):
+        for step in (lambda: announce_missing(services), reconciler.run, importer.turn):
             attempt(step)
-        if turn % ORPHAN_ROUNDS == 0:
-            attempt(lambda: remove_orphans(services))
+        if number % ORPHAN_ROUNDS == 0:
+            attempt(lambda: remove_orphans(services.blobs, services.store, retention_s))
     attempt(importer.stop)

@@ -1,8 +1,8 @@
-"""Whether this process's Celery worker still takes messages.
+"""Detection of a Celery worker that has silently lost its broker connection.
 
-Celery 5.7 may lose its connection to Redis without noticing, seen when Redis was killed while a message was being
-acknowledged: "Couldn't ack", and no attempt to connect again. The worker then lives, gives signs of life, and does
-nothing.
+Celery 5.7 may not notice that its connection to Redis is gone. It happened when Redis was killed during an
+acknowledgement: the log said "Couldn't ack" and the worker never reconnected. It stayed alive, sent heartbeats and did
+no work.
 """
 
 from __future__ import annotations
@@ -19,41 +19,41 @@ from shared.jobs.messenger import Messenger
 
 log = logging.getLogger(__name__)
 
-#: Seconds for which messages wait and an idle process gets none of them before its worker counts as deaf.
+#: Seconds for which an idle process may receive nothing from a non-empty queue before it counts as stalled.
 STALLED_AFTER_S = 10.0
 
 
 class BrokerWatchdog:
-    """Notices a deaf worker, by what waits in its queues while this process has nothing to do."""
+    """A watchdog that compares the backlog of the process's queues with what the process receives."""
 
     def __init__(
         self, messenger: Messenger, queues: Sequence[Queue], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._messenger, self._queues, self._clock = messenger, queues, clock
         self._busy = False
-        #: Since when messages wait that did not come here; None while there are none, or while this process works.
-        self._unserved_since: float | None = None
+        #: Time since which messages wait while this process is idle; None if the queues are empty or it is busy.
+        self._backlog_since: float | None = None
 
     @contextmanager
     def busy(self) -> Iterator[None]:
-        """A message has come; the block is the work that it set off."""
-        self._busy, self._unserved_since = True, None
+        """Mark the process as busy while the block handles a message."""
+        self._busy, self._backlog_since = True, None
         try:
             yield
         finally:
-            self._busy, self._unserved_since = False, None
+            self._busy, self._backlog_since = False, None
 
     def is_stalled(self) -> bool:
-        """Look, every few seconds. Raises Unavailable where Redis cannot be reached."""
+        """Return whether the worker is stalled. Call it every few seconds. Raise Unavailable without Redis."""
         if self._busy or not any(map(self._messenger.message_count, self._queues)):
-            self._unserved_since = None
+            self._backlog_since = None
             return False
-        if self._unserved_since is None:
-            self._unserved_since = self._clock()
-        return self._clock() - self._unserved_since >= STALLED_AFTER_S
+        if self._backlog_since is None:
+            self._backlog_since = self._clock()
+        return self._clock() - self._backlog_since >= STALLED_AFTER_S
 
     def check(self) -> None:
-        """End the worker where it is deaf, for its supervisor to start it anew. Raises Unavailable."""
+        """Stop a stalled worker, so that its supervisor restarts it. Raise Unavailable without Redis."""
         if self.is_stalled():
-            log.error("messages wait, but this worker takes none: it ends, to be started again")
+            log.error("messages are waiting, but this worker receives none: stopping it for a restart")
             os.kill(os.getppid(), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""A worker process's signs of life, from a thread: that it is there, and that it still works on its chunk."""
+"""The heartbeat thread of a worker process. It also renews the lease of the chunk that the process works on."""
 
 from __future__ import annotations
 
@@ -15,53 +15,56 @@ log = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """Beats until it is stopped. `describe` says what this worker is; `check` is called with each beat."""
+    """A thread that sends a heartbeat every HEARTBEAT_S seconds.
+
+    `describe` returns the worker as it is now; `on_heartbeat` is called after each heartbeat.
+    """
 
     def __init__(
         self,
         workers: Workers,
         chunks: ChunkStore,
         describe: Callable[[], Worker],
-        check: Callable[[], object] = lambda: None,
+        on_heartbeat: Callable[[], object] = lambda: None,
     ) -> None:
-        self._workers, self._chunks, self._describe, self._check = workers, chunks, describe, check
-        self._chunk: str | None = None
+        self._workers, self._chunks, self._describe, self._on_heartbeat = workers, chunks, describe, on_heartbeat
+        self._leased: str | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Begin; the first beat comes at once."""
+        """Start the thread, which sends the first heartbeat at once."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End, and say that this worker is gone."""
+        """Stop the thread and remove the worker from the list of live workers."""
         self._stopping.set()
         self._thread.join()
         try:
             self._workers.remove(self._describe().name)
         except Unavailable:
-            log.info("this worker's end could not be told; it will be missed")
+            log.info("Redis cannot be reached: this worker stays listed until its heartbeat times out")
 
     @contextmanager
-    def renewing(self, chunk_id: str) -> Iterator[None]:
-        """Renew the chunk's lease while the block runs."""
-        self._chunk = chunk_id
+    def renewing(self, lease_id: str) -> Iterator[None]:
+        """Renew the lease of a chunk or training with each heartbeat while the block runs."""
+        self._leased = lease_id
         try:
             yield
         finally:
-            self._chunk = None
+            self._leased = None
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                self._beat()
+                self._send()
             except Unavailable:
-                log.warning("Redis cannot be reached; this worker goes on trying")
+                log.warning("Redis cannot be reached; the heartbeat will be retried")
             self._stopping.wait(HEARTBEAT_S)
 
-    def _beat(self) -> None:
+    def _send(self) -> None:
         self._workers.record_heartbeat(self._describe())
-        chunk = self._chunk
-        if chunk is not None and not self._chunks.renew(chunk):
-            log.warning("chunk %s is no longer ours: its result will not count", chunk)
-        self._check()
+        leased = self._leased
+        if leased is not None and not self._chunks.renew(leased):
+            log.warning("the lease of chunk %s is lost: its result will be discarded", leased)
+        self._on_heartbeat()

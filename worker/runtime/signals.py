@@ -1,4 +1,4 @@
-"""How a program that runs until it is told to stop hears that."""
+"""Signal handling of long-running programs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 
 
 def stop_event() -> threading.Event:
-    """Return an event that SIGTERM or SIGINT sets. For the main thread."""
+    """Return an event that SIGTERM or SIGINT sets. Call it from the main thread."""
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())

@@ -1,4 +1,4 @@
-"""The tasks that messages name, and what a worker process does when it starts and stops."""
+"""The Celery tasks, and the start and stop of a worker process."""
 
 from __future__ import annotations
 
@@ -20,18 +20,17 @@ from shared.services import Services
 from shared.settings import load_settings
 from worker.presets.announce import announce
 from worker.runtime.process import WorkerProcess
-from worker.training.supervisor import TrainingSupervisor
 
 log = logging.getLogger(__name__)
 
-#: Added to the niceness of processes that classify big jobs: nobody waits for their next chunk as for a small job.
+#: Niceness of processes that classify big jobs, so that they yield the CPU to interactive work.
 BULK_NICENESS = 5
-#: This process's worker: one in each child, made after the fork, none in the parent.
+#: The worker of this process: created in each child after the fork, None in the parent.
 _process: WorkerProcess | None = None
 
 
 def register(app: Celery) -> None:
-    """Add the tasks to `app`, and let its processes set themselves up."""
+    """Register the tasks and the signal handlers with `app`."""
     app.task(name=CLASSIFY, time_limit=CLASSIFY_TIMEOUT_S)(classify)
     app.task(name=TRAIN)(train)
     setup_logging.connect(_configure_logs, weak=False, dispatch_uid="darkroom")
@@ -41,35 +40,35 @@ def register(app: Celery) -> None:
 
 
 def classify() -> None:
-    """Classify the next chunk of whichever job's turn it is."""
-    with _turn() as process:
-        process.work()
+    """Classify the next chunk of the job whose turn it is."""
+    with _busy_process() as process:
+        process.chunks.work()
 
 
 def train() -> None:
-    """Run the training that waits longest."""
-    with _turn() as process:
-        TrainingSupervisor(process.services, process.heartbeat.renewing, process.name).work()
+    """Run the training that has waited longest."""
+    with _busy_process() as process:
+        process.trainings.work()
 
 
 @contextmanager
-def _turn() -> Iterator[WorkerProcess]:
+def _busy_process() -> Iterator[WorkerProcess]:
     if _process is None:
-        raise RuntimeError("this task runs in a process of a Celery worker only")
+        raise RuntimeError("this task runs only in a child process of a Celery worker")
     try:
         with _process.watchdog.busy():
             yield _process
     except Unavailable as error:
-        log.warning("a turn was lost: %s", error)
+        log.warning("the task ended early, the reconciler will send another message: %s", error)
 
 
 def _configure_logs(**_: Any) -> None:
-    """Instead of Celery's own way, which it leaves where somebody listens to this signal."""
+    """Configure our logs: with a receiver on this signal, Celery does not configure its own."""
     logs.configure()
 
 
 def _start(**_: Any) -> None:
-    global _process  # noqa: PLW0603  # a Celery task has no other place to find what its process holds
+    global _process  # noqa: PLW0603  # a Celery task has no other way to reach the state of its process
     from celery import current_app  # noqa: PLC0415  # known only after the fork
 
     queues = [Queue(name) for name in current_app.amqp.queues.consume_from]

@@ -25,7 +25,7 @@ from shared.training.datasets import (
 from worker import hardware
 from worker.data.datasets import CIFAR10_SHAPE, Corrections, Dataset, Images, Rival
 from worker.data.decode import decode
-from worker.data.load_upload import stored
+from worker.data.load_upload import load_upload
 from worker.evaluation import evaluate
 from worker.serving.models import ModelCache, ModelUnusable
 
@@ -137,7 +137,7 @@ def _collected(services: Services, owner: str) -> Corrected:
 def _pixels(services: Services, picture: CorrectedPicture) -> Images | None:
     height, width, _ = CIFAR10_SHAPE
     try:
-        content = stored(services, picture.job_id, picture.sha256)
+        content = load_upload(services.blobs, picture.job_id, picture.sha256)
         return decode(content, height, width, services.settings.max_pixels)
     except ItemError:
         return None

@@ -1,4 +1,4 @@
-"""From stored pictures to outcomes: top_predictions predictions for the good ones, a reason for each of the others."""
+"""The classifier returns ranked predictions for good uploads and a failure code for each of the others."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def model(services: Services, threads: int) -> LoadedModel:
 @pytest.fixture
 def classifier(services: Services) -> Iterator[Classifier]:
     with ThreadPoolExecutor(2) as pool:
-        yield Classifier(services, pool)
+        yield Classifier(services.blobs, services.settings.max_pixels, pool)
 
 
 def chunk_of(services: Services, contents: dict[str, bytes]) -> Chunk:
@@ -44,7 +44,7 @@ def reason(outcome: Outcome) -> str:
     return outcome.failure.code
 
 
-def test_each_picture_gets_ranked_predictions(services: Services, classifier: Classifier, model: LoadedModel) -> None:
+def test_each_image_gets_ranked_predictions(services: Services, classifier: Classifier, model: LoadedModel) -> None:
     contents = pictures()
     outcomes = classifier.classify(chunk_of(services, contents), model)
     assert outcomes.keys() == contents.keys()
@@ -57,15 +57,15 @@ def test_each_picture_gets_ranked_predictions(services: Services, classifier: Cl
         assert len({prediction.index for prediction in outcome.predictions}) == TOP_K
 
 
-def test_most_predictions_are_right(services: Services, classifier: Classifier, model: LoadedModel) -> None:
-    """A mix-up of labels, channels or rows would bring this to one in ten."""
+def test_most_predictions_are_correct(services: Services, classifier: Classifier, model: LoadedModel) -> None:
+    """Swapped labels, channels or rows would reduce this to chance, 10 %."""
     outcomes = classifier.classify(chunk_of(services, pictures()), model)
     right = [key.startswith(model.card.labels[each.predictions[0].index]) for key, each in outcomes.items()]
     assert len(right) == 40
     assert sum(right) > len(right) * 0.5
 
 
-def test_neighbours_do_not_change_an_answer(services: Services, classifier: Classifier, model: LoadedModel) -> None:
+def test_predictions_do_not_depend_on_the_chunk(services: Services, classifier: Classifier, model: LoadedModel) -> None:
     contents = pictures(8)
     together = classifier.classify(chunk_of(services, contents), model)
     for key, content in contents.items():
@@ -75,7 +75,7 @@ def test_neighbours_do_not_change_an_answer(services: Services, classifier: Clas
         assert all(one.score == pytest.approx(other.score, abs=1e-5) for one, other in scores)
 
 
-def test_what_cannot_be_read_fails_alone_and_says_why(
+def test_a_bad_upload_fails_only_its_item_with_a_code(
     services: Services, classifier: Classifier, model: LoadedModel
 ) -> None:
     good = pictures(4)
@@ -97,7 +97,7 @@ def test_what_cannot_be_read_fails_alone_and_says_why(
     assert {key: outcomes[key] for key in good} == alone
 
 
-def test_a_chunk_without_a_good_picture_needs_no_forward_pass(
+def test_a_chunk_without_a_good_upload_needs_no_forward_pass(
     services: Services, classifier: Classifier, model: LoadedModel
 ) -> None:
     def never(_: object) -> np.ndarray:
@@ -107,7 +107,7 @@ def test_a_chunk_without_a_good_picture_needs_no_forward_pass(
     assert {reason(outcome) for outcome in outcomes.values()} == {"unsupported_format"}
 
 
-def test_the_same_picture_twice_gets_the_same_answer(
+def test_identical_images_get_identical_predictions(
     services: Services, classifier: Classifier, model: LoadedModel
 ) -> None:
     content = pictures(1).popitem()[1]
@@ -115,25 +115,25 @@ def test_the_same_picture_twice_gets_the_same_answer(
     assert outcomes["a"] == outcomes["b"]
 
 
-def test_an_answer_that_is_no_probability_fails_its_picture_alone(
+def test_scores_that_are_not_probabilities_fail_only_their_item(
     services: Services, classifier: Classifier, model: LoadedModel
 ) -> None:
-    """As a network gives whose weights ran away in training."""
+    """A network whose training diverged returns NaN and infinity."""
 
-    def runaway(images: np.ndarray) -> np.ndarray:
+    def diverged(images: np.ndarray) -> np.ndarray:
         answer = model.forward(images)
         answer[0, 2] = np.nan
         answer[1, 2] = 7
         return answer
 
-    outcomes = classifier.classify(chunk_of(services, pictures(3)), LoadedModel(model.card, runaway))
+    outcomes = classifier.classify(chunk_of(services, pictures(3)), LoadedModel(model.card, diverged))
     first, second, third = outcomes.values()
     assert (reason(first), reason(second)) == ("no_answer", "no_answer")
     assert third.state is ItemState.SUCCEEDED
 
 
 @given(arrays.arrays(np.float32, st.integers(1, 12), elements=st.floats(0, 1, width=32)), st.integers(1, 6))
-def test_ranking_is_by_score_and_then_by_index(scores: np.ndarray, top_k: int) -> None:
+def test_predictions_are_ranked_by_score_then_index(scores: np.ndarray, top_k: int) -> None:
     outcome = top_predictions(scores, top_k)
     expected = sorted(range(len(scores)), key=lambda index: (-scores[index], index))[:top_k]
     assert [each.index for each in outcome.predictions] == expected

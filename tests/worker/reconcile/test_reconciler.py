@@ -1,4 +1,4 @@
-"""The reconciler mends what crashes leave: lost chunks, lost messages, broken-off stops and removals, old jobs."""
+"""The reconciler repairs lost chunks, lost messages and interrupted stops, and deletes expired jobs and orphans."""
 
 from __future__ import annotations
 
@@ -21,9 +21,17 @@ from shared.services import Services
 from tests.conftest import ROOT, wait_until
 from tests.worker.kit import pictures, put, stored
 from worker.reconcile.orphans import remove_orphans
-from worker.reconcile.reconciler import WAKE_MESSAGES, reconcile
+from worker.reconcile.reconciler import WAKE_MESSAGES, Reconciler
 
 BOTH = [Queue.INTERACTIVE, Queue.BULK]
+
+
+def reconcile(services: Services) -> None:
+    Reconciler(services.chunks, services.store, services.messenger, services.delete_bytes).run()
+
+
+def collect_orphans(services: Services) -> None:
+    remove_orphans(services.blobs, services.store, services.settings.retention_hours * 3600)
 
 
 def lapse(redis: Client, chunk_id: str) -> None:
@@ -38,12 +46,12 @@ def files(services: Services) -> list[str]:
     return [path.name for path in (services.settings.data_dir / "blobs").rglob("*") if path.is_file()]
 
 
-def test_nothing_to_do_changes_nothing(services: Services, redis_client: Client) -> None:
+def test_a_round_without_work_writes_nothing(services: Services, redis_client: Client) -> None:
     reconcile(services)
     assert list(redis_client.scan_iter()) == []
 
 
-def test_a_lost_chunk_comes_back_and_a_worker_is_woken(services: Services, redis_client: Client) -> None:
+def test_an_expired_lease_releases_the_chunk_and_wakes_workers(services: Services, redis_client: Client) -> None:
     job_id = stored(services, pictures(3))
     held = services.chunks.claim("lost", BOTH)
     reconcile(services)
@@ -56,7 +64,7 @@ def test_a_lost_chunk_comes_back_and_a_worker_is_woken(services: Services, redis
     assert not services.chunks.renew(held.id)
 
 
-def test_a_picture_whose_workers_die_is_given_up_in_the_end(services: Services, redis_client: Client) -> None:
+def test_an_item_fails_after_too_many_worker_deaths(services: Services, redis_client: Client) -> None:
     job_id = stored(services, pictures(1))
     for _ in range(MAX_DEATHS):
         lapse(redis_client, services.chunks.claim("doomed", BOTH).id)
@@ -65,7 +73,7 @@ def test_a_picture_whose_workers_die_is_given_up_in_the_end(services: Services, 
     assert (job.state, job.counts) == (JobState.SUCCEEDED, Counts(1, failed=1))
 
 
-def test_a_lost_message_is_sent_again_but_not_on_top_of_others(services: Services, redis_client: Client) -> None:
+def test_messages_are_sent_only_to_empty_queues(services: Services, redis_client: Client) -> None:
     stored(services, pictures(2))
     stored(services, pictures(20))
     reconcile(services)
@@ -79,7 +87,7 @@ def test_a_lost_message_is_sent_again_but_not_on_top_of_others(services: Service
     assert redis_client.zcard(keys.READY["bulk"]) == 1
 
 
-def test_an_open_job_that_nobody_fills_is_cancelled(services: Services, redis_client: Client) -> None:
+def test_an_abandoned_open_job_is_cancelled(services: Services, redis_client: Client) -> None:
     job_id, other = stored(services, pictures(2), sealed=False), stored(services, pictures(1), sealed=False)
     make_due(redis_client, job_id)
     reconcile(services)
@@ -88,7 +96,7 @@ def test_an_open_job_that_nobody_fills_is_cancelled(services: Services, redis_cl
     assert services.store.get(other).state is JobState.OPEN
 
 
-def test_a_request_that_broke_off_leaves_nothing(services: Services, redis_client: Client) -> None:
+def test_an_unlisted_job_of_a_broken_request_is_deleted(services: Services, redis_client: Client) -> None:
     job_id = services.store.create("classification", retention_s=3600, listed=False)
     services.store.add(job_id, put(services, job_id, pictures(2)), 10)
     make_due(redis_client, job_id)
@@ -99,7 +107,7 @@ def test_a_request_that_broke_off_leaves_nothing(services: Services, redis_clien
     assert not [key for key in redis_client.scan_iter() if job_id in key]
 
 
-def test_a_done_job_goes_when_its_time_is_over(services: Services, redis_client: Client) -> None:
+def test_an_expired_job_is_deleted(services: Services, redis_client: Client) -> None:
     old, kept = stored(services, pictures(2)), stored(services, pictures(1))
     for job_id in (old, kept):
         services.store.cancel(job_id)
@@ -112,19 +120,19 @@ def test_a_done_job_goes_when_its_time_is_over(services: Services, redis_client:
     assert services.store.removing() == []
 
 
-def test_a_removal_that_broke_off_is_finished(services: Services) -> None:
+def test_an_interrupted_removal_is_finished(services: Services) -> None:
     job_id = stored(services, pictures(2))
-    services.store.remove(job_id, force=True)  # and then the process was killed
+    services.store.remove(job_id, force=True)  # then the process was killed
     assert len(files(services)) == 2
     reconcile(services)
     assert (files(services), services.store.removing()) == ([], [])
 
 
 @pytest.mark.parametrize(("ending", "state"), [("cancelled", JobState.CANCELLED), ("failed", JobState.FAILED)])
-def test_a_stop_that_broke_off_is_finished(
+def test_an_interrupted_stop_is_finished(
     services: Services, redis_client: Client, ending: str, state: JobState
 ) -> None:
-    """The caller was killed after the first of several calls of the script."""
+    """The caller was killed after the first of several script calls."""
     job_id = stored(services, pictures(5))
     failure = '{"code":"x","detail":"y"}' if ending == "failed" else ""
     assert Scripts(redis_client).run("stop", job_id, ending, failure, 2) == 3
@@ -138,7 +146,7 @@ def test_a_stop_that_broke_off_is_finished(
     assert services.store.get(job_id) == job
 
 
-def test_a_stop_waits_for_the_chunk_in_hand(services: Services, redis_client: Client) -> None:
+def test_a_stop_waits_for_claimed_chunks(services: Services, redis_client: Client) -> None:
     job_id = stored(services, pictures(2))
     services.chunks.claim("worker", BOTH)
     services.store.cancel(job_id)
@@ -149,7 +157,7 @@ def test_a_stop_waits_for_the_chunk_in_hand(services: Services, redis_client: Cl
     assert redis_client.zscore(keys.EXPIRING, job_id) is None
 
 
-def test_several_reconcilers_do_not_disturb_each_other(services: Services, redis_client: Client) -> None:
+def test_concurrent_reconcilers_do_not_interfere(services: Services, redis_client: Client) -> None:
     lost, old = stored(services, pictures(3)), stored(services, pictures(3))
     services.store.cancel(old)
     make_due(redis_client, old)
@@ -164,7 +172,7 @@ def test_several_reconcilers_do_not_disturb_each_other(services: Services, redis
     assert not services.blobs.exists(blob_key(old, "x"))
 
 
-def test_pictures_of_a_job_that_redis_has_lost_go_when_its_time_is_over(services: Services) -> None:
+def test_old_uploads_of_unknown_jobs_are_deleted(services: Services) -> None:
     kept, lost, fresh = (stored(services, pictures(2)) for _ in range(3))
     over = time.time() - services.settings.retention_hours * 3600 - 60
     for job_id in (kept, lost):
@@ -172,11 +180,11 @@ def test_pictures_of_a_job_that_redis_has_lost_go_when_its_time_is_over(services
             os.utime(path, (over, over))
     for job_id in (lost, fresh):
         services.redis.delete(keys.job(job_id))
-    remove_orphans(services)
+    collect_orphans(services)
     assert set(services.blobs.folders(JOBS_FOLDER)) == {kept, fresh}
 
 
-def test_what_a_crash_left_of_a_version_goes_in_time(services: Services) -> None:
+def test_old_incomplete_versions_and_scratch_folders_are_deleted(services: Services) -> None:
     over = time.time() - services.settings.retention_hours * 3600 - 60
     folder = services.settings.data_dir
     for name in ("whole", "torn", "new"):
@@ -185,12 +193,12 @@ def test_what_a_crash_left_of_a_version_goes_in_time(services: Services) -> None
     services.blobs.put("models/whole/card.json", b"{}")
     for path in (*(folder / "blobs" / "models").glob("[wt]*/*"), folder / "publish-torn"):
         os.utime(path, (over, over))
-    remove_orphans(services)
+    collect_orphans(services)
     assert set(services.blobs.folders("models")) == {"whole", "new"}
     assert {path.name for path in folder.glob("publish-*")} == {"publish-whole", "publish-new"}
 
 
-def test_the_process_reconciles_and_ends_when_it_is_told(
+def test_the_process_reconciles_until_sigterm(
     services: Services, redis_client: Client, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DARKROOM_REDIS_URL", redis_url)
@@ -200,7 +208,7 @@ def test_the_process_reconciles_and_ends_when_it_is_told(
     try:
         wait_until(lambda: services.messenger.message_count(Queue.INTERACTIVE), "a worker is woken")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
         process.wait()

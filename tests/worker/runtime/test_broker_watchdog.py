@@ -1,4 +1,4 @@
-"""A worker that takes no messages any more is noticed; one that is busy, or has nothing to do, is not disturbed."""
+"""The watchdog detects an idle worker with a backlog. A busy worker or an empty queue is not stalled."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def after(clock: Clock, seconds: float) -> None:
     clock.now += seconds
 
 
-def test_nothing_waits(watchdog: BrokerWatchdog, clock: Clock) -> None:
+def test_a_worker_with_empty_queues_is_not_stalled(watchdog: BrokerWatchdog, clock: Clock) -> None:
     assert not watchdog.is_stalled()
     after(clock, 10 * STALLED_AFTER_S)
     assert not watchdog.is_stalled()
 
 
-def test_messages_that_nobody_takes(watchdog: BrokerWatchdog, messenger: Messenger, clock: Clock) -> None:
+def test_an_idle_worker_with_a_backlog_is_stalled(watchdog: BrokerWatchdog, messenger: Messenger, clock: Clock) -> None:
     messenger.wake_workers(Queue.BULK)
     assert not watchdog.is_stalled()
     after(clock, STALLED_AFTER_S - 0.1)
@@ -53,14 +53,14 @@ def test_messages_that_nobody_takes(watchdog: BrokerWatchdog, messenger: Messeng
     assert watchdog.is_stalled()
 
 
-def test_messages_in_other_queues_do_not_matter(watchdog: BrokerWatchdog, messenger: Messenger, clock: Clock) -> None:
+def test_a_backlog_in_another_queue_is_ignored(watchdog: BrokerWatchdog, messenger: Messenger, clock: Clock) -> None:
     messenger.wake_workers(Queue.TRAIN)
     watchdog.is_stalled()
     after(clock, 2 * STALLED_AFTER_S)
     assert not watchdog.is_stalled()
 
 
-def test_a_turn_is_a_sign_of_hearing(watchdog: BrokerWatchdog, messenger: Messenger, clock: Clock) -> None:
+def test_a_received_message_restarts_the_clock(watchdog: BrokerWatchdog, messenger: Messenger, clock: Clock) -> None:
     messenger.wake_workers(Queue.BULK)
     watchdog.is_stalled()
     after(clock, STALLED_AFTER_S - 1)
@@ -72,7 +72,7 @@ def test_a_turn_is_a_sign_of_hearing(watchdog: BrokerWatchdog, messenger: Messen
     assert not watchdog.is_stalled()
 
 
-def test_an_empty_queue_begins_anew(watchdog: BrokerWatchdog, messenger: Messenger, clock: Clock) -> None:
+def test_an_empty_queue_restarts_the_clock(watchdog: BrokerWatchdog, messenger: Messenger, clock: Clock) -> None:
     messenger.wake_workers(Queue.BULK)
     watchdog.is_stalled()
     after(clock, STALLED_AFTER_S - 1)

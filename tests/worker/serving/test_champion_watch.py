@@ -1,4 +1,4 @@
-"""A worker follows the champion from a thread; one that cannot be loaded stops nobody and is said once."""
+"""A worker loads each new champion. A champion that cannot be loaded is logged once and stops no running job."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def turned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass
 class Kit:
-    """A watch over real models, and what it has said: the champion, each time that there was another one."""
+    """A watcher over real models. `reported` lists each champion that it has loaded."""
 
     registry: Registry
     models: ModelCache
     watch: ChampionWatcher
-    said: list[str | None]
+    reported: list[str | None]
 
 
 def kit_on(registry: Registry, threads: int) -> Kit:
-    models, said = ModelCache(registry, threads), []
-    return Kit(registry, models, ChampionWatcher(registry, models, lambda: said.append(models.champion)), said)
+    models, reported = ModelCache(registry, threads), []
+    return Kit(registry, models, ChampionWatcher(registry, models, lambda: reported.append(models.champion)), reported)
 
 
 @pytest.fixture
@@ -50,18 +50,18 @@ def kit(services: Services, threads: int) -> Iterator[Kit]:
     kit.watch.stop()
 
 
-def test_the_watch_loads_each_new_champion_and_says_so(kit: Kit, turned: Path) -> None:
+def test_each_new_champion_is_loaded_and_reported(kit: Kit, turned: Path) -> None:
     kit.watch.start()
-    assert kit.said == [shipped()]
+    assert kit.reported == [shipped()]
     kit.registry.publish(turned)
     kit.registry.promote(turned.name)
-    wait_until(lambda: len(kit.said) == 2, "the new champion is loaded")
+    wait_until(lambda: len(kit.reported) == 2, "the new champion is loaded")
     kit.registry.promote(shipped())
-    wait_until(lambda: len(kit.said) == 3, "the old one is back")
-    assert kit.said == [shipped(), turned.name, shipped()]
+    wait_until(lambda: len(kit.reported) == 3, "the old one is back")
+    assert kit.reported == [shipped(), turned.name, shipped()]
 
 
-def test_a_champion_that_cannot_be_loaded_is_said_once_and_tried_again(
+def test_a_broken_champion_is_logged_once_and_retried_later(
     kit: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     kit.watch.poll()
@@ -73,15 +73,15 @@ def test_a_champion_that_cannot_be_loaded_is_said_once_and_tried_again(
     with caplog.at_level(logging.ERROR):
         for _ in range(5):
             kit.watch.poll()
-        assert loads == [broken]  # it is not loaded at every look
+        assert loads == [broken]  # not loaded at every poll
         kit.watch._retry_at = 0
         kit.watch.poll()
     assert loads == [broken] * 2
     assert len([record for record in caplog.records if broken in record.getMessage()]) == 1
-    assert (kit.models.champion, kit.said) == (shipped(), [shipped()])
+    assert (kit.models.champion, kit.reported) == (shipped(), [shipped()])
 
 
-def test_a_redis_that_is_away_is_said_once(threads: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_redis_outage_is_logged_once(threads: int, caplog: pytest.LogCaptureFixture) -> None:
     kit = kit_on(Registry(champion=ChampionAlias(connect("redis://127.0.0.1:1/0"))), threads)
     with caplog.at_level(logging.ERROR):
         for _ in range(3):
@@ -90,28 +90,27 @@ def test_a_redis_that_is_away_is_said_once(threads: int, caplog: pytest.LogCaptu
     assert kit.models.champion is None
 
 
-def test_what_nobody_foresaw_does_not_end_the_watch(
+def test_an_unexpected_error_does_not_stop_the_watcher(
     kit: Kit, redis_client: Client, turned: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     kit.watch.start()
     kit.registry.publish(turned)
-    redis_client.set(keys.CHAMPION, "no hash at all")
-    wait_until(lambda: "cannot be watched" in caplog.text, "it is logged")
+    redis_client.set(keys.CHAMPION, "not a hash")
+    wait_until(lambda: "Traceback" in caplog.text, "it is logged")
     redis_client.delete(keys.CHAMPION)
     kit.registry.promote(turned.name)
-    wait_until(lambda: kit.models.champion == turned.name, "the watch goes on")
+    wait_until(lambda: kit.models.champion == turned.name, "the watcher continues")
 
 
-def test_a_worker_starts_without_a_champion_and_serves_what_can_be_served(services: Services, tmp_path: Path) -> None:
-    """Given a champion that cannot be loaded, then jobs of another version are done, and it says that it holds none."""
+def test_a_worker_with_a_broken_champion_serves_other_versions(services: Services, tmp_path: Path) -> None:
     job_id = stored(services, pictures(2))
     services.registry.promote(services.registry.publish(version_folder(tmp_path)).version)
     worker = WorkerProcess(services, [Queue.INTERACTIVE, Queue.BULK])
     worker.start()
-    (seen,) = wait_until(services.workers.alive, "the worker is seen")
-    assert seen.model is None
-    assert worker.work()
+    (listed,) = wait_until(services.workers.alive, "the worker is listed")
+    assert listed.model is None
+    assert worker.chunks.work()
     assert services.store.get(job_id).counts == Counts(2, succeeded=2)
     services.registry.promote(shipped())
-    wait_until(lambda: services.workers.alive()[0].model == shipped(), "it says so at once")
+    wait_until(lambda: services.workers.alive()[0].model == shipped(), "it is announced")
     worker.stop()

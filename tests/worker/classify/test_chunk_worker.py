@@ -1,0 +1,167 @@
+"""A chunk worker claims, classifies and commits a chunk and wakes the next worker; no failure loses an item."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+
+from shared.domain.card import OPENVINO_FILE
+from shared.domain.entities import CLASSIFICATION_QUEUES, Counts, JobState, Queue, blob_key
+from shared.jobs.chunks import MAX_DEATHS
+from shared.models.registry import SHIPPED, Registry
+from shared.redis import keys
+from shared.services import Services
+from tests.worker.kit import pictures, stored
+from worker.classify.chunk_worker import ChunkWorker
+from worker.classify.classifier import Classifier
+from worker.classify.timings import Timings
+from worker.serving.models import ModelCache
+
+BuildWorker = Callable[..., ChunkWorker]
+
+
+@pytest.fixture
+def build(services: Services, threads: int) -> Iterator[BuildWorker]:
+    """Return a function that builds a chunk worker, without a heartbeat."""
+    with ThreadPoolExecutor(threads) as pool:
+        yield lambda queues=CLASSIFICATION_QUEUES, registry=services.registry: ChunkWorker(
+            name="worker",
+            queues=queues,
+            chunks=services.chunks,
+            jobs=services.store,
+            messenger=services.messenger,
+            metrics=services.meters,
+            models=ModelCache(registry, threads),
+            classifier=Classifier(services.blobs, services.settings.max_pixels, pool),
+            renewing=nullcontext,
+        )
+
+
+@pytest.fixture
+def worker(build: BuildWorker) -> ChunkWorker:
+    return build()
+
+
+def test_a_small_job_is_classified_in_one_chunk(services: Services, worker: ChunkWorker) -> None:
+    job_id = stored(services, pictures(5) | {"broken": b"no picture"})
+    assert worker.work()
+    job = services.store.get(job_id)
+    assert (job.state, job.counts) == (JobState.SUCCEEDED, Counts(6, succeeded=5, failed=1))
+    assert len(services.store.item(job_id, "airplane-10").outcome.predictions) == 5
+    assert not worker.work()
+
+
+def test_each_chunk_wakes_one_worker_for_the_next(services: Services, worker: ChunkWorker) -> None:
+    first, second = stored(services, pictures(2)), stored(services, pictures(3))
+    assert worker.work()
+    assert [services.store.get(job).state.done for job in (first, second)] == [True, False]
+    assert services.messenger.message_count(Queue.INTERACTIVE) == 1
+    assert worker.work()
+    assert services.messenger.message_count(Queue.INTERACTIVE) == 1  # no job is waiting
+    assert services.store.get(second).state.done
+
+
+def test_no_worker_is_woken_if_no_job_is_waiting(services: Services, worker: ChunkWorker) -> None:
+    stored(services, pictures(2))
+    worker.work()
+    assert [services.messenger.message_count(queue) for queue in Queue] == [0, 0, 0]
+
+
+def test_a_worker_of_the_interactive_queue_does_not_claim_bulk_jobs(services: Services, build: BuildWorker) -> None:
+    job_id = stored(services, pictures(17))
+    assert not build([Queue.INTERACTIVE]).work()
+    assert services.store.get(job_id).counts.finished == 0
+
+
+def test_a_storage_outage_fails_no_item(
+    services: Services, worker: ChunkWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.classify.chunk_worker.RETRY_S", 0.01)
+    job_id = stored(services, pictures(3))
+    folder = services.settings.data_dir / "blobs" / "jobs" / job_id
+    hidden = folder.with_name("elsewhere")
+    folder.rename(hidden)
+    folder.symlink_to(folder)  # a loop: a disk error, not a missing file
+    for _ in range(MAX_DEATHS + 1):
+        assert worker.work()
+    assert services.store.get(job_id).counts == Counts(3)
+    folder.unlink()
+    hidden.rename(folder)
+    assert worker.work()
+    assert services.store.get(job_id).counts == Counts(3, succeeded=3)
+
+
+def test_a_missing_upload_fails_only_its_item(services: Services, worker: ChunkWorker) -> None:
+    job_id = stored(services, pictures(3))
+    lost = services.store.item(job_id, "airplane-10").upload
+    services.blobs.delete_all(blob_key(job_id, lost.sha256))
+    (services.settings.data_dir / "blobs" / blob_key(job_id, lost.sha256)).unlink(missing_ok=True)
+    worker.work()
+    assert services.store.get(job_id).counts == Counts(3, succeeded=2, failed=1)
+    assert services.store.item(job_id, "airplane-10").outcome.failure.code == "missing"
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_an_unreadable_upload_fails_only_its_item(services: Services, worker: ChunkWorker, count: int) -> None:
+    """Even if it is the only item: the storage works, so a retry would never end."""
+    job_id = stored(services, pictures(count))
+    sha256 = services.store.item(job_id, "airplane-10").upload.sha256
+    file = services.settings.data_dir / "blobs" / blob_key(job_id, sha256)
+    file.unlink()
+    os.mknod(file, stat.S_IFSOCK | 0o600)  # cannot be opened, not even by root
+    worker.work()
+    assert services.store.get(job_id).counts == Counts(count, succeeded=count - 1, failed=1)
+    assert services.store.item(job_id, "airplane-10").outcome.failure.code == "unreadable"
+
+
+def test_an_unusable_model_fails_its_job_with_a_reason(services: Services, build: BuildWorker, tmp_path: Path) -> None:
+    version = services.registry.champion().version
+    shutil.copytree(SHIPPED / version, tmp_path / "models" / version)
+    (tmp_path / "models" / version / OPENVINO_FILE).write_bytes(b"damaged")
+    worker = build(registry=Registry(tmp_path / "models"))
+    job_id = stored(services, pictures(2))
+    assert worker.work()
+    job = services.store.get(job_id)
+    assert (job.state, job.counts) == (JobState.FAILED, Counts(2, failed=2))
+    assert job.failure is not None
+    assert (job.failure.code, version in job.failure.detail) == ("model_unusable", True)
+    assert services.store.item(job_id, "airplane-10").outcome.failure == job.failure
+    assert services.store.retry(job_id) == 2
+
+
+def test_unexpected_errors_count_as_deaths_up_to_a_limit(services: Services, worker: ChunkWorker) -> None:
+    """A record that the code cannot handle must not be retried forever. Here the job has no model."""
+    job_id = stored(services, pictures(1))
+    services.redis.hdel(keys.job(job_id), "model")
+    chunks = 0
+    while worker.work():
+        chunks += 1
+    assert chunks == MAX_DEATHS
+    assert services.store.get(job_id).state is JobState.SUCCEEDED
+    assert services.store.item(job_id, "airplane-10").outcome.failure.code == "crashed"
+
+
+def test_removing_a_job_does_not_stop_its_worker(services: Services, worker: ChunkWorker) -> None:
+    gone, kept = stored(services, pictures(2)), stored(services, pictures(2))
+    chunk = services.chunks.claim("worker", CLASSIFICATION_QUEUES)
+    services.store.remove(gone, force=True)
+    services.delete_bytes(gone)
+    worker.process(chunk, Timings())
+    assert worker.work()
+    assert services.store.get(kept).counts == Counts(2, succeeded=2)
+
+
+def test_a_claimed_chunk_of_a_cancelled_job_is_still_committed(services: Services, worker: ChunkWorker) -> None:
+    job_id = stored(services, pictures(2), sealed=False)
+    chunk = services.chunks.claim("worker", CLASSIFICATION_QUEUES)
+    services.store.cancel(job_id)
+    worker.process(chunk, Timings())
+    job = services.store.get(job_id)
+    assert (job.state, job.counts) == (JobState.CANCELLED, Counts(2, succeeded=2))
