@@ -43,15 +43,16 @@ def darkroom(epochs: int) -> dict[str, Any]:
     """Train preset `seed` as a training job does."""
     import numpy as np
 
-    from worker import presets
+    from shared.training.presets import SeedParams
     from worker.evaluation import evaluate
+    from worker.presets import PRESETS
     from worker.training import steps
     from worker.training.train import train
 
-    preset, data = presets.get("seed"), load_cifar10()
+    preset, data = PRESETS["seed"], load_cifar10()
     steps.share_cores(steps.parts(preset, preset.params.batch_size))
     begin = time.perf_counter()
-    trained = train(preset, data, 0, preset.params.changed(epochs=epochs))
+    trained = train(preset, data, 0, SeedParams(epochs=epochs))
     seconds = time.perf_counter() - begin
     answers = evaluate.predict(trained.model, data.x_test)
     return {"seconds": seconds, "accuracy": float(np.mean(answers.argmax(axis=1) == data.y_test))}

@@ -24,7 +24,7 @@ from shared.redis.connection import Client, connect
 from shared.settings import Settings
 from shared.storage.blobs import BlobStore
 from shared.storage.disk import Disk
-from shared.training.preset_catalog import Catalogue
+from shared.training.speeds import TrainingSpeeds
 from shared.webhooks.resolver import Resolver
 from shared.webhooks.signing_secrets import WebhookSecrets
 
@@ -52,7 +52,7 @@ class Services:
     registry: Registry
     imports: ImportQueue
     messenger: Messenger
-    catalogue: Catalogue
+    speeds: TrainingSpeeds
     deliveries: DeliveryStore
     webhook_secrets: WebhookSecrets
     resolver: Resolver
@@ -81,7 +81,7 @@ class Services:
             registry=registry,
             imports=ImportQueue(client, blobs),
             messenger=Messenger(settings.resolved_broker_url()),
-            catalogue=Catalogue(client),
+            speeds=TrainingSpeeds(client),
             deliveries=DeliveryStore(client),
             webhook_secrets=WebhookSecrets(client),
             resolver=Resolver(settings.webhooks_allowed),

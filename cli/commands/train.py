@@ -25,18 +25,18 @@ PARAMETERS = View(
 
 
 @click.command("train", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
-@click.option("--preset", help="What to train.  [default: fast]")
+@click.option("--preset", help="What to train. [default: fast]")
 @click.option("--epochs", type=int, help="Passes over the training images.")
-@click.option("--batch-size", type=int, help="Images in one step.")
-@click.option("--learning-rate", type=float, help="Greatest step size.")
-@click.option("--augment/--no-augment", default=None, help="Whether images are mirrored, moved and so on.")
-@click.option("--label-smoothing", type=float, help="Probability that is taken from the right label.")
-@click.option("--seed", type=int, help="The same seed makes the same model.")
-@click.option("--dataset", help="Images to train on.")
-@click.option("--base", metavar="VERSION", help="The model version to begin with.")
-@click.option("--promote", metavar="RULE", help="Whether the new version takes over: never, if_better or always.")
-@click.option("--presets", is_flag=True, help="List presets with all their parameters; nothing is trained.")
-@click.option("--watch", is_flag=True, help="Follow the training to its end; else the job's id is written.")
+@click.option("--batch-size", type=int, help="Images per gradient step.")
+@click.option("--learning-rate", type=float, help="Peak step size of the optimizer.")
+@click.option("--augment/--no-augment", default=None, help="Vary the training images: mirror, shift and so on.")
+@click.option("--label-smoothing", type=float, help="Probability in the target that is spread over all labels.")
+@click.option("--seed", type=int, help="The same seed gives the same model on the same machine.")
+@click.option("--dataset", help="Training images: cifar10 or cifar10+corrections.")
+@click.option("--base", metavar="VERSION", help="Start from the weights of this model version.")
+@click.option("--promote", metavar="RULE", help="Make the new version the champion: never, if_better or always.")
+@click.option("--presets", is_flag=True, help="List the presets with their parameters instead of training.")
+@click.option("--watch", is_flag=True, help="Follow the training to its end instead of writing its job id.")
 @output_option
 @timeout_option
 @webhook_option
@@ -44,9 +44,9 @@ PARAMETERS = View(
 def command(
     context: click.Context, /, *, presets: bool, watch: bool, form: Format, timeout_s: float | None, **given: Any
 ) -> None:
-    """Train a model. What is not given comes from the preset.
+    """Train a model. The preset sets every parameter that is not given.
 
-    Other parameters of a preset, as `--presets` lists them, are options too: `--preset seed --first-filters 8`.
+    The other parameters that `--presets` lists are options too: `--preset seed --first-filters 8`.
     """
     params = {name: value for name, value in given.items() if value is not None} | others(context.args)
     with connected(timeout_s) as client:
@@ -63,19 +63,19 @@ def command(
 
 
 def others(words: Sequence[str]) -> dict[str, Any]:
-    """`--name value` and `--name=value` as parameters, values read as JSON where they are. Raises UsageError."""
+    """Parse `--name value` and `--name=value`, values as JSON if they are JSON. Raise UsageError."""
     found: dict[str, Any] = {}
     rest = list(words)
     while rest:
         name, equals, value = rest.pop(0).partition("=")
         if not name.startswith("--") or not (equals or rest):
-            raise click.UsageError(f"{name!r} is no option with a value")
+            raise click.UsageError(f"{name!r} is not an option with a value")
         found[name[2:].replace("-", "_")] = _value(value if equals else rest.pop(0))
     return found
 
 
 def parameters(presets: dict[str, Any]) -> list[dict[str, Any]]:
-    """One record for each parameter of each preset, and of all."""
+    """Return a record for each parameter of each preset; `all` stands for those in common."""
     groups = [("all", presets["common"])] + [(each["name"], each["parameters"]) for each in presets["data"]]
     return [
         {"preset": preset, "parameter": name, "allowed": _allowed(about), **about}

@@ -18,8 +18,6 @@ WORKERS = "darkroom:workers"
 COUNTERS, STAGES = "darkroom:counters", "darkroom:stages"
 #: Hash: the version that serves new jobs, where one was chosen; see `shared/models/champion.py`.
 CHAMPION = "darkroom:champion"
-#: String: JSON with the presets that a worker can train.
-PRESETS = "darkroom:presets"
 #: Hash: preset → JSON with the speed of its last training, and the machine that it ran on.
 SPEEDS = "darkroom:speeds"
 #: Hash: name of an API key → JSON with its digest, owner and scopes; string: what session cookies are signed with.

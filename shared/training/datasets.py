@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from shared.jobs.corrections import Correction
 
 #: CIFAR-10 alone, and with the pictures that the owner of the training has corrected.
-CIFAR10, WITH_CORRECTIONS = "cifar10", "cifar10+corrections"
+CIFAR10: Final = "cifar10"
+WITH_CORRECTIONS: Final = "cifar10+corrections"
 
 #: Class names of CIFAR-10 at their index.
 CIFAR10_LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

@@ -49,7 +49,6 @@ def test_what_differs_is_marked_and_can_be_reset(form: Page, training_api: Api) 
     form.uncheck("#field-augment") if seed["parameters"]["augment"]["default"] else form.check("#field-augment")
     expect(form.locator("#changes")).to_have_text("2 settings changed")
     expect(form.locator(".field-changed label")).to_have_text(["epochs", "augment"])
-    expect(form.locator("#summary-basis")).to_contain_text("3 epochs of")
     form.click("[aria-label='Reset epochs to 8']")
     expect(form.locator("#field-epochs")).to_have_value("8")
     expect(form.locator("#field-epochs")).to_be_focused()
@@ -58,14 +57,28 @@ def test_what_differs_is_marked_and_can_be_reset(form: Page, training_api: Api) 
     expect(form.locator(".field-changed")).to_have_count(0)
 
 
-def test_the_expected_time_follows_the_epochs(form: Page) -> None:
-    seconds = form.evaluate(
-        "fetch('/v1/presets').then((r) => r.json()).then(({data}) => data[0].cost.seconds_per_epoch)"
-    )
-    form.check("#presets .choice >> nth=0 >> input")
-    form.fill("#field-epochs", "1000")
-    hours = int(seconds * 1000 // 3600)
-    expect(form.locator("#summary-time")).to_have_text(re.compile(rf"^{hours} h \d+ min$" if hours else r"min"))
+def test_the_expected_time_follows_from_the_last_training(training_page: Page) -> None:
+    """Given that only the first preset has been trained, then only its expected time is known."""
+
+    def first_trained(route: Route) -> None:
+        listed = route.fetch().json()
+        for each, seconds in zip(listed["data"], [60, *[None] * 9], strict=False):
+            times = {"seconds_per_epoch": seconds, "seconds": seconds and 8 * seconds, "host": seconds and "there"}
+            each["cost"] |= times
+        route.fulfill(json=listed)
+
+    training_page.route("**/v1/presets", first_trained)
+    training_page.goto("/train")
+    cards = training_page.locator("#presets .choice")
+    expect(cards.nth(0)).to_contain_text("weights · about 8 min")
+    expect(cards.nth(1).locator("small")).to_have_text(re.compile("weights$"))
+    cards.nth(0).locator("input").check()
+    training_page.fill("#field-epochs", "100")
+    expect(training_page.locator("#summary-time")).to_have_text("1 h 40 min")
+    expect(training_page.locator("#summary-basis")).to_contain_text("100 epochs of 1 min")
+    cards.nth(1).locator("input").check()
+    expect(training_page.locator("#summary-time")).to_have_text("–")
+    expect(training_page.locator("#summary-basis")).to_contain_text("Unknown until the first training")
 
 
 def test_a_draft_survives_loading_again(form: Page) -> None:

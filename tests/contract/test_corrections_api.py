@@ -1,4 +1,4 @@
-"""`GET /v1/corrections`, and a training on too few of them: the web process over a Redis that knows all presets."""
+"""`GET /v1/corrections`, and a training on too few of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from tests.conftest import running_redis
 from tests.corrections_kit import corrected
 from tests.fixtures import make
 from web.app import create_app
-from worker.presets.announce import announce
 
 CATS = {path.stem: path.read_bytes() for path in make.CIFAR10.glob("cat-*.png")}
 DOGS = {path.stem: path.read_bytes() for path in make.CIFAR10.glob("dog-*.png")}
@@ -26,7 +25,6 @@ TRAINING = {"kind": "training", "params": {"dataset": "cifar10+corrections"}}
 def services(tmp_path: Path) -> Iterator[Services]:
     with running_redis(redis_server_path(), tmp_path) as url:
         services = Services.build(Settings(redis_url=url, data_dir=tmp_path))
-        announce(services)
         yield services
         services.close()
 

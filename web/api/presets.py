@@ -1,15 +1,16 @@
-"""`/v1/presets`: what can be trained, with which parameters, and what it costs."""
+"""`/v1/presets`: what can be trained, with which parameters, and how long it takes."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NotRequired, cast
+from typing import Annotated, Any, NotRequired, cast
 
 from flask import Blueprint, Response, jsonify, request
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from shared.training.param_schema import Parameters
-from shared.training.preset_catalog import COMMON, PresetInfo
+from shared.training.params import schemas
+from shared.training.presets import COMMON, DEFAULT_PRESET, PARAMS
+from shared.training.speeds import Speed
 from web.auth.access import ANY_KEY, allow
 from web.openapi.operation import Answer, operation
 from web.state import services
@@ -18,7 +19,7 @@ blueprint = Blueprint("presets", __name__, url_prefix="/v1/presets")
 
 
 class Parameter(TypedDict):
-    """What a parameter of a training is where nobody says otherwise, and what it may be, in words of JSON Schema."""
+    """A parameter of a training: its default and its allowed values, in terms of JSON Schema."""
 
     default: Any
     type: str | list[str]
@@ -31,15 +32,13 @@ class Parameter(TypedDict):
 
 
 class Cost(TypedDict):
-    """What a training with the preset's defaults takes."""
+    """What a training with the preset's defaults takes, by the speed of its last training: null before the first."""
 
-    parameters: Annotated[int, Field(description="weights and biases")]
-    flops_per_image: Annotated[int, Field(description="of one image's forward pass")]
-    images_per_s: float
-    seconds_per_epoch: float
-    seconds: float
-    basis: Literal["measured", "estimated"]
-    host: Annotated[str, Field(description="the machine that the speed is of")]
+    parameters: Annotated[int, Field(description="weights and biases of the network")]
+    images_per_s: float | None
+    seconds_per_epoch: float | None
+    seconds: float | None
+    host: Annotated[str | None, Field(description="the machine that the last training ran on")]
 
 
 class Preset(TypedDict):
@@ -52,7 +51,7 @@ class Preset(TypedDict):
 
 
 class PresetList(TypedDict):
-    """Every preset, and the parameters that all trainings have."""
+    """The presets, and the parameters that they have in common."""
 
     data: list[Preset]
     common: dict[str, Parameter]
@@ -62,39 +61,39 @@ class PresetList(TypedDict):
 @allow(ANY_KEY)
 @operation({200: Answer(PresetList, ["ETag"]), 304: Answer(headers=["ETag"])}, headers=["If-None-Match"])
 def index() -> Response:
-    """Every preset, and the parameters that all trainings have beside those of their preset."""
-    presets = [preset_view(preset) for preset in services().catalogue.presets()]
-    response = jsonify({"data": presets, "common": parameters_view(COMMON)})
+    """List the presets, and the parameters that they have in common."""
+    speeds = services().speeds.all()
+    presets = [preset_view(name, speeds.get(name)) for name in PARAMS]
+    response = jsonify({"data": presets, "common": parameters_view(DEFAULT_PRESET, common=True)})
     response.headers["Cache-Control"] = "private, no-cache"
     response.add_etag()
     response.make_conditional(request)
     return response
 
 
-def preset_view(preset: PresetInfo) -> Preset:
-    """A preset as the API gives it."""
+def preset_view(name: str, speed: Speed | None) -> Preset:
+    """Return a preset as the API represents it."""
     return {
-        "name": preset.name,
-        "summary": preset.summary,
-        "parameters": parameters_view(preset.parameters),
-        "cost": cost_view(preset),
+        "name": name,
+        "summary": PARAMS[name].summary,
+        "parameters": parameters_view(name, common=False),
+        "cost": cost_view(name, speed),
     }
 
 
-def cost_view(preset: PresetInfo) -> Cost:
-    """What a training with the preset's defaults takes."""
-    cost, epochs = preset.cost, preset.parameters["epochs"].default
+def cost_view(name: str, speed: Speed | None) -> Cost:
+    """Return what a training with the preset's defaults costs; `speed` is that of its last one."""
+    epochs = schemas(PARAMS[name])["epochs"]["default"]
     return {
-        "parameters": cost.parameters,
-        "flops_per_image": cost.flops_per_image,
-        "images_per_s": cost.images_per_s,
-        "seconds_per_epoch": round(cost.seconds_per_epoch, 1),
-        "seconds": round(epochs * cost.seconds_per_epoch, 1),
-        "basis": cost.basis,
-        "host": cost.host,
+        "parameters": PARAMS[name].weights,
+        "images_per_s": speed.images_per_s if speed else None,
+        "seconds_per_epoch": round(speed.seconds_per_epoch, 1) if speed else None,
+        "seconds": round(epochs * speed.seconds_per_epoch, 1) if speed else None,
+        "host": speed.host if speed else None,
     }
 
 
-def parameters_view(parameters: Parameters) -> dict[str, Parameter]:
-    """The parameters by name, each with its default, type, range, unit and meaning."""
-    return {name: cast(Parameter, parameter.as_dict()) for name, parameter in parameters.items()}
+def parameters_view(name: str, *, common: bool) -> dict[str, Parameter]:
+    """Return the preset's own parameters by name, or those that all presets have in common."""
+    schema = schemas(PARAMS[name])
+    return {each: cast(Parameter, schema[each]) for each in schema if each != "preset" and (each in COMMON) == common}

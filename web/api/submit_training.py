@@ -11,6 +11,8 @@ from shared.domain.errors import Fault, InvalidRequest, NotFound
 from shared.models.registry import Registry
 from shared.services import Services
 from shared.training.datasets import LEAST_CORRECTIONS, WITH_CORRECTIONS, corrected_pictures, too_few
+from shared.training.params import parse
+from shared.training.presets import TrainingParams
 from web.auth.access import require
 from web.middleware.rate_limits import most_open_jobs
 from web.middleware.request_log import about_job, request_id
@@ -19,22 +21,19 @@ from web.middleware.request_log import about_job, request_id
 def submit_training(
     services: Services, owner: str, given: Mapping[str, Any], metadata: Any, webhook: WebhookTarget | None = None
 ) -> str:
-    """Queue a training with these parameters for its owner and return its job's id.
+    """Queue a training with these parameters and return its job's id.
 
-    Raises InvalidRequest with a Fault for each wrong parameter, NotAllowed where it is to be promoted and the key may
-    not do that, and Unavailable where nobody has ever said what can be
-    trained.
+    Raise InvalidRequest with a Fault for each wrong parameter, NotAllowed if the key may not promote, and Unavailable.
     """
-    params = services.catalogue.resolve(given)
-    if params["promote"] != "never":
-        require(Scope.ADMIN)  # it may change what serves everybody
+    params = parse(given)
+    if params.promote != "never":
+        require(Scope.ADMIN)  # promotion changes what serves all owners
     _check_base(services.registry, params)
     _check_corrections(services, owner, params)
-    retention_s = services.settings.retention_hours * 3600
     job_id = services.store.submit_training(
-        params,
+        params.model_dump(),
         metadata,
-        retention_s=retention_s,
+        retention_s=services.settings.retention_hours * 3600,
         owner=owner,
         max_unfinished=most_open_jobs(),
         request_id=request_id(),
@@ -45,27 +44,26 @@ def submit_training(
     return job_id
 
 
-def _check_base(registry: Registry, params: Mapping[str, Any]) -> None:
-    """Raise InvalidRequest where the version to continue from is not there, or is another preset's."""
-    base = params["base"]
-    if base is None:
+def _check_base(registry: Registry, params: TrainingParams) -> None:
+    """Raise InvalidRequest if the version to start from does not exist or is of another preset."""
+    if params.base is None:
         return
     try:
-        preset = registry.card(base).preset
+        preset = registry.card(params.base).preset
     except NotFound as error:
-        raise _wrong_base(f"there is no model version {base}") from error
-    if preset != params["preset"]:
-        raise _wrong_base(f"{base} is of preset {preset}: its weights do not fit {params['preset']}")
+        raise _wrong("base", f"there is no model version {params.base}") from error
+    if preset != params.preset:
+        raise _wrong("base", f"{params.base} is of preset {preset}: its weights do not fit {params.preset}")
 
 
-def _check_corrections(services: Services, owner: str, params: Mapping[str, Any]) -> None:
-    """Raise InvalidRequest where the data set wants corrected pictures and the owner has too few of them."""
-    if params["dataset"] != WITH_CORRECTIONS:
+def _check_corrections(services: Services, owner: str, params: TrainingParams) -> None:
+    """Raise InvalidRequest if the training needs more corrected pictures than the owner has."""
+    if params.dataset != WITH_CORRECTIONS:
         return
     count = len(corrected_pictures(services.corrections.all(owner)))
     if count < LEAST_CORRECTIONS:
-        raise InvalidRequest(f"dataset: {too_few(count)}.", [Fault("/params/dataset", too_few(count))])
+        raise _wrong("dataset", too_few(count))
 
 
-def _wrong_base(detail: str) -> InvalidRequest:
-    return InvalidRequest(f"base: {detail}.", [Fault("/params/base", detail)])
+def _wrong(name: str, detail: str) -> InvalidRequest:
+    return InvalidRequest(f"{name}: {detail}.", [Fault(f"/params/{name}", detail)])

@@ -35,7 +35,7 @@ function asked(kept) {
   return { ...kept, preset, values };
 }
 
-/** Wait until a worker has said what it can train. */
+/** Show the form as soon as the service says what can be trained. */
 async function open() {
   for (;;) {
     try {
@@ -73,7 +73,8 @@ const chosen = (group) => new FormData(byId("form")).get(group);
 const presetOf = (name) => catalogue.data.find((preset) => preset.name === name);
 
 function presetCard({ name, summary, cost }) {
-  const size = `${about(cost.parameters)} weights · about ${duration(cost.seconds)}`;
+  const time = cost.seconds === null ? "" : ` · about ${duration(cost.seconds)}`;
+  const size = `${about(cost.parameters)} weights${time}`;
   return choiceCard("preset", name, element("strong", {}, name), element("span", {}, sentence(summary)), element("small", {}, size));
 }
 
@@ -128,8 +129,8 @@ function showSummary() {
   show("reset", changed.length > 0);
   setText("summary-preset", name);
   setText("summary-time", seconds > 0 ? duration(seconds) : "–");
-  const basis = cost.basis === "measured" ? `as the last training ran${cost.host ? ` on ${cost.host}` : ""}` : "estimated from this machine's speed";
-  setText("summary-basis", `${seconds > 0 ? `${plural(epochs, "epoch")} of ${duration(cost.seconds_per_epoch)}, ` : ""}${basis}, for the preset's own size.`);
+  const known = `${plural(epochs, "epoch")} of ${duration(cost.seconds_per_epoch)}, as the last training of this preset ran on ${cost.host}.`;
+  setText("summary-basis", cost.seconds_per_epoch === null ? "Unknown until the first training of this preset." : seconds > 0 ? known : "");
 }
 
 /** What is sent: the preset fills in whatever is not given. */

@@ -3,60 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from shared.training.param_schema import Integer, Number
-from worker.presets.base import (
-    Augment,
-    BatchSize,
-    Epochs,
-    LearningRate,
-    Params,
-    Patience,
-    Preset,
-    Setup,
-    Smoothing,
-    compiled,
-)
-from worker.presets.work import CHANNELS, CLASSES, SIDE, Layer, convolution, dense, norm
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassicParams(Params):
-    """The hyperparameters of `classic`."""
-
-    # The step size falls to zero over them, so fewer of them still end well.
-    epochs: Epochs = 20
-
-    # Large enough for steady statistics of batch normalisation.
-    batch_size: BatchSize = 128
-
-    # Of AdamW; falls to zero along a cosine.
-    learning_rate: LearningRate = 2e-3
-
-    # Mirror images and shifts: without them dropout alone does not stop the network from learning by heart.
-    augment: Augment = True
-
-    # A little: the labels of CIFAR-10 are nearly all right.
-    label_smoothing: Smoothing = 0.05
-
-    # None: with a step size that falls to zero the last epochs are the best.
-    patience: Patience = 0
-
-    # Filters double where the image halves: 32, 64 and 128.
-    width: Annotated[int, Integer("filters of the first two convolutions", 4, 512)] = 32
-
-    # Share of the values after the first block that is dropped; each block after it drops this much more.
-    dropout: Annotated[float, Number("share of values dropped after the first block, more after the next", 0, 0.3)] = (
-        0.1
-    )
-
-    # Of AdamW, on kernels and biases alike.
-    weight_decay: Annotated[float, Number("pull of the weights towards zero, per step and step size", 0, 1)] = 5e-3
-
-    # Keras's default, 0.99, lags behind weights that change fast.
-    momentum: Annotated[float, Number("of the running statistics of batch normalisation", 0, 0.999)] = 0.9
+from shared.training.presets import ClassicParams
+from worker.presets.base import Preset, Setup, compiled
 
 
 def build(params: ClassicParams, setup: Setup) -> Any:
@@ -91,23 +41,4 @@ def _block(params: ClassicParams, block: int, precision: str) -> Iterator[Any]:
     yield layers.Dropout(params.dropout * (block + 1), dtype=precision)
 
 
-def work(params: ClassicParams) -> Iterator[Layer]:
-    """Describe the layers of the network; see `Preset`."""
-    inputs = CHANNELS
-    for block in range(3):
-        width = params.width * 2**block
-        for _ in range(2):
-            yield convolution(SIDE // 2**block, 3, inputs, width)
-            yield norm(width)
-            inputs = width
-    yield dense(inputs, CLASSES)
-
-
-CLASSIC = Preset(
-    name="classic",
-    summary="Six convolutions with batch normalisation, dropout and augmentation: the textbook recipe",
-    params=ClassicParams(),
-    build=build,
-    work=work,
-    efficiency=0.5,
-)
+CLASSIC = Preset(ClassicParams(), build)

@@ -20,7 +20,6 @@ from shared.jobs.store import JobStore
 from shared.services import Services
 from shared.settings import load_settings
 from worker.importing.supervisor import Importer
-from worker.presets.announce import announce_missing
 from worker.reconcile.orphans import remove_orphans
 from worker.runtime.signals import stop_event
 
@@ -89,7 +88,7 @@ def main() -> None:
     for number in itertools.count():
         if stopping.wait(ROUND_S):
             break
-        for step in (lambda: announce_missing(services), reconciler.run, importer.turn):
+        for step in (reconciler.run, importer.turn):
             attempt(step)
         if number % ORPHAN_ROUNDS == 0:
             attempt(lambda: remove_orphans(services.blobs, services.store, retention_s))

@@ -18,7 +18,6 @@ from shared.domain.errors import Unavailable
 from shared.jobs.messenger import CLASSIFY, CLASSIFY_TIMEOUT_S, TRAIN
 from shared.services import Services
 from shared.settings import load_settings
-from worker.presets.announce import announce
 from worker.runtime.process import WorkerProcess
 
 log = logging.getLogger(__name__)
@@ -76,8 +75,6 @@ def _start(**_: Any) -> None:
         services = Services.build(load_settings())
         if Queue.BULK in queues:
             os.nice(BULK_NICENESS)
-        if Queue.TRAIN in queues:
-            announce(services)
         _process = WorkerProcess(services, queues)
         _process.start()
     except Exception:

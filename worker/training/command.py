@@ -11,9 +11,11 @@ from typing import Any, NoReturn, get_args
 
 from shared.domain.card import CARD_FILE, MODEL_FILE, Epoch, ModelCard
 from shared.domain.errors import DarkroomError, InvalidRequest
-from worker import presets
+from shared.training import presets
+from shared.training.params import parse
 from worker.data.datasets import load_cifar10
 from worker.evaluation.metrics import ViewsServed
+from worker.presets import PRESETS
 from worker.training import steps
 from worker.training.checkpoint import CheckpointStore, FileCheckpoint, NoCheckpoints
 from worker.training.loop import Watch
@@ -44,29 +46,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> ModelCard:
-    preset = presets.get(options.preset)
-    params, seed = preset.plan(_given(options), "")
+    params = parse(_given(options))
+    preset = PRESETS[params.preset]
     dataset = load_cifar10()
-    print(f"{preset.name}, seed {seed}, {params.as_dict()}", flush=True)
+    print(f"{preset.name}, seed {params.seed}, {params.hyperparameters()}", flush=True)
     steps.share_cores(steps.parts(preset, params.batch_size))
     store: CheckpointStore = FileCheckpoint(options.checkpoint) if options.checkpoint else NoCheckpoints()
-    trained = train(preset, dataset, seed, params, Watch(on_epoch=_print_epoch, checkpoint=store), base=options.base)
+    watch = Watch(on_epoch=_print_epoch, checkpoint=store)
+    trained = train(preset, dataset, params.seed, params, watch, base=options.base)
     print(trained.profile.sentence, flush=True)
     parent = options.base.parent.name if options.base else None
     return publish_trained(trained, dataset, options.out, parent, served=options.views)
 
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the hyperparameters on the command line by name."""
+    """Return the parameters on the command line by name."""
     common = {name: getattr(options, name) for name in COMMON if getattr(options, name) is not None}
-    return common | dict(map(_assignment, options.set)) | {"seed": options.seed}
+    return common | dict(map(_assignment, options.set)) | {"preset": options.preset, "seed": options.seed}
 
 
 def _assignment(text: str) -> tuple[str, Any]:
     """Return name and value of `name=value`; the value is read as JSON, and as a word where it is none."""
     name, equals, value = text.partition("=")
-    if not equals:
-        raise InvalidRequest(f"--set takes name=value, not {text}.")
+    if not equals or name in presets.COMMON:
+        raise InvalidRequest(f"--set needs name=value with a hyperparameter's name, not {text}.")
     try:
         return name, json.loads(value)
     except ValueError:
@@ -97,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Train a preset on CIFAR-10, measure it on the test images, and publish it as a folder that holds "
         f"{MODEL_FILE} and {CARD_FILE}. The data is the .npz file that DARKROOM_CIFAR10 names, or else is downloaded.",
     )
-    known = ", ".join(sorted(presets.PRESETS))
+    known = ", ".join(sorted(PRESETS))
     parser.add_argument("--preset", default="seed", help=f"what to train: {known} (default: seed)")
     parser.add_argument("--seed", type=int, default=0, help="random seed; the same one gives the same weights")
     parser.add_argument("--out", type=Path, default=Path("models"), help="folder to publish into (default: models)")

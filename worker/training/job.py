@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import statistics
 import sys
 import tempfile
@@ -26,9 +27,11 @@ from shared.services import Services
 from shared.settings import load_settings
 from shared.storage.blobs import BlobStore
 from shared.training.datasets import WITH_CORRECTIONS
-from worker import presets
+from shared.training.params import parse
+from shared.training.presets import TrainingParams
+from shared.training.speeds import Speed
 from worker.data.datasets import Dataset, load_cifar10
-from worker.presets import announce
+from worker.presets import PRESETS
 from worker.publishing.promotion import promote
 from worker.publishing.scratch import PUBLISH_PREFIX
 from worker.training.corrections import TooFewCorrections, frozen, joined, judged
@@ -152,10 +155,10 @@ def _check_ours(services: Services, training: Training) -> None:
 def _train(services: Services, training: Training) -> str:
     """Train from the checkpoint or the beginning, publish what came out, and return its version."""
     # TensorFlow takes seconds to load: what is wrong with the request or the data shows before.
-    preset, params, seed = presets.from_params(training.params)
-    dataset = _dataset(services, training)
-    base = training.params.get("base")
-    base_file = services.registry.model_file(base) if base else None
+    params = parse(training.params)
+    preset = PRESETS[params.preset]
+    dataset = _dataset(services, training.job_id, params)
+    base_file = services.registry.model_file(params.base) if params.base else None
 
     from worker.training import steps  # noqa: PLC0415 - see above
     from worker.training.loop import Watch  # noqa: PLC0415
@@ -170,26 +173,28 @@ def _train(services: Services, training: Training) -> str:
         control=StoredControl(services.trainings, training),
         checkpoint=BlobCheckpoint(services.blobs, training.job_id),
     )
-    trained = train(preset, dataset, seed, params, watch, base=base_file)
+    trained = train(preset, dataset, params.seed, params, watch, base=base_file)
     log.info("training %s: %s", training.job_id, trained.profile.sentence)
-    announce.measured(services, preset, params, statistics.median(row.images_per_s for row in trained.rows))
+    if trained.model.count_params() == params.weights:
+        images_per_s = statistics.median(row.images_per_s for row in trained.rows)
+        services.speeds.record(params.preset, Speed(images_per_s, socket.gethostname()))
     with tempfile.TemporaryDirectory(dir=services.blobs.temporary_folder, prefix=PUBLISH_PREFIX) as folder:
-        card = publish_trained(trained, judged(services.registry, dataset), Path(folder), base)
+        card = publish_trained(trained, judged(services.registry, dataset), Path(folder), params.base)
         if not services.trainings.plan_version(training, card.version):
             raise TrainingCancelled("another worker has this training now.")
         services.registry.publish(Path(folder) / card.version)
     return card.version
 
 
-def _dataset(services: Services, training: Training) -> Dataset:
+def _dataset(services: Services, job_id: str, params: TrainingParams) -> Dataset:
     """The data set of the job. Raises DatasetUnusable, TooFewCorrections, StorageFull and Unavailable."""
     try:
         base = load_cifar10()
     except (NotFound, InvalidRequest) as error:
         raise DatasetUnusable(str(error)) from error
-    if training.params.get("dataset") != WITH_CORRECTIONS:
+    if params.dataset != WITH_CORRECTIONS:
         return base
-    return joined(base, frozen(services, training.job_id))
+    return joined(base, frozen(services, job_id))
 
 
 def _end_with(parent: int) -> None:

@@ -58,7 +58,7 @@ def publish_trained(
     temperature = evaluate.temperature(evaluate.predict(network, dataset.x_val), dataset.y_val)
     about = About(
         preset=trained.preset.name,
-        params=trained.params.as_dict(),
+        params=trained.params.hyperparameters(),
         labels=dataset.labels,
         seed=trained.seed,
         code_version=code_version(trained.preset),

@@ -10,10 +10,11 @@ import keras
 
 from shared.domain.card import Epoch
 from shared.domain.errors import Conflict
+from shared.training.presets import TrainingParams
 from worker import hardware
 from worker.data.augment import Augmentation, Batches
 from worker.data.datasets import Dataset
-from worker.presets import Params, Preset, Setup
+from worker.presets import Preset, Setup
 from worker.training import steps
 from worker.training.loop import Run, Watch
 from worker.training.progress import Profile, Row
@@ -29,7 +30,7 @@ class TrainedModel:
 
     model: Any
     preset: Preset[Any]
-    params: Params
+    params: TrainingParams
     setup: Setup
     history: tuple[Epoch, ...]
     rows: tuple[Row, ...]
@@ -47,7 +48,7 @@ def train(
     preset: Preset[Any],
     dataset: Dataset,
     seed: int,
-    params: Params | None = None,
+    params: TrainingParams | None = None,
     watch: Watch | None = None,
     *,
     base: Path | None = None,
@@ -108,7 +109,7 @@ def _make_deterministic(seed: int) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def _batches(dataset: Dataset, params: Params, seed: int) -> Batches:
+def _batches(dataset: Dataset, params: TrainingParams, seed: int) -> Batches:
     how = Augmentation(params.flip, params.translate, params.brightness, params.contrast)
     return Batches(
         dataset.x_train,
@@ -127,11 +128,11 @@ def _begin_with(model: Any, base: Path) -> None:
     model.set_weights(weights)
 
 
-def _identity(preset: Preset[Any], dataset: Dataset, params: Params, setup: Setup) -> dict[str, Any]:
+def _identity(preset: Preset[Any], dataset: Dataset, params: TrainingParams, setup: Setup) -> dict[str, Any]:
     """Return what two runs must have in common to have the same steps."""
     return {
         "preset": preset.name,
-        "params": params.as_dict(),
+        "params": params.hyperparameters(),
         "seed": setup.seed,
         "precision": setup.precision,
         "dataset": dataset.digest,

@@ -27,7 +27,7 @@ from shared.jobs.trainings import TrainingStore
 from shared.jobs.workers import Worker, Workers
 from shared.models.champion import Alias, ChampionAlias
 from shared.redis.connection import connect
-from shared.training.preset_catalog import Catalogue
+from shared.training.speeds import Speed, TrainingSpeeds
 from shared.webhooks.signing_secrets import WebhookSecrets
 from shared.webhooks.target import parse
 from tests.conftest import answers, redis_programs, wait_until
@@ -109,11 +109,8 @@ CALLS: dict[str, Callable[[str], object]] = {
     "Quotas.charge": lambda url: Quotas(connect(url), {QuotaKind.REQUESTS: 1}).charge(QuotaKind.REQUESTS, "ann"),
     "ChampionAlias.get": lambda url: ChampionAlias(connect(url)).get(),
     "ChampionAlias.set": lambda url: ChampionAlias(connect(url)).set("seed-2", Alias("seed-1", 0, 0), None),
-    "Catalogue.announce": lambda url: Catalogue(connect(url)).announce([]),
-    "Catalogue.announced": lambda url: Catalogue(connect(url)).announced(),
-    "Catalogue.measured": lambda url: Catalogue(connect(url)).measured("seed", "host", 5.0),
-    "Catalogue.presets": lambda url: Catalogue(connect(url)).presets(),
-    "Catalogue.resolve": lambda url: Catalogue(connect(url)).resolve({}),
+    "TrainingSpeeds.all": lambda url: TrainingSpeeds(connect(url)).all(),
+    "TrainingSpeeds.record": lambda url: TrainingSpeeds(connect(url)).record("seed", Speed(5.0, "host")),
     **{
         f"Results.{name}": lambda url, call=call: call(Results(connect(url)))
         for name, call in {
@@ -158,7 +155,7 @@ def test_every_public_method_is_tried_below() -> None:
         Workers,
         Messenger,
         ChampionAlias,
-        Catalogue,
+        TrainingSpeeds,
         KeyStore,
         Quotas,
         DeliveryStore,

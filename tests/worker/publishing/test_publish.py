@@ -17,11 +17,12 @@ from PIL import Image
 from shared.domain.card import ModelCard
 from shared.domain.errors import Conflict
 from shared.models.registry import Registry
-from worker import presets
+from shared.training.presets import FastParams, SeedParams
 from worker.data.datasets import CIFAR10_SETTING, Dataset
 from worker.evaluation import evaluate
 from worker.evaluation.confusions import confusions
 from worker.evaluation.metrics import ViewsServed
+from worker.presets import PRESETS
 from worker.publishing.publish import About, publish_file
 from worker.runtime.process import threads_per_process
 from worker.serving import forward, keras_runtime, openvino_runtime, tta
@@ -30,8 +31,8 @@ from worker.training.command import main
 from worker.training.publish_trained import answering, code_version, plain, publish_trained
 from worker.training.train import TrainedModel, train
 
-FAST = presets.get("fast")
-PARAMS = FAST.params.changed(epochs=2, batch_size=38, width1=4, width2=8, width3=8)
+FAST = PRESETS["fast"]
+PARAMS = FastParams(epochs=2, batch_size=38, width1=4, width2=8, width3=8)
 
 
 pytestmark = pytest.mark.usefixtures("few_passes")
@@ -87,7 +88,7 @@ def test_the_card_describes_the_file(published: Path, card: ModelCard, trained: 
     assert card.openvino_sha256 == hashlib.sha256((published / "openvino.zip").read_bytes()).hexdigest()
     assert card.size.file_bytes == len(content)
     assert card.size.parameters == trained.model.count_params()
-    assert (card.preset, card.seed, card.params) == ("fast", 1, PARAMS.as_dict())
+    assert (card.preset, card.seed, card.params) == ("fast", 1, PARAMS.hyperparameters())
     assert (card.dataset.train, card.dataset.validation, card.dataset.test) == (380, 20, 100)
     assert card.dataset.digest == squares.digest
     assert (card.history, card.best_epoch) == (trained.history, trained.best_epoch)
@@ -249,12 +250,12 @@ def test_a_failed_publication_leaves_nothing(trained: TrainedModel, squares: Dat
 def test_the_code_version_is_stable_and_the_presets_own() -> None:
     assert code_version(FAST) == code_version(FAST)
     assert code_version(FAST).startswith("src-")
-    assert len({code_version(preset) for preset in presets.PRESETS.values()}) == 4
+    assert len({code_version(PRESETS[name]) for name in ("seed", "classic", "fast")}) == 3
 
 
 def test_a_model_trained_in_bfloat16_is_published_in_float32(squares: Dataset) -> None:
-    preset = presets.get("seed")
-    trained = train(preset, squares, 1, preset.params.changed(epochs=1, batch_size=190, precision="bfloat16"))
+    preset = PRESETS["seed"]
+    trained = train(preset, squares, 1, SeedParams(epochs=1, batch_size=190, precision="bfloat16"))
     assert {layer.compute_dtype for layer in trained.model.layers} == {"bfloat16", "float32"}
     assert {layer.compute_dtype for layer in plain(trained).layers} == {"float32"}
 
@@ -298,10 +299,11 @@ def test_the_command_trains_and_publishes(
         (["--batch-size", "-1"], "batch_size should be"),
         (["--learning-rate", "nan"], "learning_rate should be"),
         (["--seed", "-1"], "seed should be a whole number from 0 to 4294967295, not -1."),
-        (["--set", "colour=red"], "colour is no parameter of preset seed."),
-        (["--set", "colour"], "--set takes name=value, not colour."),
+        (["--set", "colour=red"], "colour is not a parameter of preset seed."),
+        (["--set", "colour"], "--set needs name=value"),
         (["--set", "kernel_size=x"], 'kernel_size should be a whole number from 1 to 5, not "x".'),
-        (["--preset", "sead"], "There is no preset 'sead'"),
+        (["--set", "promote=always"], "--set needs name=value"),
+        (["--preset", "sead"], "preset should be one of seed, classic, fast, wide"),
     ],
 )
 def test_a_wrong_option_is_one_line(

@@ -9,13 +9,13 @@ import keras
 import numpy as np
 import pytest
 
-from worker import hardware, presets
-from worker.presets import PRESETS, Setup
+from worker import hardware
+from worker.presets import PRESETS, Preset, Setup
 from worker.training import steps
 
 IMAGES = np.random.default_rng(1).integers(0, 256, (4, 32, 32, 32, 3), dtype=np.uint8)
 TARGETS = np.eye(10, dtype=np.float32)[np.random.default_rng(2).integers(0, 10, (4, 32))]
-SEED = presets.get("seed")
+SEED = PRESETS["seed"]
 
 
 def after_four_steps(parts: int) -> tuple[list[Any], tuple[float, float]]:
@@ -52,7 +52,7 @@ def test_a_batch_has_equal_parts_of_enough_images(
 
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)
-def test_no_layer_of_a_divisible_preset_looks_at_the_batch_or_draws(preset: presets.Preset[Any]) -> None:
+def test_no_layer_of_a_divisible_preset_looks_at_the_batch_or_draws(preset: Preset[Any]) -> None:
     model = preset.build(preset.params, Setup(0, 4, IMAGES[0], 10))
     kinds = (keras.layers.BatchNormalization, keras.layers.Dropout)
     assert preset.divisible == (not any(isinstance(layer, kinds) for layer in model.layers))

@@ -12,20 +12,20 @@ import pytest
 
 from shared.domain.card import Epoch
 from shared.domain.errors import Conflict, InvalidRequest
-from worker import presets
+from shared.training.presets import ClassicParams, FastParams, SeedParams, TrainingParams
 from worker.data.datasets import CIFAR10_SETTING, Dataset
-from worker.presets import Params, Preset, Setup
+from worker.presets import PRESETS, Preset, Setup
 from worker.training.checkpoint import FileCheckpoint
 from worker.training.loop import Watch, grouped, marks
 from worker.training.progress import Row, TrainingCancelled, TrainingCommand, TrainingDiverged
 from worker.training.train import TrainedModel, train
 
-SEED = presets.get("seed")
-SHORT = SEED.params.changed(epochs=1, batch_size=19)
+SEED = PRESETS["seed"]
+SHORT = SeedParams(epochs=1, batch_size=19)
 #: 380 training images make 10 steps of 38.
-TINY: dict[str, Params] = {
-    "fast": presets.get("fast").params.changed(epochs=3, batch_size=38, width1=4, width2=8, width3=8),
-    "classic": presets.get("classic").params.changed(epochs=3, batch_size=38, width=4),
+TINY: dict[str, TrainingParams] = {
+    "fast": FastParams(epochs=3, batch_size=38, width1=4, width2=8, width3=8),
+    "classic": ClassicParams(epochs=3, batch_size=38, width=4),
 }
 
 
@@ -54,7 +54,7 @@ class At:
 
 
 def tiny(name: str, dataset: Dataset, watch: Watch | None = None, **changes: Any) -> TrainedModel:
-    return train(presets.get(name), dataset, 1, TINY[name].changed(**changes), watch)
+    return train(PRESETS[name], dataset, 1, TINY[name].model_copy(update=changes), watch)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def timeless(trained: TrainedModel) -> list[dict[str, Any]]:
 
 def test_the_network_learns(squares: Dataset) -> None:
     epochs: list[Epoch] = []
-    trained = train(SEED, squares, 1, SHORT.changed(epochs=4), Watch(on_epoch=epochs.append))
+    trained = train(SEED, squares, 1, SHORT.model_copy(update={"epochs": 4}), Watch(on_epoch=epochs.append))
     assert trained.history == tuple(epochs)
     assert [epoch.epoch for epoch in epochs] == [1, 2, 3, 4]
     assert epochs[-1].loss < epochs[0].loss
@@ -185,7 +185,8 @@ def test_a_finished_run_does_nothing_more(fast: TrainedModel, store: Memory, squ
 KILLED = """
 import os, signal
 from pathlib import Path
-from worker import presets
+from shared.training.presets import FastParams
+from worker.presets import PRESETS
 from worker.training.checkpoint import FileCheckpoint
 from worker.data.datasets import load_cifar10
 from worker.training.progress import TrainingCommand
@@ -198,9 +199,9 @@ class Killer:
             os.kill(os.getpid(), signal.SIGKILL)
         return TrainingCommand.CONTINUE
 
-params = presets.get("fast").params.changed(epochs=3, batch_size=38, width1=4, width2=8, width3=8)
+params = FastParams(epochs=3, batch_size=38, width1=4, width2=8, width3=8)
 store = FileCheckpoint(Path({path!r}))
-train(presets.get("fast"), load_cifar10(), 1, params, Watch(control=Killer(), checkpoint=store))
+train(PRESETS["fast"], load_cifar10(), 1, params, Watch(control=Killer(), checkpoint=store))
 """
 
 
@@ -283,7 +284,7 @@ class Poison:
         self.preset = dataclasses.replace(preset, build=self.build)
         self._build, self._step = preset.build, step
 
-    def build(self, params: Params, setup: Setup) -> Any:
+    def build(self, params: TrainingParams, setup: Setup) -> Any:
         self._model = self._build(params, setup)
         return self._model
 
@@ -297,7 +298,7 @@ def test_a_diverging_training_says_so_and_keeps_its_last_good_checkpoint(squares
     store, rows, poison = Memory(), list[Row](), Poison(SEED, 30)
     watch = Watch(on_row=rows.append, control=poison, checkpoint=store)
     with pytest.raises(TrainingDiverged, match="diverged in epoch 2: try a smaller learning rate"):
-        train(poison.preset, squares, 1, SHORT.changed(epochs=3), watch)
+        train(poison.preset, squares, 1, SHORT.model_copy(update={"epochs": 3}), watch)
     assert len(store.kept) == 1
     assert all(math.isfinite(row.loss) for row in rows)
     assert issubclass(TrainingDiverged, InvalidRequest)
@@ -311,7 +312,8 @@ def base(fast: TrainedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_training_goes_on_from_a_published_model(base: Path, fast: TrainedModel, squares: Dataset) -> None:
-    trained = train(fast.preset, squares, 2, fast.params.changed(epochs=1, learning_rate=1e-3), base=base)
+    params = fast.params.model_copy(update={"epochs": 1, "learning_rate": 1e-3})
+    trained = train(fast.preset, squares, 2, params, base=base)
     assert trained.history[0].loss < fast.history[0].loss
 
 
