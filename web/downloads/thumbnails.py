@@ -1,4 +1,4 @@
-"""A small copy of a stored picture, for lists: made when it is asked for, of pictures that a worker has decoded."""
+"""Thumbnails for lists, made on demand from stored pictures that a worker has already decoded."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from shared.domain.entities import Item
 from shared.domain.errors import ItemError
 from shared.images.headers import open_image
 
-#: Longest side in pixels: a card of the result page at twice its size, for dense screens.
+#: Longest side in pixels: twice that of a card on the result page, for high-density screens.
 SIDE = 256
-#: Bytes up to which a picture that every browser shows is its own thumbnail.
+#: Bytes up to which a picture in a format that browsers show is its own thumbnail.
 SMALL_BYTES = 32 * 1024
-SHOWN_BY_BROWSERS = {"image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp", "image/avif"}
-#: Thumbnails made at a time in one process, so that decoded photos do not pile up in memory.
+BROWSER_FORMATS = {"image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp", "image/avif"}
+#: Limits the thumbnails made at a time in one process, so that decoded photos do not pile up in memory.
 _making = BoundedSemaphore(2)
 
 
 def thumbnail(item: Item, content: bytes) -> tuple[bytes, str]:
-    """The small copy of a picture that a worker has decoded, and its media type; the picture where it is small."""
+    """Return the thumbnail and its media type; the picture itself if it is small or cannot be decoded."""
     upload = item.upload
-    if upload.media_type in SHOWN_BY_BROWSERS and upload.size <= SMALL_BYTES:
+    if upload.media_type in BROWSER_FORMATS and upload.size <= SMALL_BYTES:
         return content, upload.media_type or "application/octet-stream"
     try:
         with _making:

@@ -1,7 +1,7 @@
-"""`Idempotency-Key` on any POST of the API: the first answer is given again, and nothing is done twice.
+"""`Idempotency-Key` on every POST of the API: a repeated request returns the first response and does nothing twice.
 
-Two requests count as the same where method, address, content type and body are, whatever the boundary of a multipart
-body. Errors are not kept: nothing was done, and a repeat may succeed.
+Requests are the same if method, URL, content type and body are equal, apart from the boundary of a multipart body.
+Errors are not stored: nothing was done, and a retry may succeed.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from shared.domain.errors import Fault, InvalidRequest, Unavailable
 from web.middleware.problems import drain
 from web.state import caller, state
 
-#: What a key may be: visible ASCII, as UUIDs and strings of RFC 8941 are.
+#: Valid keys: visible ASCII characters.
 KEY = re.compile(r"[!-~]{1,255}")
-#: Headers that the server adds to each answer by itself.
-OWN_HEADERS = {"content-length", "date", "server", "connection"}
+#: Headers that the server sets on each response, and so are not stored.
+SERVER_HEADERS = {"content-length", "date", "server", "connection"}
 READ_BYTES = 64 * 1024
 
 
 def install(app: Flask) -> None:
-    """Let `app` heed the header."""
+    """Register the handlers of the header on `app`."""
     app.before_request(_begin)
     app.after_request(_end)
 
 
 def given_key() -> str | None:
-    """The key of the request in hand, with its caller's owner in front."""
+    """Return the key of the current request, prefixed with the owner of its API key."""
     key: str | None = g.get("idempotency", (None, None))[0]
     return key
 
@@ -41,10 +41,10 @@ def given_key() -> str | None:
 def _begin() -> Response | None:
     key = request.headers.get("Idempotency-Key")
     if key is None or request.method != "POST" or not request.path.startswith("/v1/") or "key" not in g:
-        return None  # without the caller's key in `g` there is no such call
+        return None
     if not KEY.fullmatch(key):
         raise _wrong("must be 1 to 255 visible ASCII characters")
-    key = f"{caller().owner} {key}"  # somebody else's key of the same name is another one
+    key = f"{caller().owner} {key}"  # the same key of another owner is a different key
     before = state().key_lock.begin(key)
     body = HashedStream(request.stream, request.mimetype_params.get("boundary", ""))
     request.stream = cast(IO[bytes], body)
@@ -58,7 +58,7 @@ def _again(before: StoredResponse, body: HashedStream) -> Response:
     while body.read(READ_BYTES):
         pass
     if _digest(body) != before.request:
-        raise _wrong("came with another request before")
+        raise _wrong("was already sent with a different request: use a new key")
     response = Response(before.body, before.status, before.headers)
     response.headers["Idempotency-Replayed"] = "true"
     return response
@@ -69,13 +69,13 @@ def _end(response: Response) -> Response:
     if key is not None:
         drain()
         answer = _answer(response, _digest(body)) if response.status_code < 400 else None
-        with contextlib.suppress(Unavailable):  # what was done is done, and the client shall know it
+        with contextlib.suppress(Unavailable):  # the work is done, so the client gets its response
             state().key_lock.finish(key, answer)
     return response
 
 
 def _answer(response: Response, digest: str) -> StoredResponse:
-    headers = {name: value for name, value in response.headers.items() if name.lower() not in OWN_HEADERS}
+    headers = {name: value for name, value in response.headers.items() if name.lower() not in SERVER_HEADERS}
     return StoredResponse(digest, response.status_code, headers, response.get_data(as_text=True))
 
 
@@ -89,25 +89,25 @@ def _wrong(detail: str) -> InvalidRequest:
 
 
 class HashedStream(io.RawIOBase):
-    """A body that is hashed as it is read, without the boundary, which is another one in each request."""
+    """A request body that is hashed as it is read, without its boundary, which differs in each request."""
 
     def __init__(self, stream: IO[bytes], boundary: str) -> None:
         self._stream, self._boundary = stream, boundary.encode("latin-1", "replace")
         self._sha256, self._tail = hashlib.sha256(), b""
 
     def readable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Read and hash."""
+        """Read into `buffer` and hash what was read. Return the number of bytes."""
         data = self._stream.read(len(buffer))
         buffer[: len(data)] = data
         self._add(data)
         return len(data)
 
     def hexdigest(self) -> str:
-        """Of what was read up to now."""
+        """Return the SHA-256 of everything read so far."""
         whole = self._sha256.copy()
         whole.update(self._tail)
         return whole.hexdigest()
@@ -119,6 +119,6 @@ class HashedStream(io.RawIOBase):
         *whole, rest = (self._tail + data).split(self._boundary)
         for part in whole:
             self._sha256.update(part)
-        kept = max(0, len(rest) - len(self._boundary) + 1)  # a boundary may have come in part
+        kept = max(0, len(rest) - len(self._boundary) + 1)  # may be the beginning of a boundary
         self._sha256.update(rest[:kept])
         self._tail = rest[kept:]

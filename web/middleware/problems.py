@@ -1,10 +1,11 @@
-"""Every error as `application/problem+json` (RFC 9457), or as a page where a person asked for one."""
+"""Errors as `application/problem+json` (RFC 9457), or as an HTML page if a browser asks."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import logging
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
@@ -32,7 +33,7 @@ from shared.domain.errors import (
 
 log = logging.getLogger(__name__)
 
-#: Our errors and their statuses; of several classes that fit the first counts.
+#: HTTP statuses of our errors; the first class that matches counts.
 STATUSES: dict[type[DarkroomError], int] = {
     MalformedRequest: 400,
     UnsupportedMedia: 415,
@@ -48,57 +49,38 @@ STATUSES: dict[type[DarkroomError], int] = {
     Unavailable: 503,
     StorageFull: 503,
 }
-#: Statuses of a request for one picture that cannot be taken; other codes are 422.
+#: HTTP statuses of refused pictures by error code; other codes are 422.
 ITEM_STATUSES = {"unsupported_format": 415, "file_too_large": 413, "too_many_pixels": 413}
-#: Seconds after which a client may try again what failed for a reason that passes.
+#: `Retry-After` of a 503 in seconds.
 RETRY_AFTER_S = 5
-#: The same for a full disk: somebody has to delete something, or jobs have to expire.
+#: The same if the disk is full: files must be deleted, or jobs expire, before a retry helps.
 FULL_RETRY_AFTER_S = 60
 
-#: How a client shows that it may.
+#: Authentication challenge of a 401 or 403.
 REALM = 'Bearer realm="Darkroom"'
 
-#: Bytes of a refused request that are still read: many clients read the answer only when they have sent everything.
+#: Bytes of a refused request that are still read: many clients read the response only after sending everything.
 DRAIN_BYTES = 16 * 1024 * 1024
-
-TITLES = {
-    400: "The request cannot be read",
-    401: "A key is needed",
-    403: "Not allowed",
-    404: "Not found",
-    405: "Method not allowed",
-    409: "The state of the thing forbids this",
-    412: "Changed meanwhile",
-    413: "Too large",
-    414: "The address is too long",
-    415: "Unsupported content",
-    422: "Something in the request is wrong",
-    428: "A condition is needed",
-    429: "Too much at once",
-    431: "The headers are too long",
-    500: "Darkroom failed",
-    503: "Temporarily unavailable",
-}
 
 
 def install(app: Flask) -> None:
-    """Let `app` answer all errors in this way."""
-    app.register_error_handler(DarkroomError, _ours)
-    app.register_error_handler(HTTPException, _http)
-    app.register_error_handler(ClientDisconnected, _broken_off)
-    app.register_error_handler(ParseException, _broken_off)
+    """Register the error handlers on `app`."""
+    app.register_error_handler(DarkroomError, _darkroom_error)
+    app.register_error_handler(HTTPException, _http_exception)
+    app.register_error_handler(ClientDisconnected, _malformed_body)
+    app.register_error_handler(ParseException, _malformed_body)
     app.register_error_handler(Exception, _unexpected)
 
 
 def status_of(error: DarkroomError) -> int:
-    """The HTTP status of one of our errors."""
+    """Return the HTTP status of one of our errors."""
     if isinstance(error, ItemError):
         return ITEM_STATUSES.get(error.code, 422)
     return next((status for kind, status in STATUSES.items() if isinstance(error, kind)), 500)
 
 
 def problem(status: int, detail: str, errors: list[dict[str, str]] | None = None, code: str | None = None) -> Response:
-    """A problem document, or its page; `errors` name the wrong fields, `code` is an item's stable code."""
+    """Return a problem document, or its page; `errors` lists the wrong fields, `code` is an item's error code."""
     drain()
     response = _page(status, detail) if wants_page() else _document(status, detail, {"errors": errors, "code": code})
     if not request.path.startswith("/v1"):
@@ -109,13 +91,13 @@ def problem(status: int, detail: str, errors: list[dict[str, str]] | None = None
 
 
 def _page(status: int, detail: str) -> Response:
-    return Response(render_template("error.html", title=TITLES.get(status, ""), detail=detail), status)
+    return Response(render_template("error.html", title=HTTPStatus(status).phrase.capitalize(), detail=detail), status)
 
 
 def _document(status: int, detail: str, extra: dict[str, Any]) -> Response:
     body = {
         "type": "about:blank",
-        "title": TITLES.get(status, "Error"),
+        "title": HTTPStatus(status).phrase,  # as RFC 9457, 4.2.1 asks for about:blank
         "status": status,
         "detail": detail,
         "instance": quote(request.path),
@@ -124,7 +106,7 @@ def _document(status: int, detail: str, extra: dict[str, Any]) -> Response:
     return Response(json.dumps(body), status, content_type="application/problem+json")
 
 
-def _ours(error: DarkroomError) -> Response:
+def _darkroom_error(error: DarkroomError) -> Response:
     faults = error.faults if isinstance(error, InvalidRequest) else ()
     errors = [{"pointer": fault.pointer, "detail": fault.detail} for fault in faults]
     status = status_of(error)
@@ -140,7 +122,7 @@ def _ours(error: DarkroomError) -> Response:
 
 
 def _challenge(error: DarkroomError) -> dict[str, str]:
-    """What says which key is needed (RFC 6750)."""
+    """Return the header that says which key is needed (RFC 6750)."""
     if isinstance(error, NotAuthenticated):
         return {"WWW-Authenticate": f'{REALM}, error="invalid_token"' if error.given else REALM}
     if isinstance(error, NotAllowed) and error.scope:
@@ -148,28 +130,27 @@ def _challenge(error: DarkroomError) -> dict[str, str]:
     return {}
 
 
-def _http(error: HTTPException) -> Response:
-    response = problem(error.code or 500, error.description or TITLES.get(error.code or 500, "Error"))
+def _http_exception(error: HTTPException) -> Response:
+    response = problem(error.code or 500, error.description or error.name)
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
             response.headers[name] = value
     return response
 
 
-def _broken_off(_error: Exception) -> Response:
-    """The body ended too early, or was not chunked as HTTP has it."""
-    return problem(400, "the request's body broke off, or its chunks are malformed")
+def _malformed_body(_error: Exception) -> Response:
+    return problem(400, "the request body ended too early, or its chunked encoding is malformed")
 
 
 def _unexpected(error: Exception) -> Response:
     log.exception("%s %s", request.method, request.path, exc_info=error)
-    return problem(500, "an unexpected error; the log of the web process has it")
+    return problem(500, "unexpected error; see the log of the web process")
 
 
 def drain() -> None:
-    """Read on what the client still sends, within reason; not where it waits for leave to send (`100-continue`).
+    """Read the rest of the request body, up to DRAIN_BYTES; nothing if the client waits for `100 Continue`.
 
-    From gunicorn's own stream, which ends with the body: Flask's ends with an error where the body is over a limit.
+    Read from gunicorn's stream, which ends with the body: Flask's raises an error if the body is over a limit.
     """
     left = 0 if "Expect" in request.headers else DRAIN_BYTES
     with contextlib.suppress(Exception):
@@ -178,7 +159,7 @@ def drain() -> None:
 
 
 def wants_page() -> bool:
-    """Whether a person asks, with a browser."""
+    """Return whether the request comes from a browser outside the API."""
     if request.path.startswith("/v1"):
         return False
     return (

@@ -1,4 +1,4 @@
-"""What one key, or one address without a key, may ask for. Where no keys are in use, nothing is limited."""
+"""Quotas per API key, or per address for requests without a valid key. Without any keys there are no limits."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from shared.access.api_keys import LOCAL_ADMIN
 from shared.access.quotas import HOUR_S, Quota, QuotaKind
 from web.state import services, state
 
-#: Bytes of a body of unknown length that are counted at a time.
+#: Bytes of a body of unknown length counted at a time.
 STEP_BYTES = 1024 * 1024
-#: Bits of an IPv6 address that one customer has; the rest they choose.
+#: Length of the IPv6 prefix that one subscriber has; the other bits are free to choose.
 IPV6_PREFIX = 64
 
 
 def install(app: Flask) -> None:
-    """Let `app` count requests, and the bytes that come with them before they are read."""
+    """Make `app` count requests, and the bytes of their bodies before they are read."""
     app.before_request(_count)
-    app.after_request(_tell)
+    app.after_request(_add_headers)
 
 
 def charge(counted: QuotaKind, amount: int = 1) -> None:
-    """Count for whoever asks. Raises TooManyRequests, TooLarge, Unavailable."""
+    """Count `amount` for the client. Raise TooManyRequests or TooLarge if its quota is exceeded."""
     if amount and _limited():
-        left = state().quotas.charge(counted, _who(), amount)
+        left = state().quotas.charge(counted, _client(), amount)
         g.setdefault("quotas", {})[counted] = left
 
 
 def most_open_jobs() -> int | None:
-    """How many jobs that are not over the key's owner may have; None for any number."""
+    """Return how many unfinished jobs the client's owner may have; None for no limit."""
     most: int = services().settings.max_open_jobs
     return most if _limited() else None
 
@@ -41,7 +41,7 @@ def _limited() -> bool:
     return g.get("key") is not LOCAL_ADMIN
 
 
-def _who() -> str:
+def _client() -> str:
     if "key" in g:
         return f"key {g.key.name}"
     try:
@@ -54,7 +54,7 @@ def _who() -> str:
 
 
 def _count() -> None:
-    if "key" not in g:  # a view for everybody
+    if "key" not in g:  # a public view
         return
     charge(QuotaKind.REQUESTS)
     if request.content_length is not None:
@@ -63,8 +63,8 @@ def _count() -> None:
         request.stream = cast(IO[bytes], _CountedStream(request.stream))
 
 
-def _tell(response: Response) -> Response:
-    """What is left, as draft-ietf-httpapi-ratelimit-headers has it."""
+def _add_headers(response: Response) -> Response:
+    """Add the headers of draft-ietf-httpapi-ratelimit-headers."""
     quotas: dict[QuotaKind, Quota] = g.get("quotas", {})
     if quotas:
         policies = (f'"{quota.kind}";q={quota.limit};w={HOUR_S}' for quota in quotas.values())
@@ -75,17 +75,17 @@ def _tell(response: Response) -> Response:
 
 
 class _CountedStream(io.RawIOBase):
-    """A body that is counted as it is read."""
+    """A request body that is counted as it is read."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream, self._paid = stream, 0
 
     def readable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Read what is paid for; pay for more where that is nothing."""
+        """Read into `buffer`, after counting STEP_BYTES in advance when needed. Return the number of bytes."""
         if not self._paid:
             charge(QuotaKind.BYTES, STEP_BYTES)
             self._paid = STEP_BYTES

@@ -1,4 +1,4 @@
-"""Each request: its id, its line in the log, and that it is counted."""
+"""The id, log line and metrics of each request."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from web.monitoring.request_metrics import count_request
 log = logging.getLogger("darkroom.request")
 
 HEADER = "X-Request-Id"
-#: What a client, or a proxy, may call its request: it stands in headers and logs.
-GIVEN_ID = re.compile(r"[A-Za-z0-9._:=/+@-]{1,128}")
+#: Valid ids from a client or proxy; they appear in headers and logs.
+VALID_ID = re.compile(r"[A-Za-z0-9._:=/+@-]{1,128}")
 
 
 def install(app: Flask) -> None:
     """Give each request of `app` an id, and log and count it when it is answered.
 
-    To be called before anything else adds its part: what follows then runs under the id, and answers pass here last.
+    Call this before other handlers are registered: they then run with the id, and this one sees the final response.
     """
     request_started.connect(_begin, app)
     app.after_request(_answered)
 
 
 def request_id() -> str | None:
-    """The id of the request in hand."""
+    """Return the id of the current request."""
     found: str | None = g.get("request_id")
     return found
 
 
 def about_job(job_id: str) -> None:
-    """Let the request's further lines name the job that it has made."""
+    """Add the job's id to the following log lines of the current request."""
     bind_contextvars(job_id=job_id)
 
 
 def _begin(_app: Flask, **_: Any) -> None:
     given = request.headers.get(HEADER, "")
-    g.request_id, g.began = given if GIVEN_ID.fullmatch(given) else new_id(), time.perf_counter()
+    g.request_id, g.began = given if VALID_ID.fullmatch(given) else new_id(), time.perf_counter()
     clear_contextvars()
     bind_contextvars(request_id=g.request_id)
     if job_id := (request.view_args or {}).get("job_id"):
@@ -52,21 +52,21 @@ def _begin(_app: Flask, **_: Any) -> None:
 def _answered(response: Response) -> Response:
     response.headers[HEADER] = g.request_id
     began, facts = g.began, _facts(response)
-    if response.is_streamed:  # it is sent when there is no request any more
-        response.call_on_close(lambda: _note(facts, time.perf_counter() - began))
+    if response.is_streamed:  # it is sent after the request context has ended
+        response.call_on_close(lambda: _record(facts, time.perf_counter() - began))
     else:
-        _note(facts, time.perf_counter() - began)
+        _record(facts, time.perf_counter() - began)
     return response
 
 
-def _note(facts: dict[str, Any], seconds: float) -> None:
+def _record(facts: dict[str, Any], seconds: float) -> None:
     level = logging.WARNING if facts["status"] >= 500 else logging.INFO
     count_request(facts["method"], facts["route"], facts["status"], seconds)
     log.log(level, "request", extra={**facts, "duration_s": round(seconds, 6)})
 
 
 def _facts(response: Response) -> dict[str, Any]:
-    """What the log tells of a request; never its query or headers: they may hold secrets."""
+    """Return the fields of the log line; never the query or headers, which may hold secrets."""
     return {
         "method": request.method,
         "path": request.path,

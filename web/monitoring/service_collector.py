@@ -1,4 +1,4 @@
-"""What `/metrics` tells of jobs and workers: read from Redis at each scrape, so it is the same from every process."""
+"""Metrics of jobs and workers, read from Redis at each scrape, so every web process returns the same."""
 
 from __future__ import annotations
 
@@ -21,88 +21,90 @@ from shared.jobs.deliveries import DeliveryOutcome
 from shared.jobs.metrics import BUCKETS_S
 from shared.services import Services
 
-#: What the scripts count under a bare name: it should seldom happen.
+#: Counters of events that should be rare; the names are those of the Lua scripts.
 RARE = ("stale_commits", "duplicate_commits", "lost_work", "returned_work")
 ENDINGS = ("succeeded", "failed", "cancelled")
-#: What may become of a webhook's delivery by one attempt; `postponed`: there will be another.
+#: Outcomes of one attempt to deliver a webhook; `postponed` means that another attempt follows.
 ATTEMPTS = (*DeliveryOutcome, "postponed")
-
-
-#: Outcomes of items, with a code behind those that failed, that are told of from 0 on: an alert sees the first of them.
+#: Item outcomes, with the error code of a failure, that are exported from 0 on: an alert sees the first one.
 OUTCOMES = ("succeeded", "cancelled", "failed:missing", "failed:changed", "failed:unreadable", "failed:crashed")
 
 
 class ServiceCollector(Collector):
-    """Where Redis cannot be reached, the scrape says so (`darkroom_redis_up`) and has what is known without it."""
+    """Collector of all other metrics. If Redis is unreachable, `darkroom_redis_up` is 0 and most are missing."""
 
     def __init__(self, services: Services, *, redis: bool = True) -> None:
         self._services, self._redis = services, redis
 
     def collect(self) -> Iterable[Metric]:
-        """Every metric but those of requests."""
+        """Yield every metric except those of requests."""
         found: list[Metric] = []
         with suppress(Unavailable):
             free = self._services.disk.free()
-            yield gauge("disk_free_bytes", "Bytes that are free on the disk of the data folder", free)
+            yield gauge("disk_free_bytes", "Free bytes on the disk of the data folder", free)
         with suppress(Unavailable):
-            found = list(self._of_redis()) if self._redis else []
+            found = list(self._redis_metrics()) if self._redis else []
         yield gauge("redis_up", "Whether the job store (Redis) answers", bool(found))
         yield from found
 
-    def _of_redis(self) -> Iterator[Metric]:
+    def _redis_metrics(self) -> Iterator[Metric]:
         used, limit = self._services.store.memory()
-        yield gauge("redis_memory_used_bytes", "Bytes of memory that Redis uses", used)
-        yield gauge("redis_memory_max_bytes", "Bytes of memory that Redis may use; 0: no limit", limit)
+        yield gauge("redis_memory_used_bytes", "Memory used by Redis", used)
+        yield gauge("redis_memory_max_bytes", "Memory limit of Redis; 0 means no limit", limit)
         yield from self._queues()
         yield from self._workers()
         yield from self._counters(self._services.meters.counters())
         yield self._stages()
         yield from self._trainings()
         overdue_s = self._services.deliveries.overdue_s()
-        yield gauge("webhook_overdue_seconds", "For how long a webhook is due that nobody sends; 0: none is", overdue_s)
+        yield gauge(
+            "webhook_overdue_seconds",
+            "Age of the oldest due webhook that is not being sent; 0 if none is due",
+            overdue_s,
+        )
 
     def _queues(self) -> Iterator[Metric]:
         states = self._services.queues.all()
-        yield gauges("queue_jobs", "Jobs that wait", {state.queue: state.jobs for state in states})
-        yield gauges("queue_items", "Items that wait", {state.queue: state.depth for state in states})
+        yield gauges("queue_jobs", "Waiting jobs", {state.queue: state.jobs for state in states})
+        yield gauges("queue_items", "Waiting items", {state.queue: state.depth for state in states})
         ages = {state.queue: state.oldest_age_s or 0.0 for state in states}
-        yield gauges("queue_oldest_age_seconds", "Age of the oldest job that waits; 0: none does", ages)
+        yield gauges("queue_oldest_age_seconds", "Age of the oldest waiting job; 0 if none is waiting", ages)
 
     def _workers(self) -> Iterator[Metric]:
         workers = self._services.workers.alive()
         serving = {queue: sum(queue in worker.queues for worker in workers) for queue in Queue}
-        yield gauges("workers", "Worker processes that are alive, in each queue that they serve", serving)
+        yield gauges("workers", "Live worker processes by queue", serving)
         try:
             champion = self._services.registry.alias().version
         except Unavailable:
             raise
         except DarkroomError:
-            return  # no version is there: /readyz says why
-        yield InfoMetricFamily("darkroom_champion", "The model version that serves new jobs", {"version": champion})
+            return  # no model version is published; /readyz says so
+        yield InfoMetricFamily("darkroom_champion", "Model version that serves new jobs", {"version": champion})
         classify = [worker for worker in workers if set(CLASSIFICATION_QUEUES) & set(worker.queues)]
         behind = sum(worker.model != champion for worker in classify)
-        yield gauge("workers_without_champion", "Workers that classify and have not loaded the champion", behind)
+        yield gauge("workers_without_champion", "Classify workers that have not loaded the champion", behind)
 
     def _counters(self, counts: Mapping[str, int]) -> Iterator[Metric]:
-        items = CounterMetricFamily("darkroom_items", "Items that have ended", labels=["outcome", "code"])
+        items = CounterMetricFamily("darkroom_items", "Finished items", labels=["outcome", "code"])
         known = dict.fromkeys(OUTCOMES, 0) | _below("items", counts)
         for name, count in sorted(known.items()):
             outcome, _, code = name.partition(":")
             items.add_metric([outcome, code], count)
-        jobs = CounterMetricFamily("darkroom_jobs", "Jobs that have ended", labels=["kind", "outcome"])
+        jobs = CounterMetricFamily("darkroom_jobs", "Finished jobs", labels=["kind", "outcome"])
         for kind, ending in itertools.product(JobKind, ENDINGS):
             jobs.add_metric([kind, ending], counts.get(f"jobs:{kind}:{ending}", 0))
-        rare = CounterMetricFamily("darkroom_rare_events", "What should seldom happen", labels=["event"])
+        rare = CounterMetricFamily("darkroom_rare_events", "Events that should be rare", labels=["event"])
         for event in RARE:
             rare.add_metric([event], counts.get(event, 0))
-        attempts = CounterMetricFamily("darkroom_webhook_attempts", "Calls of webhooks", labels=["outcome"])
+        attempts = CounterMetricFamily("darkroom_webhook_attempts", "Webhook delivery attempts", labels=["outcome"])
         for outcome in ATTEMPTS:
             attempts.add_metric([outcome], counts.get(f"attempts:{outcome}", 0))
         yield from (items, jobs, rare, attempts)
 
     def _stages(self) -> Metric:
         family = HistogramMetricFamily(
-            "darkroom_chunk_stage_duration_seconds", "How long the stages of chunks took", labels=["stage"]
+            "darkroom_chunk_stage_duration_seconds", "Duration of the stages of chunks", labels=["stage"]
         )
         bounds = [*(str(float(bound)) for bound in BUCKETS_S), "+Inf"]
         for stage, found in self._services.meters.stages().items():
@@ -112,16 +114,16 @@ class ServiceCollector(Collector):
 
     def _trainings(self) -> Iterator[Metric]:
         running = self._services.trainings.running()
-        yield gauge("trainings_running", "Trainings that a worker has in hand", len(running))
+        yield gauge("trainings_running", "Running trainings", len(running))
         progress, loss, accuracy = (
             GaugeMetricFamily(f"darkroom_training_{name}", text, labels=["preset"])
             for name, text in (
-                ("progress_ratio", "Part of the steps that is done, of the running training that is least far"),
-                ("loss", "Loss of its last row"),
-                ("accuracy_ratio", "Accuracy on its training images in its last row"),
+                ("progress_ratio", "Share of completed steps of the least advanced running training"),
+                ("loss", "Training loss in its last metrics row"),
+                ("accuracy_ratio", "Training accuracy in its last metrics row"),
             )
         )
-        for preset, (job, row) in _least_far(running).items():
+        for preset, (job, row) in _least_advanced(running).items():
             progress.add_metric([preset], job.step / job.steps if job.steps else 0)
             if row:
                 loss.add_metric([preset], row["loss"])
@@ -132,8 +134,8 @@ class ServiceCollector(Collector):
 Running = tuple[Job, Mapping[str, float] | None]
 
 
-def _least_far(running: Iterable[Running]) -> dict[str, Running]:
-    """Of each preset the training that has the most steps before it: a label for each job would never be forgotten."""
+def _least_advanced(running: Iterable[Running]) -> dict[str, Running]:
+    """Return the least advanced training of each preset: Prometheus would keep a label per job forever."""
     found: dict[str, Running] = {}
     for job, row in sorted(running, key=lambda one: one[0].step / (one[0].steps or 1)):
         found.setdefault(str(job.params["preset"]), (job, row))
@@ -145,12 +147,12 @@ def _below(name: str, counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def gauge(name: str, text: str, value: float) -> Metric:
-    """One value."""
+    """Return a gauge with one value."""
     return GaugeMetricFamily(f"darkroom_{name}", text, value=float(value))
 
 
 def gauges(name: str, text: str, values: Mapping[Queue, float]) -> Metric:
-    """One value for each queue."""
+    """Return a gauge with one value per queue."""
     family = GaugeMetricFamily(f"darkroom_{name}", text, labels=["queue"])
     for queue, value in values.items():
         family.add_metric([queue], float(value))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from http import HTTPStatus
 from typing import Any
 
 from flask import Flask
 
-from web.middleware.problems import TITLES
 from web.openapi.calls import Call, calls
 from web.openapi.examples import examples
 from web.openapi.headers import HEADERS, PARAMETERS
@@ -131,7 +131,7 @@ class _Document:
     def _problem(self, status: int) -> dict[str, Any]:
         content = {PROBLEM: {"schema": self._schemas.given(responses.Problem)}}
         headers = _headers(PROBLEM_HEADERS.get(status, ()))
-        return _said({"description": TITLES.get(status, "Error"), "headers": headers, "content": content})
+        return _said({"description": HTTPStatus(status).phrase, "headers": headers, "content": content})
 
 
 def _path_parameters(call: Call) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Take in one file of unknown length: measured, hashed and limited, in little memory."""
+"""Receive a file of unknown length into bounded memory, with its size, SHA-256 and limit checked on the way."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import IO, Self
 from shared.images.formats import HEAD_BYTES, ArchiveKind, archive_kind
 from shared.storage.blobs import storage_errors
 
-#: Bytes of one file that are held in memory; what is longer lies in an unnamed temporary file.
+#: Bytes of one file held in memory; a longer file goes to an unnamed temporary file.
 MEMORY_BYTES = 1024 * 1024
 
 
 @dataclass
 class Spooled:
-    """One file. `content` stands at its start; it is cut off at the limit where `too_long` is true."""
+    """A received file. `content` is at its start, and is cut off at the limit if `too_long` is true."""
 
     content: IO[bytes]
     size: int
@@ -36,15 +36,15 @@ class Spooled:
 
 
 def spool(chunks: Iterable[bytes], max_picture: int, max_archive: int, folder: str | None = None) -> Spooled:
-    """Read all of `chunks`; what is over the limit of its kind is read on to the end but not kept.
+    """Read all of `chunks` and return the file. Bytes over the limit of its kind are read but not kept.
 
-    Raises StorageFull where the temporary file does not fit on the disk.
+    Raise StorageFull if the temporary file does not fit on the disk.
     """
     content = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES, dir=folder)  # noqa: SIM115  # Spooled closes it
     try:
         return _fill(content, chunks, max_picture, max_archive)
     except BaseException:
-        content.close()  # its room on the disk is needed at once where that is what ran out
+        content.close()  # frees its space at once, which matters if the disk is full
         raise
 
 

@@ -1,4 +1,4 @@
-"""The zip that is sorted into folders: its names, its memory, and what programs need that unpack it."""
+"""The zip of a job: its names, its memory, and sizes before the bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shared.domain.entities import Failure, Item, ItemState, Outcome, Prediction, Upload
 from shared.domain.errors import NotFound
-from web.downloads.zip_export import LEFT_OUT, Names, safe, zip_by_label
+from web.downloads.zip_export import LEFT_OUT, UniqueNames, safe, zip_by_label
 
 LABELS = ("cat", "dog", "../odd")
 FAILED = Outcome(ItemState.FAILED, failure=Failure("undecodable", "This picture\nis broken."))
@@ -27,22 +27,20 @@ def zipped(items: list[Item], picture=str.encode, at: float = 1e9) -> zipfile.Zi
     return zipfile.ZipFile(io.BytesIO(b"".join(zip_by_label(items, LABELS, picture, at))))
 
 
-def test_folders_are_labels_and_a_correction_wins() -> None:
+def test_folder_is_the_label_or_its_correction() -> None:
     archive = zipped([item("a", "x/one.png"), item("b", "one.png", 0, 1), item("c", "ONE.png"), item("d", "e.png", 2)])
     found = {name: archive.read(name) for name in archive.namelist()}
     assert found == {"cat/one.png": b"a", "dog/one.png": b"b", "cat/ONE (2).png": b"c", "odd/e.png": b"d"}
     assert archive.testzip() is None
     assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_STORED}
-    assert {info.flag_bits & 0x08 for info in archive.infolist()} == {
-        0
-    }  # size and checksum stand in front of the bytes
+    assert not any(info.flag_bits & 0x08 for info in archive.infolist()), "size and checksum stand before the bytes"
     assert archive.infolist()[0].date_time[0] == 2001
 
 
-def test_what_has_no_label_or_no_bytes_is_listed() -> None:
+def test_items_without_label_or_bytes_are_listed() -> None:
     def picture(sha256: str) -> bytes:
         if sha256 == "lost":
-            raise NotFound("nothing is stored")
+            raise NotFound("not stored")
         return b"-"
 
     broken = item("k1", "a\nb.png", None)
@@ -51,12 +49,12 @@ def test_what_has_no_label_or_no_bytes_is_listed() -> None:
     assert archive.namelist() == ["cat/a.png", LEFT_OUT]
     assert archive.read(LEFT_OUT).decode().splitlines() == [
         "a b.png\tk1\tfailed\tThis picture is broken.",
-        "c.png\tk2\tcancelled\tit was not looked at",
-        "d.png\tlost\tsucceeded\tits bytes are not stored any more",
+        "c.png\tk2\tcancelled\tnot classified",
+        "d.png\tlost\tsucceeded\tits bytes are deleted",
     ]
 
 
-def test_a_job_without_results_gives_an_empty_zip() -> None:
+def test_job_without_results_is_an_empty_zip() -> None:
     assert zipped([], at=0).namelist() == []
 
 
@@ -76,9 +74,9 @@ ODD = ["..", ".", "", "/", "a/../b.png", "C:\\x\\con.png", "nul", "a" * 400 + ".
 
 @example(ODD)
 @given(st.lists(st.sampled_from(ODD) | st.text(st.characters(exclude_categories=())), max_size=20))
-def test_any_names_become_safe_and_different(names: list[str]) -> None:
-    taken = Names()
-    paths = [taken.take("cat", safe(name)) for name in names]
+def test_names_become_safe_and_unique(names: list[str]) -> None:
+    unique = UniqueNames()
+    paths = [unique.add("cat", safe(name)) for name in names]
     assert len({path.casefold() for path in paths}) == len(names)
     for path in paths:
         folder, name = path.split("/")
