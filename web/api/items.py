@@ -50,7 +50,7 @@ class ItemParts(TypedDict):
         200: Answer(responses.Item, about="The same bytes are there already."),
     },
     body={"image/*": None, UNKNOWN_TYPE: None},
-    refuses=[409],
+    problems=[409],
 )
 def put(job_id: str, key: str) -> tuple[Response, int]:
     """Add one item under your own key."""

@@ -178,7 +178,7 @@ def retry(job_id: str) -> Response:
 
 @blueprint.delete("/<job_id>")
 @allow(JOB_SCOPE)
-@operation({204: Answer(about="It is gone.")}, refuses=[409])
+@operation({204: Answer(about="It is gone.")}, problems=[409])
 def delete(job_id: str) -> tuple[str, int]:
     """Delete a job with its results and every stored byte."""
     services().store.remove(job_id)

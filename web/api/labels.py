@@ -67,7 +67,7 @@ class CorrectedItems(TypedDict):
 
 @blueprint.get("/<job_id>/labels")
 @allow(ANY_KEY)
-@operation({200: Answer(LabelCounts)}, refuses=[409])
+@operation({200: Answer(LabelCounts)}, problems=[409])
 def labels(job_id: str) -> Response:
     """How many classified Items have each Label, and how many of them were corrected to it."""
     job = _classification(job_id)
@@ -93,7 +93,7 @@ def correct_many(job_id: str) -> Response:
 
 @blueprint.put("/<job_id>/items/<key>/label")
 @allow(JOB_SCOPE)
-@operation({200: Answer(responses.Item)}, body={JSON: NewLabel}, examples={JSON: {"label": "cat"}}, refuses=[409])
+@operation({200: Answer(responses.Item)}, body={JSON: NewLabel}, examples={JSON: {"label": "cat"}}, problems=[409])
 def correct(job_id: str, key: str) -> Response:
     """Give one classified Item another Label, or with null that of its Prediction again."""
     label = json_body(NewLabel, request).label
@@ -104,7 +104,7 @@ def correct(job_id: str, key: str) -> Response:
 
 @blueprint.delete("/<job_id>/items/<key>/label")
 @allow(JOB_SCOPE)
-@operation({200: Answer(responses.Item)}, refuses=[409])
+@operation({200: Answer(responses.Item)}, problems=[409])
 def uncorrect(job_id: str, key: str) -> Response:
     """Take the correction back; where there is none, nothing changes."""
     job = _classification(job_id)

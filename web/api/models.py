@@ -137,7 +137,7 @@ def confusions(version: str) -> Response:
 
 @blueprint.get("/compare")
 @allow(ANY_KEY)
-@operation({200: Answer(responses.VersionComparison)}, query=CompareQuery, refuses=[409])
+@operation({200: Answer(responses.VersionComparison)}, query=CompareQuery, problems=[409])
 def compare() -> Response:
     """Two versions on the same test images."""
     first, second = query(CompareQuery, request).versions
@@ -165,7 +165,7 @@ def aliases() -> Response:
     {200: Answer(responses.Aliases, ["ETag"])},
     body={JSON: Choice},
     headers=["If-Match"],
-    refuses=[412, 428],
+    problems=[412, 428],
 )
 def promote() -> Response:
     """Let a version serve new jobs, where the champion is still the one that the caller has seen."""

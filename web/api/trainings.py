@@ -48,7 +48,7 @@ class MetricsPage(TypedDict):
 
 @blueprint.get("/<job_id>/metrics")
 @allow(ANY_KEY)
-@operation({200: Answer(MetricsPage)}, query=MetricsQuery, refuses=[409])
+@operation({200: Answer(MetricsPage)}, query=MetricsQuery, problems=[409])
 def metrics(job_id: str) -> Response:
     """List the rows after row number `after`. Send `next` as `after` in your next call."""
     asked = query(MetricsQuery, request)

@@ -1,4 +1,4 @@
-"""Examples of what answers carry, made by the views themselves, so that they are what the API answers."""
+"""Example responses, built with the same serializers as real ones."""
 
 from __future__ import annotations
 
@@ -31,5 +31,5 @@ ITEM = Item(
 
 
 def examples() -> dict[str, Any]:
-    """By the name of the schema that they are of."""
+    """Return the examples by the name of their schema."""
     return {"Job": job_view(JOB), "Item": item_view(ITEM, LABELS, MODEL)}

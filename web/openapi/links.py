@@ -1,4 +1,4 @@
-"""OpenAPI's links: from an answer to the calls that it gives the ids for."""
+"""OpenAPI links: from a response to the calls that take ids from it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from web.schemas import responses
 
 JOB = {"job_id": "$response.body#/id"}
 ITEM = {"job_id": "$request.path.job_id", "key": "$response.body#/data/0/key"}
-#: Types of answers, and where in them the variable parts of other calls' paths stand.
+#: Response types, and where they hold the path parameters of other calls.
 SOURCES: list[tuple[Any, dict[str, str]]] = [
     (responses.Job, JOB),
     (responses.FinishedJob, JOB),
@@ -22,7 +22,7 @@ SOURCES: list[tuple[Any, dict[str, str]]] = [
 
 
 def links(answer: Answer, call: Call, calls: Iterable[Call]) -> dict[str, Any]:
-    """The links of one answer of `call`: where it gives what its own path did not have."""
+    """Return the links of one response of `call`, if it holds path parameters that its own path does not have."""
     parameters = next((places for shape, places in SOURCES if shape is answer.shape), {})
     if not set(parameters) > set(call.arguments):
         return {}

@@ -1,11 +1,11 @@
-"""What a view says of itself for the OpenAPI document; none of it runs in a request.
+"""The decorator that describes a view for the OpenAPI document; it does nothing in a request.
 
     @blueprint.get("/<job_id>")
-    @operation({200: Answer(wire.Job, headers=["ETag"]), 304: Answer()}, query=StatusQuery, refuses=[404])
+    @operation({200: Answer(responses.Job, headers=["ETag"]), 304: Answer()}, query=StatusQuery, problems=[409])
     def status(job_id: str) -> Response:
         \"\"\"The first line is the summary; the rest, in Markdown, is the description.\"\"\"
 
-What goes without saying is added: path parameters, problems that any call may answer, `Idempotency-Key`.
+Path parameters, `Idempotency-Key` and the problems that any call may return are added to every operation.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ JSON, PROBLEM, MULTIPART = "application/json", "application/problem+json", "mult
 
 @dataclass(frozen=True)
 class Answer:
-    """One status that is no problem: the type of its JSON, or else its media types, and names of `headers.HEADERS`."""
+    """A successful response: the type of its JSON, or else its media types, and names of `headers.HEADERS`."""
 
     shape: Any = None
     headers: Sequence[str] = ()
@@ -35,35 +35,36 @@ class Answer:
 
     @property
     def description(self) -> str:
-        """What it says, else the first line of what its type says of itself."""
+        """Return `about`, else the first line of the type's docstring."""
         if self.about is None and self.shape is None:
-            return "The client has what there is."
+            return "Not modified: the client's copy is current."
         return self.about or inspect.cleandoc(self.shape.__doc__).partition("\n")[0]
 
     @property
     def content(self) -> Mapping[str, Any]:
-        """Media type → the type of what it carries; None for bytes."""
+        """Return the type of the content by media type; None for bytes."""
         return {JSON: self.shape} if self.shape else dict.fromkeys(self.media)
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One call of the API. `body` is media type → type of the content, None for bytes; `refuses` are statuses of
-    problems beside those that any such call has (`web.openapi.calls`), `headers` names of `headers.PARAMETERS`, and
-    `examples` bodies by media type.
+    """The description of one call. `body` has the type of the content by media type, None for bytes.
+
+    `problems` are statuses beside those of every such call (`web.openapi.calls`), `headers` are names of
+    `headers.PARAMETERS`, and `examples` are bodies by media type.
     """
 
-    answers: Mapping[int, Answer]
+    responses: Mapping[int, Answer]
     query: type[BaseModel] = Query
     body: Mapping[str, Any] = field(default_factory=dict)
     headers: Sequence[str] = ()
-    refuses: Collection[int] = ()
+    problems: Collection[int] = ()
     examples: Mapping[str, Any] = field(default_factory=dict)
 
 
-def operation(answers: Mapping[int, Answer], **others: Any) -> Callable[[View], View]:
-    """Describe the view that stands below; takes what an `Operation` has."""
-    described = Operation(answers, **others)
+def operation(responses: Mapping[int, Answer], **others: Any) -> Callable[[View], View]:
+    """Return a decorator that describes a view. The arguments are the fields of `Operation`."""
+    described = Operation(responses, **others)
 
     def describe(view: View) -> View:
         view.operation = described  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""JSON Schemas of the types that operations name, all made in one go, so that what they share is there once."""
+"""JSON Schemas of all types in operations, generated together, so that shared types are defined once."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ PLACE = "#/components/schemas/"
 
 
 class Schemas:
-    """Schemas by type. A request's type is described as it is checked, an answer's as it is written."""
+    """Schemas by type: of requests as they are validated, of responses as they are serialized."""
 
-    def __init__(self, queries: Iterable[type[BaseModel]], taken: Iterable[Any], given: Iterable[Any]) -> None:
+    def __init__(self, queries: Iterable[type[BaseModel]], requests: Iterable[Any], responses: Iterable[Any]) -> None:
         queries = _once(queries)
         wanted: list[tuple[str, Mode, TypeAdapter[Any]]] = [
-            *((repr(each), "validation", TypeAdapter(each)) for each in _once([*queries, *taken])),
-            *((repr(each), "serialization", TypeAdapter(each)) for each in _once(given)),
+            *((repr(each), "validation", TypeAdapter(each)) for each in _once([*queries, *requests])),
+            *((repr(each), "serialization", TypeAdapter(each)) for each in _once(responses)),
         ]
         self._found, rest = TypeAdapter.json_schemas(wanted, ref_template=PLACE + "{model}")
         definitions = rest.get("$defs", {})
-        # A query is no thing of its own: its parameters are named one by one.
+        # A query is not a component: its parameters are listed one by one.
         self._queries = {repr(each): definitions.pop(each.__name__) for each in queries}
         self.definitions: dict[str, Any] = definitions
 
     def query(self, model: type[BaseModel]) -> dict[str, Any]:
-        """The schema of a query, an object of its parameters."""
+        """Return the schema of a query, an object of its parameters."""
         found: dict[str, Any] = self._queries[repr(model)]
         return found
 
-    def taken(self, shape: Any) -> dict[str, Any]:
-        """The schema of what a request carries."""
+    def of_request(self, shape: Any) -> dict[str, Any]:
+        """Return the schema of a request body."""
         return self._found[repr(shape), "validation"]
 
-    def given(self, shape: Any) -> dict[str, Any]:
-        """The schema of what an answer carries."""
+    def of_response(self, shape: Any) -> dict[str, Any]:
+        """Return the schema of a response body."""
         return self._found[repr(shape), "serialization"]
 
 

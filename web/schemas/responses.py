@@ -1,6 +1,6 @@
-"""What goes over the wire, as types: the views make it, the OpenAPI document is made of it, mypy compares the two.
+"""The types of JSON responses, for the serializers, mypy and the OpenAPI document.
 
-Typed dictionaries cost nothing in a request. What presets, queues and health answer stands beside their views.
+Typed dictionaries cost nothing in a request. Types that only one view returns are beside it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import (
     Annotated,
     Any,
     Literal,
-    NotRequired,  # pydantic asks for this one before Python 3.12
+    NotRequired,  # pydantic requires this one before Python 3.12
 )
 
 from pydantic import Field
@@ -20,24 +20,24 @@ from shared.domain.entities import ItemState, JobKind, JobState
 from shared.jobs.deliveries import DeliveryState
 
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"}, description="RFC 3339, UTC")]
-JobId = Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="unguessable")]
+JobId = Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="Unique and unguessable.")]
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Event = Literal["job.succeeded", "job.failed", "job.cancelled"]
-#: JSON in a part of a form.
+#: JSON in a form field.
 JsonText = Annotated[str, Field(json_schema_extra={"contentMediaType": "application/json"})]
-Cursor = Annotated[str, Field(description="opaque: give it back as `after`")]
+Cursor = Annotated[str, Field(description="Opaque. Send it as `after` to get the next page.")]
 
 
 class Failure(TypedDict):
     """Why something failed."""
 
-    code: Annotated[str, Field(description="stable, for programs")]
-    detail: Annotated[str, Field(description="a sentence for people")]
+    code: Annotated[str, Field(description="Stable error code, for programs.")]
+    detail: Annotated[str, Field(description="What went wrong, for people.")]
 
 
 class Counts(TypedDict):
-    """How many items a job has, and how many of them ended in which way."""
+    """Number of items in a job, by how they ended."""
 
     total: Count
     succeeded: Count
@@ -46,14 +46,14 @@ class Counts(TypedDict):
 
 
 class Promotion(TypedDict):
-    """Whether the version that a training made became the champion."""
+    """Whether the trained version became the champion."""
 
     promoted: bool
     reason: str
 
 
 class JobLinks(TypedDict):
-    """Addresses that belong to a job; `metrics` and `finish` are those of a training."""
+    """URLs of a job. Only trainings have `metrics` and `finish`."""
 
     self: str
     results: str
@@ -64,99 +64,107 @@ class JobLinks(TypedDict):
 
 
 class Job(TypedDict):
-    """One submission, and how far it is."""
+    """A submission and its progress."""
 
     id: JobId
     kind: JobKind
     state: JobState
-    done: Annotated[bool, Field(description="whether nothing more will happen by itself")]
+    done: Annotated[bool, Field(description="Whether the job has finished, failed or been cancelled.")]
     created_at: Timestamp
     started_at: Timestamp | None
     finished_at: Timestamp | None
-    expires_at: Annotated[Timestamp | None, Field(description="when it is removed, or given up where it is open")]
+    expires_at: Annotated[
+        Timestamp | None, Field(description="When the job is deleted, or abandoned if it is still open.")
+    ]
     counts: Counts
-    progress: Annotated[Share, Field(description="of the items, or of the training's steps")]
-    eta_s: Annotated[Count | None, Field(description="seconds left at the rate so far")]
-    queue_position: Annotated[Count | None, Field(description="jobs in front of this one")]
-    model: Annotated[str | None, Field(description="the version it is pinned to, or that the training made")]
-    params: Annotated[dict[str, Any], Field(description="of a training: every parameter's value")]
-    metadata: Annotated[Any, Field(description="what the client gave")]
-    webhook: Annotated[str | None, Field(description="the URL that is called when the job ends")]
+    progress: Annotated[Share, Field(description="Share of finished items, or of the training's steps.")]
+    eta_s: Annotated[Count | None, Field(description="Estimated seconds left, at the rate so far.")]
+    queue_position: Annotated[Count | None, Field(description="Number of jobs ahead in the queue.")]
+    model: Annotated[
+        str | None, Field(description="Model version that classifies the items, or that the training published.")
+    ]
+    params: Annotated[dict[str, Any], Field(description="All parameters of a training.")]
+    metadata: Annotated[Any, Field(description="Metadata from the request.")]
+    webhook: Annotated[str | None, Field(description="URL to call when the job finishes.")]
     error: Failure | None
     links: JobLinks
-    promotion: NotRequired[Annotated[Promotion | None, Field(description="of a training")]]
+    promotion: NotRequired[Annotated[Promotion | None, Field(description="Only for trainings.")]]
 
 
 class Prediction(TypedDict):
-    """One ranked answer."""
+    """A label with its score."""
 
-    index: Annotated[Count, Field(description="stable place of the label")]
+    index: Annotated[Count, Field(description="Stable index of the label.")]
     label: str
-    score: Annotated[Share, Field(description="probability")]
+    score: Annotated[Share, Field(description="Probability.")]
 
 
 class Item(TypedDict):
-    """One image of a job."""
+    """An image in a job."""
 
     id: str
     key: str
     filename: str
-    sha256: Annotated[str | None, Field(description="hexadecimal, of the bytes; null where they were not read")]
+    sha256: Annotated[
+        str | None, Field(description="SHA-256 of the bytes, in hexadecimal; null if they were not read.")
+    ]
     bytes: Count
-    width: Annotated[int | None, Field(description="pixels; null where the file was refused")]
-    height: Annotated[int | None, Field(description="pixels; null where the file was refused")]
+    width: Annotated[int | None, Field(description="In pixels; null if the file was refused.")]
+    height: Annotated[int | None, Field(description="In pixels; null if the file was refused.")]
     state: ItemState
-    model: Annotated[str | None, Field(description="the version that made the predictions")]
-    predictions: Annotated[list[Prediction], Field(description="best first")]
-    corrected_label: Annotated[str | None, Field(description="by hand; null where it was not corrected")]
+    model: Annotated[str | None, Field(description="Model version that made the predictions.")]
+    predictions: Annotated[list[Prediction], Field(description="Best first.")]
+    corrected_label: Annotated[str | None, Field(description="Label given by a person; null if there is none.")]
     error: Failure | None
     created_at: Timestamp
     finished_at: Timestamp | None
 
 
 class FinishedJob(Job):
-    """A job that was waited for, with its first results."""
+    """A finished job with its first results."""
 
     results: Annotated[list[Item], Field(max_length=100)]
 
 
 class JobPage(TypedDict):
-    """Jobs, newest first."""
+    """A page of jobs, newest first."""
 
     data: list[Job]
     next: Cursor | None
 
 
 class ItemPage(TypedDict):
-    """Items in the order in which they were added."""
+    """A page of items, in the order in which they were added."""
 
     data: list[Item]
     next: Cursor | None
 
 
 class ItemKey(TypedDict):
-    """One item's key."""
+    """The key of an item."""
 
     key: str
 
 
 class KeyPage(TypedDict):
-    """The keys of items in the order in which they were added; what `fields=key` answers."""
+    """A page of item keys, in the order in which they were added."""
 
     data: list[ItemKey]
     next: Cursor | None
 
 
 class ResultPage(TypedDict):
-    """Finished items."""
+    """A page of finished items."""
 
     data: list[Item]
-    next: Annotated[Cursor | None, Field(description="where to go on; null at the end of a job that is over")]
-    done: Annotated[bool, Field(description="whether these were the last, and the job is over")]
+    next: Annotated[
+        Cursor | None, Field(description="Send it as `after` to continue; null at the end of a finished job.")
+    ]
+    done: Annotated[bool, Field(description="Whether this is the last page of a finished job.")]
 
 
 class AddedItem(TypedDict):
-    """What became of one file that was sent to an open job."""
+    """The outcome of adding one file to an open job."""
 
     key: str
     state: ItemState | Literal["rejected"]
@@ -164,29 +172,31 @@ class AddedItem(TypedDict):
 
 
 class AddedItems(TypedDict):
-    """One entry for each file, in order."""
+    """One entry per file, in the order of the request."""
 
     data: list[AddedItem]
 
 
 class Attempt(TypedDict):
-    """One call of a webhook."""
+    """One attempt to deliver a webhook."""
 
     at: Timestamp
     duration_s: Annotated[float, Field(ge=0)]
-    status: Annotated[int | None, Field(description="null where no whole answer came")]
-    error: Annotated[Failure | None, Field(description="null where the receiver took it")]
+    status: Annotated[
+        int | None, Field(description="HTTP status of the receiver; null if it sent no complete response.")
+    ]
+    error: Annotated[Failure | None, Field(description="Null if the receiver accepted the delivery.")]
 
 
 class Delivery(TypedDict):
-    """One end of a job, and how its webhook was told of it."""
+    """The webhook delivery for one end of a job."""
 
-    id: Annotated[str, Field(description="the `webhook-id` of every attempt")]
+    id: Annotated[str, Field(description="The `webhook-id` header of every attempt.")]
     type: Event
     state: DeliveryState
-    created_at: Annotated[Timestamp, Field(description="when the job ended")]
-    next_attempt_at: Annotated[Timestamp | None, Field(description="null where none is due, or one is made right now")]
-    attempts: Annotated[list[Attempt], Field(description="oldest first")]
+    created_at: Annotated[Timestamp, Field(description="When the job finished.")]
+    next_attempt_at: Annotated[Timestamp | None, Field(description="Null if no attempt is due, or one is in progress.")]
+    attempts: Annotated[list[Attempt], Field(description="Oldest first.")]
 
 
 class DeliveryList(TypedDict):
@@ -196,50 +206,52 @@ class DeliveryList(TypedDict):
 
 
 class WebhookSecret(TypedDict):
-    """What an owner's webhooks are signed with."""
+    """The signing secret of an owner's webhooks."""
 
-    secret: Annotated[str, Field(pattern="^whsec_", description="for any library of Standard Webhooks")]
-    previous_until: Annotated[Timestamp | None, Field(description="until then the one before signs too")]
+    secret: Annotated[str, Field(pattern="^whsec_", description="Signing secret for Standard Webhooks libraries.")]
+    previous_until: Annotated[
+        Timestamp | None, Field(description="Until then, deliveries are also signed with the previous secret.")
+    ]
 
 
 class ModelLinks(TypedDict):
-    """Addresses that belong to a model version."""
+    """URLs of a model version."""
 
     self: str
     file: str
-    confusions: Annotated[str | None, Field(description="null where there is no such picture")]
+    confusions: Annotated[str | None, Field(description="Picture of confused test images; null if there is none.")]
     page: str
 
 
 class ModelVersion(ModelCard):
-    """The card of a version, whether it is the champion, and where its files are."""
+    """The card of a model version, with links to its files."""
 
     champion: bool
     links: ModelLinks
 
 
 class ModelList(TypedDict):
-    """All versions, newest first."""
+    """All model versions, newest first."""
 
     data: list[ModelVersion]
 
 
 class Champion(TypedDict):
-    """Which version serves new jobs."""
+    """The version that serves new jobs."""
 
     version: str
     since: Timestamp
-    previous: Annotated[str | None, Field(description="the champion before")]
+    previous: Annotated[str | None, Field(description="The previous champion.")]
 
 
 class Aliases(TypedDict):
-    """The aliases that there are."""
+    """All aliases."""
 
     champion: Champion
 
 
 class ClassDifference(TypedDict):
-    """Recall of one class by either version, and second − first."""
+    """Recall of one class by each version, and the difference second − first."""
 
     label: str
     first: Share
@@ -248,16 +260,18 @@ class ClassDifference(TypedDict):
 
 
 class VersionComparison(TypedDict):
-    """The second version against the first, on the same test images."""
+    """Comparison of two versions on the same test images."""
 
     versions: Annotated[list[str], Field(min_length=2, max_length=2)]
     images: Count
     accuracy: Annotated[list[Share], Field(min_length=2, max_length=2)]
-    difference: Annotated[float, Field(description="of the accuracies; positive where the second is better")]
-    interval: Annotated[list[float], Field(min_length=2, max_length=2, description="95 %, of the difference")]
-    only_first: Annotated[Count, Field(description="images that only the first has right")]
+    difference: Annotated[float, Field(description="Difference of the accuracies; positive if the second is better.")]
+    interval: Annotated[
+        list[float], Field(min_length=2, max_length=2, description="95 % confidence interval of the difference.")
+    ]
+    only_first: Annotated[Count, Field(description="Images that only the first version classifies correctly.")]
     only_second: Count
-    p_value: Annotated[Share, Field(description="McNemar's exact test")]
+    p_value: Annotated[Share, Field(description="Of McNemar's exact test.")]
     per_class: list[ClassDifference]
     verdict: Literal["better", "worse", "inconclusive"]
     summary: str
@@ -266,12 +280,12 @@ class VersionComparison(TypedDict):
 class Fault(TypedDict):
     """One wrong field of a request."""
 
-    pointer: Annotated[str, Field(description="JSON pointer, or the name of a parameter or header")]
+    pointer: Annotated[str, Field(description="JSON pointer, or name of a parameter or header.")]
     detail: str
 
 
 class Problem(TypedDict):
-    """What every error is answered with (RFC 9457)."""
+    """An error (RFC 9457)."""
 
     type: Annotated[str, Field(json_schema_extra={"format": "uri-reference"})]
     title: str
@@ -280,8 +294,12 @@ class Problem(TypedDict):
     instance: NotRequired[
         Annotated[
             str,
-            Field(json_schema_extra={"format": "uri-reference"}, description="its path, where that could be read"),
+            Field(
+                json_schema_extra={"format": "uri-reference"}, description="Path of the request, if it could be read."
+            ),
         ]
     ]
     errors: NotRequired[list[Fault]]
-    code: NotRequired[Annotated[str, Field(description="why a picture was refused: stable, for programs")]]
+    code: NotRequired[
+        Annotated[str, Field(description="Stable code of the reason why a picture was refused, for programs.")]
+    ]

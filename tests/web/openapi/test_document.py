@@ -1,4 +1,4 @@
-"""The OpenAPI document, made of the app without a service."""
+"""The OpenAPI document of the app, without a running service."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.settings import Settings
 from web.app import create_app
 from web.openapi.calls import path
 
-#: Calls beside those under /v1 that a client may make.
+#: Paths outside /v1 that are in the document.
 SERVICE = {"/healthz", "/readyz", "/metrics", "/openapi.json"}
 
 
@@ -29,7 +29,7 @@ def operations(document):
     return [operation for methods in document["paths"].values() for operation in methods.values()]
 
 
-def test_every_call_is_in_it(app, document):
+def test_every_route_is_in_the_document(app, document):
     missing = [
         f"{method} {path(rule)}"
         for rule in app.url_map.iter_rules()
@@ -40,7 +40,7 @@ def test_every_call_is_in_it(app, document):
     assert not missing
 
 
-def test_every_call_says_what_it_does_and_answers(document):
+def test_every_operation_has_summary_and_responses(document):
     names = [operation["operationId"] for operation in operations(document)]
     assert len(names) == len(set(names))
     for operation in operations(document):
@@ -58,14 +58,14 @@ def references(node):
             yield from references(part)
 
 
-def test_references_lead_somewhere_and_nothing_is_left_over(document):
+def test_every_reference_resolves_and_every_component_is_used(document):
     used = set(references(document))
     there = {f"#/components/{kind}/{name}" for kind, found in document["components"].items() for name in found}
     assert used <= there
     assert not {place for place in there - used if "/securitySchemes/" not in place}
 
 
-def test_it_is_made_once_and_kept_by_its_etag(app):
+def test_document_has_an_etag(app):
     client = app.test_client()
     first = client.get("/openapi.json")
     assert first.headers["Content-Type"] == "application/json"
