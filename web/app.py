@@ -39,6 +39,24 @@ from web.middleware import idempotency, problems, rate_limits, request_log
 from web.pages import docs, pages, sign_in
 from web.state import State
 
+#: The modules of the API, in the order of its description.
+API = (
+    jobs,
+    items,
+    results,
+    exports,
+    labels,
+    corrections,
+    trainings,
+    webhooks,
+    models,
+    presets,
+    queues,
+    system,
+    health,
+    metrics,
+)
+
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 
 #: Everything comes from here; Bootstrap's own style sheet has its icons in `data:` addresses.
@@ -71,7 +89,7 @@ def create_app(services: Services) -> Flask:
     problems.install(app)
     if proxies := services.settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)  # type: ignore[method-assign]
-    for part in (jobs, corrections, models, presets, queues, system, webhooks, health, metrics, pages, sign_in):
+    for part in (*API, pages, sign_in):
         app.register_blueprint(part.blueprint)
     app.before_request(_notice_broken_bodies)
     sessions.install(app)
@@ -122,7 +140,3 @@ def _secure(response: Response) -> Response:
     if request.is_secure:  # browsers ignore it over plain HTTP
         response.headers["Strict-Transport-Security"] = f"max-age={TLS_ONLY_S}"
     return response
-
-
-#: These add their views to the blueprint of `jobs` when they are imported.
-__all__ = ["create_app", "exports", "from_environment", "items", "labels", "results", "trainings"]

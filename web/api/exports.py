@@ -15,7 +15,6 @@ from typing_extensions import TypedDict
 from shared.domain.csv_cells import escape_formula
 from shared.domain.entities import Item, Job
 from shared.domain.times import rfc3339_or_none
-from web.api.jobs import blueprint as jobs_blueprint
 from web.auth.access import ANY_KEY, allow
 from web.downloads.zip_export import zip_by_label
 from web.openapi.operation import Answer, operation
@@ -23,7 +22,7 @@ from web.schemas import responses
 from web.schemas.serializers import item_view, labels_of
 from web.state import services
 
-blueprint: Blueprint = jobs_blueprint
+blueprint = Blueprint("exports", __name__, url_prefix="/v1/jobs")
 
 #: Predictions in a line of CSV.
 CSV_PREDICTIONS = 3

@@ -12,7 +12,6 @@ from shared.domain.entities import ItemState
 from shared.domain.errors import Conflict, NotFound
 from shared.images.formats import FORMATS
 from shared.jobs.store import AddResult
-from web.api.jobs import blueprint as jobs_blueprint
 from web.auth.access import ANY_KEY, JOB_SCOPE, allow
 from web.downloads.thumbnails import thumbnail
 from web.openapi.operation import MULTIPART, Answer, operation
@@ -23,7 +22,7 @@ from web.state import services
 from web.uploads.open_job import add_items, put_item
 from web.uploads.request_files import UNKNOWN_TYPE
 
-blueprint: Blueprint = jobs_blueprint
+blueprint = Blueprint("items", __name__, url_prefix="/v1/jobs")
 
 #: A stored picture is untrusted and immutable: browsers must not run, frame or sniff it.
 PICTURE_HEADERS = {

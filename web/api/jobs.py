@@ -11,9 +11,8 @@ from typing_extensions import TypedDict
 
 from shared.access.api_keys import Scope
 from shared.access.quotas import QuotaKind
-from shared.domain.entities import JOB_ID_PATTERN, Job, JobKind, WebhookTarget
+from shared.domain.entities import Job, JobKind, WebhookTarget
 from shared.domain.errors import Unavailable
-from shared.jobs.store import job_not_found
 from shared.services import Services
 from web.api.paging import linked
 from web.api.submit_training import submit_training
@@ -63,14 +62,6 @@ class JobParts(TypedDict):
     files: Annotated[list[bytes], Field(min_length=1, description="pictures, `.zip`, `.tar`, `.tar.gz`")]
     metadata: NotRequired[Annotated[Any, Field(description="any JSON value; it stays with the job")]]
     webhook: NotRequired[Annotated[str, Field(description="a URL that is called when the job ends")]]
-
-
-@blueprint.url_value_preprocessor
-def _known_form(_endpoint: str | None, values: dict[str, Any] | None) -> None:
-    """Reject malformed job ids."""
-    job_id = (values or {}).get("job_id")
-    if job_id is not None and not JOB_ID_PATTERN.fullmatch(job_id):
-        raise job_not_found(job_id[:64])
 
 
 @blueprint.post("")

@@ -12,7 +12,6 @@ from shared.domain import json_pointer
 from shared.domain.entities import Job, JobKind
 from shared.domain.errors import Conflict, Fault, InvalidRequest
 from shared.jobs.corrections import LabelCount
-from web.api.jobs import blueprint as jobs_blueprint
 from web.auth.access import ANY_KEY, JOB_SCOPE, allow
 from web.openapi.operation import JSON, Answer, operation
 from web.schemas import responses
@@ -20,7 +19,7 @@ from web.schemas.requests import json_body
 from web.schemas.serializers import item_view, labels_of
 from web.state import services
 
-blueprint: Blueprint = jobs_blueprint
+blueprint = Blueprint("labels", __name__, url_prefix="/v1/jobs")
 
 #: Items that one request corrects: of keys and labels as long as they can be, so many fit into a JSON body.
 MAX_LABELS = 250

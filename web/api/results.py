@@ -6,7 +6,6 @@ from flask import Blueprint, Response, jsonify, request
 
 from shared.domain.errors import Fault, InvalidRequest
 from shared.jobs.results import Filter
-from web.api.jobs import blueprint as jobs_blueprint
 from web.api.paging import linked
 from web.auth.access import ANY_KEY, allow
 from web.openapi.operation import Answer, operation
@@ -15,7 +14,7 @@ from web.schemas.requests import ResultsQuery, query
 from web.schemas.serializers import item_view, labels_of
 from web.state import services
 
-blueprint: Blueprint = jobs_blueprint
+blueprint = Blueprint("results", __name__, url_prefix="/v1/jobs")
 
 
 @blueprint.get("/<job_id>/results")

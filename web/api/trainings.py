@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from flask import Response, jsonify, request
+from flask import Blueprint, Response, jsonify, request
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from web.api.jobs import STOPPED, blueprint, job_response
+from web.api.jobs import STOPPED, job_response
 from web.auth.access import ANY_KEY, JOB_SCOPE, allow
 from web.openapi.operation import Answer, operation
 from web.schemas import responses
 from web.schemas.requests import MAX_LIMIT, Query, query
 from web.state import services
+
+blueprint = Blueprint("trainings", __name__, url_prefix="/v1/jobs")
 
 
 class MetricsQuery(Query):

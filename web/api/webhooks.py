@@ -12,17 +12,16 @@ from shared.domain.errors import NotFound
 from shared.domain.times import rfc3339, rfc3339_or_none
 from shared.jobs.deliveries import Attempt, Delivery
 from shared.webhooks.signing_secrets import Secret
-from web.api.jobs import blueprint as jobs_blueprint
 from web.auth.access import ANY_KEY, JOB_SCOPE, allow
 from web.openapi.operation import Answer, operation
 from web.schemas import responses
 from web.schemas.serializers import failure_view
 from web.state import caller, services
 
-blueprint = Blueprint("webhooks", __name__, url_prefix="/v1/webhooks")
+blueprint = Blueprint("webhooks", __name__)
 
 
-@jobs_blueprint.get("/<job_id>/deliveries")
+@blueprint.get("/v1/jobs/<job_id>/deliveries")
 @allow(ANY_KEY)
 @operation({200: Answer(responses.DeliveryList)})
 def deliveries(job_id: str) -> Response:
@@ -34,7 +33,7 @@ def deliveries(job_id: str) -> Response:
     return jsonify({"data": [delivery_view(delivery) for delivery in found]})
 
 
-@jobs_blueprint.post("/<job_id>/deliveries/<delivery_id>/redeliver")
+@blueprint.post("/v1/jobs/<job_id>/deliveries/<delivery_id>/redeliver")
 @allow(JOB_SCOPE)
 @operation({202: Answer(responses.Delivery)})
 def redeliver(job_id: str, delivery_id: str) -> tuple[Response, int]:
@@ -46,7 +45,7 @@ def redeliver(job_id: str, delivery_id: str) -> tuple[Response, int]:
     return jsonify(delivery_view(services().deliveries.get(delivery_id))), 202
 
 
-@blueprint.get("/secret")
+@blueprint.get("/v1/webhooks/secret")
 @allow(ANY_KEY)
 @operation({200: Answer(responses.WebhookSecret)})
 def secret() -> Response:
@@ -54,7 +53,7 @@ def secret() -> Response:
     return _secret_response(services().webhook_secrets.get(caller().owner))
 
 
-@blueprint.post("/secret")
+@blueprint.post("/v1/webhooks/secret")
 @allow(Scope.SUBMIT)
 @operation({200: Answer(responses.WebhookSecret)})
 def replace_secret() -> Response:

@@ -44,8 +44,10 @@ def _guard() -> Response | None:
 
 
 def _authorize(access: Access) -> None:
-    """Raise NotFound for a Job of another owner, NotAllowed if the caller lacks the scope."""
+    """Raise NotFound for a malformed job id or a Job of another owner, NotAllowed if the caller lacks the scope."""
     job_id = (request.view_args or {}).get("job_id") if request.path.startswith("/v1/") else None
+    if job_id is not None and not JOB_ID_PATTERN.fullmatch(job_id):
+        raise job_not_found(job_id[:64])
     kind = _kind_of_visible(job_id) if job_id is not None and caller().visible_owner is not None else None
     if request.method == "OPTIONS":
         return  # it only lists the methods
@@ -56,8 +58,6 @@ def _authorize(access: Access) -> None:
 
 
 def _kind_of_visible(job_id: str) -> JobKind:
-    if not JOB_ID_PATTERN.fullmatch(job_id):
-        raise job_not_found(job_id[:64])
     owner, kind = services().store.owner_and_kind(job_id)
     if owner != caller().visible_owner:
         raise job_not_found(job_id)
