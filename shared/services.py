@@ -9,6 +9,7 @@ from shared.domain.entities import blob_key, job_folder
 from shared.jobs.chunks import ChunkStore
 from shared.jobs.corrections import Corrections
 from shared.jobs.deliveries import DeliveryStore
+from shared.jobs.job_list import JobList
 from shared.jobs.messenger import Messenger
 from shared.jobs.metrics import JobMetrics
 from shared.jobs.queue_stats import QueueStats
@@ -39,6 +40,7 @@ class Services:
     settings: Settings
     redis: Client
     store: JobStore
+    job_list: JobList
     results: Results
     corrections: Corrections
     chunks: ChunkStore
@@ -68,6 +70,7 @@ class Services:
             settings=settings,
             redis=client,
             store=JobStore(client),
+            job_list=JobList(client),
             results=Results(client),
             corrections=Corrections(client, lambda version: registry.card(version).labels),
             chunks=ChunkStore(client),

@@ -23,7 +23,7 @@ from shared.domain.entities import (
     queue_for,
 )
 from shared.domain.errors import Conflict, NotFound, TooManyRequests, Unavailable
-from shared.jobs.cursors import decode_cursor, encode_cursor, invalid_cursor
+from shared.jobs.job_list import read_jobs
 from shared.jobs.records import dump, failure_record, outcome_json, read_item, read_job, upload_json
 from shared.redis import keys
 from shared.redis.connection import SCHEMA, Client, Scripts, now_ms, redis_errors
@@ -34,8 +34,6 @@ MAX_MEMORY_SHARE = 0.8
 QUOTA_RETRY_S = 60
 #: Items that one call of a script may add, end or queue again: some 10 ms of Redis's time.
 SCRIPT_BATCH = 1000
-#: Listed jobs that are read in one go while a filtered list is made.
-LIST_BATCH = 200
 
 
 class AddResult(StrEnum):
@@ -220,29 +218,6 @@ class JobStore:
         return int(revision)
 
     @redis_errors()
-    def page(
-        self,
-        limit: int,
-        *,
-        owner: str | None = None,
-        kind: str | None = None,
-        state: str | None = None,
-        after: str | None = None,
-    ) -> tuple[list[Job], str | None]:
-        """At most `limit` jobs, newest first, and the cursor to go on from or None. Raises InvalidRequest.
-
-        What an owner's page costs does not depend on how many jobs others have; None stands for all owners.
-        """
-        jobs: list[Job] = []
-        for job in self._newest_first(keys.jobs_of(owner), after):
-            if (kind and job.kind != kind) or (state and job.state != state):
-                continue
-            if len(jobs) == limit:
-                return jobs, encode_cursor("job", f"{round(jobs[-1].created_at * 1000)} {jobs[-1].id}")
-            jobs.append(job)
-        return jobs, None
-
-    @redis_errors()
     def set_metadata(self, job_id: str, metadata: Any) -> None:
         """Set the job's metadata, any JSON value. Raises NotFound."""
         self._change(job_id, "HSET", "metadata", dump(metadata))
@@ -326,7 +301,7 @@ class JobStore:
     def expired(self, limit: int) -> list[Job]:
         """Jobs whose time is over: open ones that were given up, and done ones whose retention has ended."""
         ids = self._redis.zrangebyscore(keys.EXPIRING, "-inf", now_ms(self._redis), start=0, num=limit)
-        return [job for job in self._read(ids) if job is not None]
+        return [job for job in read_jobs(self._redis, ids) if job is not None]
 
     @redis_errors()
     def is_listed(self, job_id: str) -> bool:
@@ -361,29 +336,6 @@ class JobStore:
                 return ahead + int(place)
             ahead += length
         return None
-
-    def _newest_first(self, listed: str, after: str | None) -> Iterator[Job]:
-        start = 0 if after is None else self._rank_after(listed, decode_cursor("job", after, str))
-        while ids := self._redis.zrevrange(listed, start, start + LIST_BATCH - 1):
-            yield from (job for job in self._read(ids) if job is not None)
-            start += LIST_BATCH
-
-    def _rank_after(self, listed: str, position: str) -> int:
-        created_ms, _, job_id = position.partition(" ")
-        if not created_ms.isdecimal():
-            raise invalid_cursor()
-        # The job itself may be deleted since.
-        same_moment: list[str] = self._redis.zrangebyscore(listed, created_ms, created_ms)
-        newer = int(self._redis.zcount(listed, f"({created_ms}", "+inf"))
-        return newer + sum(other >= job_id for other in same_moment)
-
-    def _read(self, ids: Sequence[str]) -> list[Job | None]:
-        pipeline = self._redis.pipeline(transaction=False)
-        for job_id in ids:
-            pipeline.hgetall(keys.job(job_id))
-        return [
-            read_job(job_id, record) if record else None for job_id, record in zip(ids, pipeline.execute(), strict=True)
-        ]
 
 
 def job_not_found(job_id: str) -> NotFound:

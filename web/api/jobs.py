@@ -103,7 +103,7 @@ def create() -> Response:
 def index() -> Response:
     """List the jobs of the key's owner, newest first. With the scope `admin`: of all owners."""
     asked = query(JobsQuery, request)
-    jobs, following = services().store.page(
+    jobs, following = services().job_list.page(
         asked.limit, owner=caller().visible_owner, kind=asked.kind, state=asked.state, after=asked.after
     )
     return linked(jsonify({"data": [job_view(job) for job in jobs], "next": following}), following)

@@ -7,17 +7,17 @@ from hypothesis import strategies as st
 from shared.domain.entities import JobKind, JobState
 from shared.domain.errors import Conflict, InvalidRequest, NotFound
 from shared.jobs.cursors import encode_cursor
-from shared.jobs.store import LIST_BATCH, JobStore
+from shared.jobs.job_list import READ_BATCH, JobList
 from shared.redis import keys
 from shared.redis.connection import now_ms
 from tests.shared.kit import HOUR_MS, REFUSED, Kit, upload, uploads
 
 
-def listed(store: JobStore, limit: int, **wanted) -> list[str]:
+def listed(kit: Kit, limit: int, **wanted) -> list[str]:
     """The ids of all pages."""
     found, cursor = [], None
     while True:
-        page, cursor = store.page(limit, after=cursor, **wanted)
+        page, cursor = JobList(kit.redis).page(limit, after=cursor, **wanted)
         assert len(page) == limit or cursor is None
         assert not {job.id for job in page} & set(found)
         found += [job.id for job in page]
@@ -41,12 +41,12 @@ def _set_created(kit: Kit, job: str, at: int) -> None:
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 8, 100])
 def test_jobs_are_listed_newest_first_and_once(kit: Kit, limit: int) -> None:
     jobs = aged(kit, 7)
-    assert listed(kit.store, limit) == jobs
+    assert listed(kit, limit) == jobs
 
 
 def test_more_jobs_than_are_read_in_one_go_are_all_listed(kit: Kit) -> None:
-    jobs = {kit.open_job() for _ in range(LIST_BATCH + 3)}
-    found = listed(kit.store, LIST_BATCH + 1)
+    jobs = {kit.open_job() for _ in range(READ_BATCH + 3)}
+    found = listed(kit, READ_BATCH + 1)
     assert len(found) == len(jobs)
     assert set(found) == jobs
 
@@ -54,32 +54,32 @@ def test_more_jobs_than_are_read_in_one_go_are_all_listed(kit: Kit) -> None:
 def test_lists_can_be_filtered(kit: Kit) -> None:
     training = kit.store.create(JobKind.TRAINING, retention_s=1)
     waiting, done = kit.open_job(), kit.sealed_job([upload("bad", failure=REFUSED)])
-    assert listed(kit.store, 1, kind="training") == [training]
-    assert listed(kit.store, 1, state="succeeded") == [done]
-    assert listed(kit.store, 1, kind="classification", state="open") == [waiting]
-    assert listed(kit.store, 1, kind="training", state="succeeded") == []
+    assert listed(kit, 1, kind="training") == [training]
+    assert listed(kit, 1, state="succeeded") == [done]
+    assert listed(kit, 1, kind="classification", state="open") == [waiting]
+    assert listed(kit, 1, kind="training", state="succeeded") == []
 
 
 def test_an_owners_list_has_their_jobs_alone(kit: Kit) -> None:
     anns = [kit.sealed_job(uploads(1), owner="ann"), kit.open_job(owner="ann")]
     bobs = kit.store.submit_training({}, retention_s=1, owner="bob")
-    assert set(listed(kit.store, 1, owner="ann")) == set(anns)
-    assert listed(kit.store, 1, owner="bob") == [bobs]
-    assert listed(kit.store, 1, owner="local") == []
-    assert set(listed(kit.store, 1)) == {*anns, bobs}
+    assert set(listed(kit, 1, owner="ann")) == set(anns)
+    assert listed(kit, 1, owner="bob") == [bobs]
+    assert listed(kit, 1, owner="local") == []
+    assert set(listed(kit, 1)) == {*anns, bobs}
     assert kit.store.get(bobs).owner == "bob"
     assert kit.store.get(kit.open_job()).owner == "local"
     kit.store.remove(bobs, force=True)
-    assert listed(kit.store, 1, owner="bob") == []
+    assert listed(kit, 1, owner="bob") == []
 
 
 def test_a_job_that_is_filled_out_of_sight_is_listed_when_it_is_sealed(kit: Kit) -> None:
     job = kit.open_job(uploads(1), listed=False)
     assert not kit.store.is_listed(job)
-    assert listed(kit.store, 10) == []
+    assert listed(kit, 10) == []
     kit.store.seal(job)
     assert kit.store.is_listed(job)
-    assert listed(kit.store, 10) == [job]
+    assert listed(kit, 10) == [job]
 
 
 @pytest.mark.parametrize("same_moment", [False, True])
@@ -89,21 +89,21 @@ def test_a_cursor_survives_the_deletion_of_its_job(kit: Kit, same_moment: bool) 
         at = now_ms(kit.redis)
         for job in jobs:
             _set_created(kit, job, at)
-        jobs = listed(kit.store, 10)
-    page, cursor = kit.store.page(3)
+        jobs = listed(kit, 10)
+    page, cursor = JobList(kit.redis).page(3)
     assert [job.id for job in page] == jobs[:3]
     kit.store.remove(jobs[2], force=True)
-    assert [job.id for job in kit.store.page(10, after=cursor)[0]] == jobs[3:]
+    assert [job.id for job in JobList(kit.redis).page(10, after=cursor)[0]] == jobs[3:]
     kit.store.remove(jobs[0], force=True)
-    assert [job.id for job in kit.store.page(10, after=cursor)[0]] == jobs[3:]
+    assert [job.id for job in JobList(kit.redis).page(10, after=cursor)[0]] == jobs[3:]
 
 
 def test_new_jobs_do_not_move_a_cursor(kit: Kit) -> None:
     jobs = aged(kit, 4)
-    _, cursor = kit.store.page(2)
+    _, cursor = JobList(kit.redis).page(2)
     new = kit.open_job()
     _set_created(kit, new, now_ms(kit.redis) + 1000)
-    assert [job.id for job in kit.store.page(10, after=cursor)[0]] == jobs[2:]
+    assert [job.id for job in JobList(kit.redis).page(10, after=cursor)[0]] == jobs[2:]
 
 
 def test_any_other_cursor_is_the_callers_fault(kit: Kit) -> None:
@@ -113,7 +113,7 @@ def test_any_other_cursor_is_the_callers_fault(kit: Kit) -> None:
     @given(st.one_of(st.text(), st.builds(lambda text: encode_cursor("job", text), st.text(st.characters(codec=None)))))
     def check(cursor: str) -> None:
         try:
-            kit.store.page(5, after=cursor)
+            JobList(kit.redis).page(5, after=cursor)
         except InvalidRequest as error:
             assert error.faults[0].pointer == "after"
 
@@ -123,7 +123,7 @@ def test_any_other_cursor_is_the_callers_fault(kit: Kit) -> None:
 @pytest.mark.parametrize("position", ["٣ x", "12\ud800 x", "1 \ud800", "", "x y", "-1 x", "inf x", "²"])
 def test_a_cursor_with_an_odd_position_is_the_callers_fault(kit: Kit, position: str) -> None:
     with pytest.raises(InvalidRequest):
-        kit.store.page(5, after=encode_cursor("job", position))
+        JobList(kit.redis).page(5, after=encode_cursor("job", position))
 
 
 def test_open_jobs_are_given_up_and_each_item_puts_it_off(kit: Kit) -> None:
@@ -168,7 +168,7 @@ def test_removal_leaves_a_marker_alone_until_it_is_forgotten(kit: Kit) -> None:
     kit.store.cancel(job)
     kit.store.remove(job)
     assert kit.traces(job) == {keys.REMOVING}
-    assert (kit.store.removing(), listed(kit.store, 10)) == ([job], [])
+    assert (kit.store.removing(), listed(kit, 10)) == ([job], [])
     with pytest.raises(NotFound):
         kit.store.get(job)
     kit.store.remove(job)  # again, as after a crash

@@ -5,6 +5,7 @@ import pytest
 from shared.domain.entities import Failure, JobKind, JobState, Queue, Training
 from shared.domain.errors import Conflict, NotFound
 from shared.jobs.chunks import MAX_DEATHS
+from shared.jobs.job_list import JobList
 from shared.jobs.trainings import TrainingCommand
 from shared.redis import keys
 from shared.redis.connection import SCHEMA, now_ms
@@ -47,7 +48,7 @@ def test_a_training_waits_in_its_own_ring_and_in_the_list(kit):
     assert (waiting.kind, waiting.state, waiting.params) == (JobKind.TRAINING, JobState.QUEUED, PARAMS)
     assert waiting.queue_position == 0
     assert backlog(kit) == {Queue.INTERACTIVE: 0, Queue.BULK: 0, Queue.TRAIN: 1}
-    assert [found.id for found in kit.store.page(10)[0]] == [job]
+    assert [found.id for found in JobList(kit.redis).page(10)[0]] == [job]
     assert kit.store.expired(10) == []
 
 

@@ -20,6 +20,7 @@ from shared.domain.entities import Chunk, Counts, Failure, Job, JobKind, JobStat
 from shared.domain.errors import Unavailable
 from shared.jobs.chunks import ChunkStore
 from shared.jobs.deliveries import Attempt, ClaimedDelivery, DeliveryStore
+from shared.jobs.job_list import JobList
 from shared.jobs.messenger import Messenger
 from shared.jobs.results import Results
 from shared.jobs.store import MAX_MEMORY_SHARE, SCRIPT_BATCH, JobStore
@@ -60,7 +61,6 @@ CALLS: dict[str, Callable[[str], object]] = {
             "queue_of": lambda store: store.queue_of(JOB),
             "owner_and_kind": lambda store: store.owner_and_kind(JOB),
             "revision": lambda store: store.revision(JOB),
-            "page": lambda store: store.page(5),
             "set_metadata": lambda store: store.set_metadata(JOB, 1),
             "set_webhook": lambda store: store.set_webhook(JOB, WEBHOOK),
             "item": lambda store: store.item(JOB, "a"),
@@ -137,6 +137,7 @@ CALLS: dict[str, Callable[[str], object]] = {
     "Workers.record_heartbeat": lambda url: Workers(connect(url)).record_heartbeat(WORKER),
     "Workers.remove": lambda url: Workers(connect(url)).remove("host:1"),
     "Workers.alive": lambda url: Workers(connect(url)).alive(),
+    "JobList.page": lambda url: JobList(connect(url)).page(5),
     "Messenger.wake_workers": lambda url: Messenger(url).wake_workers(Queue.BULK),
     "Messenger.message_count": lambda url: Messenger(url).message_count(Queue.BULK),
 }
@@ -149,6 +150,7 @@ def public_methods(part: type) -> set[str]:
 def test_every_public_method_is_tried_below() -> None:
     parts = (
         JobStore,
+        JobList,
         ChunkStore,
         TrainingStore,
         Results,
