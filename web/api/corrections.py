@@ -1,4 +1,4 @@
-"""`/v1/corrections`: how many corrected pictures there are to train on. Correcting is the labels' part of a job."""
+"""Corrections: count the corrected pictures that a training can use."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ blueprint = Blueprint("corrections", __name__)
 
 
 class CorrectedPictures(TypedDict):
-    """The corrected pictures that a training of the caller would learn from and be judged by, each counted once."""
+    """The caller's corrected pictures that a training would use, each counted once."""
 
     total: responses.Count
-    needed: Annotated[responses.Count, Field(description="with fewer, a training on them is refused")]
+    needed: Annotated[responses.Count, Field(description="Least number of corrected pictures that a training needs.")]
     per_label: dict[str, responses.Count]
 
 
@@ -30,9 +30,10 @@ class CorrectedPictures(TypedDict):
 @allow(ANY_KEY)
 @operation({200: Answer(CorrectedPictures)})
 def corrections() -> Response:
-    """How many pictures the caller has corrected, by the label that they were given.
+    """Count the caller's corrected pictures by label.
 
-    What is in several jobs counts once, and not at all where it was given two labels, or one that CIFAR-10 has not.
+    A picture in several jobs counts once. Pictures with two different labels, or with a label that CIFAR-10 does not
+    have, do not count.
     """
     counts = Counter(picture.label for picture in corrected_pictures(services().corrections.all(caller().owner)))
     per_label = {label: counts[index] for index, label in enumerate(CIFAR10_LABELS)}

@@ -1,4 +1,4 @@
-"""`/v1/jobs/{id}/results.csv`, `.ndjson`, `.json`, `.zip`: the whole of what has finished, streamed."""
+"""All results of a job as CSV, NDJSON, JSON or a zip of the pictures, streamed."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from web.state import services
 
 blueprint = Blueprint("exports", __name__, url_prefix="/v1/jobs")
 
-#: Predictions in a line of CSV.
+#: Predictions in a CSV row.
 CSV_PREDICTIONS = 3
 CSV_COLUMNS = (
     ["key", "filename", "state", "label", "index", "score"]
     + [f"{name}_{rank}" for rank in range(2, CSV_PREDICTIONS + 1) for name in ("label", "index", "score")]
     + ["width", "height", "bytes", "sha256", "model", "error_code", "error_detail", "finished_at", "corrected_label"]
 )
-#: Headers of a file with all results.
+#: Response headers of all exports.
 FILE_HEADERS = ["X-Job-Done", "Content-Disposition"]
-#: Lines that are written to the client in one piece.
+#: Lines sent at a time.
 WRITE_BATCH = 200
 
 
 class AllResults(TypedDict):
-    """All finished items, and whether more will come."""
+    """All finished items. `done` is false if the job is still running."""
 
     data: list[responses.Item]
     done: bool
@@ -49,17 +49,20 @@ Writer = Callable[[Iterator[Item], tuple[str, ...], Job], Iterator[str]]
 
 @blueprint.get("/<job_id>/results.csv")
 @allow(ANY_KEY)
-@operation({200: Answer(media=["text/csv"], headers=FILE_HEADERS, about="A line for each item.")})
+@operation({200: Answer(media=["text/csv"], headers=FILE_HEADERS, about="A CSV file with one row per item.")})
 def results_csv(job_id: str) -> Response:
-    """All finished items as CSV, one a line."""
+    """Export all finished items as CSV.
+
+    A cell that a spreadsheet would run as a formula is prefixed with `'`.
+    """
     return _text(job_id, "csv", "text/csv; charset=utf-8", _csv_lines)
 
 
 @blueprint.get("/<job_id>/results.ndjson")
 @allow(ANY_KEY)
-@operation({200: Answer(media=["application/x-ndjson"], headers=FILE_HEADERS, about="An Item on each line.")})
+@operation({200: Answer(media=["application/x-ndjson"], headers=FILE_HEADERS, about="One Item per line.")})
 def results_ndjson(job_id: str) -> Response:
-    """All finished items as JSON, one a line."""
+    """Export all finished items as NDJSON."""
     return _text(job_id, "ndjson", "application/x-ndjson", _json_lines)
 
 
@@ -67,41 +70,45 @@ def results_ndjson(job_id: str) -> Response:
 @allow(ANY_KEY)
 @operation({200: Answer(AllResults, headers=FILE_HEADERS)})
 def results_json(job_id: str) -> Response:
-    """All finished items as one JSON document."""
+    """Export all finished items as one JSON document."""
     return _text(job_id, "json", "application/json", _json_document)
 
 
 @blueprint.get("/<job_id>/results.zip")
 @allow(ANY_KEY)
-@operation({200: Answer(media=["application/zip"], headers=FILE_HEADERS, about="A folder for each label.")})
+@operation({200: Answer(media=["application/zip"], headers=FILE_HEADERS, about="A zip with one folder per label.")})
 def results_zip(job_id: str) -> Response:
-    """The classified pictures, sorted into folders by label."""
+    """Export the classified pictures as a zip with one folder per label.
+
+    The label is the corrected one if there is one, else that of the best prediction. `left-out.txt` in the zip lists
+    the items without a picture in it, and why.
+    """
     parts = services()
     job = parts.store.get(job_id)
     items = parts.results.stream(job_id)
     labels = labels_of(job, parts.registry)
-    pieces = zip_by_label(items, labels, lambda sha256: parts.picture(job_id, sha256), job.created_at)
-    return _download(job, "zip", "application/zip", pieces)
+    chunks = zip_by_label(items, labels, lambda sha256: parts.picture(job_id, sha256), job.created_at)
+    return _download(job, "zip", "application/zip", chunks)
 
 
 def _text(job_id: str, ending: str, content_type: str, write: Writer) -> Response:
     parts = services()
     job = parts.store.get(job_id)
     lines = write(parts.results.stream(job_id), labels_of(job, parts.registry), job)
-    return _download(job, ending, content_type, _in_pieces(lines))
+    return _download(job, ending, content_type, _in_chunks(lines))
 
 
-def _download(job: Job, ending: str, content_type: str, pieces: Iterator[bytes]) -> Response:
-    first = next(pieces, b"")  # an error of the store is answered as one, not in the middle of the file
-    response = Response(chain([first], pieces), content_type=content_type)
+def _download(job: Job, ending: str, content_type: str, chunks: Iterator[bytes]) -> Response:
+    first = next(chunks, b"")  # so that an error becomes a problem document, not a file that is cut short
+    response = Response(chain([first], chunks), content_type=content_type)
     response.headers["X-Job-Done"] = "true" if job.state.done else "false"
     response.headers["Content-Disposition"] = f'attachment; filename="darkroom-{job.id[:8]}.{ending}"'
     return response
 
 
-def _in_pieces(lines: Iterator[str]) -> Iterator[bytes]:
-    while piece := "".join(islice(lines, WRITE_BATCH)):
-        yield piece.encode()
+def _in_chunks(lines: Iterator[str]) -> Iterator[bytes]:
+    while batch := "".join(islice(lines, WRITE_BATCH)):
+        yield batch.encode()
 
 
 def _json_lines(items: Iterator[Item], labels: tuple[str, ...], job: Job) -> Iterator[str]:

@@ -1,7 +1,4 @@
-"""`/healthz` (the process lives) and `/readyz` (everything that a job needs is there).
-
-Both are open: what watches over the service should need no key, and they tell nothing of anybody's jobs.
-"""
+"""Liveness and readiness checks. They are public, since monitoring should need no key, and reveal nothing of jobs."""
 
 from __future__ import annotations
 
@@ -24,38 +21,38 @@ blueprint = Blueprint("health", __name__)
 
 
 class Health(TypedDict):
-    """The process lives."""
+    """Liveness of the web process."""
 
     status: Literal["ok"]
 
 
 class Check(TypedDict):
-    """One part that a job needs."""
+    """The check of one component."""
 
     ok: bool
-    detail: Annotated[str | None, Field(description="why not")]
+    detail: Annotated[str | None, Field(description="Reason if the check failed, else null.")]
 
 
 class Readiness(TypedDict):
-    """Whether a job would be done now."""
+    """Whether the service can process jobs."""
 
     ready: bool
-    checks: Annotated[dict[str, Check], Field(description="by part: redis, storage, model, workers")]
+    checks: Annotated[dict[str, Check], Field(description="By component: redis, storage, model, workers.")]
 
 
 @blueprint.get("/healthz")
 @allow(EVERYONE)
 @operation({200: Answer(Health)})
 def healthz() -> Response:
-    """Always 200 while the process answers."""
+    """Check liveness: return 200 while the web process responds."""
     return jsonify({"status": "ok"})
 
 
 @blueprint.get("/readyz")
 @allow(EVERYONE)
-@operation({200: Answer(Readiness), 503: Answer(Readiness, ["Retry-After"], about="Something is missing.")})
+@operation({200: Answer(Readiness), 503: Answer(Readiness, ["Retry-After"], about="At least one check failed.")})
 def readyz() -> tuple[Response, int]:
-    """200 where a job would be done now, else 503; each part says whether it is the one that fails."""
+    """Check readiness: return 200 if the service can process jobs, else 503 with the failed checks."""
     parts = services()
     checks = {"redis": _outcome(_redis, parts), "storage": _outcome(_storage, parts)}
     for name, check in (("model", _model), ("workers", _workers)):
@@ -68,7 +65,7 @@ def readyz() -> tuple[Response, int]:
 
 
 def _with_redis(check: Callable[[Services], None], parts: Services, redis: Check) -> Check:
-    """A check that asks Redis too: where that has not answered just now, it is not waited for again."""
+    """Run a check that needs Redis; if Redis has just failed to respond, do not wait for it again."""
     return _outcome(check, parts) if redis["ok"] else redis
 
 
@@ -95,4 +92,4 @@ def _model(parts: Services) -> None:
 def _workers(parts: Services) -> None:
     missing = queues_without_workers(list(Queue), parts.workers.alive())
     if missing:
-        raise Unavailable(f"no worker was seen lately for: {', '.join(missing)}")
+        raise Unavailable(f"no live worker for: {', '.join(missing)}")

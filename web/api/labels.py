@@ -1,4 +1,4 @@
-"""`/v1/jobs/{id}/labels`, `…/items/{item}/label`: how often each Label occurs, and correcting it."""
+"""Labels of a job: count them, and correct wrong ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from web.state import services
 
 blueprint = Blueprint("labels", __name__, url_prefix="/v1/jobs")
 
-#: Items that one request corrects: of keys and labels as long as they can be, so many fit into a JSON body.
+#: Most items in one request; with keys and labels of the greatest length, they still fit into a JSON body.
 MAX_LABELS = 250
 
 Name = Annotated[str, Field(max_length=100)]
@@ -36,7 +36,7 @@ class NewLabel(BaseModel):
 
 
 class NewLabels(BaseModel):
-    """`POST /v1/jobs/{id}/labels`: Item key → Label, or null."""
+    """`POST /v1/jobs/{id}/labels`: labels by item key; null removes a correction."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -44,22 +44,22 @@ class NewLabels(BaseModel):
 
 
 class LabelCountView(TypedDict):
-    """One Label, and how many classified Items have it."""
+    """A label and the number of items with it."""
 
     index: responses.Count
     label: str
     count: responses.Count
-    corrected: Annotated[responses.Count, Field(description="of these, those that were corrected to it")]
+    corrected: Annotated[responses.Count, Field(description="How many of these were corrected to this label.")]
 
 
 class LabelCounts(TypedDict):
-    """Every Label of the job's model."""
+    """All labels of the job's model."""
 
     data: list[LabelCountView]
 
 
 class CorrectedItems(TypedDict):
-    """The corrected Items, in the order of the request."""
+    """The corrected items, in the order of the request."""
 
     data: list[responses.Item]
 
@@ -68,7 +68,10 @@ class CorrectedItems(TypedDict):
 @allow(ANY_KEY)
 @operation({200: Answer(LabelCounts)}, problems=[409])
 def labels(job_id: str) -> Response:
-    """How many classified Items have each Label, and how many of them were corrected to it."""
+    """Count the classified items by label.
+
+    A corrected item counts under its corrected label.
+    """
     job = _classification(job_id)
     counts = services().corrections.counts(job_id)
     data = [
@@ -83,7 +86,10 @@ def labels(job_id: str) -> Response:
 @allow(JOB_SCOPE)
 @operation({200: Answer(CorrectedItems)}, body={JSON: NewLabels}, examples={JSON: {"labels": {"000001": "cat"}}})
 def correct_many(job_id: str) -> Response:
-    """Correct many Items in one step, or none."""
+    """Correct the labels of many items.
+
+    Either all items are corrected or none.
+    """
     wanted = json_body(NewLabels, request).labels
     job = _classification(job_id)
     _correct(job, {key: (label, f"/labels/{json_pointer.escape(key)}") for key, label in wanted.items()})
@@ -94,7 +100,10 @@ def correct_many(job_id: str) -> Response:
 @allow(JOB_SCOPE)
 @operation({200: Answer(responses.Item)}, body={JSON: NewLabel}, examples={JSON: {"label": "cat"}}, problems=[409])
 def correct(job_id: str, key: str) -> Response:
-    """Give one classified Item another Label, or with null that of its Prediction again."""
+    """Correct the label of an item.
+
+    The item must be classified. With null, the correction is removed.
+    """
     label = json_body(NewLabel, request).label
     job = _classification(job_id)
     _correct(job, {key: (label, "/label")})
@@ -105,14 +114,14 @@ def correct(job_id: str, key: str) -> Response:
 @allow(JOB_SCOPE)
 @operation({200: Answer(responses.Item)}, problems=[409])
 def uncorrect(job_id: str, key: str) -> Response:
-    """Take the correction back; where there is none, nothing changes."""
+    """Remove the correction of an item, if there is one."""
     job = _classification(job_id)
     _correct(job, {key: (None, "")})
     return jsonify(_view(job, key))
 
 
 def _classification(job_id: str) -> Job:
-    """The job. Raises NotFound, and Conflict where it is of another kind."""
+    """Return the job. Raise NotFound, or Conflict if it is not a classification job."""
     job = services().store.get(job_id)
     if job.kind is not JobKind.CLASSIFICATION:
         raise Conflict(f"job {job_id} has no labels: it is a {job.kind} job")
@@ -120,12 +129,17 @@ def _classification(job_id: str) -> Job:
 
 
 def _correct(job: Job, wanted: dict[str, tuple[str | None, str]]) -> None:
-    """Item key → the Label's name, and where the request has it. Raises InvalidRequest that names each wrong one."""
+    """Correct items: `wanted` has the label and its JSON pointer in the request by item key.
+
+    Raise InvalidRequest with a fault for each unknown label.
+    """
     names = labels_of(job, services().registry)
     wrong = {pointer: name for name, pointer in wanted.values() if name is not None and name not in names}
     if wrong:
-        faults = [Fault(pointer, f"{name!r} is none of: {', '.join(names)}") for pointer, name in wrong.items()]
-        raise InvalidRequest(f"no label of this job's model: {', '.join(map(repr, wrong.values()))}", faults)
+        faults = [
+            Fault(pointer, f"unknown label {name!r}; use one of: {', '.join(names)}") for pointer, name in wrong.items()
+        ]
+        raise InvalidRequest(f"the job's model has no label {', '.join(map(repr, wrong.values()))}", faults)
     indices = {key: None if name is None else names.index(name) for key, (name, _) in wanted.items()}
     services().corrections.put(job.id, indices)
 

@@ -1,4 +1,4 @@
-"""`/metrics` for Prometheus."""
+"""Metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ MEDIA = ["text/plain", "application/openmetrics-text"]
 
 @blueprint.get("/metrics")
 @allow(Scope.ADMIN, without_redis=True)
-@operation({200: Answer(media=MEDIA, about="Every metric, with the sums of all processes.")})
+@operation({200: Answer(media=MEDIA, about="All metrics, summed over all web processes.")})
 def metrics() -> Response:
-    """Prometheus's text, or OpenMetrics where that is accepted: the sums of every process.
+    """Get the metrics in Prometheus's text format, or in OpenMetrics if that is accepted.
 
-    Where keys are in use, for one with the scope `admin`. While Redis is away nobody can tell who asks; then there is
-    nothing of any job, but that it is away is told, and so are the requests that failed for it.
+    Needs the scope `admin` if the service has keys. Keys cannot be checked while Redis is unreachable: then only
+    `darkroom_redis_up` and the metrics of requests and the disk are returned.
     """
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     return Response(encode(registry(services(), redis="key" in g)), content_type=content_type)

@@ -1,4 +1,4 @@
-"""`/v1/models`: the versions, their files, two of them compared, and the champion."""
+"""Model versions: list, import, compare, download, and choose the champion."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from web.uploads.model_import import ImportService
 
 blueprint = Blueprint("models", __name__, url_prefix="/v1/models")
 
-#: Longest text that is looked up as a version.
+#: Longest version that is looked up, in characters.
 MAX_VERSION = 128
-#: A version never changes, and so neither do its files.
+#: A version and its files never change.
 FILE_HEADERS = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 
 
@@ -37,10 +37,10 @@ class CompareQuery(Query):
 
     @field_validator("versions", mode="before")
     @classmethod
-    def _two(cls, text: Any) -> tuple[str, ...]:
+    def _two_versions(cls, text: Any) -> tuple[str, ...]:
         names = tuple(str(text).split(","))
         if len(names) != 2 or names[0] == names[1]:
-            raise ValueError("two different versions, with a comma between them")
+            raise ValueError("must be two different versions, separated by a comma")
         return names
 
 
@@ -53,10 +53,12 @@ class Choice(BaseModel):
 
 
 class ModelParts(TypedDict):
-    """A model to be imported."""
+    """A model to import."""
 
-    file: Annotated[bytes, Field(description="`.keras` or `.h5`")]
-    labels: NotRequired[Annotated[responses.JsonText, Field(description="list of the class names")]]
+    file: Annotated[bytes, Field(description="A `.keras` or `.h5` file.")]
+    labels: NotRequired[
+        Annotated[responses.JsonText, Field(description="JSON list of the class names, in the order of the outputs.")]
+    ]
     value_range: NotRequired[ValueRange]
     name: NotRequired[str]
 
@@ -65,7 +67,7 @@ class ModelParts(TypedDict):
 @allow(ANY_KEY)
 @operation({200: Answer(responses.ModelList)})
 def index() -> Response:
-    """The cards of all versions, newest first."""
+    """List all model versions, newest first."""
     registry = services().registry
     champion = registry.alias().version
     return jsonify({"data": [model_view(card, champion) for card in registry.versions()]})
@@ -76,15 +78,16 @@ def index() -> Response:
 @operation(
     {
         201: Answer(responses.ModelVersion, ["Location"], about="Imported."),
-        200: Answer(responses.ModelVersion, ["Location"], about="The same model is there already."),
+        200: Answer(responses.ModelVersion, ["Location"], about="The same model was imported before."),
     },
     body={MULTIPART: ModelParts},
 )
 def create() -> tuple[Response, int]:
-    """Import a model: parts `file` (.keras or .h5), and, where they are known, `labels`, `value_range` and `name`.
+    """Import a Keras model.
 
-    `labels` is a JSON list of the class names; without it a model that answers ten values gets those of CIFAR-10.
-    `value_range` is what the pixels that it takes go from and to, `0-255` or `0-1`; without it that is found out.
+    Send it as the part `file`. `labels` defaults to those of CIFAR-10 if the model has ten outputs. `value_range` is
+    the range of pixel values that the model expects, `0-255` or `0-1`; it is detected if missing. `name` defaults to
+    the name of the file.
     """
     card, new = _importer().import_model(request)
     answer = jsonify(model_view(card, services().registry.alias().version))
@@ -96,7 +99,7 @@ def create() -> tuple[Response, int]:
 @allow(ANY_KEY)
 @operation({200: Answer(responses.ModelVersion)})
 def card(version: str) -> Response:
-    """One version's card."""
+    """Get the card of a model version."""
     registry = services().registry
     return jsonify(model_view(registry.card(version), registry.alias().version))
 
@@ -104,12 +107,12 @@ def card(version: str) -> Response:
 @blueprint.get("/<version>/file")
 @allow(ANY_KEY)
 @operation(
-    {200: Answer(media=["application/octet-stream"], headers=["ETag", "Content-Disposition"], about="The bytes.")}
+    {200: Answer(media=["application/octet-stream"], headers=["ETag", "Content-Disposition"], about="The model file.")}
     | {304: Answer(headers=["ETag"])},
     headers=["If-None-Match"],
 )
 def file(version: str) -> Response:
-    """The model itself, for use elsewhere."""
+    """Download the file of a model version."""
     registry = services().registry
     digest = registry.card(version).file_sha256
     path = registry.model_file(version).absolute()
@@ -122,11 +125,14 @@ def file(version: str) -> Response:
 @blueprint.get("/<version>/confusions")
 @allow(ANY_KEY)
 @operation(
-    {200: Answer(media=["image/png"], headers=["ETag"], about="The picture."), 304: Answer(headers=["ETag"])},
+    {
+        200: Answer(media=["image/png"], headers=["ETag"], about="A PNG with a cell for each pair of classes."),
+        304: Answer(headers=["ETag"]),
+    },
     headers=["If-None-Match"],
 )
 def confusions(version: str) -> Response:
-    """Pictures of the test images that were taken for another class, a cell for each pair of classes."""
+    """Get a picture of the test images that the version confuses, by pair of classes."""
     registry = services().registry
     digest = registry.card(version).file_sha256
     answer = Response(registry.file(version, CONFUSIONS_FILE), content_type="image/png", headers=FILE_HEADERS)
@@ -139,7 +145,7 @@ def confusions(version: str) -> Response:
 @allow(ANY_KEY)
 @operation({200: Answer(responses.VersionComparison)}, query=CompareQuery, problems=[409])
 def compare() -> Response:
-    """Two versions on the same test images."""
+    """Compare two model versions on the same test images."""
     first, second = query(CompareQuery, request).versions
     registry = services().registry
     for version in (first, second):
@@ -153,7 +159,7 @@ def compare() -> Response:
 @allow(ANY_KEY)
 @operation({200: Answer(responses.Aliases, ["ETag"]), 304: Answer(headers=["ETag"])}, headers=["If-None-Match"])
 def aliases() -> Response:
-    """Which version serves new jobs, and since when."""
+    """Get the champion: the model version that serves new jobs."""
     answer = _aliases(services().registry.alias())
     answer.make_conditional(request)
     return answer
@@ -168,7 +174,10 @@ def aliases() -> Response:
     problems=[412, 428],
 )
 def promote() -> Response:
-    """Let a version serve new jobs, where the champion is still the one that the caller has seen."""
+    """Make a model version the champion.
+
+    Send the ETag of the current aliases as `If-Match`, so that a change by another client is not overwritten.
+    """
     wanted = json_body(Choice, request).version
     registry = services().registry
     expected = _expected(request.if_match, registry.alias())
@@ -179,7 +188,7 @@ def promote() -> Response:
 
 
 def model_view(card: ModelCard, champion: str) -> dict[str, Any]:
-    """A ModelVersion: its card, whether it is the champion, and where its files are."""
+    """Return the JSON of a model version."""
     own = f"/v1/models/{card.version}"
     confusions = f"{own}/confusions" if services().registry.has_confusion_image(card) else None
     links = {"self": own, "file": f"{own}/file", "confusions": confusions, "page": f"/models/{card.version}"}
@@ -187,7 +196,7 @@ def model_view(card: ModelCard, champion: str) -> dict[str, Any]:
 
 
 def etag(alias: Alias) -> str:
-    """Changes with every change of the champion, also where an upgrade ships a newer model and nobody ever chose."""
+    """Return the ETag of the aliases; it also changes if an upgrade ships a newer default champion."""
     return f"{alias.revision}-{alias.version}"
 
 
@@ -200,13 +209,18 @@ def _aliases(alias: Alias) -> Response:
 
 
 def _expected(condition: ETags, now: Alias) -> int | None:
-    """The revision that the champion must have; None for any. Raises PreconditionRequired, PreconditionFailed."""
+    """Return the revision that the champion must have, None for any.
+
+    Raise PreconditionRequired without a condition, PreconditionFailed if the champion has changed.
+    """
     if not condition:
-        raise PreconditionRequired("say which champion you have seen: If-Match with its ETag, or * for any")
+        raise PreconditionRequired("send If-Match with the ETag of the current aliases, or * for any")
     if condition.star_tag:
         return None
     if not condition.contains(etag(now)):
-        raise PreconditionFailed(f"the champion is {now.version} since {rfc3339_or_none(now.since)}: look again")
+        raise PreconditionFailed(
+            f"the champion is {now.version} since {rfc3339_or_none(now.since)}: get the aliases again"
+        )
     return now.revision
 
 

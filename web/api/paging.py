@@ -8,7 +8,7 @@ from flask import Response, request
 
 
 def linked(page: Response, cursor: str | None) -> Response:
-    """The page with the address of the next one: the same request from `cursor` on; None where there is none yet."""
+    """Add the URL of the next page to `page`: the same request with `after=cursor`. Add nothing if `cursor` is None."""
     if cursor is not None:
         address = f"{request.path}?{urlencode({**request.args.to_dict(), 'after': cursor})}"
         page.headers["Link"] = f'<{address}>; rel="next"'

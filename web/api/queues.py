@@ -1,4 +1,4 @@
-"""`/v1/queues`: what waits, for how long, who works on it, and how fast."""
+"""Queues and workers."""
 
 from __future__ import annotations
 
@@ -18,30 +18,32 @@ blueprint = Blueprint("queues", __name__)
 
 
 class QueueState(TypedDict):
-    """One queue."""
+    """The state of a queue."""
 
     name: Queue
-    jobs: Annotated[responses.Count, Field(description="that wait")]
-    depth: Annotated[responses.Count, Field(description="items that wait; a training counts as one")]
-    oldest_age_s: Annotated[float | None, Field(ge=0, description="since the oldest of these jobs came")]
-    workers: Annotated[responses.Count, Field(description="processes that serve it")]
-    rate: Annotated[float, Field(ge=0, description="items per second, over the last minute")]
+    jobs: Annotated[responses.Count, Field(description="Waiting jobs.")]
+    depth: Annotated[responses.Count, Field(description="Waiting items; a training counts as one.")]
+    oldest_age_s: Annotated[
+        float | None, Field(ge=0, description="Age of the oldest waiting job, in seconds; null if none is waiting.")
+    ]
+    workers: Annotated[responses.Count, Field(description="Worker processes that serve this queue.")]
+    rate: Annotated[float, Field(ge=0, description="Items per second over the last minute.")]
     per_minute: Annotated[
         tuple[responses.Count, ...],
-        Field(description="items that ended in each of the last 60 minutes, the current one last"),
+        Field(description="Finished items in each of the last 60 minutes; the current minute is last."),
     ]
 
 
 class WorkerState(TypedDict):
-    """One worker process."""
+    """A worker process."""
 
     name: str
     queues: tuple[Queue, ...]
-    model: Annotated[str | None, Field(description="the version it has loaded last")]
+    model: Annotated[str | None, Field(description="Model version that it loaded last.")]
 
 
 class QueueList(TypedDict):
-    """All queues, and all workers that were seen lately."""
+    """All queues and all live workers."""
 
     data: list[QueueState]
     workers: list[WorkerState]
@@ -51,7 +53,7 @@ class QueueList(TypedDict):
 @allow(ANY_KEY)
 @operation({200: Answer(QueueList)})
 def queues() -> Response:
-    """What waits in each queue, for how long, who works on it, and how fast."""
+    """List the queues and workers."""
     workers = services().workers.alive()
     data = [
         {

@@ -1,4 +1,4 @@
-"""`/v1/jobs/{id}/results`: pages of finished items."""
+"""Results of a job: pages of finished items."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ blueprint = Blueprint("results", __name__, url_prefix="/v1/jobs")
 @allow(ANY_KEY)
 @operation({200: Answer(responses.ResultPage, ["Link"])}, query=ResultsQuery)
 def results(job_id: str) -> Response:
-    """One page of finished items, in the order in which they finished.
+    """List the finished items of a job, in the order in which they finished.
 
-    The cursor stays valid while the job runs, so that who follows `next` sees each item once. `Link: rel="next"` is
-    there while more has finished already; without it, and before `done`, wait for the status to change and ask again.
-    Items that are tried again come again where they end: ask with the `after` of the last page that there was.
+    Cursors stay valid while the job runs: follow `next` to get each item once. `Link: rel="next"` is present if more
+    items have already finished. Without it, and until `done` is true, wait for the job's status to change and request
+    the same cursor again. After a retry, continue from the last cursor: retried items appear again when they finish.
     """
     asked = query(ResultsQuery, request)
     job = services().store.get(job_id)
@@ -46,11 +46,11 @@ def results(job_id: str) -> Response:
 
 
 def _label_index(label: str | None, labels: tuple[str, ...]) -> int | None:
-    """A label's index, given by its name or the index itself. Raises InvalidRequest where there is no such label."""
+    """Return the index of a label, given by name or index. Raise InvalidRequest if there is no such label."""
     if label is None:
         return None
     if label in labels:
         return labels.index(label)
     if label.isdecimal() and int(label) < len(labels):
         return int(label)
-    raise InvalidRequest(f"no label {label!r}", [Fault("label", f"one of: {', '.join(labels)}")])
+    raise InvalidRequest(f"unknown label {label!r}", [Fault("label", f"must be one of: {', '.join(labels)}")])

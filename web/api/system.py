@@ -1,4 +1,4 @@
-"""`/v1/system`: how much room is left. What waits and who works on it is told by `/v1/queues`."""
+"""Free space on disk and in Redis."""
 
 from __future__ import annotations
 
@@ -18,41 +18,41 @@ from web.state import services
 blueprint = Blueprint("system", __name__)
 
 
-class DiskRoom(TypedDict):
-    """The disk of the data folder."""
+class DiskSpace(TypedDict):
+    """Space on the disk of the data folder."""
 
     total_bytes: responses.Count
     free_bytes: responses.Count
-    used_bytes: Annotated[responses.Count, Field(description="by Darkroom's files, counted once a minute")]
-    reserve_bytes: Annotated[
-        responses.Count, Field(description="kept back: with less of them free, uploads are refused")
-    ]
+    used_bytes: Annotated[responses.Count, Field(description="Used by Darkroom's files; updated once a minute.")]
+    reserve_bytes: Annotated[responses.Count, Field(description="Uploads are refused if fewer bytes are free.")]
 
 
-class RedisRoom(TypedDict):
-    """Redis's memory."""
+class RedisMemory(TypedDict):
+    """Memory of Redis."""
 
     used_bytes: responses.Count
-    max_bytes: Annotated[responses.Count | None, Field(description="null without a limit")]
-    full_bytes: Annotated[responses.Count | None, Field(description="above which uploads are refused; null likewise")]
+    max_bytes: Annotated[responses.Count | None, Field(description="Memory limit; null if there is none.")]
+    full_bytes: Annotated[
+        responses.Count | None, Field(description="Uploads are refused above this; null if there is no limit.")
+    ]
 
 
-class Room(TypedDict):
-    """How much room is left."""
+class Space(TypedDict):
+    """Space on disk and in Redis."""
 
-    disk: DiskRoom
+    disk: DiskSpace
     blobs: Annotated[
         Literal["disk", "remote"],
-        Field(description="where pictures are kept; remote storage has no limit that is known here"),
+        Field(description="Where pictures are stored; the limits of remote storage are unknown."),
     ]
-    redis: RedisRoom
+    redis: RedisMemory
 
 
 @blueprint.get("/v1/system")
 @allow(ANY_KEY)
-@operation({200: Answer(Room)})
+@operation({200: Answer(Space)})
 def system() -> Response:
-    """The room on the disk and in Redis, in bytes."""
+    """Get the used and free space on disk and in Redis, in bytes."""
     parts = services()
     disk, (used, limit) = parts.disk.state(), parts.store.memory()
     return jsonify(

@@ -1,4 +1,4 @@
-"""Webhooks: what became of a job's, and the secret that they are signed with."""
+"""Webhook deliveries of a job, and the signing secret."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ blueprint = Blueprint("webhooks", __name__)
 @allow(ANY_KEY)
 @operation({200: Answer(responses.DeliveryList)})
 def deliveries(job_id: str) -> Response:
-    """The calls of the job's webhook, newest first, each with its attempts.
+    """List the webhook deliveries of a job, newest first, with all attempts.
 
-    There is one for each time that the job ended: a job that is retried ends again.
+    There is one delivery each time the job finishes; a retried job finishes again.
     """
     found = services().deliveries.of_job(services().store.get(job_id))
     return jsonify({"data": [delivery_view(delivery) for delivery in found]})
@@ -37,7 +37,10 @@ def deliveries(job_id: str) -> Response:
 @allow(JOB_SCOPE)
 @operation({202: Answer(responses.Delivery)})
 def redeliver(job_id: str, delivery_id: str) -> tuple[Response, int]:
-    """Send it again, at once, under the same id; with all attempts before it that a new one has."""
+    """Redeliver a webhook immediately, with the same id.
+
+    If the receiver fails, the delivery is retried on the same schedule as a new one.
+    """
     job = services().store.get(job_id)
     if not re.fullmatch(rf"{job.id}-[0-9]{{1,9}}", delivery_id):
         raise NotFound(f"job {job.id} has no delivery {delivery_id[:64]!r}")
@@ -49,7 +52,7 @@ def redeliver(job_id: str, delivery_id: str) -> tuple[Response, int]:
 @allow(ANY_KEY)
 @operation({200: Answer(responses.WebhookSecret)})
 def secret() -> Response:
-    """The secret that the caller's webhooks are signed with; made now where there is none."""
+    """Get the secret that signs the caller's webhooks; create one if there is none."""
     return _secret_response(services().webhook_secrets.get(caller().owner))
 
 
@@ -57,12 +60,15 @@ def secret() -> Response:
 @allow(Scope.SUBMIT)
 @operation({200: Answer(responses.WebhookSecret)})
 def replace_secret() -> Response:
-    """Make a new secret; the one before signs too for a day, so that receivers can change over."""
+    """Replace the signing secret.
+
+    For one day, deliveries are signed with the previous secret too, so that receivers can switch.
+    """
     return _secret_response(services().webhook_secrets.replace(caller().owner))
 
 
 def delivery_view(delivery: Delivery) -> responses.Delivery:
-    """A Delivery."""
+    """Return the JSON of a delivery."""
     return {
         "id": delivery.id,
         "type": cast(responses.Event, f"job.{delivery.job.state}"),

@@ -1,4 +1,4 @@
-"""What requests carry: query parameters, JSON bodies and the `Prefer` header, checked, with the wrong field named."""
+"""Query parameters, JSON bodies and the `Prefer` header of requests, and their validation."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from werkzeug.http import parse_list_header
 from shared.domain.entities import ItemState, JobKind, JobState
 from shared.domain.errors import Fault, InvalidRequest, MalformedRequest, TooLarge, UnsupportedMedia
 
-#: Longest time, in seconds, that a request may wait for something to happen.
+#: Longest time that a request may wait for a job, in seconds.
 MAX_WAIT_S = 30
-#: Entries on one page: unless told otherwise, and at most.
+#: Entries on a page: by default, and at most.
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
-#: Bytes of a JSON body, of `metadata` and of a list of keys: 100,000 keys of 128 characters.
+#: Bytes of a JSON body, of `metadata`, and of a list of keys (100,000 keys of 128 characters), at most.
 MAX_JSON_BYTES, MAX_METADATA_BYTES, MAX_KEYS_BYTES = 64 * 1024, 64 * 1024, 16 * 1024 * 1024
-#: The preference `wait` and its value, which parameters may follow.
+#: The preference `wait` with its value; parameters may follow.
 WAIT = re.compile(r"wait\s*=\s*([^;\s]*)", re.IGNORECASE)
-#: A number as JSON has it.
+#: A number in JSON's syntax.
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-#: Lists and objects in one another: Python reads and writes JSON by recursion, as deep as the stack allows.
+#: Depth of nested lists and objects: Python's JSON functions are recursive, and limited by the stack.
 MAX_JSON_DEPTH = 64
 
 
 class Query(BaseModel):
-    """The base: a parameter that the call does not have is an error, not ignored."""
+    """Base of all queries. Unknown parameters are errors."""
 
     model_config = ConfigDict(extra="forbid")
 
     @field_validator("*", mode="before")
     @classmethod
     def _plain_number(cls, text: Any, info: ValidationInfo) -> Any:
-        """Numbers as JSON writes them: pydantic also reads those of Python, such as `1_0` and ` ٣`."""
+        """Accept numbers in JSON's syntax only: pydantic also accepts Python's, such as `1_0` and ` ٣`."""
         kind = cls.model_fields[str(info.field_name)].annotation
         if {int, float} & {kind, *get_args(kind)} and not NUMBER.fullmatch(str(text)):
-            raise ValueError("not a number")
+            raise ValueError("must be a number")
         return text
 
 
 class Paged(Query):
-    """A list that is given in pages."""
+    """Base of the queries of paged lists."""
 
     after: str | None = Field(None, max_length=512)
     limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
@@ -58,9 +58,11 @@ class JobsQuery(Paged):
 
 
 class SubmitQuery(Query):
-    """`POST /v1/jobs` with a body that is one file, and so has no other place for it."""
+    """`POST /v1/jobs`. A body that is a single file has no other place for the webhook."""
 
-    webhook: str | None = Field(None, description="a URL that is called when the job ends; of a body that is one file")
+    webhook: str | None = Field(
+        None, description="URL to call when the job finishes; only if the body is a single file."
+    )
 
 
 class StatusQuery(Query):
@@ -101,12 +103,12 @@ class NewJob(BaseModel):
     kind: JobKind = JobKind.CLASSIFICATION
     params: dict[str, Any] = {}
     metadata: Any = None
-    webhook: str | None = Field(None, description="a URL that is called when the job ends")
+    webhook: str | None = Field(None, description="URL to call when the job finishes.")
 
     @model_validator(mode="after")
     def _only_training_has_params(self) -> Self:
         if self.params and self.kind is JobKind.CLASSIFICATION:
-            raise ValueError("params are those of a training: a classification job has none")
+            raise ValueError("params are only for training jobs; a classification job has none")
         return self
 
 
@@ -114,49 +116,49 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def checked(model: type[Model], values: Any, where: str = "") -> Model:
-    """`values` as a `model`. Raises InvalidRequest that names each wrong field, with `where` in front of it."""
+    """Return `values` as a `model`. Raise InvalidRequest with a fault for each wrong field, prefixed with `where`."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
         faults = [Fault(where + "/".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
         named = ", ".join(fault.pointer.lstrip("/") or "the body" for fault in faults)
-        raise InvalidRequest(f"wrong: {named}", faults) from error
+        raise InvalidRequest(f"invalid: {named}", faults) from error
 
 
 def query(model: type[Model], request: Request) -> Model:
-    """The query parameters. Raises InvalidRequest; a parameter given twice counts as wrong."""
+    """Return the query parameters. Raise InvalidRequest if one is wrong, unknown or repeated."""
     twice = [name for name, values in request.args.lists() if len(values) > 1]
     if twice:
-        raise InvalidRequest(f"given twice: {', '.join(twice)}", [Fault(name, "given twice") for name in twice])
+        raise InvalidRequest(f"repeated: {', '.join(twice)}", [Fault(name, "must not be repeated") for name in twice])
     return checked(model, request.args.to_dict())
 
 
 def json_value(content: bytes, what: str) -> Any:
-    """Parse JSON that can be written and read again. Raises MalformedRequest."""
+    """Return the value of JSON that can be stored and read again. Raise MalformedRequest for any other."""
     try:
         value = json.loads(content, parse_constant=_no_constant)
-        _check_keepable(value, MAX_JSON_DEPTH)
+        _check_storable(value, MAX_JSON_DEPTH)
         return value
     except (ValueError, RecursionError) as error:
         raise MalformedRequest(f"{what} is not JSON: {error}") from error
 
 
 def json_body(model: type[Model], request: Request) -> Model:
-    """The JSON body as a `model`. Raises UnsupportedMedia, TooLarge, MalformedRequest, InvalidRequest."""
+    """Return the JSON body as a `model`. Raise UnsupportedMedia, TooLarge, MalformedRequest or InvalidRequest."""
     if request.mimetype != "application/json":
         raise UnsupportedMedia(f"the content type must be application/json, not {request.mimetype or 'none'}")
     content = b""
     while len(content) <= MAX_JSON_BYTES and (more := request.stream.read(MAX_JSON_BYTES + 1)):
-        content += more  # up to the end, so that a body that broke off is noticed
+        content += more  # up to the end: reading on raises an error if the body is cut short
     if len(content) > MAX_JSON_BYTES:
-        raise TooLarge(f"the JSON body is over {MAX_JSON_BYTES} bytes")
+        raise TooLarge(f"the JSON body is longer than {MAX_JSON_BYTES} bytes")
     return checked(model, json_value(content, "the body"), "/")
 
 
 def preferred_wait_s(request: Request) -> float | None:
-    """The seconds of `Prefer: wait=N` (RFC 7240), cut to the allowed; None without, or where it cannot be read.
+    """Return the seconds of `Prefer: wait=N` (RFC 7240), at most MAX_WAIT_S; None without or if N is malformed.
 
-    Of several the first counts, and a parameter of another preference (`other; wait=5`) is none.
+    The first `wait` counts. A parameter of another preference (`other; wait=5`) does not.
     """
     preferences = parse_list_header(request.headers.get("Prefer", ""))
     waits = (found[1] for each in preferences if (found := WAIT.match(each)))
@@ -165,17 +167,17 @@ def preferred_wait_s(request: Request) -> float | None:
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
-def _check_keepable(value: Any, depth: int) -> None:
-    """Raise ValueError for what JSON's grammar allows but UTF-8, a double or Python's stack does not hold."""
+def _check_storable(value: Any, depth: int) -> None:
+    """Raise ValueError for JSON that UTF-8, a double or Python's stack cannot hold."""
     if isinstance(value, str):
-        value.encode()  # half a surrogate pair
+        value.encode()  # raises UnicodeEncodeError for a lone surrogate
     elif value in (math.inf, -math.inf):
         raise ValueError("a number is too large")
     elif isinstance(value, dict | list):
         if not depth:
-            raise ValueError(f"more than {MAX_JSON_DEPTH} lists and objects in one another")
+            raise ValueError(f"lists and objects are nested deeper than {MAX_JSON_DEPTH} levels")
         for part in (*value, *value.values()) if isinstance(value, dict) else value:
-            _check_keepable(part, depth - 1)
+            _check_storable(part, depth - 1)

@@ -1,4 +1,4 @@
-"""Jobs and items as docs/api.md gives them: what goes over the wire."""
+"""Serializers: jobs and items as the JSON of the API (`docs/api.md`)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from web.schemas import responses
 
 #: Decimal places of `progress`.
 PROGRESS_DECIMALS = 4
-#: Seconds after which a client should ask again at most.
+#: Longest polling interval in seconds.
 MAX_POLL_S = 5
 
 
 def job_view(job: Job) -> responses.Job:
-    """A Job."""
+    """Return the JSON of a Job."""
     api = f"/v1/jobs/{job.id}"
     view: responses.Job = {
         "id": job.id,
@@ -52,7 +52,7 @@ def job_view(job: Job) -> responses.Job:
 
 
 def counts_view(counts: Counts) -> responses.Counts:
-    """A Job's counts."""
+    """Return the JSON of a Job's counts."""
     return {
         "total": counts.total,
         "succeeded": counts.succeeded,
@@ -62,7 +62,7 @@ def counts_view(counts: Counts) -> responses.Counts:
 
 
 def item_view(item: Item, labels: tuple[str, ...], model: str | None) -> responses.Item:
-    """An Item. `labels` are those of the job's model, by index; `model` is named where it made a prediction."""
+    """Return the JSON of an Item. `labels` are those of the job's `model`, by index."""
     upload, outcome = item.upload, item.outcome
     predictions = outcome.predictions if outcome else ()
     return {
@@ -84,22 +84,22 @@ def item_view(item: Item, labels: tuple[str, ...], model: str | None) -> respons
 
 
 def prediction_view(prediction: Prediction, labels: tuple[str, ...]) -> responses.Prediction:
-    """A Prediction."""
+    """Return the JSON of a Prediction."""
     return {"index": prediction.index, "label": labels[prediction.index], "score": prediction.score}
 
 
 def failure_view(failure: Failure | None) -> responses.Failure | None:
-    """Why something failed."""
+    """Return the JSON of a Failure."""
     return None if failure is None else {"code": failure.code, "detail": failure.detail}
 
 
 def labels_of(job: Job, registry: Registry) -> tuple[str, ...]:
-    """The labels of the job's model, by index. Raises NotFound where the registry has lost it."""
+    """Return the labels of the job's model, by index. Raise NotFound if the registry does not have the model."""
     return registry.card(job.model).labels if job.model else ()
 
 
 def progress(job: Job) -> float:
-    """The share of the items that have ended, or of the training's steps that are done, in [0, 1]."""
+    """Return the share of finished items, or of completed training steps, in [0, 1]."""
     if job.state.done:
         return 1.0
     if job.steps:
@@ -109,7 +109,7 @@ def progress(job: Job) -> float:
 
 
 def eta_s(job: Job, now: float) -> int | None:
-    """Seconds until the end at the rate so far; None where nothing is finished yet, or where the job is over."""
+    """Return the seconds until the job finishes, at the rate so far; None if that is unknown or the job is done."""
     if job.state.done:
         return None
     if job.ends_at is not None:
@@ -121,10 +121,10 @@ def eta_s(job: Job, now: float) -> int | None:
 
 
 def poll_s(job: Job, now: float) -> int:
-    """Seconds until it pays to ask again: a quarter of the time left, so that who polls a big job costs it little."""
+    """Return the polling interval in seconds: a quarter of the time left, so that polling costs large jobs little."""
     return min(MAX_POLL_S, max(1, (eta_s(job, now) or 0) // 4))
 
 
 def remaining(counts: Counts) -> int:
-    """Items that have not ended."""
+    """Return the number of unfinished items."""
     return counts.total - counts.finished

@@ -1,4 +1,4 @@
-"""The digest of a body that comes in pieces, with and without a boundary."""
+"""Idempotency keys: the digest of a body in chunks, and the lock on a key."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def digest(body: bytes, boundary: str = "", piece: int = 65536) -> str:
     return stream.hexdigest()
 
 
-def test_without_a_boundary_it_is_that_of_the_bytes():
+def test_digest_without_a_boundary_is_that_of_the_bytes():
     assert digest(b"some bytes", piece=3) == hashlib.sha256(b"some bytes").hexdigest()
 
 
 @given(st.lists(st.binary(max_size=40), max_size=6), st.integers(1, 50))
-def test_a_body_has_the_same_whatever_its_boundary_and_its_pieces(parts, piece):
+def test_digest_does_not_depend_on_boundary_or_chunks(parts, piece):
     one, other = (
         digest(mark.encode() + b"\r\n".join(part + b"--" + mark.encode() for part in parts), mark, size)
         for mark, size in (("first-boundary-01", piece), ("the-other-one-02", 65536))
@@ -45,11 +45,11 @@ def quick(monkeypatch) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_key_is_held_for_as_long_as_its_request_is_in_work(each_redis):
+def test_key_is_locked_while_its_request_is_in_progress(each_redis):
     answers = IdempotencyStore(each_redis)
     lock = KeyLock(answers)
     assert lock.begin("mine") is None and answers.begin("of a process that died") is None
-    wait_until(lambda: each_redis.dbsize() == 1, "the one that nobody holds has lapsed")
+    wait_until(lambda: each_redis.dbsize() == 1, "the abandoned key has expired")
     with pytest.raises(Conflict):
         lock.begin("mine")
     lock.finish("mine", ANSWER)
@@ -61,7 +61,7 @@ def test_a_key_is_held_for_as_long_as_its_request_is_in_work(each_redis):
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_late_sign_of_life_does_not_shorten_the_time_of_an_answer(each_redis):
+def test_late_renewal_does_not_shorten_the_lifetime_of_a_response(each_redis):
     answers = IdempotencyStore(each_redis)
     answers.begin("key")
     answers.save("key", ANSWER)
@@ -71,5 +71,5 @@ def test_a_late_sign_of_life_does_not_shorten_the_time_of_an_answer(each_redis):
 
 
 @pytest.mark.parametrize("changed", [b"--mark\r\nB\r\n--mark--", b"--mark\r\nA\r\n--mark-- ", b"--mark\r\nA\r\n--mark"])
-def test_another_body_has_another(changed):
+def test_different_body_has_a_different_digest(changed):
     assert digest(changed, "mark") != digest(b"--mark\r\nA\r\n--mark--", "mark")

@@ -1,4 +1,4 @@
-"""`/metrics` while Redis is away: nobody can tell who asks, and the scrape must tell that it is away."""
+"""`/metrics` while Redis is unreachable: keys cannot be checked, and the scrape must report the outage."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.keys_kit import SETTINGS
 from web.app import create_app
 
 
-def test_without_redis_there_is_nothing_of_any_job(tmp_path: Path) -> None:
+def test_without_redis_no_metrics_of_jobs_are_returned(tmp_path: Path) -> None:
     keys = {f"DARKROOM_{name.upper()}": value for name, value in SETTINGS.items()}
     places = {"DARKROOM_REDIS_URL": "redis://127.0.0.1:1/0", "DARKROOM_DATA_DIR": str(tmp_path)}
     services = Services.build(load_settings(keys | places))

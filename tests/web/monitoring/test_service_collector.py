@@ -1,4 +1,4 @@
-"""What `/metrics` tells of trainings and of webhooks, over a real Redis."""
+"""Metrics of trainings and webhooks, with a real Redis."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def services(tmp_path: Path) -> Iterator[Services]:
         services.close()
 
 
-def told(services: Services, about: str = "training") -> dict[str, dict[str, float]]:
-    """Metric of a name → label → value."""
+def metrics(services: Services, about: str = "training") -> dict[str, dict[str, float]]:
+    """Return metrics as name → label → value."""
     families = [family for family in ServiceCollector(services).collect() if about in family.name]
     return {
         family.name.removeprefix("darkroom_"): {
@@ -37,17 +37,17 @@ def told(services: Services, about: str = "training") -> dict[str, dict[str, flo
     }
 
 
-def test_of_each_preset_the_training_that_is_least_far_is_told(services: Services) -> None:
-    """Given trainings of two presets in hand, and one that waits, Then no label tells of a job."""
+def test_least_advanced_training_of_each_preset(services: Services) -> None:
+    """Given running trainings of two presets and a queued one, Then labels name presets, not jobs."""
     for preset in ("seed", "fast", "fast", "fast"):
         services.store.submit_training({"preset": preset}, retention_s=3600)
     trainings = [services.trainings.claim("worker") for _ in range(3)]
-    assert told(services)["training_progress_ratio"] == {"seed": 0, "fast": 0}
+    assert metrics(services)["training_progress_ratio"] == {"seed": 0, "fast": 0}
     for number, training in enumerate(trainings):
         assert training is not None
         row = {"n": 1, "step": 2 + number, "steps": 10, "loss": 1.5 + number, "accuracy": 0.25}
         assert services.trainings.add_row(training, row, 60)
-    assert told(services) == {
+    assert metrics(services) == {
         "trainings_running": {"": 3},
         "training_progress_ratio": {"seed": 0.2, "fast": 0.3},
         "training_loss": {"seed": 1.5, "fast": 2.5},
@@ -55,16 +55,16 @@ def test_of_each_preset_the_training_that_is_least_far_is_told(services: Service
     }
 
 
-def test_what_became_of_calls_and_what_nobody_sends_is_told(services: Services) -> None:
+def test_webhook_attempts_and_overdue_deliveries(services: Services) -> None:
     for _ in range(3):
         webhook = parse("https://receiver.example/")
         services.store.cancel(services.store.create(JobKind.CLASSIFICATION, retention_s=60, webhook=webhook))
     for ending in (DeliveryOutcome.DELIVERED, None):
         due = services.deliveries.claim()
         assert due is not None and services.deliveries.end_attempt(due, Attempt(0, 1), ending, delay_s=60)
-    assert told(services, "attempts")["webhook_attempts"] == {"delivered": 1, "failed": 0, "gone": 0, "postponed": 1}
+    assert metrics(services, "attempts")["webhook_attempts"] == {"delivered": 1, "failed": 0, "gone": 0, "postponed": 1}
     lost = ("missing", "changed", "unreadable", "crashed")
-    assert {name: told(services, "items")["items"][f"failed,{name}"] for name in lost} == dict.fromkeys(lost, 0)
+    assert {name: metrics(services, "items")["items"][f"failed,{name}"] for name in lost} == dict.fromkeys(lost, 0)
     services.redis.zincrby(keys.RECEIVERS, -30_000, "receiver.example:443")
-    assert told(services, "overdue")["webhook_overdue_seconds"][""] == pytest.approx(30, abs=10)
-    assert services.deliveries.claim() and told(services, "overdue")["webhook_overdue_seconds"] == {"": 0}
+    assert metrics(services, "overdue")["webhook_overdue_seconds"][""] == pytest.approx(30, abs=10)
+    assert services.deliveries.claim() and metrics(services, "overdue")["webhook_overdue_seconds"] == {"": 0}

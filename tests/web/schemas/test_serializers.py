@@ -1,4 +1,4 @@
-"""What goes over the wire, made of values alone."""
+"""Serializers of jobs and items, without a service."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_progress(counts, share):
     assert progress(replace(JOB, counts=counts)) == share
 
 
-def test_progress_of_a_job_that_is_over():
+def test_progress_of_a_finished_job():
     assert progress(replace(JOB, state=JobState.CANCELLED, counts=Counts(4, 1))) == 1.0
     assert progress(replace(JOB, state=JobState.FAILED)) == 1.0
 
@@ -38,7 +38,7 @@ def test_progress_of_a_job_that_is_over():
         ({"counts": Counts(100, 20, 5)}, 1010.0, 30),
         ({"counts": Counts(100, 60, 5), "finished_before": 40}, 1010.0, 14),  # 25 in 10 s
         ({"counts": Counts(100, 40), "finished_before": 40}, 1010.0, None),
-        ({"counts": Counts(3, 2)}, 1000.5, 1),  # rounded up: it is never 0 while something is left
+        ({"counts": Counts(3, 2)}, 1000.5, 1),  # rounded up: never 0 while items are left
         ({"counts": Counts(3, 0)}, 1010.0, None),
         ({"counts": Counts(3, 1), "sealed": False}, 1010.0, None),
         ({"counts": Counts(3, 1), "started_at": None}, 1010.0, None),
@@ -53,14 +53,14 @@ def test_eta(changes, now, seconds):
 @pytest.mark.parametrize(
     ("changes", "seconds"),
     [
-        ({"counts": Counts(100)}, 1),  # nobody knows yet
+        ({"counts": Counts(100)}, 1),  # unknown so far
         ({"counts": Counts(100, 90)}, 1),  # 2 s are left
         ({"counts": Counts(100, 43)}, 3),  # 14 s
         ({"counts": Counts(100_000, 1)}, MAX_POLL_S),
         ({"counts": Counts(100, 100), "state": JobState.SUCCEEDED}, 1),
     ],
 )
-def test_who_waits_longer_asks_less_often(changes, seconds):
+def test_polling_interval_grows_with_the_time_left(changes, seconds):
     counted = {"counts": Counts(100, 90)} | changes
     assert poll_s(replace(JOB, **counted), 1010.0 if counted["counts"].finished != 90 else 1020.0) == seconds
 
@@ -77,7 +77,7 @@ def test_timestamp_of_nothing():
     assert rfc3339_or_none(0) == "1970-01-01T00:00:00.000Z"
 
 
-def test_queue_position_is_told_only_while_the_job_waits():
+def test_queue_position_only_of_a_queued_job():
     assert job_view(replace(JOB, state=JobState.QUEUED, queue_position=3))["queue_position"] == 3
     assert job_view(replace(JOB, queue_position=3))["queue_position"] is None
 
@@ -103,7 +103,7 @@ def test_item_with_predictions_names_its_model():
     ]
 
 
-def test_item_of_which_nothing_is_known_has_no_digest():
+def test_item_that_was_not_read_has_no_digest():
     failed = Item(replace(UPLOAD, sha256="", media_type=None), 5.0, Outcome(ItemState.FAILED, (), Failure("c", "d")))
     assert item_view(failed, LABELS, "m")["sha256"] is None
 

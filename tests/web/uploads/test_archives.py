@@ -1,4 +1,4 @@
-"""Names in archives, and the readers' bounds, without a server."""
+"""Archive names and the readers' limits, without a server."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def is_safe(name: str) -> bool:
 @example("\\\\server\\share\\x")
 @example("//x")
 def test_safe_names_stay_inside_on_every_system(name):
-    """Whatever path rules are applied to a safe name, it leads nowhere but down."""
+    """A safe name is a relative path downwards, by the rules of every system."""
     if is_safe(name):
         for flavour in (PurePosixPath, PureWindowsPath):
             path = flavour(name)
@@ -50,7 +50,7 @@ def test_ordinary_names_are_safe(parts):
 
 
 @given(names)
-def test_dots_inside_a_part_are_no_climbing(name):
+def test_dots_inside_a_name_are_safe(name):
     plain = "a" + name.replace("/", "").replace("\\", "").replace(":", "")
     assert is_safe(f"folder/{plain}..{plain}/x..png")
 
@@ -65,17 +65,17 @@ def test_junk(name):
 @pytest.mark.parametrize(
     "name", ["a.png", "x/__MACOSX.png", "_.png", "x/DS_Store", "._folder/a.png", "x/__MACOSX/a.png"]
 )
-def test_no_junk(name):
+def test_not_junk(name):
     assert not is_junk(name)
 
 
 @given(names)
-def test_junk_is_told_of_any_text(name):
+def test_junk_depends_on_the_last_part_only(name):
     assert is_junk(name) == is_junk(name) and (not is_junk("x/" + name) or is_junk("y/" + name))
 
 
 def read(archive: bytes, kind, max_bytes: int = 10 * MIB, max_entries: int = 100) -> dict[str, bytes | str]:
-    """The files, each as its bytes or the code of its error."""
+    """Return the bytes of each file, or the code of its error."""
     found: dict[str, bytes | str] = {}
     for entry in read_archive(io.BytesIO(archive), kind, Budget(max_bytes, max_entries)):
         try:
@@ -93,14 +93,14 @@ contents = st.dictionaries(
 
 
 @given(contents)
-def test_what_goes_in_comes_out(files):
+def test_files_round_trip(files):
     assert read(zip_of(*files.items()), "zip") == files
     assert read(tar_of(*files.items()), "tar") == files
     assert read(gzip.compress(tar_of(*files.items()), 1), "gzip") == files
 
 
 @given(contents.filter(bool), st.data())
-def test_damage_raises_nothing_but_our_errors(files, data):
+def test_damaged_archive_raises_only_our_errors(files, data):
     kind, whole = data.draw(
         st.sampled_from(
             [
@@ -131,13 +131,13 @@ def test_budget_of_entries_and_bytes():
             read(tar_of(("a", b"x" * 600), ("b", b"x" * 600)), "tar", **limits)
 
 
-def test_entry_that_is_not_read_does_not_stop_the_next():
+def test_unread_entry_is_skipped():
     archive = tar_of(("a", b"x" * 3000), ("b", b"y" * 3000))
     assert [entry.name for entry in read_archive(io.BytesIO(archive), "tar", Budget(MIB, 9))] == ["a", "b"]
 
 
 def pax(kind: bytes, number: int, size: int) -> bytes:
-    """A PAX header of `size` bytes with a keyword of its own, as reading keeps those apart."""
+    """Return a PAX header of `size` bytes with a unique keyword."""
     record = b"%d comment%03d=" % (size, number)
     return tar_entry(b"./PaxHeader", size, kind, record + b"x" * (size - len(record) - 1) + b"\n")
 
@@ -179,7 +179,7 @@ def test_headers_of_a_tar_take_little_memory(archive):
 
 
 def test_directory_of_a_zip_takes_little_memory():
-    """Few entries with long comments are a directory of hundreds of megabytes."""
+    """A few entries with long comments make a directory of hundreds of megabytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for number in range(1200):
