@@ -46,11 +46,9 @@ def darkroom(epochs: int) -> dict[str, Any]:
     from shared.training.presets import SeedParams
     from worker.evaluation import evaluate
     from worker.presets import PRESETS
-    from worker.training import steps
     from worker.training.train import train
 
     preset, data = PRESETS["seed"], load_cifar10()
-    steps.share_cores(steps.parts(preset, preset.params.batch_size))
     begin = time.perf_counter()
     trained = train(preset, data, 0, SeedParams(epochs=epochs))
     seconds = time.perf_counter() - begin

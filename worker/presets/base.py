@@ -51,14 +51,10 @@ class Preset(Generic[P]):
     `build` returns a compiled `keras.Model` that maps RGB images (n, height, width, 3), values 0 to 255, to logits
     (n, classes), float32, through built-in layers only; it learns from one-hot targets. It imports Keras itself, so
     that listing the presets does not load TensorFlow.
-
-    `divisible`: no layer depends on the other images of the batch, as normalisation does, or on chance, as dropout
-    does, so the mean of the gradients of a batch's parts is that of the whole batch.
     """
 
     params: P
     build: Callable[[P, Setup], Any]
-    divisible: bool = False
 
     @property
     def name(self) -> str:

@@ -22,8 +22,6 @@ def build(params: SeedParams, setup: Setup) -> Any:
     """Return the compiled, freshly initialised network; see `Preset`."""
     import keras  # noqa: PLC0415 - listing the presets must not load TensorFlow
 
-    from worker.presets.adam import FusedAdam  # noqa: PLC0415 - the same
-
     layers = keras.layers
     keras.utils.set_random_seed(setup.seed)
     unused = tuple((0, side - side_used(side, params)) for side in setup.images.shape[1:3])
@@ -45,7 +43,7 @@ def build(params: SeedParams, setup: Setup) -> Any:
         ],
         name="seed",
     )
-    return compiled(network, FusedAdam(params.learning_rate), params)
+    return compiled(network, keras.optimizers.Adam(params.learning_rate), params)
 
 
-SEED = Preset(SeedParams(), build, divisible=True)
+SEED = Preset(SeedParams(), build)

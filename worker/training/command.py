@@ -16,7 +16,6 @@ from shared.training.params import parse
 from worker.data.datasets import load_cifar10
 from worker.evaluation.metrics import ViewsServed
 from worker.presets import PRESETS
-from worker.training import steps
 from worker.training.checkpoint import CheckpointStore, FileCheckpoint, NoCheckpoints
 from worker.training.loop import Watch
 from worker.training.publish_trained import publish_trained
@@ -50,7 +49,6 @@ def _run(options: argparse.Namespace) -> ModelCard:
     preset = PRESETS[params.preset]
     dataset = load_cifar10()
     print(f"{preset.name}, seed {params.seed}, {params.hyperparameters()}", flush=True)
-    steps.share_cores(steps.parts(preset, params.batch_size))
     store: CheckpointStore = FileCheckpoint(options.checkpoint) if options.checkpoint else NoCheckpoints()
     watch = Watch(on_epoch=_print_epoch, checkpoint=store)
     trained = train(preset, dataset, params.seed, params, watch, base=options.base)

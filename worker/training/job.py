@@ -160,12 +160,10 @@ def _train(services: Services, training: Training) -> str:
     dataset = _dataset(services, training.job_id, params)
     base_file = services.registry.model_file(params.base) if params.base else None
 
-    from worker.training import steps  # noqa: PLC0415 - see above
-    from worker.training.loop import Watch  # noqa: PLC0415
+    from worker.training.loop import Watch  # noqa: PLC0415 - see above
     from worker.training.publish_trained import publish_trained  # noqa: PLC0415
     from worker.training.train import train  # noqa: PLC0415
 
-    steps.share_cores(steps.parts(preset, params.batch_size))
     rows = Rows(services.trainings, training, params.batch_size)
     watch = Watch(
         on_start=rows.restore,

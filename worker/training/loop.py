@@ -77,10 +77,8 @@ def grouped(first: int, stop: int, steps: int, size: int) -> Iterator[range]:
 class Run:
     """One training, from its checkpoint or its beginning to its end.
 
-    `model` must be compiled; `identity` is what the run's checkpoint must agree with; `parts` are those of a batch, see
-    `worker.training.steps`. Training stops after `epochs`, or
-    after `patience` of them without a better one, where that is not 0. Raises Conflict where the checkpoint is of
-    another run.
+    `model` must be compiled; `identity` must match the checkpoint's. Training stops after `epochs`, or after `patience`
+    epochs without improvement unless `patience` is 0. Raises Conflict if the checkpoint belongs to another run.
     """
 
     def __init__(
@@ -93,13 +91,12 @@ class Run:
         epochs: int,
         patience: int,
         identity: checkpoints.Identity,
-        parts: int = 1,
     ) -> None:
         self._model, self._batches, self._dataset, self._watch = model, batches, dataset, watch
         self._steps, self._patience, self._identity = epochs * batches.steps, patience, identity
         self._row_s = self._step_s = self._validation_s = 0.0
         self._sums, self._finishing = np.zeros(2), False
-        self._train_on = steps.trainer(model, parts)
+        self._train_on = steps.trainer(model)
         model.optimizer.build(model.trainable_variables)
         layers = [variable for layer in model.layers for variable in layer.variables]
         self._variables = checkpoints.named({"network": layers, "optimizer": model.optimizer.variables})

@@ -29,7 +29,6 @@ SOURCES = (
     "data/datasets.py",
     "evaluation/evaluate.py",
     "evaluation/metrics.py",
-    "presets/adam.py",
     "presets/base.py",
     "presets/muon.py",
     "presets/whitening.py",

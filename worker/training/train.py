@@ -15,7 +15,6 @@ from worker import hardware
 from worker.data.augment import Augmentation, Batches
 from worker.data.datasets import Dataset
 from worker.presets import Preset, Setup
-from worker.training import steps
 from worker.training.loop import Run, Watch
 from worker.training.progress import Profile, Row
 
@@ -59,10 +58,10 @@ def train(
     size whose weights to begin with. Which epoch is best, and when to stop for want of a better one, follows from the
     validation images.
 
-    The same arguments give the same weights on the same machine, also where the training was interrupted and goes on
-    from the checkpoint in `watch`. For that, the random state of the whole process is set, and TensorFlow keeps to
-    deterministic operations from here on (it cost 4 % of the time of preset `seed` on two cores). `steps.share_cores`
-    makes it faster where it is called first.
+    The same arguments give the same weights, bit for bit, even if the training is interrupted and resumes from the
+    checkpoint in `watch`. This holds on one kind of processor and for one number of TensorFlow's threads (by default
+    the cores that the process may use): sums are split among the threads, so another number rounds differently. Sets
+    the random state of the whole process and makes TensorFlow's operations deterministic from here on.
 
     Raises TrainingDiverged where the loss stops being a number, TrainingCancelled where the control says so, and
     Conflict where the checkpoint is of another run or `base` of another network.
@@ -85,7 +84,6 @@ def train(
         epochs=params.epochs,
         patience=params.patience,
         identity=identity,
-        parts=steps.parts(preset, params.batch_size),
     )
     best, progress = run.go(), run.progress
     return TrainedModel(
