@@ -19,7 +19,7 @@ from web.auth.access import ANY_KEY, allow
 from web.downloads.zip_export import zip_by_label
 from web.openapi.operation import Answer, operation
 from web.schemas import responses
-from web.schemas.serializers import item_view, labels_of
+from web.schemas.serializers import item_json, labels_of
 from web.state import services
 
 blueprint = Blueprint("exports", __name__, url_prefix="/v1/jobs")
@@ -113,13 +113,13 @@ def _in_chunks(lines: Iterator[str]) -> Iterator[bytes]:
 
 def _json_lines(items: Iterator[Item], labels: tuple[str, ...], job: Job) -> Iterator[str]:
     for item in items:
-        yield json.dumps(item_view(item, labels, job.model)) + "\n"
+        yield json.dumps(item_json(item, labels, job.model)) + "\n"
 
 
 def _json_document(items: Iterator[Item], labels: tuple[str, ...], job: Job) -> Iterator[str]:
     start = '{"data": ['
     for item in items:
-        yield start + json.dumps(item_view(item, labels, job.model))
+        yield start + json.dumps(item_json(item, labels, job.model))
         start = ",\n"
     yield ("" if start == ",\n" else start) + f'], "done": {json.dumps(job.state.done)}}}\n'
 

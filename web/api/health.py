@@ -44,7 +44,10 @@ class Readiness(TypedDict):
 @allow(EVERYONE)
 @operation({200: Answer(Health)})
 def healthz() -> Response:
-    """Check liveness: return 200 while the web process responds."""
+    """Check liveness.
+
+    Returns 200 while the web process responds.
+    """
     return jsonify({"status": "ok"})
 
 
@@ -52,7 +55,10 @@ def healthz() -> Response:
 @allow(EVERYONE)
 @operation({200: Answer(Readiness), 503: Answer(Readiness, ["Retry-After"], about="At least one check failed.")})
 def readyz() -> tuple[Response, int]:
-    """Check readiness: return 200 if the service can process jobs, else 503 with the failed checks."""
+    """Check readiness.
+
+    Returns 200 if the service can process jobs, else 503 with the failed checks.
+    """
     parts = services()
     checks = {"redis": _outcome(_redis, parts), "storage": _outcome(_storage, parts)}
     for name, check in (("model", _model), ("workers", _workers)):

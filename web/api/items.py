@@ -17,7 +17,7 @@ from web.downloads.thumbnails import thumbnail
 from web.openapi.operation import MULTIPART, Answer, operation
 from web.schemas import responses
 from web.schemas.requests import ImageQuery, ItemsQuery, query
-from web.schemas.serializers import failure_view, item_view, labels_of
+from web.schemas.serializers import failure_json, item_json, labels_of
 from web.state import services
 from web.uploads.open_job import add_items, put_item
 from web.uploads.request_files import UNKNOWN_TYPE
@@ -60,7 +60,7 @@ def put(job_id: str, key: str) -> tuple[Response, int]:
         raise Conflict(f"the job has {services().settings.max_items} items, its most")
     item = services().store.item(job_id, key)
     job = services().store.get(job_id)
-    view = jsonify(item_view(item, labels_of(job, services().registry), job.model))
+    view = jsonify(item_json(item, labels_of(job, services().registry), job.model))
     return view, 201 if answer is AddResult.ADDED else 200
 
 
@@ -71,7 +71,7 @@ def post(job_id: str) -> Response:
     """Add many items. With the part `keys` a repeat changes nothing."""
     added = add_items(services(), job_id, request)
     return jsonify(
-        {"data": [{"key": item.key, "state": item.state, "error": failure_view(item.failure)} for item in added]}
+        {"data": [{"key": item.key, "state": item.state, "error": failure_json(item.failure)} for item in added]}
     )
 
 
@@ -87,7 +87,7 @@ def items(job_id: str) -> Response:
     page = services().results.items(job_id, asked.limit, asked.after)
     job = services().store.get(job_id)
     labels = labels_of(job, services().registry)
-    return jsonify({"data": [item_view(item, labels, job.model) for item in page.items], "next": page.next})
+    return jsonify({"data": [item_json(item, labels, job.model) for item in page.items], "next": page.next})
 
 
 @blueprint.get("/<job_id>/items/<key>/image")

@@ -30,7 +30,7 @@ from web.schemas.requests import (
     preferred_wait_s,
     query,
 )
-from web.schemas.serializers import item_view, job_view, labels_of, poll_s
+from web.schemas.serializers import item_json, job_json, labels_of, poll_s
 from web.state import caller, services, state
 from web.uploads.item_writer import wake_for_job
 from web.uploads.request_files import ARCHIVE_TYPES, UNKNOWN_TYPE
@@ -106,7 +106,7 @@ def index() -> Response:
     jobs, following = services().job_list.page(
         asked.limit, owner=caller().visible_owner, kind=asked.kind, state=asked.state, after=asked.after
     )
-    return linked(jsonify({"data": [job_view(job) for job in jobs], "next": following}), following)
+    return linked(jsonify({"data": [job_json(job) for job in jobs], "next": following}), following)
 
 
 @blueprint.get("/<job_id>")
@@ -182,7 +182,7 @@ def delete(job_id: str) -> tuple[str, int]:
 
 def job_response(job: Job, status_code: int = 200, *, conditional: bool = True) -> Response:
     """Return a Job with the headers that polling clients need."""
-    response = jsonify(job_view(job))
+    response = jsonify(job_json(job))
     response.status_code = status_code
     response.headers["ETag"] = f'W/"{etag(job.id, job.revision)}"'
     response.headers["Cache-Control"] = "private, no-cache"
@@ -242,4 +242,4 @@ def _accepted(job: Job) -> Response:
 def _with_results(parts: Services, job: Job) -> dict[str, Any]:
     labels = labels_of(job, parts.registry)
     page = parts.results.finished(job.id, FIRST_RESULTS)
-    return {**job_view(job), "results": [item_view(item, labels, job.model) for item in page.items]}
+    return {**job_json(job), "results": [item_json(item, labels, job.model) for item in page.items]}

@@ -16,7 +16,7 @@ from web.auth.access import ANY_KEY, JOB_SCOPE, allow
 from web.openapi.operation import JSON, Answer, operation
 from web.schemas import responses
 from web.schemas.requests import json_body
-from web.schemas.serializers import item_view, labels_of
+from web.schemas.serializers import item_json, labels_of
 from web.state import services
 
 blueprint = Blueprint("labels", __name__, url_prefix="/v1/jobs")
@@ -43,7 +43,7 @@ class NewLabels(BaseModel):
     labels: dict[str, Name | None] = Field(min_length=1, max_length=MAX_LABELS)
 
 
-class LabelCountView(TypedDict):
+class CountedLabel(TypedDict):
     """A label and the number of items with it."""
 
     index: responses.Count
@@ -55,7 +55,7 @@ class LabelCountView(TypedDict):
 class LabelCounts(TypedDict):
     """All labels of the job's model."""
 
-    data: list[LabelCountView]
+    data: list[CountedLabel]
 
 
 class CorrectedItems(TypedDict):
@@ -93,7 +93,7 @@ def correct_many(job_id: str) -> Response:
     wanted = json_body(NewLabels, request).labels
     job = _classification(job_id)
     _correct(job, {key: (label, f"/labels/{json_pointer.escape(key)}") for key, label in wanted.items()})
-    return jsonify({"data": [_view(job, key) for key in wanted]})
+    return jsonify({"data": [_item(job, key) for key in wanted]})
 
 
 @blueprint.put("/<job_id>/items/<key>/label")
@@ -107,7 +107,7 @@ def correct(job_id: str, key: str) -> Response:
     label = json_body(NewLabel, request).label
     job = _classification(job_id)
     _correct(job, {key: (label, "/label")})
-    return jsonify(_view(job, key))
+    return jsonify(_item(job, key))
 
 
 @blueprint.delete("/<job_id>/items/<key>/label")
@@ -117,7 +117,7 @@ def uncorrect(job_id: str, key: str) -> Response:
     """Remove the correction of an item, if there is one."""
     job = _classification(job_id)
     _correct(job, {key: (None, "")})
-    return jsonify(_view(job, key))
+    return jsonify(_item(job, key))
 
 
 def _classification(job_id: str) -> Job:
@@ -144,5 +144,5 @@ def _correct(job: Job, wanted: dict[str, tuple[str | None, str]]) -> None:
     services().corrections.put(job.id, indices)
 
 
-def _view(job: Job, key: str) -> responses.Item:
-    return item_view(services().store.item(job.id, key), labels_of(job, services().registry), job.model)
+def _item(job: Job, key: str) -> responses.Item:
+    return item_json(services().store.item(job.id, key), labels_of(job, services().registry), job.model)

@@ -70,7 +70,7 @@ def index() -> Response:
     """List all model versions, newest first."""
     registry = services().registry
     champion = registry.alias().version
-    return jsonify({"data": [model_view(card, champion) for card in registry.versions()]})
+    return jsonify({"data": [model_json(card, champion) for card in registry.versions()]})
 
 
 @blueprint.post("")
@@ -90,7 +90,7 @@ def create() -> tuple[Response, int]:
     the name of the file.
     """
     card, new = _importer().import_model(request)
-    answer = jsonify(model_view(card, services().registry.alias().version))
+    answer = jsonify(model_json(card, services().registry.alias().version))
     answer.headers["Location"] = f"/v1/models/{card.version}"
     return answer, 201 if new else 200
 
@@ -101,7 +101,7 @@ def create() -> tuple[Response, int]:
 def card(version: str) -> Response:
     """Get the card of a model version."""
     registry = services().registry
-    return jsonify(model_view(registry.card(version), registry.alias().version))
+    return jsonify(model_json(registry.card(version), registry.alias().version))
 
 
 @blueprint.get("/<version>/file")
@@ -187,7 +187,7 @@ def promote() -> Response:
         raise _unknown(wanted, "/version") from error
 
 
-def model_view(card: ModelCard, champion: str) -> dict[str, Any]:
+def model_json(card: ModelCard, champion: str) -> dict[str, Any]:
     """Return the JSON of a model version."""
     own = f"/v1/models/{card.version}"
     confusions = f"{own}/confusions" if services().registry.has_confusion_image(card) else None

@@ -11,7 +11,7 @@ from web.auth.access import ANY_KEY, allow
 from web.openapi.operation import Answer, operation
 from web.schemas import responses
 from web.schemas.requests import ResultsQuery, query
-from web.schemas.serializers import item_view, labels_of
+from web.schemas.serializers import item_json, labels_of
 from web.state import services
 
 blueprint = Blueprint("results", __name__, url_prefix="/v1/jobs")
@@ -40,7 +40,7 @@ def results(job_id: str) -> Response:
     )
     read = services().results.least_confident if asked.sort == "score" else services().results.finished
     page = read(job_id, asked.limit, asked.after, wanted)
-    data = [item_view(item, labels, job.model) for item in page.items]
+    data = [item_json(item, labels, job.model) for item in page.items]
     response = jsonify({"data": data, "next": page.next, "done": page.done})
     return linked(response, page.next if page.more else None)
 

@@ -15,7 +15,7 @@ from shared.webhooks.signing_secrets import Secret
 from web.auth.access import ANY_KEY, JOB_SCOPE, allow
 from web.openapi.operation import Answer, operation
 from web.schemas import responses
-from web.schemas.serializers import failure_view
+from web.schemas.serializers import failure_json
 from web.state import caller, services
 
 blueprint = Blueprint("webhooks", __name__)
@@ -30,7 +30,7 @@ def deliveries(job_id: str) -> Response:
     There is one delivery each time the job finishes; a retried job finishes again.
     """
     found = services().deliveries.of_job(services().store.get(job_id))
-    return jsonify({"data": [delivery_view(delivery) for delivery in found]})
+    return jsonify({"data": [delivery_json(delivery) for delivery in found]})
 
 
 @blueprint.post("/v1/jobs/<job_id>/deliveries/<delivery_id>/redeliver")
@@ -45,7 +45,7 @@ def redeliver(job_id: str, delivery_id: str) -> tuple[Response, int]:
     if not re.fullmatch(rf"{job.id}-[0-9]{{1,9}}", delivery_id):
         raise NotFound(f"job {job.id} has no delivery {delivery_id[:64]!r}")
     services().deliveries.redeliver(delivery_id)
-    return jsonify(delivery_view(services().deliveries.get(delivery_id))), 202
+    return jsonify(delivery_json(services().deliveries.get(delivery_id))), 202
 
 
 @blueprint.get("/v1/webhooks/secret")
@@ -67,7 +67,7 @@ def replace_secret() -> Response:
     return _secret_response(services().webhook_secrets.replace(caller().owner))
 
 
-def delivery_view(delivery: Delivery) -> responses.Delivery:
+def delivery_json(delivery: Delivery) -> responses.Delivery:
     """Return the JSON of a delivery."""
     return {
         "id": delivery.id,
@@ -75,16 +75,16 @@ def delivery_view(delivery: Delivery) -> responses.Delivery:
         "state": delivery.state,
         "created_at": rfc3339(delivery.job.finished_at or 0),
         "next_attempt_at": rfc3339_or_none(delivery.next_attempt_at),
-        "attempts": [_attempt_view(attempt) for attempt in delivery.attempts],
+        "attempts": [_attempt_json(attempt) for attempt in delivery.attempts],
     }
 
 
-def _attempt_view(attempt: Attempt) -> responses.Attempt:
+def _attempt_json(attempt: Attempt) -> responses.Attempt:
     return {
         "at": rfc3339(attempt.at),
         "duration_s": attempt.duration_s,
         "status": attempt.status,
-        "error": failure_view(attempt.failure),
+        "error": failure_json(attempt.failure),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from shared.domain.entities import Counts, Item, ItemState, Job, JobKind, JobState, Outcome, Prediction, Upload
-from web.schemas.serializers import item_view, job_view
+from web.schemas.serializers import item_json, job_json
 
 #: 2026-01-31T09:30:00Z, in seconds since the epoch.
 AT = 1769851800.0
@@ -32,4 +32,4 @@ ITEM = Item(
 
 def examples() -> dict[str, Any]:
     """Return the examples by the name of their schema."""
-    return {"Job": job_view(JOB), "Item": item_view(ITEM, LABELS, MODEL)}
+    return {"Job": job_json(JOB), "Item": item_json(ITEM, LABELS, MODEL)}

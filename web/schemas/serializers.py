@@ -17,7 +17,7 @@ PROGRESS_DECIMALS = 4
 MAX_POLL_S = 5
 
 
-def job_view(job: Job) -> responses.Job:
+def job_json(job: Job) -> responses.Job:
     """Return the JSON of a Job."""
     api = f"/v1/jobs/{job.id}"
     view: responses.Job = {
@@ -29,7 +29,7 @@ def job_view(job: Job) -> responses.Job:
         "started_at": rfc3339_or_none(job.started_at),
         "finished_at": rfc3339_or_none(job.finished_at),
         "expires_at": rfc3339_or_none(job.expires_at),
-        "counts": counts_view(job.counts),
+        "counts": counts_json(job.counts),
         "progress": progress(job),
         "eta_s": eta_s(job, time.time()),
         "queue_position": job.queue_position if job.state is JobState.QUEUED else None,
@@ -37,7 +37,7 @@ def job_view(job: Job) -> responses.Job:
         "params": job.params,
         "metadata": job.metadata,
         "webhook": job.webhook,
-        "error": failure_view(job.failure),
+        "error": failure_json(job.failure),
         "links": {
             "self": api,
             "results": f"{api}/results",
@@ -51,7 +51,7 @@ def job_view(job: Job) -> responses.Job:
     return view
 
 
-def counts_view(counts: Counts) -> responses.Counts:
+def counts_json(counts: Counts) -> responses.Counts:
     """Return the JSON of a Job's counts."""
     return {
         "total": counts.total,
@@ -61,7 +61,7 @@ def counts_view(counts: Counts) -> responses.Counts:
     }
 
 
-def item_view(item: Item, labels: tuple[str, ...], model: str | None) -> responses.Item:
+def item_json(item: Item, labels: tuple[str, ...], model: str | None) -> responses.Item:
     """Return the JSON of an Item. `labels` are those of the job's `model`, by index."""
     upload, outcome = item.upload, item.outcome
     predictions = outcome.predictions if outcome else ()
@@ -75,20 +75,20 @@ def item_view(item: Item, labels: tuple[str, ...], model: str | None) -> respons
         "height": upload.height,
         "state": item.state,
         "model": model if predictions else None,
-        "predictions": [prediction_view(prediction, labels) for prediction in predictions],
+        "predictions": [prediction_json(prediction, labels) for prediction in predictions],
         "corrected_label": None if item.correction is None else labels[item.correction],
-        "error": failure_view(outcome.failure if outcome else None),
+        "error": failure_json(outcome.failure if outcome else None),
         "created_at": rfc3339(item.created_at),
         "finished_at": rfc3339_or_none(outcome.at if outcome else None),
     }
 
 
-def prediction_view(prediction: Prediction, labels: tuple[str, ...]) -> responses.Prediction:
+def prediction_json(prediction: Prediction, labels: tuple[str, ...]) -> responses.Prediction:
     """Return the JSON of a Prediction."""
     return {"index": prediction.index, "label": labels[prediction.index], "score": prediction.score}
 
 
-def failure_view(failure: Failure | None) -> responses.Failure | None:
+def failure_json(failure: Failure | None) -> responses.Failure | None:
     """Return the JSON of a Failure."""
     return None if failure is None else {"code": failure.code, "detail": failure.detail}
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shared.domain.entities import Counts, Failure, Item, ItemState, Job, JobKind, JobState, Outcome, Prediction, Upload
 from shared.domain.times import rfc3339_or_none
 from web.api.exports import _csv_line, _csv_row
-from web.schemas.serializers import MAX_POLL_S, eta_s, item_view, job_view, poll_s, progress
+from web.schemas.serializers import MAX_POLL_S, eta_s, item_json, job_json, poll_s, progress
 
 JOB = Job("0" * 32, JobKind.CLASSIFICATION, JobState.RUNNING, 1000.0, model="m", sealed=True, started_at=1000.0)
 UPLOAD = Upload("k", "a.png", 10, "ab", "image/png", 3, 4)
@@ -78,16 +78,16 @@ def test_timestamp_of_nothing():
 
 
 def test_queue_position_only_of_a_queued_job():
-    assert job_view(replace(JOB, state=JobState.QUEUED, queue_position=3))["queue_position"] == 3
-    assert job_view(replace(JOB, queue_position=3))["queue_position"] is None
+    assert job_json(replace(JOB, state=JobState.QUEUED, queue_position=3))["queue_position"] == 3
+    assert job_json(replace(JOB, queue_position=3))["queue_position"] is None
 
 
 def test_error_of_a_failed_job():
-    assert job_view(replace(JOB, failure=Failure("code", "Why.")))["error"] == {"code": "code", "detail": "Why."}
+    assert job_json(replace(JOB, failure=Failure("code", "Why.")))["error"] == {"code": "code", "detail": "Why."}
 
 
 def test_item_without_an_outcome():
-    view = item_view(Item(UPLOAD, 5.0), LABELS, "m")
+    view = item_json(Item(UPLOAD, 5.0), LABELS, "m")
     assert (view["state"], view["model"], view["predictions"], view["error"], view["finished_at"]) == (
         "pending", None, [], None, None,
     )  # fmt: skip
@@ -95,7 +95,7 @@ def test_item_without_an_outcome():
 
 def test_item_with_predictions_names_its_model():
     outcome = Outcome(ItemState.SUCCEEDED, (Prediction(1, 0.75), Prediction(0, 0.25)), at=6.0)
-    view = item_view(Item(UPLOAD, 5.0, outcome), LABELS, "m")
+    view = item_json(Item(UPLOAD, 5.0, outcome), LABELS, "m")
     assert view["model"] == "m" and view["finished_at"] == "1970-01-01T00:00:06.000Z"
     assert view["predictions"] == [
         {"index": 1, "label": "dog", "score": 0.75},
@@ -105,7 +105,7 @@ def test_item_with_predictions_names_its_model():
 
 def test_item_that_was_not_read_has_no_digest():
     failed = Item(replace(UPLOAD, sha256="", media_type=None), 5.0, Outcome(ItemState.FAILED, (), Failure("c", "d")))
-    assert item_view(failed, LABELS, "m")["sha256"] is None
+    assert item_json(failed, LABELS, "m")["sha256"] is None
 
 
 def test_csv_row_has_as_many_cells_with_and_without_predictions():
