@@ -232,3 +232,13 @@ def test_the_numbers_in_the_decisions_are_those_of_the_code() -> None:
         ("0006", f"up to {SMALL_BYTES // 1024} KiB"),
     ):
         assert phrase in texts[number], phrase
+
+
+def test_the_redis_keys_in_how_it_works_are_those_of_the_code() -> None:
+    """Given the table of Redis keys, Then it has the fixed beginning of every key in the code, and no other."""
+    keys = re.findall(r"`(darkroom:[^`]+)`", section(HOW, "What Redis holds"))
+    documented = {re.split(r":?(?:<|LIMITER)", key)[0] for key in keys}
+    files = [*(ROOT / "shared").rglob("*.py"), *(ROOT / "shared").rglob("*.lua")]
+    source = "\n".join(path.read_text() for path in files)
+    named = {key.rstrip(":") for key in re.findall(r"[\"'](darkroom:[a-z:-]+)", source)}
+    assert documented - {"darkroom:ring"} == named  # its `:counts` is made from the ring's own key
