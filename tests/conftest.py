@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import gc
 import os
-import shutil
 import signal
 import ssl
 import subprocess
@@ -24,6 +24,7 @@ from xdist.scheduler import LoadFileScheduling
 from cli.stack.embedded_redis import free_port, redis_server_path
 from shared.redis.connection import Client, connect
 from shared.settings import PREFIX
+from tests import programs, quick
 from tests.fixtures import make
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,22 +41,92 @@ TOGETHER = (
     },
     {"test_keys", "test_page_sign_in", "test_request_limits"},
 )
+#: Modules to begin with, so that at the end no process is left with one of them: they take more than half a minute.
+LONGEST = {
+    "test_faults",
+    "test_schema",
+    "test_train",
+    "test_training",
+    "test_pictures",
+    "test_page_models",
+    "test_page_resume",
+    "test_import_model",
+    "test_publish",
+    "test_up",
+    "test_connection",
+    "test_blobs",
+}
 IN_CI = os.environ.get("CI") == "true"
-# No example fails for being slow: what else the machine does is not up to it. In CI there are fewer of them.
-hypothesis.settings.register_profile("patient", deadline=None, max_examples=50 if IN_CI else 100)
-hypothesis.settings.load_profile("patient")
-#: Seconds for something that takes well under one on an idle machine.
-PATIENCE_S = 30
+# No example fails for being slow: the cores may be busy with other things.
+hypothesis.settings.register_profile("whole", deadline=None, max_examples=50 if IN_CI else 100)
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=10)
+#: Seconds for something that takes well under one on an idle machine. The cores may be busy with other things.
+PATIENCE_S = 60
+#: Seconds for a process to end that was told to, and for a service to start.
+START_STOP_S = 180
 #: For clients: nothing here speaks TLS, and each would read all certificates anew, which takes 25 ms.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 # What a shell starts in the background ignores Ctrl-C, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the folders whose modules take longest, so that at the end no process is left with one of them."""
-    first = ["faults", "integration", "worker", "browser", "contract"]
-    items.sort(key=lambda item: first.index(item.path.parent.name) if item.path.parent.name in first else len(first))
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="leave out what needs the service, a browser or TensorFlow")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    hypothesis.settings.load_profile("quick" if config.option.quick else "whole")
+    if config.option.quick:
+        quick.begin()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out whole folders in the quick run; None lets pytest decide."""
+    return True if config.option.quick and quick.leaves_out(collection_path) else None
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if session.config.option.quick:
+        quick.end()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of `redis_command` on the embedded Valkey and on Redis; in the quick run only on Valkey."""
+    if "redis_command" in metafunc.fixturenames:
+        commands = [redis_server_path(), *([] if metafunc.config.option.quick else ["redis-server"])]
+        names = [Path(command).name for command in commands]
+        metafunc.parametrize("redis_command", commands, ids=names, indirect=True, scope="session")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Fail each skipped test in CI, where everything must run."""
+    report = yield
+    if IN_CI and report.skipped and not item.config.option.quick:
+        report.outcome, report.longrepr = "failed", f"skipped, which CI does not allow: {report.longrepr[2]}"
+    return report
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of the later garbage collections, which then take a moment only."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_leaks() -> Iterator[None]:
+    """Fail the last test of a module for what the module has not closed, and not a test that comes later."""
+    yield
+    gc.collect()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
+    """Leave out what the quick run does not need; begin with the longest modules."""
+    if config.option.quick:
+        left_out = [item for item in items if quick.needs_service(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 class ByFile(LoadFileScheduling):
@@ -68,17 +139,6 @@ class ByFile(LoadFileScheduling):
 
 def pytest_xdist_make_scheduler(config, log) -> ByFile:
     return ByFile(config, log)
-
-
-def redis_programs() -> list[str]:
-    """The servers on this machine that speak Redis's protocol; in CI there must be both."""
-    found = [redis_server_path()]
-    other = shutil.which("redis-server")
-    if other:
-        found.append(other)
-    elif IN_CI:
-        raise RuntimeError("CI needs redis-server")
-    return found
 
 
 def wait_until(condition, what: str, seconds: float = PATIENCE_S, every: float = 0.05):
@@ -114,10 +174,18 @@ def answers(url: str) -> bool:
         return False
 
 
-@pytest.fixture(scope="session", params=redis_programs(), ids=lambda path: Path(path).name)
-def each_redis_url(request, tmp_path_factory) -> Iterator[str]:
+@pytest.fixture(scope="session")
+def redis_command(request) -> str:
+    """The program of each kind of Redis server in turn."""
+    if request.param == "redis-server":
+        programs.need("redis-server")
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def each_redis_url(redis_command, tmp_path_factory) -> Iterator[str]:
     """The URL of each kind of Redis server in turn."""
-    with running_redis(request.param, tmp_path_factory.mktemp("redis")) as url:
+    with running_redis(redis_command, tmp_path_factory.mktemp("redis")) as url:
         yield url
 
 
@@ -164,11 +232,11 @@ def running_service(data_dir: Path, *, app: str | None = None, **settings: str) 
         )
         service = Service(f"http://127.0.0.1:{port}", data_dir, process)
         try:
-            wait_until(lambda: is_ready(service, output), "the service is ready", 120, every=0.1)
+            wait_until(lambda: is_ready(service, output), "the service is ready", START_STOP_S, every=0.1)
             yield service
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(15)
+            process.wait(START_STOP_S)
 
 
 def is_ready(service: Service, output) -> bool:

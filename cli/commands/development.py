@@ -11,17 +11,31 @@ import click
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option("--quick", is_flag=True, help="Only what needs neither the service nor a browser nor TensorFlow.")
 @click.option("--faults", is_flag=True, help="Break a running service at random instead; --rounds N, --seed S.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def test(arguments: tuple[str, ...], *, faults: bool) -> None:
-    """Run every test; further arguments go to pytest."""
-    program = "tests.faults.soak" if faults else "pytest"
-    sys.exit(subprocess.run([sys.executable, "-m", program, *arguments], cwd=ROOT, check=False).returncode)
+def test(arguments: tuple[str, ...], *, quick: bool, faults: bool) -> None:
+    """Run every test.
+
+    Without arguments, first install the programs that are missing: as root with apt-get, else after a question with
+    sudo. Tests that need what is still missing are skipped and named; with CI=true they fail. All other arguments go
+    to pytest: files, -k, -x, -n0 (one process, for a debugger).
+    """
+    if faults:
+        sys.exit(run("tests.faults.soak", *arguments))
+    if not (quick or arguments):
+        run("tests.programs")
+    sys.exit(run("pytest", *(["--quick"] if quick else []), *arguments))
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def bench(arguments: tuple[str, ...]) -> None:
     """Measure the service against references on this machine; --help tells more."""
-    sys.exit(subprocess.run([sys.executable, "-m", "bench", *arguments], cwd=ROOT, check=False).returncode)
+    sys.exit(run("bench", *arguments))
+
+
+def run(module: str, *arguments: str) -> int:
+    """Run a module of the repository and return its exit status."""
+    return subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, check=False).returncode

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-import tensorflow as tf
 
 from cli.stack.embedded_redis import redis_server_path
 from shared.domain.entities import JobKind, Upload, blob_key
@@ -24,8 +24,11 @@ PICTURES = Path(__file__).parents[1] / "fixtures" / "cifar10"
 def threads() -> int:
     """TensorFlow's threads: set before its first operation, and the same for all tests of this process."""
     count = threads_per_process(1)
-    tf.config.threading.set_intra_op_parallelism_threads(count)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    if "tensorflow" in sys.modules:  # imported by a module that was collected
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(count)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
     return count
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from contextlib import closing
+from pathlib import Path
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -19,12 +21,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from cli.stack.embedded_redis import redis_server_path
 from shared.domain.entities import Chunk, Counts, Failure, Item, ItemState, Job, JobState, Outcome
 from shared.domain.errors import Conflict
 from shared.jobs.chunks import CHUNK_BYTES
 from shared.jobs.store import AddResult
 from shared.redis import keys
-from shared.redis.connection import Client
+from shared.redis.connection import Client, connect
+from tests.conftest import running_redis
 from tests.shared.kit import MANY, REFUSED, RINGS, UNREADABLE, Kit, names, sure, upload
 
 #: So that a chunk holds two items, and a job of a few items takes several chunks.
@@ -250,7 +254,7 @@ class StoreMachine(RuleBasedStateMachine):
         return self.kit.redis.llen(keys.job(job, "pending")) > 0
 
 
-def test_no_order_of_calls_loses_or_doubles_an_item(each_redis) -> None:
-    run_state_machine_as_test(
-        lambda: StoreMachine(each_redis), settings=settings(max_examples=50, stateful_step_count=30)
-    )
+def test_no_order_of_calls_loses_or_doubles_an_item(tmp_path: Path) -> None:
+    with running_redis(redis_server_path(), tmp_path) as url, closing(connect(url)) as client:
+        steps = settings(max_examples=min(50, settings().max_examples), stateful_step_count=30)
+        run_state_machine_as_test(lambda: StoreMachine(client), settings=steps)

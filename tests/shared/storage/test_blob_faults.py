@@ -11,6 +11,7 @@ import pytest
 from shared.domain.errors import NotFound, StorageFull
 from shared.storage.blobs import RESERVE_BYTES, BlobStore
 from tests.conftest import ROOT, wait_until
+from tests.programs import need_mounts
 
 MIB = 1024 * 1024
 
@@ -82,6 +83,7 @@ with open(sys.argv[2], "rb") as file:
 
 def on_a_disk(options: str, script: str, folder: Path) -> list[str]:
     """The lines that the Python `script` prints where `folder` is a small disk; it is gone with the process."""
+    need_mounts("--map-root-user")
     mounted = f'mount -t tmpfs -o {options} tmpfs "$1" && exec "$2" -c "$3" "$1"'
     words = ["unshare", "--map-root-user", "--mount", "sh", "-c", mounted, "sh", str(folder), sys.executable, script]
     ran = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)

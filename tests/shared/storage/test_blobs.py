@@ -162,7 +162,7 @@ def test_a_job_without_blobs_is_no_error(blobs: BlobStore) -> None:
 
 def test_a_reader_never_sees_a_part(blobs: BlobStore) -> None:
     """Many versions, each of one repeated byte: a reader sees one of them, whole, or none."""
-    size, versions, seen, stop = 64 * MIB, 3, set(), threading.Event()
+    size, versions, seen, stop = 24 * MIB, 4, set(), threading.Event()
 
     def read() -> None:
         while not stop.is_set():
