@@ -24,8 +24,6 @@ from tests.fixtures import make
 
 JSON = {"Content-Type": "application/json"}
 PROBLEM_FIELDS = {"type", "title", "status", "detail", "instance"}
-#: Seconds within which a refused request's traces must be gone.
-CLEAN_S = 5
 
 
 @cache
@@ -133,7 +131,7 @@ def nothing_left(service: Service) -> Iterator[None]:
     before = traces(service)
     yield
     assert not (service.data_dir / "unpacked").exists()
-    wait_until(lambda: not _new(before, service), f"nothing is left: {_new(before, service)}", CLEAN_S)
+    wait_until(lambda: not _new(before, service), f"nothing is left: {_new(before, service)}")
 
 
 def _new(before: dict[str, set[str]], service: Service) -> dict[str, set[str]]:

@@ -1,21 +1,29 @@
-"""The README's first command, typed by a newcomer: a clean clone, an empty home, nothing installed."""
+"""The README's first command in a clean clone: an empty home, and only the packages that requirements.txt names.
+
+They are linked, not installed again: CI installs them whenever it runs `./darkroom test`.
+"""
 
 from __future__ import annotations
 
 import os
+import runpy
 import signal
 import subprocess
+import sys
+import sysconfig
+import venv
+from importlib.metadata import distribution
 from pathlib import Path
 
 import httpx
-import pytest
+from packaging.requirements import Requirement
 
 from cli.stack.embedded_redis import free_port
-from tests.conftest import NO_TLS, ROOT, wait_until
+from tests.conftest import NO_TLS, ROOT, START_STOP_S, wait_until
+from tests.programs import need
 
 PICTURES = sorted((ROOT / "tests" / "fixtures" / "cifar10").glob("*.png"))
-#: Seconds to download and install everything from a slow mirror, and to start for the first time.
-INSTALL_S = 900
+PYTHON = getattr(sys, "_base_executable", sys.executable)  # that of .venv has packages
 
 
 def newcomer(home: Path, data_dir: Path, port: int) -> dict[str, str]:
@@ -34,22 +42,43 @@ def answers(client: httpx.Client) -> bool:
         return False
 
 
-@pytest.mark.timeout(INSTALL_S + 120)
+def link_packages(clone: Path) -> None:
+    """Make the clone's environment, as its start script would, of links to the packages in this one."""
+    script = runpy.run_path(str(clone / "darkroom"))
+    venv.create(script["ENVIRONMENT"], symlinks=True)
+    (target,) = script["ENVIRONMENT"].glob("lib/*/site-packages")
+    source = Path(sysconfig.get_path("purelib"))
+    for requirement in requirements(clone / "requirements.txt"):
+        for name in {file.parts[0] for file in distribution(requirement.name).files or ()} - {".."}:
+            if not (target / name).exists():
+                (target / name).symlink_to(source / name)
+    script["stamp"](clone / "requirements.txt").touch()
+
+
+def requirements(file: Path) -> list[Requirement]:
+    """Return those that this machine needs."""
+    lines = [line for line in file.read_text().splitlines() if line and not line.lstrip().startswith("#")]
+    found = [Requirement(line) for line in lines]
+    return [each for each in found if not each.marker or each.marker.evaluate()]
+
+
 def test_up_on_a_clean_clone_classifies_pictures(tmp_path):
+    need("git")
     clone, home, port = tmp_path / "clone", tmp_path / "home", free_port()
     home.mkdir()
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+    link_packages(clone)
     client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False, verify=NO_TLS)
-    up = subprocess.Popen([str(clone / "darkroom"), "up"], cwd=clone, env=newcomer(home, clone / "var", port))
+    up = subprocess.Popen([PYTHON, str(clone / "darkroom"), "up"], cwd=clone, env=newcomer(home, clone / "var", port))
     try:
-        wait_until(lambda: up.poll() is not None or answers(client), "ready", INSTALL_S, every=0.1)
+        wait_until(lambda: up.poll() is not None or answers(client), "ready", START_STOP_S, every=0.1)
         assert up.poll() is None, "it ended by itself"
         files = [("files", (path.name, path.read_bytes(), "image/png")) for path in PICTURES]
         answer = client.post("/v1/jobs", files=files, headers={"Prefer": "wait=30"})
     finally:
         client.close()
         up.send_signal(signal.SIGINT)
-        up.wait(30)
+        up.wait(START_STOP_S)
     assert answer.status_code == 200, answer.text
     job = answer.json()
     assert (job["state"], job["counts"]["succeeded"]) == ("succeeded", len(PICTURES))

@@ -1,10 +1,9 @@
-"""Two hundred clients that wait, and whoever else wants something of the service meanwhile."""
+"""Two hundred clients that wait, and other requests meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,10 +16,10 @@ from tests.integration.helpers import open_job, png, put
 CLIENTS, WAIT_S = 200, 30
 #: Clients that the service lets wait: half of its threads.
 PLACES = Settings().web_processes * Settings().web_threads // 2
-#: Seconds that a request may take which waits for nothing; or, where the cores are busy with other things, so many
-#: times what it took before.
-PROMPT_S, TIMES = 2.0, 10
-#: Requests of each kind that are made before and while the others wait.
+#: Seconds for a request that waits for nothing. Less than WAIT_S: if the clients that wait held all threads, it would
+#: be answered when the first of them gives up.
+PROMPT_S = 25
+#: Requests of each kind that are made while the others wait.
 ROUNDS = 5
 PNG = {"Content-Type": "image/png"}
 
@@ -68,35 +67,30 @@ class Waiting:
         assert answer.status_code == (200 if answer.json()["done"] else 202), answer.text
 
 
-async def slowest(client: httpx.AsyncClient, job: str) -> float:
-    """Seconds that the slowest of several requests took: a status, a picture, a sign of life."""
-    took = []
+async def ask_for_other_things(client: httpx.AsyncClient, job: str) -> None:
+    """Ask several times for a status, for a picture's classification and for a sign of life."""
     for _ in range(ROUNDS):
         for method, path, content in (
             ("GET", f"/v1/jobs/{job}", None),
             ("POST", "/v1/jobs", png()),
             ("GET", "/healthz", None),
         ):
-            began = time.monotonic()
-            answer = await client.request(method, path, content=content, headers=PNG)
-            took.append(time.monotonic() - began)
+            answer = await client.request(method, path, content=content, headers=PNG, timeout=PROMPT_S)
             assert answer.status_code in (200, 202)
         await asyncio.sleep(0.3)  # who was turned away comes again meanwhile
-    return max(took)
 
 
-async def wait_and_ask(service: Service, job: str) -> tuple[list[str], float, float, float]:
-    """The ends that the clients saw; the slowest request before and while they waited; and how long the end took."""
+async def wait_and_ask(service: Service, job: str) -> list[str]:
+    """Let the clients wait, ask for other things, then end the job; return the states that the clients saw."""
     async with client_of(service) as client, client_of(service) as other:
-        before, waiting = await slowest(other, job), Waiting(client, job)
+        waiting = Waiting(client, job)
         clients = [asyncio.create_task(waiting.follow(number)) for number in range(CLIENTS)]
         await waiting.settled()
-        meanwhile = await slowest(other, job)
+        await ask_for_other_things(other, job)
         assert not any(one.done() for one in clients)
         (await other.post(f"/v1/jobs/{job}/seal")).raise_for_status()
-        began = time.monotonic()
-        states = await asyncio.gather(*clients)
-        return states, before, meanwhile, time.monotonic() - began
+        async with asyncio.timeout(PROMPT_S):
+            return await asyncio.gather(*clients)
 
 
 def test_two_hundred_that_wait_starve_nobody(service, http):
@@ -104,9 +98,5 @@ def test_two_hundred_that_wait_starve_nobody(service, http):
     job = open_job(http)
     put(http, job, "a", png())
     with ThreadPoolExecutor(1) as thread:  # Playwright has an event loop in this one, where browser tests ran before
-        states, before, meanwhile, told = thread.submit(asyncio.run, wait_and_ask(service, job)).result()
+        states = thread.submit(asyncio.run, wait_and_ask(service, job)).result()
     assert states == ["succeeded"] * CLIENTS
-    prompt = max(PROMPT_S, TIMES * before)
-    assert meanwhile < prompt, (before, meanwhile)
-    assert told < 3 * prompt, (before, told)
-    print(f"before {before:.3f} s, meanwhile {meanwhile:.3f} s, told {told:.3f} s")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,11 +84,9 @@ def test_a_turn_does_not_wait(services: Services, importer: Importer, model: Pat
     """The reconciler has other things to do while a model is loaded; and one model is looked at at a time."""
     submit(services, model, labels=LABELS)
     submit(services, model)
-    began = time.monotonic()
     for _ in range(5):
         importer.turn()
-    assert time.monotonic() - began < 2
-    assert len(children()) == 1
+        assert len(children()) == 1, "the process is not waited for"
 
 
 def test_the_process_gets_no_secrets(

@@ -18,7 +18,7 @@ from shared.jobs.messenger import MAX_MESSAGES
 from shared.redis import keys
 from shared.redis.connection import Client, Scripts, now_ms
 from shared.services import Services
-from tests.conftest import ROOT, wait_until
+from tests.conftest import ROOT, START_STOP_S, wait_until
 from tests.worker.kit import pictures, put, stored
 from worker.reconcile.orphans import remove_orphans
 from worker.reconcile.reconciler import WAKE_MESSAGES, Reconciler
@@ -208,7 +208,7 @@ def test_the_process_reconciles_until_sigterm(
     try:
         wait_until(lambda: services.messenger.message_count(Queue.INTERACTIVE), "a worker is woken")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+        assert process.wait(START_STOP_S) == 0
     finally:
         process.kill()
         process.wait()
