@@ -106,7 +106,7 @@ def costs(network: forward.Network, images: NDArray[np.uint8], thresholds: Seque
     return ratios
 
 
-def seconds(serve: forward.Forward, batch: NDArray[np.uint8]) -> float:
+def seconds(serve: forward.Network, batch: NDArray[np.uint8]) -> float:
     """Processor time of one batch, over all threads."""
     start = time.process_time()
     serve(batch)

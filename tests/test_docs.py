@@ -35,7 +35,7 @@ from web.uploads.submission import ADD_BYTES, ADD_ITEMS
 from worker.classify.classifier import TOP_K
 from worker.reconcile.reconciler import BATCH, ROUND_S, WAKE_MESSAGES
 from worker.webhooks.deliver import JITTER, MAX_RETRY_AFTER_S, PER_RECEIVER, POLL_S, SCHEDULE_S, THREADS
-from worker.webhooks.webhook_client import MAX_ANSWER_BYTES, TOTAL_S
+from worker.webhooks.webhook_client import MAX_RESPONSE_BYTES, TOTAL_S
 
 HOW, API, MODEL, DEVELOPMENT = (DOCS / f"{name}.md" for name in ("how-it-works", "api", "model", "development"))
 #: Files in backticks that are not in the repository: a reader's own, or a package's.
@@ -202,7 +202,7 @@ def test_the_numbers_about_webhooks_are_those_of_the_code() -> None:
     for text, phrase in (
         (page, f"at most {MAX_URL} characters"),
         (page, f"For the next {OVERLAP_S // 3600} hours"),
-        (page, f"within {TOTAL_S:g} s, and work afterwards. A response of more than {MAX_ANSWER_BYTES // 1024} KiB"),
+        (page, f"within {TOTAL_S:g} s, and work afterwards. A response of more than {MAX_RESPONSE_BYTES // 1024} KiB"),
         (page, "5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 14 h"),
         (page, f"{len(SCHEDULE_S) + 1} attempts in {hours[0]:.0f} to {hours[1]:.0f} hours"),
         (page, f"up to {MAX_RETRY_AFTER_S // 3600} h"),

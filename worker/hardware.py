@@ -1,4 +1,4 @@
-"""What this machine computes with, as far as it decides how a network is trained."""
+"""Detection of the CPU and GPU features that decide how a network is trained and served."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-#: Where Linux describes its processors.
+#: Linux's description of the CPU.
 CPUINFO = Path("/proc/cpuinfo")
 
-#: The processor's flag, as Linux names it, of instructions with which bfloat16 pays. AVX512-BF16 alone is not enough:
-#: on two cores that have it without AMX, a step of preset `fast` on 500 images took 5.3 s of processor time in bfloat16
-#: and 3.2 s in float32, one of `classic` on 128 images 0.60 s and 0.37 s, and every convolution was slower by itself.
+#: The CPU flag (as Linux names it) with which bfloat16 is faster than float32. AVX512-BF16 alone is not enough: on two
+#: cores with it but without AMX, a step of preset `fast` on 500 images took 5.3 s of CPU time in bfloat16 and 3.2 s in
+#: float32, one of `classic` on 128 images 0.60 s and 0.37 s, and each convolution was slower.
 BFLOAT16_FLAG = "amx_bf16"
 
-#: CUDA compute capability from which a GPU multiplies bfloat16 (Ampere).
+#: Lowest CUDA compute capability with bfloat16 arithmetic (Ampere).
 BFLOAT16_CAPABILITY = (8, 0)
 
-
-#: What there is where the driver of an NVIDIA GPU is loaded; and the build of TensorFlow that uses none.
+#: The device file that an NVIDIA driver creates, and the TensorFlow build without GPU support.
 GPU_DEVICE, WITHOUT_GPU = Path("/dev/nvidiactl"), "tensorflow-cpu"
 
 
@@ -30,23 +29,23 @@ def may_have_gpu() -> bool:
 
 
 def on_accelerator() -> bool:
-    """Return whether Keras computes on a GPU or TPU, where XLA pays; on a CPU it made steps slower."""
-    import keras  # noqa: PLC0415 - whoever lists presets need not wait for TensorFlow
+    """Return whether Keras runs on a GPU or TPU, where XLA is worth it; on a CPU XLA made steps slower."""
+    import keras  # noqa: PLC0415 - listing presets must not load TensorFlow
 
     return any(not name.lower().startswith("cpu") for name in keras.distribution.list_devices())
 
 
 def precision(wanted: str, cpuinfo: Path = CPUINFO) -> str:
-    """Return Keras's name of the arithmetic: `mixed_bfloat16` or `float32`.
+    """Return Keras's dtype policy, `mixed_bfloat16` or `float32`.
 
-    `wanted` is `float32`, `bfloat16`, or `auto`: bfloat16 where this machine multiplies it fast.
+    `wanted` is `float32`, `bfloat16` or `auto`, which means bfloat16 if it is faster on this machine.
     """
     fast = wanted == "bfloat16" or (wanted == "auto" and has_bfloat16(cpuinfo))
     return "mixed_bfloat16" if fast else "float32"
 
 
 def has_bfloat16(cpuinfo: Path = CPUINFO) -> bool:
-    """Return whether the GPU, or else the processor, multiplies bfloat16 faster than float32."""
+    """Return whether bfloat16 is faster than float32 on the GPU, or on the CPU if there is no GPU."""
     gpu = _gpu()
     if gpu is not None:
         return tuple(gpu.get("compute_capability", (0, 0))) >= BFLOAT16_CAPABILITY
@@ -54,18 +53,18 @@ def has_bfloat16(cpuinfo: Path = CPUINFO) -> bool:
 
 
 def gpu_name() -> str | None:
-    """Return the model name of the first GPU, None where there is none."""
+    """Return the model name of the first GPU, or None."""
     gpu = _gpu()
     return None if gpu is None else str(gpu.get("device_name", "unknown"))
 
 
 def cpu_name(cpuinfo: Path = CPUINFO) -> str:
-    """Return the processor's model name as the operating system gives it."""
+    """Return the CPU's model name according to the operating system."""
     return _cpu_field("model name", cpuinfo) or platform.processor() or platform.machine()
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -86,7 +85,7 @@ def _gpu() -> dict[str, Any] | None:
 
 
 def _cpu_field(name: str, cpuinfo: Path) -> str:
-    """Return the first value of a field of `cpuinfo`, "" where there is none, as outside of Linux."""
+    """Return the first value of a field of `cpuinfo`, or "" (always on other systems than Linux)."""
     try:
         lines = cpuinfo.read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.domain.card import Bin, Calibration, ClassMetrics, Latency, Metrics
-from worker.serving.forward import Forward
+from worker.serving.forward import Network
 from worker.serving.tta import log, softmax
 
 #: Images per forward pass when evaluating, and in the measure of throughput.
@@ -50,13 +50,13 @@ def predict(model: Any, images: NDArray[np.uint8]) -> Floats:
     return outputs
 
 
-def answers(forward: Forward, images: NDArray[np.uint8]) -> Floats:
+def answers(forward: Network, images: NDArray[np.uint8]) -> Floats:
     """Return the probabilities, float32 (n, classes), that a served model gives images (n, height, width, 3)."""
     starts = range(0, len(images), BATCH_SIZE)
     return np.concatenate([forward(images[start : start + BATCH_SIZE]) for start in starts])
 
 
-def share_right(forward: Forward, images: NDArray[np.uint8], truth: Integers) -> float | None:
+def share_right(forward: Network, images: NDArray[np.uint8], truth: Integers) -> float | None:
     """Return the share of the images whose greatest probability is that of the right label; None without any."""
     return float(np.mean(answers(forward, images).argmax(axis=1) == truth)) if len(images) else None
 
@@ -155,7 +155,7 @@ def calibration(probabilities: Floats, truth: Integers, fitted: float) -> Calibr
     )
 
 
-def latency(forward: Forward, images: NDArray[np.uint8], repeats: int = REPEATS) -> Latency:
+def latency(forward: Network, images: NDArray[np.uint8], repeats: int = REPEATS) -> Latency:
     """Return how long a served model takes on this machine for one image and for a batch, compiled and warmed up.
 
     Every pass sees other images, of `images` in turn: a model that looks at some of them again takes as long as they

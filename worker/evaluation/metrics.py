@@ -72,7 +72,7 @@ def _views(network: Network, dataset: Dataset, served: ViewsServed) -> Views:
     return Views(served="adaptive", threshold=threshold, share=share, **accuracies)
 
 
-def _corrected_accuracy(serve: forward.Forward, dataset: Dataset) -> float | None:
+def _corrected_accuracy(serve: forward.Network, dataset: Dataset) -> float | None:
     held = dataset.corrections
     return evaluate.share_right(serve, held.x, held.y) if held else None
 

@@ -1,4 +1,4 @@
-"""Watch who the champion is, from a thread, and load a new one beside the running work."""
+"""The thread that loads a new champion while the worker continues with its jobs."""
 
 from __future__ import annotations
 
@@ -13,62 +13,62 @@ from worker.serving.models import ModelCache, ModelUnusable
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two looks: a promotion takes effect within 2, most of which is for loading.
+#: Seconds between two polls: a promotion takes effect within 2 s, most of which is for loading.
 POLL_S = 0.5
-#: Seconds after which a champion that could not be loaded is tried again; each try costs about one of work.
+#: Seconds before a champion that could not be loaded is tried again; each attempt costs about one second of work.
 RETRY_S = 10.0
 
 
 class ChampionWatcher:
-    """Sees to it that `models` holds the champion; `changed` is called where it holds another one.
+    """A watcher that keeps the champion loaded in `models` and calls `on_change` after it has loaded a new one.
 
-    A champion that cannot be loaded stops nobody: it is said in the log, and the versions of running jobs go on.
+    A champion that cannot be loaded is logged. Jobs of other versions continue.
     """
 
-    def __init__(self, registry: Registry, models: ModelCache, changed: Callable[[], object]) -> None:
-        self._registry, self._models, self._changed = registry, models, changed
-        self._trouble = ""
+    def __init__(self, registry: Registry, models: ModelCache, on_change: Callable[[], object]) -> None:
+        self._registry, self._models, self._on_change = registry, models, on_change
+        self._last_error = ""
         self._unusable, self._retry_at = "", 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="champion", daemon=True)
 
     def start(self) -> None:
-        """Load the champion if that can be done now, then go on watching."""
+        """Poll once, then start the thread."""
         self.poll()
         self._thread.start()
 
     def stop(self) -> None:
-        """End; what is being loaded is not waited for."""
+        """Tell the thread to stop, without waiting for a model that is being loaded."""
         self._stopping.set()
 
     def poll(self) -> None:
-        """Load the champion where another one is held. What is in the way is logged once, not at every look."""
+        """Load the champion if it is not loaded. Log an error once, not at every poll."""
         try:
             version = self._registry.alias().version
-            if version != self._models.champion and not self._rests(version):
-                self._take_over(version)
+            if version != self._models.champion and not self._is_backing_off(version):
+                self._load(version)
         except DarkroomError as error:
-            if str(error) != self._trouble:
-                log.error("the champion cannot be loaded, running jobs go on: %s", error)
-            self._trouble = str(error)
+            if str(error) != self._last_error:
+                log.error("cannot load the champion, running jobs continue: %s", error)
+            self._last_error = str(error)
 
-    def _rests(self, version: str) -> bool:
-        """Whether this version could not be loaded a moment ago."""
+    def _is_backing_off(self, version: str) -> bool:
+        """Return whether loading this version failed within the last RETRY_S seconds."""
         return version == self._unusable and time.monotonic() < self._retry_at
 
-    def _take_over(self, version: str) -> None:
+    def _load(self, version: str) -> None:
         try:
             self._models.preload(version)
         except ModelUnusable:
             self._unusable, self._retry_at = version, time.monotonic() + RETRY_S
             raise
-        self._trouble = ""
+        self._last_error = ""
         log.info("the champion is %s", version)
-        self._changed()
+        self._on_change()
 
     def _run(self) -> None:
         while not self._stopping.wait(POLL_S):
             try:
                 self.poll()
             except Exception:
-                log.exception("the champion cannot be watched; this worker goes on trying")
+                log.exception("cannot poll for the champion; retrying")

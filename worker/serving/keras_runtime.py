@@ -1,4 +1,4 @@
-"""A network that Keras runs, as one compiled TensorFlow graph: on a GPU, and for what OpenVINO cannot express."""
+"""Inference with Keras, as one compiled TensorFlow graph: on a GPU, and for models that OpenVINO cannot express."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from worker.serving.forward import ModelUnusable, Network
 
 
 def load(file: Path, threads: int) -> Network:
-    """The network in a file of Keras's, which may use so many cores. Raises ModelUnusable."""
+    """Return the network in a `.keras` file, running on `threads` cores. Raise ModelUnusable."""
     import keras  # noqa: PLC0415  # TensorFlow may be loaded only after the fork
     import tensorflow as tf  # noqa: PLC0415
 
     _set_threads(tf, threads)
     try:
         model = keras.saving.load_model(file, compile=False, safe_mode=True)
-    except Exception as error:  # beside Keras's own errors, whatever the readers of ZIP and HDF5 raise
+    except Exception as error:  # Keras's own errors, and those of the ZIP and HDF5 readers
         raise ModelUnusable(f"Keras cannot load {file.parent.name}/{file.name}: {error}") from error
     return compiled(model)
 
 
 def compiled(model: Any) -> Network:
-    """A Keras model of images (height, width, channels) that gives probabilities, for any number of them."""
+    """Return a Keras model of images (height, width, channels) as a network, for any batch size."""
     run = graph(model)
 
     def network(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -36,7 +36,7 @@ def compiled(model: Any) -> Network:
 
 
 def graph(model: Any) -> Any:
-    """A TensorFlow function from uint8 (n, height, width, channels) to float32 (n, labels), the same one for any n."""
+    """Return one TensorFlow function from uint8 (n, height, width, channels) to float32 (n, labels), for any n."""
     import tensorflow as tf  # noqa: PLC0415  # see above
 
     @tf.function(input_signature=[tf.TensorSpec(model.input_shape, tf.uint8)], autograph=False)  # type: ignore[untyped-decorator]

@@ -1,4 +1,4 @@
-"""Load a published model: by OpenVINO where that can be, by Keras on a GPU and for what OpenVINO cannot run."""
+"""Loading of published models: with OpenVINO if possible, with Keras on a GPU or if there is no OpenVINO file."""
 
 from __future__ import annotations
 
@@ -16,68 +16,68 @@ from shared.domain.errors import InvalidRequest, NotFound
 from shared.models.registry import Registry
 from worker import hardware
 from worker.serving import keras_runtime, openvino_runtime
-from worker.serving.forward import Forward, ModelUnusable, Network, tta_threshold, with_tta
+from worker.serving.forward import ModelUnusable, Network, tta_threshold, with_tta
 
 __all__ = ["MAX_MODELS", "LoadedModel", "ModelCache", "ModelUnusable"]
 
-#: Models that a process holds at a time: the champion, and the one that was used last, for jobs that began with it.
+#: Models in memory per process: the champion, and the last used one for jobs that were started with it.
 MAX_MODELS = 2
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model in memory. `forward` takes uint8 (n, height, width, 3) and gives float32 probabilities (n, labels)."""
+    """A model in memory. `forward` maps uint8 (n, height, width, 3) to float32 probabilities (n, labels)."""
 
     card: ModelCard
-    forward: Forward
+    forward: Network
 
 
 class ModelCache:
-    """The models that this process holds, loaded when first asked for, from whichever thread that is."""
+    """A thread-safe cache of at most MAX_MODELS models, loaded on first use; it never evicts the champion."""
 
     def __init__(self, registry: Registry, threads: int) -> None:
-        """`threads` is how many cores one model may use."""
+        """Create an empty cache. Each model runs on `threads` cores."""
         self._registry, self._threads = registry, threads
-        self._held: OrderedDict[str, Future[LoadedModel]] = OrderedDict()
+        self._models: OrderedDict[str, Future[LoadedModel]] = OrderedDict()
         self._lock = threading.Lock()
         self._champion: str | None = None
 
     @property
     def champion(self) -> str | None:
-        """The version that was last preloaded; it is held until another one is."""
+        """Return the version that was preloaded last, or None. It stays in the cache until another is preloaded."""
         return self._champion
 
     def preload(self, version: str) -> None:
-        """Hold the version that serves new jobs, beside the work that goes on. Raises ModelUnusable, Unavailable."""
+        """Load the champion while other versions serve. Raise ModelUnusable, Unavailable."""
         self.get(version)
         self._champion = version
 
     def get(self, version: str) -> LoadedModel:
-        """The model of a version; who asks while it is being loaded waits for it. Raises ModelUnusable, Unavailable."""
+        """Return a version's model; wait if another thread is loading it. Raise ModelUnusable, Unavailable."""
         with self._lock:
-            place = self._held.get(version)
-            missing = place is None
-            if place is None:
-                place = self._held[version] = Future()
-            self._held.move_to_end(version)
-            self._drop_oldest()
-        if missing:
-            self._fill(place, version)
-        return place.result()
+            model = self._models.get(version)
+            is_missing = model is None
+            if model is None:
+                model = self._models[version] = Future()
+            self._models.move_to_end(version)
+            self._evict()
+        if is_missing:
+            self._resolve(model, version)
+        return model.result()
 
-    def _fill(self, place: Future[LoadedModel], version: str) -> None:
-        """Load without the lock: other versions serve meanwhile."""
+    def _resolve(self, model: Future[LoadedModel], version: str) -> None:
+        """Load the model without holding the lock, so that other versions can serve."""
         try:
-            place.set_result(self._load(version))
-        except BaseException as error:  # noqa: BLE001  # it is raised where the model was asked for
+            model.set_result(self._load(version))
+        except BaseException as error:  # noqa: BLE001  # `get` raises it in each waiting thread
             with self._lock:
-                if self._held.get(version) is place:
-                    del self._held[version]
-            place.set_exception(error)
+                if self._models.get(version) is model:
+                    del self._models[version]
+            model.set_exception(error)
 
-    def _drop_oldest(self) -> None:
-        while len(self._held) > MAX_MODELS:
-            del self._held[next(version for version in self._held if version != self._champion)]
+    def _evict(self) -> None:
+        while len(self._models) > MAX_MODELS:
+            del self._models[next(version for version in self._models if version != self._champion)]
 
     def _load(self, version: str) -> LoadedModel:
         try:
@@ -86,34 +86,34 @@ class ModelCache:
         except (NotFound, InvalidRequest) as error:
             raise ModelUnusable(str(error)) from error
         model = LoadedModel(card, with_tta(network, tta_threshold(card.views)))
-        _check(model)
+        _warm_up(model)
         return model
 
     def _network(self, card: ModelCard) -> Network:
         exported = None if hardware.may_have_gpu() else self._registry.openvino_file(card.version)
         if exported:
-            return openvino_runtime.load(_undamaged(exported, card.openvino_sha256), self._threads)
+            return openvino_runtime.load(_verified(exported, card.openvino_sha256), self._threads)
         file = self._registry.model_file(card.version)
-        return keras_runtime.load(_undamaged(file, card.file_sha256), self._threads)
+        return keras_runtime.load(_verified(file, card.file_sha256), self._threads)
 
 
-def _undamaged(file: Path, sha256: str | None) -> Path:
+def _verified(file: Path, sha256: str | None) -> Path:
     if hashlib.sha256(file.read_bytes()).hexdigest() != sha256:
-        raise ModelUnusable(f"{file.parent.name}/{file.name} is damaged: its digest is not that of its card")
+        raise ModelUnusable(f"{file.parent.name}/{file.name} is damaged: its SHA-256 does not match the model card")
     return file
 
 
-def _check(model: LoadedModel) -> None:
-    """Run one blank image: a first pass takes longer, so no job should have it; and the answer must fit the card."""
+def _warm_up(model: LoadedModel) -> None:
+    """Run the slow first pass on a blank image. Raise ModelUnusable if the output does not match the card."""
     shape = model.card.input
     blank = np.zeros((1, shape.height, shape.width, shape.channels), np.uint8)
     try:
-        answer = model.forward(blank)
-    except Exception as error:  # Keras and TensorFlow have many words for a shape that does not fit
+        scores = model.forward(blank)
+    except Exception as error:  # Keras and TensorFlow raise many types for a wrong shape
         raise ModelUnusable(
-            f"model {model.card.version} takes no pictures of {shape.width} × {shape.height} pixels"
+            f"model {model.card.version} does not accept images of {shape.width} × {shape.height} pixels"
         ) from error
-    if answer.shape != (1, len(model.card.labels)):
+    if scores.shape != (1, len(model.card.labels)):
         raise ModelUnusable(
-            f"model {model.card.version} answers {answer.shape[1:]} values for {len(model.card.labels)} labels"
+            f"model {model.card.version} outputs {scores.shape[1:]} values for {len(model.card.labels)} labels"
         )

@@ -1,7 +1,7 @@
-"""A network that OpenVINO runs: on a processor it starts in a fraction of TensorFlow's time and memory, and is faster.
+"""Inference with OpenVINO, faster than TensorFlow on a CPU, with a fraction of its start-up time and memory.
 
-It is made from a Keras model once, when a version is published, and kept beside it as one file: a zip archive of the
-network's layers (XML) and its weights, as OpenVINO writes them. See docs/decisions/0012-openvino.md.
+A version is converted from Keras once, when it is published, into one zip archive next to it: the layers (XML) and the
+weights, in OpenVINO's format. See docs/decisions/0012-openvino.md.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from numpy.typing import NDArray
 from worker.serving import keras_runtime
 from worker.serving.forward import ModelUnusable, Network
 
-#: The parts of the file.
+#: The members of the archive.
 LAYERS, WEIGHTS = "network.xml", "network.bin"
 
-#: Images in one pass at most: what is computed in between still fits the processor's cache.
+#: Maximum images per pass, so that intermediate results fit into the CPU cache.
 BATCH_SIZE = 32
 
 
 def export(model: Any, file: Path) -> None:
-    """Write a Keras model, which takes images and gives probabilities, to `file`; raises where it cannot be expressed.
+    """Convert a Keras model (images to probabilities) and write it to `file`.
 
-    What comes may be any error of TensorFlow's or OpenVINO's: they have many words for a layer that they do not know.
+    If OpenVINO cannot express the model, raise whatever TensorFlow or OpenVINO raises, which may be of any type.
     """
-    import tensorflow as tf  # noqa: PLC0415  # only where a version is published
+    import tensorflow as tf  # noqa: PLC0415  # needed only to publish a version
 
     openvino, module = _openvino(), tf.Module()
     module.model = model
@@ -46,29 +46,29 @@ def export(model: Any, file: Path) -> None:
 
 
 def load(file: Path, threads: int) -> Network:
-    """The network in a file that `export` wrote, which may use so many cores. Raises ModelUnusable."""
+    """Return the network in a file that `export` wrote, running on `threads` cores. Raise ModelUnusable."""
     openvino = _openvino()
     core = openvino.Core()
     try:
         with zipfile.ZipFile(file) as archive:
             weights = np.frombuffer(archive.read(WEIGHTS), np.uint8)
             network = core.read_model(archive.read(LAYERS), openvino.Tensor(weights))
-        how = {
+        config = {
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
-            "ENABLE_CPU_PINNING": False,  # every process would take the same cores, the first ones
-            "INFERENCE_PRECISION_HINT": "f32",  # what it answers must not depend on what the processor can do
+            "ENABLE_CPU_PINNING": False,  # every process would be pinned to the same cores
+            "INFERENCE_PRECISION_HINT": "f32",  # results must not depend on the CPU's features
         }
-        compiled = core.compile_model(network, "CPU", how)
-    except Exception as error:  # beside its own RuntimeError, whatever the reader of ZIP raises
+        compiled = core.compile_model(network, "CPU", config)
+    except Exception as error:  # its own RuntimeError, and those of the ZIP reader
         raise ModelUnusable(f"OpenVINO cannot load {file.parent.name}/{file.name}: {error}") from error
     return _in_batches(_one_at_a_time(compiled), tuple(compiled.output(0).partial_shape)[1].get_length())
 
 
 def _openvino() -> Any:
-    """The library, which starts threads, so it is loaded only after the fork.
+    """Return the library, imported only after the fork because it starts threads.
 
-    Without its telemetry: that would tell its makers of every import, and writes into the home folder.
+    Its telemetry is disabled: it would report every import to Intel and write into the home folder.
     """
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino  # noqa: PLC0415
@@ -77,7 +77,7 @@ def _openvino() -> Any:
 
 
 def _one_at_a_time(compiled: Any) -> Network:
-    """One request's memory, which a second thread has to wait for."""
+    """Return a network that shares one inference request, and so one buffer, among threads."""
     request, lock = compiled.create_infer_request(), threading.Lock()
 
     def infer(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -89,7 +89,7 @@ def _one_at_a_time(compiled: Any) -> Network:
 
 
 def _in_batches(infer: Network, labels: int) -> Network:
-    """In batches of few sizes, powers of two: for each new size OpenVINO has to prepare itself."""
+    """Return `infer` in batches whose sizes are powers of two: OpenVINO compiles for each new size."""
 
     def network(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         answers = np.empty((len(images), labels), np.float32)
@@ -102,7 +102,7 @@ def _in_batches(infer: Network, labels: int) -> Network:
 
 
 def _padded(batch: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """With black images behind, up to the next power of two."""
+    """Return the batch, padded with black images to the next power of two."""
     size = 1 << (len(batch) - 1).bit_length()
     if size == len(batch):
         return np.ascontiguousarray(batch)

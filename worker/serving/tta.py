@@ -1,7 +1,7 @@
-"""Six views of an image, whose answers are averaged: the image and its mirror image, each in place and shifted twice.
+"""Test-time augmentation (TTA): six views of an image, the image and its mirror image, each at three positions.
 
-Source: KellerJordan/cifar10-airbench, test-time augmentation of level 2. `worker.serving.forward` uses them if one
-view is not sure; see docs/decisions/0008-views.md.
+Source: KellerJordan/cifar10-airbench, test-time augmentation level 2. `worker.serving.forward` uses the views if the
+confidence on one view is low; see docs/decisions/0008-views.md.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Least probability that a logarithm is taken of.
+#: Lower bound of probabilities before the logarithm.
 TINY = 1e-30
 
-#: Share of the images that may get another label than six views would give them: so few that accuracy does not tell.
+#: Share of images whose label may differ from the one by six views: too few to change the accuracy noticeably.
 TOLERATED = 0.001
 
-#: Thresholds are whole multiples of one part in so many.
+#: Thresholds are multiples of 1 / STEPS.
 STEPS = 100
 
 Floats = NDArray[np.floating[Any]]
@@ -27,14 +27,14 @@ Floats = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class View:
-    """`weight` in the mean; `shift` of both axes in pixels, what comes in mirrored at the edge; mirrored or not."""
+    """A view: its `weight` in the mean, its `shift` of both axes in pixels (reflected at the edge), and mirroring."""
 
     weight: float
     shift: int
     mirrored: bool
 
 
-#: The image itself first. Weights are powers of two, and sum to 1.
+#: The unchanged image first. Weights are powers of two and sum to 1.
 VIEWS = (
     View(0.25, 0, mirrored=False),
     View(0.25, 0, mirrored=True),
@@ -46,10 +46,10 @@ VIEWS = (
 
 
 def choose_threshold(one: Floats, six: Floats) -> float:
-    """Return from which confidence on one view will do, 0 to 1, for probabilities (n, classes) by one view and by six.
+    """Return the confidence, 0 to 1, from which one view is enough; `one` and `six` are probabilities (n, classes).
 
-    It is the least multiple of 0.01 such that, of the images that reach it, six views would give no more than TOLERATED
-    of all images another label. It looks at no right answers, so it is chosen with as little luck as data allows.
+    It is the lowest multiple of 0.01 at which the images that reach it, but change their label with six views, are at
+    most TOLERATED of all images. True labels are not used, so the choice does not overfit to them.
     """
     changed = one.argmax(axis=1) != six.argmax(axis=1)
     confidences = np.sort(one.max(axis=1)[changed])[::-1]
@@ -60,13 +60,13 @@ def choose_threshold(one: Floats, six: Floats) -> float:
 
 
 def log(probabilities: Floats) -> Floats:
-    """Return natural logarithms as float64, no less than that of TINY."""
+    """Return natural logarithms as float64, with probabilities clipped at TINY."""
     logarithms: Floats = np.log(np.maximum(probabilities.astype(np.float64), TINY))
     return logarithms
 
 
 def softmax(logits: Any) -> Floats:
-    """Return probabilities (n, classes) for logits of that shape."""
+    """Return probabilities (n, classes) for logits (n, classes)."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     quotients: Floats = powers / powers.sum(axis=1, keepdims=True)
     return quotients

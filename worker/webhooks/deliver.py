@@ -1,7 +1,6 @@
-"""The sender of webhooks: `python -m worker.webhooks`, in any number of copies. Of Darkroom it needs Redis alone.
+"""The webhook sender: `python -m worker.webhooks`, in any number of copies. It needs only Redis.
 
-A receiver that is slow or dead holds PER_RECEIVER threads of each copy at most, and nobody else's deliveries wait
-behind its own.
+A slow or dead receiver occupies at most PER_RECEIVER threads of each copy, so it does not delay other receivers.
 """
 
 from __future__ import annotations
@@ -30,22 +29,22 @@ from worker.webhooks.webhook_client import WebhookClient, WebhookResponse
 
 log = logging.getLogger("darkroom.deliver")
 
-#: Seconds after each failed attempt, by Standard Webhooks' recommendation; after the last one the delivery is given up.
+#: Seconds between attempts, as Standard Webhooks recommends. When the last one fails, the delivery has failed.
 SCHEDULE_S = (5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600)
-#: The share of such a time by which it is longer at random: many deliveries that failed together do not come together.
+#: Random extra delay, as a share of the interval, so that deliveries that failed together are not retried together.
 JITTER = 0.2
-#: Seconds that a receiver may ask us to wait at most, by `Retry-After`.
+#: Longest `Retry-After` that is honoured, in seconds.
 MAX_RETRY_AFTER_S = 24 * 3600
-#: Attempts at a time: all of them, and those at one receiver.
+#: Concurrent attempts: in total, and per receiver.
 THREADS, PER_RECEIVER = 32, 4
-#: Seconds between two looks for what is due, and after which Redis is asked again where it did not answer.
-POLL_S, PAUSE_S = 0.25, 1.0
+#: Seconds between two polls for due deliveries, and before the next poll if Redis cannot be reached.
+POLL_S, RETRY_S = 0.25, 1.0
 
 HEADERS = {"Content-Type": "application/json", "User-Agent": "Darkroom", "Accept": "*/*"}
 
 
 class WebhookSender:
-    """Sends what is due, each delivery in a thread of its own."""
+    """A sender of due deliveries, each in its own thread."""
 
     def __init__(
         self,
@@ -55,106 +54,106 @@ class WebhookSender:
         schedule_s: Sequence[float] = SCHEDULE_S,
     ) -> None:
         self._deliveries, self._secrets, self._client, self._schedule_s = deliveries, secrets, client, schedule_s
-        self._in_hand: Counter[str] = Counter()
-        self._free = threading.Condition()
+        self._active: Counter[str] = Counter()
+        self._thread_freed = threading.Condition()
 
     def run(self, stopping: threading.Event) -> None:
-        """Send until `stopping` is set; what is in hand then is sent to its end."""
+        """Send until `stopping` is set, then wait for the attempts in progress."""
         with ThreadPoolExecutor(THREADS, thread_name_prefix="deliver") as threads:
             while not stopping.is_set():
-                due = self._next()
+                due = self._claim()
                 if due is None:
-                    self._rest(POLL_S)
+                    self._wait_for_thread(POLL_S)
                 else:
-                    threads.submit(self._in_thread, due)
+                    threads.submit(self._send_in_thread, due)
 
     def send(self, due: ClaimedDelivery) -> None:
-        """One attempt at one delivery. Raises Unavailable where it cannot be recorded: it is made again then."""
+        """Make one attempt at a delivery. Raise Unavailable if it cannot be recorded; it is repeated then."""
         at, began = datetime.now(UTC), time.monotonic()
-        answer, failure = self._attempt(due, at)
+        response, failure = self._attempt(due, at)
         duration_s = round(time.monotonic() - began, 3)
-        attempt = Attempt(at.timestamp(), duration_s, answer.status if answer else None, failure)
-        ending, delay_s = self._what_next(due, answer, failure)
-        self._deliveries.end_attempt(due, attempt, ending, delay_s)
-        outcome = failure.detail if failure else "taken"
-        log.info("try %d of delivery %s to %s: %s", due.attempt_number, due.id, due.receiver, outcome)
+        attempt = Attempt(at.timestamp(), duration_s, response.status if response else None, failure)
+        outcome, delay_s = self._next_step(due, response, failure)
+        self._deliveries.end_attempt(due, attempt, outcome, delay_s)
+        result = failure.detail if failure else "delivered"
+        log.info("attempt %d at delivery %s to %s: %s", due.attempt_number, due.id, due.receiver, result)
 
-    def _next(self) -> ClaimedDelivery | None:
-        """The next delivery, counted as in hand; None where there is none, no thread for it, or no Redis."""
-        with self._free:
-            if self._in_hand.total() >= THREADS:
+    def _claim(self) -> ClaimedDelivery | None:
+        """Claim a due delivery and count it as active. Return None without a due delivery, a free thread or Redis."""
+        with self._thread_freed:
+            if self._active.total() >= THREADS:
                 return None
-            busy = [receiver for receiver, count in self._in_hand.items() if count >= PER_RECEIVER]
+            busy = [receiver for receiver, count in self._active.items() if count >= PER_RECEIVER]
         try:
             due = self._deliveries.claim(busy)
         except DarkroomError as error:
-            log.warning("no deliveries: %s", error)
-            time.sleep(PAUSE_S)
+            log.warning("cannot claim deliveries: %s", error)
+            time.sleep(RETRY_S)
             return None
         if due is not None:
-            with self._free:
-                self._in_hand[due.receiver] += 1
+            with self._thread_freed:
+                self._active[due.receiver] += 1
         return due
 
-    def _rest(self, seconds: float) -> None:
-        """Wait until a thread is free, or for so long."""
-        with self._free:
-            self._free.wait(seconds)
+    def _wait_for_thread(self, seconds: float) -> None:
+        """Wait until a thread becomes free, at most `seconds`."""
+        with self._thread_freed:
+            self._thread_freed.wait(seconds)
 
-    def _in_thread(self, due: ClaimedDelivery) -> None:
+    def _send_in_thread(self, due: ClaimedDelivery) -> None:
         try:
             with logs.job_context(due.job.id, due.job.request_id, delivery=due.id):
                 self.send(due)
         except DarkroomError as error:
-            log.warning("delivery %s is sent again: %s", due.id, error)
-        except Exception:  # a thread's error is seen nowhere else
-            log.exception("delivery %s is sent again", due.id)
+            log.warning("the attempt at delivery %s was not recorded and will be repeated: %s", due.id, error)
+        except Exception:  # an error in a pool thread is not logged elsewhere
+            log.exception("the attempt at delivery %s failed and will be repeated", due.id)
         finally:
-            with self._free:
-                self._in_hand[due.receiver] -= 1
-                self._in_hand += Counter()  # without those that are at 0
-                self._free.notify()
+            with self._thread_freed:
+                self._active[due.receiver] -= 1
+                self._active += Counter()  # drop receivers at 0
+                self._thread_freed.notify()
 
     def _attempt(self, due: ClaimedDelivery, at: datetime) -> tuple[WebhookResponse | None, Failure | None]:
         secrets = self._secrets.get(due.job.owner).all
         try:
             content = message.body(due.job)
             headers = HEADERS | message.headers(due.id, at, content, secrets)
-            answer = self._client.post(target.parse(due.url), headers, content.encode())
+            response = self._client.post(target.parse(due.url), headers, content.encode())
         except DeliveryError as error:
             return None, Failure(error.code, str(error))
-        except Exception:  # what nobody thought of is a failed attempt too: it is not made again at once, and for ever
-            log.exception("delivery %s", due.id)
-            return None, Failure("internal", "an unexpected error; the log of the sender has it")
-        return answer, failure_of(answer.status)
+        except Exception:  # counts as a failed attempt: otherwise it would be repeated at once, forever
+            log.exception("unexpected error in delivery %s", due.id)
+            return None, Failure("internal", "an unexpected error; see the log of the webhook sender")
+        return response, status_failure(response.status)
 
-    def _what_next(
-        self, due: ClaimedDelivery, answer: WebhookResponse | None, failure: Failure | None
+    def _next_step(
+        self, due: ClaimedDelivery, response: WebhookResponse | None, failure: Failure | None
     ) -> tuple[DeliveryOutcome | None, float]:
-        """How the delivery ends; or None, and the seconds until the next attempt."""
+        """Return the final outcome; or None, and the seconds until the next attempt."""
         if failure is None:
             return DeliveryOutcome.DELIVERED, 0
         if failure.code == "gone":
             return DeliveryOutcome.GONE, 0
         if due.attempt_number > len(self._schedule_s):
             return DeliveryOutcome.FAILED, 0
-        delay_s = self._schedule_s[due.attempt_number - 1] * random.uniform(1, 1 + JITTER)  # noqa: S311  # no secret
-        return None, max(delay_s, retry_after_s(answer.retry_after if answer else None))
+        delay_s = self._schedule_s[due.attempt_number - 1] * random.uniform(1, 1 + JITTER)  # noqa: S311  # not a secret
+        return None, max(delay_s, retry_after_s(response.retry_after if response else None))
 
 
-def failure_of(status: int) -> Failure | None:
-    """What an answer's status means: any 2xx is a success, 410 the wish to hear nothing more."""
+def status_failure(status: int) -> Failure | None:
+    """Return the failure for a response's status, None for 2xx. 410 unsubscribes the receiver."""
     if 200 <= status < 300:
         return None
     if status == 410:
-        return Failure("gone", "the receiver answered 410 Gone: it wants no more of this")
+        return Failure("gone", "the receiver returned 410 Gone: it does not accept further deliveries")
     if 300 <= status < 400:
-        return Failure("redirect", f"the receiver answered {status}, and redirects are not followed")
-    return Failure("status", f"the receiver answered {status}")
+        return Failure("redirect", f"the receiver returned {status}; redirects are not followed")
+    return Failure("status", f"the receiver returned {status}")
 
 
 def retry_after_s(value: str | None) -> float:
-    """The seconds in a `Retry-After` (RFC 9110, section 10.2.3), within reason; 0 where there are none."""
+    """Return the seconds in a `Retry-After` header (RFC 9110, section 10.2.3), capped; 0 if missing or invalid."""
     try:
         seconds = int(value) if value and value.isdecimal() else _seconds_until(value or "")
     except (ValueError, TypeError, OverflowError):
@@ -163,7 +162,7 @@ def retry_after_s(value: str | None) -> float:
 
 
 def _seconds_until(date: str) -> float:
-    """Seconds until a date as HTTP writes it. Raises ValueError, TypeError, OverflowError for what is none."""
+    """Return the seconds until an HTTP date. Raise ValueError, TypeError or OverflowError if it is not one."""
     return (parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds()
 
 
@@ -172,6 +171,6 @@ def main() -> None:
     logs.configure()
     stopping = stop_event()
     settings = load_settings()
-    client = connect(settings.resolved_redis_url())
-    sender = WebhookClient(Resolver(settings.webhooks_allowed))
-    WebhookSender(DeliveryStore(client), WebhookSecrets(client), sender).run(stopping)
+    redis = connect(settings.resolved_redis_url())
+    client = WebhookClient(Resolver(settings.webhooks_allowed))
+    WebhookSender(DeliveryStore(redis), WebhookSecrets(redis), client).run(stopping)

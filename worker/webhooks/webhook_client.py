@@ -1,7 +1,7 @@
-"""One HTTP POST to somebody else's server, which may do its worst: hang, drip, send without end, lead elsewhere.
+"""HTTP POST to an untrusted server, which may hang, send slowly, send without end, or redirect.
 
-httpcore, the part of httpx that speaks HTTP, is driven directly: it lets us choose the address that is connected to,
-follows no redirect, asks no proxy of the environment and unpacks nothing.
+It uses httpcore, the HTTP layer of httpx, directly: httpcore connects to an address of our choice, and it follows no
+redirects, ignores proxy variables and decompresses nothing.
 """
 
 from __future__ import annotations
@@ -19,46 +19,46 @@ from shared.domain.entities import WebhookTarget
 from shared.domain.errors import DeliveryError
 from shared.webhooks.resolver import Resolver
 
-#: Seconds for the whole: the name, the connection, TLS, sending, and the answer to its end.
+#: Seconds for the whole request: DNS, connection, TLS, request and response.
 TOTAL_S = 15.0
-#: Seconds for one address to take the connection; a host may have several, of which one is dead.
+#: Seconds to connect to one address; a host may have several, some of them dead.
 CONNECT_S = 5.0
-#: Bytes of an answer's body that are read, and dropped. Nobody needs more to say "taken".
-MAX_ANSWER_BYTES = 64 * 1024
+#: Maximum size of a response body, which is read and discarded.
+MAX_RESPONSE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
 class WebhookResponse:
-    """What the server said: its status, and `Retry-After` where it sent that."""
+    """A response: its status, and its `Retry-After` header or None."""
 
     status: int
     retry_after: str | None = None
 
 
 class WebhookClient:
-    """Posts to addresses that its resolver lets pass."""
+    """A client that connects only to addresses that its resolver permits."""
 
     def __init__(self, resolver: Resolver, tls: ssl.SSLContext | None = None, total_s: float = TOTAL_S) -> None:
         self._resolver, self._total_s = resolver, total_s
         self._tls = tls or ssl.create_default_context()
 
     def post(self, target: WebhookTarget, headers: Mapping[str, str], content: bytes) -> WebhookResponse:
-        """Raises DeliveryError where no whole answer came in time, whatever its status."""
+        """Return the response, whatever its status. Raise DeliveryError if it is not complete in time."""
         backend = _Backend(self._resolver, time.monotonic() + self._total_s)
         url = httpcore.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
         framing = {"Host": target.authority, "Content-Length": str(len(content)), "Connection": "close"}
         sent = [*framing.items(), *headers.items()]
         with (
-            _named(self._total_s),
+            _delivery_errors(self._total_s),
             httpcore.ConnectionPool(ssl_context=self._tls, network_backend=backend) as pool,
             pool.stream("POST", url, headers=sent, content=content) as response,
         ):
-            _read_to_the_end(response)
+            _discard_body(response)
             return WebhookResponse(response.status, _header(response, b"retry-after"))
 
 
 class _Backend(httpcore.NetworkBackend):
-    """Looks a host up once, and connects to what was found and checked: no second answer can come between."""
+    """A backend that resolves the host once and connects to the checked addresses, which prevents DNS rebinding."""
 
     def __init__(self, resolver: Resolver, deadline: float) -> None:
         self._resolver, self._deadline = resolver, deadline
@@ -68,35 +68,35 @@ class _Backend(httpcore.NetworkBackend):
         self,
         host: str,
         port: int,
-        timeout: float | None = None,  # noqa: ARG002  # the deadline counts
+        timeout: float | None = None,  # noqa: ARG002  # the deadline applies
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        failed: Exception = httpcore.ConnectError("no address")
-        for address in self._resolver.addresses(host, port, _left(self._deadline)):
+        failed: Exception = httpcore.ConnectError("the host has no address")
+        for address in self._resolver.addresses(host, port, _remaining_s(self._deadline)):
             try:
-                seconds = min(CONNECT_S, _left(self._deadline))
+                seconds = min(CONNECT_S, _remaining_s(self._deadline))
                 stream = self._sockets.connect_tcp(address, port, seconds, local_address, socket_options)
                 return _Stream(stream, self._deadline)
             except httpcore.ConnectTimeout as error:
-                failed = httpcore.ConnectError(str(error))  # of this address; the deadline is another matter
+                failed = httpcore.ConnectError(str(error))  # only this address timed out, not the request
             except httpcore.ConnectError as error:
                 failed = error
         raise failed
 
 
 class _Stream(httpcore.NetworkStream):
-    """A connection all of whose steps together have until the deadline, however small each of them is."""
+    """A connection on which all reads and writes share one deadline."""
 
     def __init__(self, stream: httpcore.NetworkStream, deadline: float) -> None:
         self._stream, self._deadline = stream, deadline
         self.close, self.get_extra_info = stream.close, stream.get_extra_info  # type: ignore[method-assign]
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
-        return self._stream.read(max_bytes, _left(self._deadline))
+        return self._stream.read(max_bytes, _remaining_s(self._deadline))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
-        self._stream.write(buffer, _left(self._deadline))
+        self._stream.write(buffer, _remaining_s(self._deadline))
 
     def start_tls(
         self,
@@ -104,23 +104,25 @@ class _Stream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ARG002
     ) -> httpcore.NetworkStream:
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, _left(self._deadline)), self._deadline)
+        return _Stream(
+            self._stream.start_tls(ssl_context, server_hostname, _remaining_s(self._deadline)), self._deadline
+        )
 
 
-def _left(deadline: float) -> float:
-    """Seconds until the deadline. Raises httpcore.ReadTimeout behind it."""
+def _remaining_s(deadline: float) -> float:
+    """Return the seconds until the deadline. Raise httpcore.ReadTimeout if it has passed."""
     seconds = deadline - time.monotonic()
     if seconds <= 0:
-        raise httpcore.ReadTimeout("the time is over")
+        raise httpcore.ReadTimeout("the deadline has passed")
     return seconds
 
 
-def _read_to_the_end(response: httpcore.Response) -> None:
+def _discard_body(response: httpcore.Response) -> None:
     size = 0
     for part in response.iter_stream():
         size += len(part)
-        if size > MAX_ANSWER_BYTES:
-            raise DeliveryError("too_long", f"the answer's body is over {MAX_ANSWER_BYTES} bytes")
+        if size > MAX_RESPONSE_BYTES:
+            raise DeliveryError("too_long", f"the response body exceeds {MAX_RESPONSE_BYTES} bytes")
 
 
 def _header(response: httpcore.Response, name: bytes) -> str | None:
@@ -128,15 +130,15 @@ def _header(response: httpcore.Response, name: bytes) -> str | None:
 
 
 @contextmanager
-def _named(total_s: float) -> Iterator[None]:
-    """Raise DeliveryError instead of httpcore's errors."""
+def _delivery_errors(total_s: float) -> Iterator[None]:
+    """Translate httpcore's errors to DeliveryError."""
     try:
         yield
     except httpcore.TimeoutException as error:
-        raise DeliveryError("timeout", f"no whole answer within {total_s:g} s") from error
+        raise DeliveryError("timeout", f"no complete response within {total_s:g} s") from error
     except httpcore.ConnectError as error:
         code = "tls" if isinstance(error.__context__, ssl.SSLError) else "unreachable"
-        raise DeliveryError(code, f"no connection: {error}") from error
+        raise DeliveryError(code, f"the connection failed: {error}") from error
     except (httpcore.NetworkError, httpcore.ProtocolError) as error:
-        # Not what came: whoever chose the address may read this, and need not be who may read that.
-        raise DeliveryError("broken_off", "the connection broke off, or what came is no HTTP") from error
+        # Without the response's content: the owner of the job may not be allowed to read it.
+        raise DeliveryError("broken_off", "the connection was closed early, or the response is not HTTP") from error

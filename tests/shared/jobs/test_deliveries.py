@@ -13,7 +13,7 @@ from shared.webhooks.target import parse
 from tests.shared.kit import UNREADABLE, Kit, upload
 
 URL = "https://receiver.example/hook?token=1"
-FAILED = Attempt(1000.5, 0.25, 500, Failure("status", "the receiver answered 500"))
+FAILED = Attempt(1000.5, 0.25, 500, Failure("status", "the receiver returned 500"))
 TAKEN = Attempt(1001.5, 0.25, 204)
 
 

@@ -1,4 +1,4 @@
-"""The sender of webhooks against real receivers, of which most behave badly."""
+"""The webhook sender against real receivers, most of which misbehave."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from tests.receiver import Call, Receiver, away, babble, die, drip, flood, hang,
 from worker.webhooks.deliver import JITTER, MAX_RETRY_AFTER_S, PER_RECEIVER, SCHEDULE_S, WebhookSender, retry_after_s
 from worker.webhooks.webhook_client import WebhookClient
 
-#: For the receivers of these tests, and no other address of this machine.
+#: The receivers of these tests, and no other address of this machine.
 HERE = AllowList.parse("127.0.0.1")
-#: Seconds for one attempt where it hangs, so that it is over soon.
+#: Timeout of attempts at a receiver that hangs.
 SHORT_S = 1.0
 AT_ONCE = (0.0,) * 10
 PUBLIC = "93.184.215.14"
@@ -51,7 +51,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 def ended_job(services: Services, url: str) -> str:
-    """A job that has ended, with this webhook."""
+    """Create a finished job with this webhook."""
     job_id = services.store.create(JobKind.CLASSIFICATION, retention_s=3600, model="net-1", webhook=parse(url))
     services.store.cancel(job_id)
     return job_id
@@ -94,11 +94,11 @@ def codes(delivery: Delivery) -> list[str | None]:
 
 
 def verified(services: Services, call: Call) -> dict:
-    """The event of a call, whose signature is checked as a receiver does it."""
+    """Verify the signature of a call as a receiver does, and return the event."""
     return Webhook(services.webhook_secrets.get("local").current).verify(call.body, call.headers)
 
 
-def test_it_goes_on_through_every_kind_of_failure_until_it_is_taken(services: Services, receiver: Receiver) -> None:
+def test_a_delivery_is_retried_after_every_kind_of_failure(services: Services, receiver: Receiver) -> None:
     receiver.manners = [500, die, hang, drip, away, flood, babble, 204]
     job_id = ended_job(services, f"{receiver.url}?key=1")
     with running(sender(services, total_s=SHORT_S)):
@@ -107,9 +107,9 @@ def test_it_goes_on_through_every_kind_of_failure_until_it_is_taken(services: Se
     expected = ["status", "broken_off", "timeout", "timeout", "redirect", "too_long", "broken_off", None]
     assert codes(delivery) == expected
     assert [attempt.status for attempt in delivery.attempts] == [500, None, None, None, 307, None, None, 204]
-    assert "nonsense" not in str(delivery.attempts), "what came is not told"
+    assert "nonsense" not in str(delivery.attempts), "the response is not disclosed"
     assert all(attempt.duration_s < 5 * SHORT_S for attempt in delivery.attempts)
-    assert {call.path for call in receiver.calls} == {"/hook?key=1"}, "no redirect is followed"
+    assert {call.path for call in receiver.calls} == {"/hook?key=1"}, "redirects are not followed"
     assert {call.id for call in receiver.calls} == {delivery.id} and len(receiver.calls) == 8
     assert len({call.body for call in receiver.calls}) == 1
     events = [verified(services, call) for call in receiver.calls]
@@ -120,7 +120,7 @@ def test_it_goes_on_through_every_kind_of_failure_until_it_is_taken(services: Se
     assert receiver.calls[0].headers["host"] == f"127.0.0.1:{receiver.port}"
 
 
-def test_410_ends_it_at_once(services: Services, receiver: Receiver) -> None:
+def test_410_fails_the_delivery_at_once(services: Services, receiver: Receiver) -> None:
     receiver.manners = [410]
     job_id = ended_job(services, receiver.url)
     send_once(services, sender(services))
@@ -133,15 +133,15 @@ def test_410_ends_it_at_once(services: Services, receiver: Receiver) -> None:
     assert delivery_of(services, job_id).state is DeliveryState.DELIVERED
 
 
-def test_it_is_given_up_when_the_schedule_is_over(services: Services, receiver: Receiver) -> None:
+def test_a_delivery_fails_after_the_last_retry(services: Services, receiver: Receiver) -> None:
     receiver.manners = [503] * 3
     job_id = ended_job(services, receiver.url)
     with running(sender(services, (0, 0))):
-        wait_until(state(services, job_id, DeliveryState.FAILED), "it is given up")
+        wait_until(state(services, job_id, DeliveryState.FAILED), "it has failed")
     assert codes(delivery_of(services, job_id)) == ["status"] * 3 and services.deliveries.claim() is None
 
 
-def test_the_next_attempt_keeps_to_the_schedule_and_to_retry_after(services: Services, receiver: Receiver) -> None:
+def test_retries_honour_the_schedule_and_retry_after(services: Services, receiver: Receiver) -> None:
     assert sum(SCHEDULE_S) > 24 * 3600 and list(SCHEDULE_S) == sorted(SCHEDULE_S)
     later = format_datetime(datetime.datetime.now(UTC) + datetime.timedelta(hours=2), usegmt=True)
     for asked, least, most in (
@@ -160,22 +160,22 @@ def test_the_next_attempt_keeps_to_the_schedule_and_to_retry_after(services: Ser
     assert [retry_after_s(text) for text in (None, "", "soon", "-5", "9" * 5000, "1.5")] == [0] * 6
 
 
-def test_who_hangs_keeps_nobody_else_waiting(services: Services, receiver: Receiver) -> None:
-    """Given 40 deliveries for a receiver that hangs, When another one's is due, Then that one has it at once."""
+def test_a_hanging_receiver_does_not_delay_others(services: Services, receiver: Receiver) -> None:
+    """Given 40 deliveries to a hanging receiver, When another receiver's is due, Then it is sent at once."""
     with receiving() as dead:
         dead.manners = [hang] * 100
         for _ in range(40):
             ended_job(services, dead.url)
         with running(sender(services)):
-            wait_until(lambda: len(dead.calls) == PER_RECEIVER, "the threads that it may have hang")
+            wait_until(lambda: len(dead.calls) == PER_RECEIVER, "it occupies its share of the threads")
             job_id = ended_job(services, receiver.url)
-            wait_until(state(services, job_id, DeliveryState.DELIVERED), "the other one has it")
-            assert len(dead.calls) < 40, "it did not have to wait for its turn behind the others"
+            wait_until(state(services, job_id, DeliveryState.DELIVERED), "the other receiver has it")
+            assert len(dead.calls) < 40, "it did not wait behind the others"
             dead.over.set()
 
 
-def test_a_name_that_changes_its_address_reaches_nothing_inside(services: Services, receiver: Receiver) -> None:
-    """Given a name that was public when it was checked, When it is sent to, Then its address of now is what counts."""
+def test_dns_rebinding_is_prevented(services: Services, receiver: Receiver) -> None:
+    """Given a name that was public when it was checked, When it is called, Then its current address is checked."""
     answers = [[PUBLIC], ["127.0.0.2"], [PUBLIC, "10.0.0.1"]]
     resolver = Resolver(HERE, lambda _host, _port: answers.pop(0))
     assert resolver.addresses(NAMED, 80, 1) == [PUBLIC]
@@ -187,10 +187,10 @@ def test_a_name_that_changes_its_address_reaches_nothing_inside(services: Servic
     assert receiver.calls == [] and answers == []
 
 
-def test_a_name_is_looked_up_once_and_that_address_is_called(
+def test_a_name_is_resolved_once_per_attempt(
     services: Services, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where the environment names a proxy, and where the first of several addresses takes no connection."""
+    """Proxy variables are ignored, and a second address is tried if the first refuses the connection."""
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     answers = [["127.0.0.1"], ["127.0.0.2"]]
@@ -204,8 +204,8 @@ def test_a_name_is_looked_up_once_and_that_address_is_called(
     assert everywhere.post(parse(f"http://{NAMED}:{receiver.port}/"), {}, b"").status == 204
 
 
-def test_what_nobody_thought_of_is_a_failed_attempt(services: Services, caplog: pytest.LogCaptureFixture) -> None:
-    """Given a URL that no longer passes, since the rules for URLs are stricter by now, Then its delivery says so."""
+def test_an_unexpected_error_is_a_failed_attempt(services: Services, caplog: pytest.LogCaptureFixture) -> None:
+    """Given a stored URL that today's rules reject, Then its attempt fails with code `internal`."""
     odd = replace(parse("http://127.0.0.1/hook"), url="gopher://127.0.0.1/hook")
     job_id = services.store.create(JobKind.CLASSIFICATION, retention_s=60, webhook=odd)
     services.store.cancel(job_id)
@@ -214,7 +214,7 @@ def test_what_nobody_thought_of_is_a_failed_attempt(services: Services, caplog: 
     assert services.deliveries.claim() is None
 
 
-def test_nothing_listens_or_nothing_is_found(services: Services) -> None:
+def test_connection_and_dns_failures_have_codes(services: Services) -> None:
     jobs = [ended_job(services, f"http://{host}/hook") for host in ("127.0.0.1:1", "no-such-host.invalid")]
     found = sender(services, (60,))
     for _ in jobs:
@@ -224,7 +224,7 @@ def test_nothing_listens_or_nothing_is_found(services: Services) -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate of its own authority for the name of the receiver, with its key, in one file."""
+    """A self-signed certificate for the receiver's name, with its key, in one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAMED)])
     now = datetime.datetime.now(UTC)
@@ -246,7 +246,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_tls_is_checked_against_the_name_and_not_the_address(services: Services, certificate: Path) -> None:
+def test_tls_certificates_are_checked_against_the_name(services: Services, certificate: Path) -> None:
     listens, trusts = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context(cafile=str(certificate))
     listens.load_cert_chain(certificate)
     asked: list[str | None] = []
@@ -269,8 +269,8 @@ def start(services: Services) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-m", "worker.webhooks"], cwd=ROOT, env=environment)
 
 
-def test_a_sender_that_is_killed_in_the_middle_is_replaced(services: Services, receiver: Receiver) -> None:
-    """Given a receiver that has read a delivery, When its sender is killed, Then another sends it under the same id."""
+def test_a_killed_sender_is_replaced_by_another(services: Services, receiver: Receiver) -> None:
+    """Given a receiver that has read a delivery, When its sender is killed, Then another repeats it, same id."""
     receiver.manners = [hang]
     job_id = ended_job(services, receiver.url)
     first = start(services)
@@ -297,7 +297,7 @@ def test_a_sender_that_is_killed_in_the_middle_is_replaced(services: Services, r
     assert receiver.calls[0].body == receiver.calls[1].body and verified(services, receiver.calls[1])
 
 
-def test_what_could_not_be_done_is_said(services: Services, receiver: Receiver) -> None:
+def test_a_failed_job_is_delivered_with_its_reason(services: Services, receiver: Receiver) -> None:
     """Given a job that failed, Then the message says why."""
     job_id = services.store.create(JobKind.TRAINING, retention_s=3600, listed=False, webhook=parse(receiver.url))
     services.store.seal(job_id)
