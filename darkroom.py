@@ -1,6 +1,6 @@
-"""`from darkroom import Client`, in the project's folder: the client for Python programs, and its errors."""
+"""`from darkroom import Client` in the project's folder: the Python client and its errors."""
 
 from cli import client
-from cli.client import *  # noqa: F403 - its `__all__`
+from cli.client import *  # noqa: F403 - it has `__all__`
 
 __all__ = client.__all__

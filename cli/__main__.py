@@ -7,28 +7,28 @@ from importlib import import_module
 
 import click
 
-#: Each command, where it is, and the line that `--help` has for it.
+#: Module and attribute of each command, and its line in `--help`.
 COMMANDS = {
-    "up": ("cli.commands.up:command", "Start everything and wait until it is ready."),
+    "up": ("cli.commands.up:command", "Start all processes and wait until the service is ready."),
     "classify": ("cli.commands.classify:command", "Classify pictures, archives and folders."),
-    "jobs": ("cli.commands.jobs:command", "List jobs, look at one, follow, cancel, retry and delete it."),
+    "jobs": ("cli.commands.jobs:command", "List, show, watch, cancel, retry and delete jobs."),
     "train": ("cli.commands.train:command", "Train a model."),
-    "models": ("cli.commands.models:command", "List model versions, compare two, promote one, import one."),
-    "keys": ("cli.commands.keys:command", "Make, list and revoke API keys of the service on this machine."),
+    "models": ("cli.commands.models:command", "List, compare, promote and import model versions."),
+    "keys": ("cli.commands.keys:command", "Create, list and revoke API keys on the service's machine."),
     "test": ("cli.commands.development:test", "Run every test."),
     "bench": ("cli.commands.development:bench", "Measure the service on this machine."),
 }
 
 
 class Commands(click.Group):
-    """Imports a command when it is run: `--help` need not load what all of them use."""
+    """Group that imports a command only when it is used, so that `--help` is fast."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
-        """Their names, the usual ones first."""
+        """Return the names of the commands, the most common first."""
         return list(COMMANDS)
 
     def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
-        """The command of this name."""
+        """Return the command of this name, or None."""
         if name not in COMMANDS:
             return None
         module, attribute = COMMANDS[name][0].split(":")
@@ -36,7 +36,7 @@ class Commands(click.Group):
         return found
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list in `--help`."""
+        """Write the list of commands in `--help`."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
 
@@ -44,26 +44,26 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.pass_context
 def main(context: click.Context) -> None:
-    """Darkroom classifies images in the background: a web page, an HTTP API, and workers that hold the model.
+    """Darkroom classifies images in the background: web pages, an HTTP API, and worker processes.
 
-    Results go to stdout, everything else to stderr. `darkroom COMMAND --help` tells more of each command.
+    Results go to stdout, messages to stderr. See `darkroom COMMAND --help` for each command.
 
     \b
-    Environment of the commands that talk to a running service:
-      DARKROOM_URL      where it is; http://127.0.0.1:5000 where it is not set
-      DARKROOM_API_KEY  the key to send, where the service wants one
+    Environment variables:
+      DARKROOM_URL      address of the service; default: http://127.0.0.1:5000
+      DARKROOM_API_KEY  API key, if the service needs one
       NO_COLOR          no colours
 
     \b
     Exit codes:
-      0  all went well
-      1  it failed, or the service cannot be reached
-      2  wrong usage: an option, a file that is not there, a value that the service refuses
+      0  success
+      1  failure, or the service cannot be reached
+      2  usage error: an option, a missing file, a value that the service rejects
       3  done, but some pictures failed or could not be sent
-      4  not allowed: a key is missing, or does not allow this
+      4  not allowed: the API key is missing or lacks a scope
       5  the job was cancelled
-      6  not done within --timeout; the job goes on
-      130  Ctrl-C; the job goes on
+      6  timeout; the job keeps running
+      130  Ctrl-C; the job keeps running
     """
     if os.environ.get("NO_COLOR"):
         context.color = False

@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ import click
 
 from cli.terminal.output import Format
 
-#: Most predictions that the service keeps of a picture.
-MOST_PREDICTIONS = 5
+#: Predictions that the service keeps of each picture.
+MAX_PREDICTIONS = 5
 
 output_option = click.option(
-    *("-o", "--output", "form"),
+    *("-o", "--output"),
     type=click.Choice(get_args(Format)),
     default="table",
     show_default=True,
-    help="Format of what goes to stdout.",
+    help="Output format.",
 )
 timeout_option = click.option(
     *("--timeout", "timeout_s"),
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    help="Give up after this time, with exit code 6; the job goes on.",
+    help="Give up after this time, with exit code 6. The job keeps running.",
 )
-webhook_option = click.option("--webhook", metavar="URL", help="Called when the job ends; docs/webhooks.md tells more.")
+webhook_option = click.option("--webhook", metavar="URL", help="URL to call when the job ends; see docs/webhooks.md.")
 top_k_option = click.option(
     "--top-k",
-    type=click.IntRange(1, MOST_PREDICTIONS),
+    type=click.IntRange(1, MAX_PREDICTIONS),
     metavar="N",
-    help="Predictions of each picture: 1 in a table and in CSV where it is not given, all of them in JSON.",
+    help="Predictions for each picture. Default: 1 in tables and CSV, all in JSON.",
 )

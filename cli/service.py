@@ -1,4 +1,4 @@
-"""The service that a command talks to."""
+"""Connection of a command to the service."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from contextlib import contextmanager
 
 from cli.client import Client
 from cli.client.client import RETRY_S
-from cli.terminal.exits import errors_end_it
+from cli.terminal.exit_codes import exit_on_error
 
 
 @contextmanager
-def connected(timeout_s: float | None = None) -> Iterator[Client]:
-    """A client of the service at DARKROOM_URL, which answers; errors within end the program with their code.
+def connect(timeout_s: float | None = None) -> Iterator[Client]:
+    """Yield a client of the service at DARKROOM_URL; errors in the block end the program with an exit code.
 
-    No call is repeated for longer than `timeout_s`.
+    No call is retried for longer than `timeout_s`.
     """
-    with errors_end_it(), Client(retry_s=RETRY_S if timeout_s is None else min(RETRY_S, timeout_s)) as client:
+    with exit_on_error(), Client(retry_s=RETRY_S if timeout_s is None else min(RETRY_S, timeout_s)) as client:
         client.ping()
         yield client

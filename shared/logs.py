@@ -13,11 +13,11 @@ from contextlib import AbstractContextManager
 import structlog
 from structlog.typing import Processor
 
-#: Libraries that write a line for each message or request; ours says what was done for it.
-CHATTY = ("celery.app.trace", "celery.worker.strategy", "httpx")
+#: Loggers that write a line for each message or request; our own lines say more.
+VERBOSE_LOGGERS = ("celery.app.trace", "celery.worker.strategy", "httpx")
 
-#: Run over every record, whoever wrote it.
-SHARED: list[Processor] = [
+#: Processors of every record.
+PROCESSORS: list[Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
@@ -27,31 +27,31 @@ SHARED: list[Processor] = [
 
 
 def configure() -> None:
-    """Send the records of every logger to standard error. A second call changes nothing."""
+    """Send the records of all loggers to standard error. Idempotent."""
     handler = logging.StreamHandler()
     handler.setFormatter(formatter(readable=sys.stderr.isatty()))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.INFO)
     logging.captureWarnings(True)
-    for name in CHATTY:
+    for name in VERBOSE_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def formatter(*, readable: bool) -> logging.Formatter:
-    """Lines for people, coloured unless `NO_COLOR` is set, or JSON, with a traceback as one text under `exception`."""
+    """Return a formatter for text, coloured unless `NO_COLOR` is set, or for JSON with tracebacks in `exception`."""
     last: list[Processor]
     if readable:
-        # A traceback without the values of variables, which the default has: a secret may be one of them.
+        # The default traceback shows the values of variables, which may be secret.
         plain = structlog.dev.plain_traceback
         last = [structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in os.environ, exception_formatter=plain)]
     else:
         last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=SHARED, processors=[remove, *last])
+    return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=PROCESSORS, processors=[remove, *last])
 
 
 def job_context(job_id: str, request_id: str | None, **more: str) -> AbstractContextManager[None]:
-    """Let the lines of this thread name the job, and the request that made it, while the block runs."""
+    """Add the ids of the job and of the request that created it to the log lines of this thread, during the block."""
     known = {"request_id": request_id} if request_id else {}
     return structlog.contextvars.bound_contextvars(job_id=job_id, **known, **more)

@@ -1,4 +1,4 @@
-"""Darkroom's client for Python programs, which `from darkroom import Client` gives; the command line is built on it."""
+"""The Python client (`from darkroom import Client`); the command line is built on it."""
 
 from cli.client.client import Client
 from cli.client.errors import (

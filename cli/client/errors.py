@@ -1,19 +1,19 @@
-"""Every error of the client.
+"""Errors of the client.
 
     ClientError
-    ├── Misconfigured   an address, or a key, that no request can be made with
-    ├── Unreachable     no answer came: nothing runs there, or connections broke and repeats did not help
-    ├── TimedOut        the job was not over in time; it goes on
-    ├── NotSent         there is nothing to send, or a file could not be sent
-    └── Refused         the service answered with an error
-        ├── Invalid     400, 413, 415, 422 and others: what was sent is wrong, as `faults` name it
-        ├── NotAllowed  401, 403: a key is missing, or does not allow this
+    ├── Misconfigured   the URL or the API key cannot be used in a request
+    ├── Unreachable     no response, and retries did not help
+    ├── TimedOut        the job did not finish in time; it is still running
+    ├── NotSent         nothing to send, or a file could not be sent
+    └── Refused         the service responded with an error
+        ├── Invalid     400, 413, 415, 422 and others: the request is wrong; see `faults`
+        ├── NotAllowed  401, 403: the API key is missing or lacks a scope
         ├── NotFound    404: no such job, item or model version
-        ├── Conflict    409: the thing is there, but its state forbids the call
-        ├── Changed     412, 428: somebody else changed the thing meanwhile
-        └── Unavailable 429 and 5xx: later it may work; `retry_after_s` may say when
+        ├── Conflict    409: the state of the resource forbids the request
+        ├── Changed     412, 428: the resource has changed since it was read
+        └── Unavailable 429 and 5xx: try again later, after `retry_after_s` if given
 
-`httpx`'s errors are translated once, in `cli/client/transport.py`.
+`cli/client/transport.py` translates the errors of httpx.
 """
 
 from __future__ import annotations
@@ -23,35 +23,35 @@ from dataclasses import dataclass
 
 
 class ClientError(Exception):
-    """The root; `str(error)` is one sentence that a person may read."""
+    """Base class; `str(error)` is a sentence for people."""
 
 
 class Misconfigured(ClientError):
-    """An address, or a key, that no request can be made with."""
+    """The URL or the API key cannot be used in a request."""
 
 
 class Unreachable(ClientError):
-    """No answer came: nothing runs there, or connections broke and repeats did not help."""
+    """No response: nothing listens there, or connections broke and retries did not help."""
 
 
 class TimedOut(ClientError):
-    """The job was not over in time; it goes on."""
+    """The job did not finish in time. It is still running."""
 
 
 class NotSent(ClientError):
-    """There is nothing to send, or a file could not be sent."""
+    """Nothing to send, or a file could not be sent."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One wrong field of a request: its JSON pointer or its name, and what is wrong with it."""
+    """One wrong field of a request: its JSON pointer or name, and what is wrong."""
 
     pointer: str
     detail: str
 
 
 class Refused(ClientError):
-    """The service answered with an error: its HTTP `status`, and its problem document (RFC 9457)."""
+    """The service responded with an error: HTTP `status` and problem document (RFC 9457)."""
 
     def __init__(
         self, status: int, detail: str, faults: Sequence[Fault] = (), retry_after_s: float | None = None
@@ -63,11 +63,11 @@ class Refused(ClientError):
 
 
 class Invalid(Refused):
-    """What was sent is wrong; `faults` name each field that is."""
+    """The request is wrong; `faults` names each wrong field."""
 
 
 class NotAllowed(Refused):
-    """A key is missing, or does not allow this."""
+    """The API key is missing or lacks a scope."""
 
 
 class NotFound(Refused):
@@ -75,18 +75,18 @@ class NotFound(Refused):
 
 
 class Conflict(Refused):
-    """The thing is there, but its state forbids the call."""
+    """The state of the resource forbids the request."""
 
 
 class Changed(Refused):
-    """Somebody else changed the thing meanwhile."""
+    """The resource has changed since it was read."""
 
 
 class Unavailable(Refused):
-    """Later it may work; `retry_after_s` may say when."""
+    """Try again later, after `retry_after_s` seconds if given."""
 
 
-#: Statuses and their errors; other statuses below 500 are Invalid, the rest Unavailable.
+#: Error classes by status; other statuses below 500 are Invalid, the rest Unavailable.
 STATUSES: dict[int, type[Refused]] = {
     401: NotAllowed,
     403: NotAllowed,
@@ -99,5 +99,5 @@ STATUSES: dict[int, type[Refused]] = {
 
 
 def error_class(status: int) -> type[Refused]:
-    """The error for an HTTP status of 300 and above."""
+    """Return the error class for an HTTP status of 300 or above."""
     return STATUSES.get(status, Invalid if status < 500 else Unavailable)

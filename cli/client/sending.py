@@ -1,4 +1,4 @@
-"""Send files to an open job: many small ones in a request, a few requests at a time."""
+"""Send files to an open job: many small files in a request, a few requests at a time."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from cli.client.errors import Invalid
 from cli.client.files import File
 from cli.client.transport import Transport, job_path
 
-#: Files, and bytes, in one request. What is in memory is at most this for each request; a bigger file is sent alone and
-#: read as it is sent.
+#: Files and bytes in one request, which are in memory; a bigger file is streamed in a request of its own.
 BATCH_FILES, BATCH_BYTES = 64, 4 * 1024 * 1024
-#: Requests at a time: enough to keep the service busy, and a quarter of the threads that one web process has.
+#: Concurrent requests: enough to keep the service busy, and a quarter of the threads of one web process.
 AT_ONCE = 4
 
 Work = TypeVar("Work")
@@ -26,7 +25,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Sent:
-    """What became of one file: how many items it made (an archive makes many), or the `problem` why it made none."""
+    """The outcome of one file: the number of items (an archive has many), or the `problem` if it was rejected."""
 
     name: str
     bytes: int
@@ -35,7 +34,7 @@ class Sent:
 
 
 def send(transport: Transport, job_id: str, files: Iterable[File], present: Collection[str] = ()) -> Iterator[Sent]:
-    """Send the files, but for those whose keys are `present`; what became of each, in their order.
+    """Send the files whose keys are not in `present`, and yield their outcomes in order.
 
     Raises Unreachable and Refused.
     """
@@ -45,7 +44,7 @@ def send(transport: Transport, job_id: str, files: Iterable[File], present: Coll
 
 
 def batches(files: Iterable[File]) -> Iterator[list[File]]:
-    """The files as they go into requests: an archive, or a big file, alone. Of two with the same key one counts."""
+    """Yield the files of each request: an archive or a big file is alone; of equal keys only the first file is sent."""
     batch: dict[str, File] = {}
     size = 0
     for file in files:
@@ -62,7 +61,7 @@ def batches(files: Iterable[File]) -> Iterator[list[File]]:
 
 
 def in_parallel(do: Callable[[Work], Result], work: Iterable[Work], at_once: int) -> Iterator[Result]:
-    """The results in the order of the work, of which no more is taken up than is being done."""
+    """Yield results in order. At most `at_once` items of `work` are read ahead."""
     pool = ThreadPoolExecutor(at_once)
     waiting: deque[Future[Result]] = deque()
     try:
@@ -94,7 +93,7 @@ def _send(transport: Transport, job_id: str, batch: list[File]) -> list[Sent]:
 
 
 def _content(file: File, opened: ExitStack) -> IO[bytes] | bytes:
-    """The bytes of a small file; a big one, or an archive, opened."""
+    """Return the bytes of a small file, or an open big file or archive."""
     content = opened.enter_context(file.open())
     if file.archive or file.size > BATCH_BYTES:
         return content
@@ -106,22 +105,22 @@ def _post(transport: Transport, job_id: str, contents: list[tuple[File, IO[bytes
     path = job_path(job_id, "items")
     files = [file for file, _ in contents]
     parts = [("files", (_utf8(file.name), content, "application/octet-stream")) for file, content in contents]
-    if files[0].archive:  # what is in it has no keys: the request as a whole has one, also when the upload is resumed
+    if files[0].archive:  # its items have no keys, so the request has one, which is the same when the upload is resumed
         header = {"Idempotency-Key": f"{job_id}-{files[0].key}"}
         answers = transport.json("POST", path, headers=header, files=parts)["data"]
         problem = next((_rejection(answer) for answer in answers if _rejection(answer)), None)
         return [Sent(files[0].name, files[0].size, sum(not _rejection(answer) for answer in answers), problem)]
     keys = {"keys": json.dumps([file.key for file in files])}
-    answers = transport.json("POST", path, repeatable=True, data=keys, files=parts)["data"]
+    answers = transport.json("POST", path, idempotent=True, data=keys, files=parts)["data"]
     problems = [_rejection(answer) for answer in answers]
     return [Sent(file.name, file.size, not why, why) for file, why in zip(files, problems, strict=True)]
 
 
 def _rejection(answer: dict[str, Any]) -> str | None:
-    """Why an item is not in the job. One that failed is: its result says why."""
+    """Return why an item was rejected, or None. A failed item is part of the job; its result says why it failed."""
     return str(answer["error"]["detail"]) if answer["state"] == "rejected" else None
 
 
 def _utf8(name: str) -> str:
-    """A file's name as it can be sent; bytes in it that are no UTF-8 are replaced."""
+    """Return a file's name as UTF-8; other bytes are replaced."""
     return name.encode(errors="surrogateescape").decode(errors="replace")

@@ -1,4 +1,4 @@
-"""Follow a job: each change of its status, its items as they finish, the rows of a training."""
+"""Follow a job: changes of its status, items as they finish, metrics of a training."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 from cli.client.errors import TimedOut
 from cli.client.transport import Transport, job_path, json_of, retry_after_s
 
-#: Seconds that one request waits for a change: less than the 30 allowed, and than many proxies' patience.
+#: Seconds that a request waits for a change: less than the 30 allowed, and than the timeouts of many proxies.
 WAIT_S = 25
-#: A tenth of the time passed lies between two looks, so that a short job is followed closely and a long one costs
-#: little; but no less, and no more, than these seconds.
-SHARE, LEAST_S, MOST_S = 0.1, 0.05, 1.0
+#: The interval between two polls is this share of the elapsed time, within these limits in seconds: a short job is
+#: followed closely, a long one costs little.
+INTERVAL_SHARE, MIN_INTERVAL_S, MAX_INTERVAL_S = 0.1, 0.05, 1.0
 #: Entries on one page.
 PAGE = 500
 
 Json = dict[str, Any]
-#: Called with the Job, at first and after each change.
-Told = Callable[[Json], None]
+#: Called with the Job at the start and after each change.
+ProgressCallback = Callable[[Json], None]
 
 
 def watch(transport: Transport, job_id: str, timeout_s: float | None) -> Iterator[Json]:
-    """The job, now and after each change, until it is done. Raises TimedOut, Unreachable and Refused."""
+    """Yield the job now and after each change until it is done. Raises TimedOut, Unreachable and Refused."""
     began = time.monotonic()
     deadline = float("inf") if timeout_s is None else began + timeout_s
     etag, wait_s = "", 0
@@ -37,17 +37,17 @@ def watch(transport: Transport, job_id: str, timeout_s: float | None) -> Iterato
             if job["done"]:
                 return
         now = time.monotonic()
-        pause = min(MOST_S, max(LEAST_S, SHARE * (now - began)))
-        if answer.status_code == 304 and now - asked < wait_s / 2:  # the service has no room for waiting just now
+        pause = min(MAX_INTERVAL_S, max(MIN_INTERVAL_S, INTERVAL_SHARE * (now - began)))
+        if answer.status_code == 304 and now - asked < wait_s / 2:  # the service has too many waiting requests
             pause = max(pause, retry_after_s(answer) or 0.0)
         if now >= deadline:
-            raise TimedOut(f"job {job_id} was not over after {timeout_s:g} s; it goes on")
+            raise TimedOut(f"job {job_id} did not finish within {timeout_s:g} s; it is still running")
         time.sleep(min(pause, deadline - now))
         wait_s = int(max(0, min(WAIT_S, deadline - time.monotonic())))
 
 
-def results(transport: Transport, job_id: str, timeout_s: float | None, progress: Told) -> Iterator[Json]:
-    """Each item once, as it finishes, until the job is done. Raises TimedOut, Unreachable and Refused."""
+def results(transport: Transport, job_id: str, timeout_s: float | None, progress: ProgressCallback) -> Iterator[Json]:
+    """Yield each item once, as it finishes, until the job is done. Raises TimedOut, Unreachable and Refused."""
     query: Json = {"limit": PAGE}
     for job in watch(transport, job_id, timeout_s):
         progress(job)
@@ -58,12 +58,12 @@ def results(transport: Transport, job_id: str, timeout_s: float | None, progress
             if page["done"]:
                 return
             query["after"] = page["next"]
-            if "next" not in answer.links:  # a page may be short, or empty, and not be the last one
+            if "next" not in answer.links:  # a page that is short or empty need not be the last one
                 break
 
 
-def rows(transport: Transport, job_id: str, timeout_s: float | None, progress: Told) -> Iterator[Json]:
-    """The rows of a training, as they come, until it is done. Raises TimedOut, Unreachable and Refused."""
+def metrics(transport: Transport, job_id: str, timeout_s: float | None, progress: ProgressCallback) -> Iterator[Json]:
+    """Yield the rows of a training until it is done. Raises TimedOut, Unreachable and Refused."""
     after = 0
     for job in watch(transport, job_id, timeout_s):
         progress(job)

@@ -1,4 +1,4 @@
-"""`darkroom keys`: make, list and revoke API keys, on the machine that Darkroom runs on."""
+"""`darkroom keys`: create, list and revoke API keys of the service on this machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import click
 
-from cli.stack.data_folder import redis_beside
+from cli.stack.data_folder import shared_redis
 from shared.access.api_keys import ApiKey, Scope, parse_name
 from shared.access.key_store import KeyStore
 from shared.domain.errors import DarkroomError
@@ -25,21 +25,17 @@ def _name(_context: click.Context, _parameter: click.Parameter, text: str | None
 
 @click.group("keys")
 def command() -> None:
-    """API keys. They are made on this machine, whether or not the service runs, and known to it at once."""
+    """Manage API keys. Works on the service's machine whether or not it is running; changes apply at once."""
 
 
 @command.command()
 @click.argument("name", callback=_name)
 @click.option(
-    "--scope",
-    "scopes",
-    multiple=True,
-    type=click.Choice([scope.value for scope in Scope]),
-    help="May be given more than once.",
+    "--scope", "scopes", multiple=True, type=click.Choice([scope.value for scope in Scope]), help="Can be repeated."
 )
-@click.option("--owner", callback=_name, help="Whose jobs it makes and sees; the name where it is not given.")
+@click.option("--owner", callback=_name, help="Owner of the jobs that the key creates and sees. Default: NAME.")
 def create(name: str, scopes: tuple[str, ...], owner: str | None) -> None:
-    """Make a key and print it, this once. Without --scope it may submit pictures."""
+    """Create a key and print it once. The default scope is submit."""
     with _store() as store:
         key = store.create(name, owner or name, frozenset(map(Scope, scopes)) or {Scope.SUBMIT})
     click.echo("This key is shown once. Only its digest is kept.", err=True)
@@ -48,30 +44,30 @@ def create(name: str, scopes: tuple[str, ...], owner: str | None) -> None:
 
 @command.command("list")
 def show() -> None:
-    """Every key's name, owner, scopes and age; never the key."""
+    """List the name, owner, scopes and date of all keys."""
     with _store() as store:
         found = [*store.all(), *(load_settings().api_keys or ())]
     if not found:
-        click.echo("There are no keys: the service is open, on the loopback address only.", err=True)
+        click.echo("There are no keys: anybody on this machine can use the service, nobody else.", err=True)
     _table([("NAME", "OWNER", "SCOPES", "MADE"), *(_row(key) for key in found)] if found else [])
 
 
 @command.command()
 @click.argument("name")
 def revoke(name: str) -> None:
-    """Let a key be worth nothing, from a second later."""
+    """Revoke a key. It stops working within a second."""
     with _store() as store:
         store.revoke(name)
         last = not store.all() and not load_settings().api_keys
     click.echo(f"The key {name} is revoked.", err=True)
     if last:
-        click.echo("It was the last one: on the loopback address the service is open now.", err=True)
+        click.echo("It was the last key: anybody on this machine can use the service now, nobody else.", err=True)
 
 
 @contextmanager
 def _store() -> Iterator[KeyStore]:
     try:
-        with redis_beside(load_settings()) as url:
+        with shared_redis(load_settings()) as url:
             yield KeyStore(connect(url))
     except DarkroomError as error:
         raise click.ClickException(str(error)) from error

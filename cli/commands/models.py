@@ -8,71 +8,72 @@ from typing import Any
 import click
 
 from cli.options import output_option
-from cli.service import connected
-from cli.terminal.output import Format, write_all, write_one
+from cli.service import connect
+from cli.terminal.output import Format, write_record, write_records
 from cli.terminal.tables import CHAMPION, COMPARISON, MODEL, MODELS
 
 
 @click.group("models")
 def command() -> None:
-    """List model versions, compare two, promote one, import one."""
+    """List, compare, promote and import model versions."""
 
 
 @command.command("list")
 @output_option
-def list_(*, form: Format) -> None:
+def list_(*, output: Format) -> None:
     """List all versions, newest first."""
-    with connected() as client:
-        write_all(client.models(), MODELS, form)
+    with connect() as client:
+        write_records(client.models(), MODELS, output)
 
 
 @command.command()
 @click.argument("version")
 @output_option
-def show(version: str, *, form: Format) -> None:
-    """Show a version; -o json has its whole card."""
-    with connected() as client:
-        write_one(client.model(version), MODEL, form)
+def show(version: str, *, output: Format) -> None:
+    """Show a version; -o json prints its whole card."""
+    with connect() as client:
+        write_record(client.model(version), MODEL, output)
 
 
 @command.command()
 @click.argument("first")
 @click.argument("second")
 @output_option
-def compare(first: str, second: str, *, form: Format) -> None:
-    """Compare the SECOND version with the FIRST, on the same test images."""
-    with connected() as client:
-        write_one(client.compare(first, second), COMPARISON, form)
+def compare(first: str, second: str, *, output: Format) -> None:
+    """Compare the SECOND version with the FIRST on the same test images."""
+    with connect() as client:
+        write_record(client.compare(first, second), COMPARISON, output)
 
 
 @command.command()
 @click.argument("version")
-@click.option("--instead-of", metavar="VERSION", help="Only where this version is the champion still.")
+@click.option("--instead-of", metavar="VERSION", help="Only if this version is still the champion.")
 @output_option
-def promote(version: str, *, instead_of: str | None, form: Format) -> None:
-    """Let a version serve new jobs. Jobs that run keep theirs."""
-    with connected() as client:
-        seen = client.champion()
-        if instead_of not in (None, seen["version"]):
-            raise click.ClickException(f"the champion is {seen['version']}, not {instead_of}")
-        write_one(client.promote(version, etag=seen["etag"]), CHAMPION, form)
+def promote(version: str, *, instead_of: str | None, output: Format) -> None:
+    """Make a version the champion, which serves new jobs. Running jobs keep their version."""
+    with connect() as client:
+        current = client.champion()
+        if instead_of not in (None, current["version"]):
+            raise click.ClickException(f"the champion is {current['version']}, not {instead_of}")
+        write_record(client.promote(version, etag=current["etag"]), CHAMPION, output)
 
 
 @command.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--labels", metavar="A,B,…", help="Names of the classes in the order of the outputs; or a file of them.")
+@click.option("--labels", metavar="A,B,…", help="Class names in the order of the outputs, or a file with one per line.")
 @click.option(
-    "--value-range", type=click.Choice(["0-255", "0-1"]), help="What the pixels that it takes go from and to."
+    "--value-range", type=click.Choice(["0-255", "0-1"]), help="Range of the pixel values that the model expects."
 )
-@click.option("--name", help="What to call it.")
+@click.option("--name", help="Name of the model.")
 @output_option
-def import_(file: Path, *, labels: str | None, form: Format, **about: Any) -> None:
-    """Import a Keras model, a .keras or .h5 file. One that would run code is refused."""
-    with connected() as client:
-        write_one(client.import_model(file, labels=labels and _names(labels), **about), MODEL, form)
+def import_(file: Path, *, labels: str | None, output: Format, **options: Any) -> None:
+    """Import a Keras model (.keras or .h5). Models that would run code are refused."""
+    with connect() as client:
+        card = client.import_model(file, labels=labels and _parse_labels(labels), **options)
+        write_record(card, MODEL, output)
 
 
-def _names(labels: str) -> list[str]:
-    """From `a,b,c`, or a file with a name on each line."""
+def _parse_labels(labels: str) -> list[str]:
+    """Return the names in `a,b,c`, or in a file with one name per line."""
     lines = Path(labels).read_text().splitlines() if Path(labels).is_file() else labels.split(",")
     return [line.strip() for line in lines if line.strip()]

@@ -10,17 +10,17 @@ import click
 
 from cli.jobs.follow import follow
 from cli.options import output_option, timeout_option, webhook_option
-from cli.service import connected
-from cli.terminal.exits import leave
-from cli.terminal.output import Format, View, write_all, write_one
-from cli.terminal.tables import JOBS, columns
+from cli.service import connect
+from cli.terminal.exit_codes import exit_with
+from cli.terminal.output import Format, Table, write_record, write_records
+from cli.terminal.tables import JOBS, field_columns
 
-PARAMETERS = View(
+PARAMETERS = Table(
     {
         name.upper(): value
-        for name, value in columns("preset", "parameter", "default", "allowed", "description").items()
+        for name, value in field_columns("preset", "parameter", "default", "allowed", "description").items()
     },
-    columns("preset", "parameter", "default", "allowed", "description"),
+    field_columns("preset", "parameter", "default", "allowed", "description"),
 )
 
 
@@ -42,24 +42,24 @@ PARAMETERS = View(
 @webhook_option
 @click.pass_context
 def command(
-    context: click.Context, /, *, presets: bool, watch: bool, form: Format, timeout_s: float | None, **given: Any
+    context: click.Context, /, *, presets: bool, watch: bool, output: Format, timeout_s: float | None, **given: Any
 ) -> None:
     """Train a model. The preset sets every parameter that is not given.
 
     The other parameters that `--presets` lists are options too: `--preset seed --first-filters 8`.
     """
     params = {name: value for name, value in given.items() if value is not None} | others(context.args)
-    with connected(timeout_s) as client:
+    with connect(timeout_s) as client:
         if presets:
-            write_all(parameters(client.presets()), PARAMETERS, form)
+            write_records(parameters(client.presets()), PARAMETERS, output)
             return
         job = client.train(**params)
         if watch:
-            leave(follow(client, job, form, None, timeout_s))
-        elif form == "table":
+            exit_with(follow(client, job, output, None, timeout_s))
+        elif output == "table":
             click.echo(job["id"])
         else:
-            write_one(job, JOBS, form)
+            write_record(job, JOBS, output)
 
 
 def others(words: Sequence[str]) -> dict[str, Any]:

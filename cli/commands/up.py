@@ -13,7 +13,7 @@ from shared.settings import load_settings
 
 @click.command("up")
 def command() -> None:
-    """Start everything and wait until it is ready. Ctrl-C stops it.
+    """Start all processes and wait until the service is ready. Ctrl-C stops them.
 
     Settings are environment variables; docs/settings.md lists them.
     """

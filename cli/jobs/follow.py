@@ -1,4 +1,4 @@
-"""Follow a job to its end: its results on stdout, its progress on stderr."""
+"""Follow a job to its end: results on stdout, progress on stderr."""
 
 from __future__ import annotations
 
@@ -8,76 +8,76 @@ from collections.abc import Iterator
 import click
 
 from cli.client import Client
-from cli.terminal import progress
-from cli.terminal.exits import Exit, a_job_goes_on, code_of_job, say
-from cli.terminal.output import Format, Json, write_all, write_document
-from cli.terminal.tables import ROWS, items_view
+from cli.terminal.exit_codes import ExitCode, echo_err, job_exit_code, resume_hint
+from cli.terminal.output import Format, Json, write_document, write_records
+from cli.terminal.progress import show_progress
+from cli.terminal.tables import METRICS, items_table
 
 
-def follow(client: Client, job: Json, form: Format, top_k: int | None, timeout_s: float | None) -> Exit:
-    """Write a job's results when, or as, they are there; the code for how it ended."""
-    with a_job_goes_on(job["id"]):
+def follow(client: Client, job: Json, output: Format, top_k: int | None, timeout_s: float | None) -> ExitCode:
+    """Write the results of a job until it has ended, and return the exit code."""
+    with resume_hint(job["id"]):
         if job["kind"] == "training":
-            job = _follow_training(client, job["id"], form, timeout_s)
+            job = _follow_training(client, job["id"], output, timeout_s)
         else:
-            job = _follow_classification(client, job["id"], form, top_k, timeout_s)
+            job = _follow_classification(client, job["id"], output, top_k, timeout_s)
     if job["error"]:
-        say(f"The job failed: {job['error']['detail']}")
+        echo_err(f"The job failed: {job['error']['detail']}")
     elif job["counts"]["failed"]:
-        say(f"{job['counts']['failed']:,} of {job['counts']['total']:,} pictures failed.")
-    return code_of_job(job)
+        echo_err(f"{job['counts']['failed']:,} of {job['counts']['total']:,} pictures failed.")
+    return job_exit_code(job)
 
 
 def _follow_classification(
-    client: Client, job_id: str, form: Format, top_k: int | None, timeout_s: float | None
+    client: Client, job_id: str, output: Format, top_k: int | None, timeout_s: float | None
 ) -> Json:
-    view = items_view(top_k or 1)
-    live = form in ("ndjson", "csv")
-    with progress.shown(wanted=_beside_results(live)) as bar:
+    table = items_table(top_k or 1)
+    live = output in ("ndjson", "csv")
+    with show_progress(enabled=_can_show_progress(live)) as progress:
         if live:
-            items = client.results(job_id, timeout_s=timeout_s, progress=bar.watching)
-            write_all(_cut(items, top_k), view, form)
+            items = client.results(job_id, timeout_s=timeout_s, progress=progress.on_job)
+            write_records(_with_top_k(items, top_k), table, output)
             return client.job(job_id)
         for job in client.watch(job_id, timeout_s=timeout_s):
-            bar.watching(job)
-    items = _cut(client.results(job_id), top_k)
-    if form == "json":
+            progress.on_job(job)
+    items = _with_top_k(client.results(job_id), top_k)
+    if output == "json":
         write_document({"job": job}, "results", items)
     else:
-        write_all(items, view, form)
+        write_records(items, table, output)
     return job
 
 
-def _follow_training(client: Client, job_id: str, form: Format, timeout_s: float | None) -> Json:
-    live = form != "json"
-    with progress.shown(wanted=_beside_results(live)) as bar:
+def _follow_training(client: Client, job_id: str, output: Format, timeout_s: float | None) -> Json:
+    live = output != "json"
+    with show_progress(enabled=_can_show_progress(live)) as progress:
         if live:
-            rows = client.metrics(job_id, timeout_s=timeout_s, progress=bar.watching)
-            write_all(_epochs(rows) if form == "table" else rows, ROWS, form)
+            rows = client.metrics(job_id, timeout_s=timeout_s, progress=progress.on_job)
+            write_records(_epochs(rows) if output == "table" else rows, METRICS, output)
         for job in client.watch(job_id, timeout_s=timeout_s):
-            bar.watching(job)
-    if form == "json":
+            progress.on_job(job)
+    if output == "json":
         write_document({"job": job}, "metrics", client.metrics(job_id))
-    elif form == "table" and job["model"]:
-        click.echo(f"\n{_outcome(client, job)}")
+    elif output == "table" and job["model"]:
+        click.echo(f"\n{_summary(client, job)}")
     return job
 
 
 def _epochs(rows: Iterator[Json]) -> Iterator[Json]:
-    """The rows at the ends of epochs, where the model was measured."""
+    """Return the rows at the ends of epochs, which have validation metrics."""
     return (row for row in rows if row["val_accuracy"] is not None)
 
 
-def _beside_results(live: bool) -> bool:
-    """Whether a bar can be shown: not on the terminal where results are written meanwhile."""
+def _can_show_progress(live: bool) -> bool:
+    """Return False if results are written to the same terminal at the same time."""
     return not (live and sys.stdout.isatty())
 
 
-def _cut(items: Iterator[Json], top_k: int | None) -> Iterator[Json]:
+def _with_top_k(items: Iterator[Json], top_k: int | None) -> Iterator[Json]:
     return ({**item, "predictions": item["predictions"][:top_k]} for item in items)
 
 
-def _outcome(client: Client, job: Json) -> str:
+def _summary(client: Client, job: Json) -> str:
     accuracy = client.model(job["model"])["metrics"]["accuracy"]
     promotion = job["promotion"] or {}
     return f"{job['model']}: test accuracy {accuracy:.4f}. {promotion.get('reason', '')}".rstrip()

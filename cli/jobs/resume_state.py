@@ -1,7 +1,7 @@
-"""Which open job an upload fills, kept in a small file, so that the same command goes on where it broke off.
+"""State for resuming an interrupted upload: a small file with the id of the open job.
 
-The file holds nothing but the job's id. What is there already, the service knows. The file is held with a lock while an
-upload runs: a second one beside it makes a job of its own.
+Nothing else is stored: the service knows which files it has. The file is locked during an upload, so that a second run
+at the same time makes a job of its own.
 """
 
 from __future__ import annotations
@@ -17,49 +17,46 @@ from pathlib import Path
 from typing import IO
 
 
-class Memory:
-    """The job of one upload; without a file it forgets."""
+class ResumeState:
+    """The job id of one upload. Without a file nothing is stored."""
 
     def __init__(self, file: IO[str] | None = None) -> None:
         self._file = file
 
-    def recall(self) -> str | None:
-        """The id of the job that an earlier run filled, or None."""
+    def load(self) -> str | None:
+        """Return the job id that an earlier run saved, or None."""
         if self._file is None:
             return None
         self._file.seek(0)
         return self._file.read().strip() or None
 
-    def keep(self, job_id: str) -> None:
-        """This job is being filled."""
+    def save(self, job_id: str) -> None:
+        """Save the id of the job that is being filled."""
         if self._file is not None:
             self._file.truncate(0)
             self._file.write(job_id)
             self._file.flush()
 
-    def forget(self) -> None:
-        """The upload is complete, or came to nothing."""
+    def clear(self) -> None:
+        """Delete the file: the upload is complete or given up."""
         if self._file is not None:
             Path(self._file.name).unlink(missing_ok=True)
 
 
 @contextmanager
-def memory_of(url: str, sources: Sequence[str], webhook: str | None = None) -> Iterator[Memory]:
-    """The memory of sending these sources, from this folder, to this service, for a job with this webhook."""
+def resume_state(url: str, sources: Sequence[str], webhook: str | None = None) -> Iterator[ResumeState]:
+    """Yield the state for this service, current folder, list of sources and webhook."""
     with contextlib.ExitStack() as stack:
-        yield _held(stack, url, sources, webhook)
+        try:
+            file = stack.enter_context(_path(url, sources, webhook).open("a+"))
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (OSError, RuntimeError):  # no home folder, or not writable, or another run holds the lock
+            yield ResumeState()
+            return
+        yield ResumeState(file)
 
 
-def _held(stack: contextlib.ExitStack, url: str, sources: Sequence[str], webhook: str | None) -> Memory:
-    try:
-        file = stack.enter_context(_place(url, sources, webhook).open("a+"))
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (OSError, RuntimeError):  # no home, or one that cannot be written to, or another run holds it
-        return Memory()
-    return Memory(file)
-
-
-def _place(url: str, sources: Sequence[str], webhook: str | None) -> Path:
+def _path(url: str, sources: Sequence[str], webhook: str | None) -> Path:
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     folder = Path(state, "darkroom", "uploads")
     folder.mkdir(parents=True, exist_ok=True)

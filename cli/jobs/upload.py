@@ -1,4 +1,4 @@
-"""Send the files of one command as one job, also where an earlier run of it broke off."""
+"""Upload the files of one command as one job; an interrupted upload is resumed."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ import click
 
 from cli.client import Client, NotFound, NotSent, TimedOut
 from cli.client.files import File, find, from_path
-from cli.jobs.resume_state import Memory, memory_of
-from cli.terminal import progress
-from cli.terminal.exits import Exit, leave, say
+from cli.jobs.resume_state import ResumeState, resume_state
+from cli.terminal.exit_codes import ExitCode, echo_err, exit_with
 from cli.terminal.output import Json
+from cli.terminal.progress import show_progress
 
-#: Names of files that are listed where something is said of many.
-NAMES = 5
+#: Names that a message about many files lists.
+LISTED_NAMES = 5
 
 
 @dataclass
-class Upload:
-    """Sends the files of one command as one job. `problems` counts those that could not be sent."""
+class Uploader:
+    """Uploads files as one job. `problems` counts the files that could not be sent."""
 
     client: Client
     #: On the monotonic clock.
@@ -38,103 +38,106 @@ class Upload:
     skipped_count: int = field(default=0, init=False)
 
     def run(self, sources: Sequence[str]) -> Json:
-        """The sealed Job. Raises NotSent where there is nothing to send."""
+        """Upload the sources and return the sealed Job. Raises NotSent if there is nothing to send."""
         with ExitStack() as opened:
             files = self._files(sources, opened)
             first = next(files, None)
             if first is None:
-                self._say_skipped()
+                self._report_skipped()
                 raise NotSent("there is no picture to send")
-            lost = any(is_stream(source) for source in sources)  # what came on stdin cannot be sent again
-            memory = Memory() if lost else opened.enter_context(memory_of(self.client.url, sources, self.webhook))
-            earlier = self._earlier(memory)
-            if earlier and self._is_whole(earlier, sources):
-                say(f"Going on with job {earlier['id']}, which is complete.")
-                memory.forget()
+            resumable = not any(is_stream(source) for source in sources)
+            state = ResumeState()
+            if resumable:
+                state = opened.enter_context(resume_state(self.client.url, sources, self.webhook))
+            earlier = self._earlier_job(state)
+            if earlier and self._is_complete(earlier, sources):
+                echo_err(f"The upload of job {earlier['id']} is already complete.")
+                state.clear()
                 return earlier
-            job_id, present = self._job(earlier, memory)
-            with not_complete(job_id, "" if lost else " The same command goes on with it."):
+            job_id, present = self._open_job(earlier, state)
+            with incomplete_hint(job_id, resumable=resumable):
                 self._send(job_id, chain([first], files), present)
-                self._say_skipped()
-                return self._sealed(job_id, memory)
+                self._report_skipped()
+                return self._seal(job_id, state)
 
     def _files(self, sources: Iterable[str], opened: ExitStack) -> Iterator[File]:
         for source in sources:
             if is_stream(source):
-                yield from_path(opened.enter_context(copied(source)), name=source)
+                yield from_path(opened.enter_context(temporary_copy(source)), name=source)
             else:
                 yield from find([source], self._skip)
 
     def _skip(self, name: str) -> None:
         self.skipped_count += 1
-        if len(self.skipped) < NAMES:
+        if len(self.skipped) < LISTED_NAMES:
             self.skipped.append(name)
 
-    def _earlier(self, memory: Memory) -> Json | None:
-        """The job of a run that broke off, where it is still there."""
-        job_id = memory.recall()
+    def _earlier_job(self, state: ResumeState) -> Json | None:
+        """Return the job of an interrupted run, if it still exists."""
+        job_id = state.load()
         try:
             return self.client.job(job_id) if job_id else None
         except NotFound:
             return None
 
-    def _is_whole(self, job: Json, sources: Sequence[str]) -> bool:
-        """Whether nothing is to be sent any more: the run broke off while it sealed the job, and no picture is new."""
+    def _is_complete(self, job: Json, sources: Sequence[str]) -> bool:
+        """Return True if the interrupted run has sealed the job and there are no new files."""
         if job["state"] in ("open", "cancelling", "cancelled"):
             return False
         present = set(self.client.keys(job["id"]))
         return all(file.archive or file.key in present for file in find(sources))
 
-    def _job(self, earlier: Json | None, memory: Memory) -> tuple[str, set[str]]:
-        """The open job to fill, and the keys that it has: that of a run that broke off, or a new one."""
+    def _open_job(self, earlier: Json | None, state: ResumeState) -> tuple[str, set[str]]:
+        """Return an open job, from an interrupted run or new, and the keys of its items."""
         if earlier and earlier["state"] == "open":
             present = set(self.client.keys(earlier["id"]))
-            say(f"Going on with job {earlier['id']}, which has {len(present):,} pictures.")
+            echo_err(f"Resuming the upload of job {earlier['id']}: {len(present):,} pictures are already there.")
             return str(earlier["id"]), present
         job_id = str(self.client.open_job(webhook=self.webhook)["id"])
-        memory.keep(job_id)
+        state.save(job_id)
         return job_id, set()
 
     def _send(self, job_id: str, files: Iterable[File], present: set[str]) -> None:
         items, size = len(present), 0
-        with progress.shown() as bar:
+        with show_progress() as progress:
             for sent in self.client.send(job_id, files, present):
                 items, size = items + sent.items, size + sent.bytes
-                bar.sending(items, size)
+                progress.on_sent(items, size)
                 if sent.problem:
                     self.problems += 1
-                    say(f"{sent.name}: {sent.problem}")
+                    echo_err(f"{sent.name}: {sent.problem}")
                 if time.monotonic() > self.deadline:
-                    raise TimedOut("not everything was sent in time")
+                    raise TimedOut("the upload did not finish in time")
 
-    def _sealed(self, job_id: str, memory: Memory) -> Json:
+    def _seal(self, job_id: str, state: ResumeState) -> Json:
         if not self.client.job(job_id)["counts"]["total"]:
             self.client.cancel(job_id)
-            memory.forget()
-            leave(Exit.FAILED, "Error: no file could be sent")
+            state.clear()
+            exit_with(ExitCode.FAILED, "Error: no file could be sent")
         job = self.client.seal(job_id)
-        memory.forget()
+        state.clear()
         return job
 
-    def _say_skipped(self) -> None:
+    def _report_skipped(self) -> None:
         if self.skipped:
-            more = ", …" if self.skipped_count > NAMES else ""
-            say(f"Left out, since no pictures: {self.skipped_count:,} ({', '.join(self.skipped)}{more})")
+            more = ", …" if self.skipped_count > LISTED_NAMES else ""
+            echo_err(f"Skipped (not images): {self.skipped_count:,} ({', '.join(self.skipped)}{more})")
 
 
 @contextmanager
-def not_complete(job_id: str, advice: str) -> Iterator[None]:
-    """Where sending ends before its end, say so. Whether a job is sealed whose seal was not answered, nobody knows."""
+def incomplete_hint(job_id: str, *, resumable: bool) -> Iterator[None]:
+    """Print that the job may be incomplete if the block fails. It is complete if only the reply to `seal` was lost."""
     try:
         yield
     except (Exception, KeyboardInterrupt):
-        say(f"\nJob {job_id} may not be complete.{advice}")
+        advice = " Run the same command again to resume the upload." if resumable else ""
+        echo_err(f"\nJob {job_id} may be incomplete.{advice}")
         raise
 
 
 @contextmanager
-def copied(source: str) -> Iterator[str]:
-    """What comes from a stream, in a temporary file."""
+def temporary_copy(source: str) -> Iterator[str]:
+    """Yield the path of a temporary file with the content of a stream."""
     with tempfile.NamedTemporaryFile() as copy, click.open_file(source, "rb") as stream:
         shutil.copyfileobj(stream, copy)
         copy.flush()
@@ -142,5 +145,5 @@ def copied(source: str) -> Iterator[str]:
 
 
 def is_stream(source: str) -> bool:
-    """Whether a source can be read once only: stdin, a pipe."""
+    """Return whether a source can be read only once: stdin or a pipe."""
     return source == "-" or stat.S_ISFIFO(Path(source).stat().st_mode)

@@ -1,4 +1,4 @@
-"""One `darkroom up` per data folder, and its Redis for the commands that run beside it."""
+"""The lock of the data folder, and access to its Redis for commands that run beside `darkroom up`."""
 
 from __future__ import annotations
 
@@ -16,19 +16,23 @@ from shared.jobs.store import JobStore
 from shared.redis.connection import connect
 from shared.settings import Settings
 
-#: Seconds until a Redis that was just started answers, with a big file to read; and between two looks.
-START_S, LOOK_S = 30, 0.05
-#: Seconds that it has to write its file and end.
+#: Seconds until a new Redis must answer, loading its file included; and seconds between two checks.
+START_S, POLL_S = 30, 0.05
+#: Seconds that Redis has to write its file and exit.
 STOP_S = 5
-#: Seconds that the programs of a `darkroom up` which was killed have to end: supervisor gives them 9, Redis the last.
-END_S = 15
+#: Seconds that the processes of a killed `darkroom up` have to exit: supervisor gives them 9, Redis the last.
+ORPHANS_STOP_S = 15
+
+
+class AlreadyRunning(ConfigError):
+    """Another process holds the lock of the data folder."""
 
 
 @contextmanager
-def held(settings: Settings) -> Iterator[None]:
-    """Hold the data folder. The kernel gives it back when this process ends, so a crash leaves nothing stale.
+def lock(settings: Settings) -> Iterator[None]:
+    """Hold the lock of the data folder. The kernel releases it if this process dies.
 
-    Raises ConfigError where it cannot be written, another process holds it, or its Redis still runs.
+    Raises ConfigError if the folder is not writable, is locked, or is still used by the Redis of a killed process.
     """
     data_dir = settings.data_dir
     try:
@@ -40,21 +44,17 @@ def held(settings: Settings) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise Running(f"Darkroom runs already on {data_dir} (process {_holder(file)})") from error
+            raise AlreadyRunning(f"Darkroom already runs on {data_dir} (process {_holder(file)})") from error
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        _wait_for_end(settings)
+        _wait_for_orphan(settings)
         yield
 
 
-class Running(ConfigError):
-    """Another process holds the data folder."""
-
-
 @contextmanager
-def redis_beside(settings: Settings) -> Iterator[str]:
-    """The address of the Redis in use, whether or not the service runs; the embedded one is started for the moment.
+def shared_redis(settings: Settings) -> Iterator[str]:
+    """Yield the URL of the service's Redis. If the service is not running, the embedded Redis is started for the block.
 
     Raises ConfigError.
     """
@@ -62,15 +62,15 @@ def redis_beside(settings: Settings) -> Iterator[str]:
         yield settings.redis_url
         return
     try:
-        with held(settings), redis_for_now(settings) as url:
+        with lock(settings), temporary_redis(settings) as url:
             yield url
-    except Running:
-        yield embedded_redis.address(settings)
+    except AlreadyRunning:
+        yield embedded_redis.configured_url(settings)
 
 
 @contextmanager
-def redis_for_now(settings: Settings) -> Iterator[str]:
-    """The address of the Redis in use, for whoever holds the data folder: the embedded one is started and stopped."""
+def temporary_redis(settings: Settings) -> Iterator[str]:
+    """Yield the URL of Redis while holding the lock. The embedded one is started and stopped."""
     if settings.redis_url:
         yield settings.redis_url
         return
@@ -80,29 +80,29 @@ def redis_for_now(settings: Settings) -> Iterator[str]:
             _wait(server.url)
             yield server.url
         finally:
-            process.terminate()  # it writes its file to the end
+            process.terminate()  # it finishes writing its file
             process.wait(STOP_S)
 
 
-def _wait_for_end(settings: Settings) -> None:
-    """Wait for the Redis of a process that held the folder and was killed: two must never write one file."""
+def _wait_for_orphan(settings: Settings) -> None:
+    """Wait until the Redis of a killed process has exited: two must never write the same file."""
     if settings.redis_url:
-        return  # none is started
-    try:
-        url = embedded_redis.address(settings)
-    except ConfigError:  # there was none yet
         return
-    deadline = time.monotonic() + END_S
-    while _answers(url):
+    try:
+        url = embedded_redis.configured_url(settings)
+    except ConfigError:  # the first start
+        return
+    deadline = time.monotonic() + ORPHANS_STOP_S
+    while _is_up(url):
         if time.monotonic() > deadline:
             raise ConfigError(f"the Redis of an earlier start still runs on {settings.data_dir}: stop it")
-        time.sleep(LOOK_S)
+        time.sleep(POLL_S)
 
 
-def _answers(url: str) -> bool:
+def _is_up(url: str) -> bool:
     try:
         JobStore(connect(url)).ping()
-    except Exception:  # noqa: BLE001  # nothing is there any more, or something else is
+    except Exception:  # noqa: BLE001  # nothing listens there any more, or another program does
         return False
     return True
 
@@ -115,8 +115,8 @@ def _wait(url: str) -> None:
             return store.ping()
         except Unavailable as error:
             if time.monotonic() > deadline:
-                raise ConfigError(f"the embedded Redis does not answer within {START_S} s") from error
-            time.sleep(LOOK_S)
+                raise ConfigError(f"the embedded Redis did not answer within {START_S} s") from error
+            time.sleep(POLL_S)
 
 
 def _holder(file: IO[str]) -> str:

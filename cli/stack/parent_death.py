@@ -1,6 +1,6 @@
-"""`python -m cli.stack.parent_death COMMAND…`: become the command, and end with the parent, however that ends.
+"""`python -m cli.stack.parent_death COMMAND…`: exec the command, and end it when the parent dies.
 
-Where the supervisor itself is killed, nobody would stop its programs; on Linux the kernel does.
+If the supervisor itself is killed, it cannot stop its programs. On Linux the kernel does.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import os
 import signal
 import sys
 
-#: `prctl` option of <linux/prctl.h>: the signal that this process gets when its parent dies. It outlives exec.
+#: Option of prctl(2): the signal that this process receives when its parent dies. It survives exec.
 PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent() -> None:
-    """Ask the kernel for SIGTERM when the parent dies; other systems than Linux cannot do it."""
+    """Ask the kernel for SIGTERM when the parent dies. Only Linux supports this."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 

@@ -10,19 +10,19 @@ from pathlib import Path
 from shared.domain.entities import Queue
 from shared.settings import Settings
 
-#: Seconds that a program has to stop before it is killed; all stop at once, then Redis. Together under 10.
+#: Seconds until a stopping program is killed, and Redis after the others. Together under 10.
 STOP_S, REDIS_STOP_S = 6, 3
-#: A program that ends is started again as often as it takes; supervisor waits longer each time.
+#: Restarts of a program that fails to start; supervisor waits longer each time.
 RETRIES = 1000
 
-#: Programs whose children are told to stop as well: a training is not finished first, it goes back at once.
+#: Programs whose child processes are stopped at the same time: a training returns to the queue at once.
 WHOLE_GROUP = {"train"}
 
 Command = list[str]
 
 
 def web(settings: Settings) -> Command:
-    """The web server."""
+    """Return the command of the web server."""
     return [
         *(sys.executable, "-m", "gunicorn", "web.app:from_environment()"),
         *("--bind", authority(settings.host, settings.port)),
@@ -38,12 +38,12 @@ def web(settings: Settings) -> Command:
 
 
 def authority(host: str, port: int) -> str:
-    """The host and the port as they stand in a URL (RFC 3986, 3.2): an IPv6 address in brackets."""
+    """Return host and port as in a URL (RFC 3986, 3.2): an IPv6 address in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def worker(name: str, queues: list[Queue], processes: int) -> Command:
-    """A Celery worker for these queues, in the order of preference."""
+    """Return the command of a Celery worker for these queues, in order of preference."""
     return [
         *(sys.executable, "-m", "celery", "--quiet", "--app", "worker.runtime.app", "worker"),
         *("--hostname", f"{name}@%h"),
@@ -55,29 +55,29 @@ def worker(name: str, queues: list[Queue], processes: int) -> Command:
 
 
 def reconciler() -> Command:
-    """The periodic task."""
+    """Return the command of the reconciler."""
     return [sys.executable, "-m", "worker.reconcile"]
 
 
-def sender() -> Command:
-    """What sends webhooks."""
+def webhook_sender() -> Command:
+    """Return the command of the webhook sender."""
     return [sys.executable, "-m", "worker.webhooks"]
 
 
 def programs(settings: Settings) -> dict[str, Command]:
-    """Every program but Redis, by name. One classify worker is kept for small jobs: somebody waits for those."""
+    """Return the command of every program but Redis. One classify worker is reserved for small jobs."""
     return {
         "web": web(settings),
         "classify-interactive": worker("classify-interactive", [Queue.INTERACTIVE], 1),
         "classify-bulk": worker("classify-bulk", [Queue.INTERACTIVE, Queue.BULK], settings.classify_workers),
         "train": worker("train", [Queue.TRAIN], 1),
         "reconcile": reconciler(),
-        "deliver": sender(),
+        "deliver": webhook_sender(),
     }
 
 
 def supervisor_configuration(commands: Mapping[str, Command], redis: Command | None, folder: Path) -> str:
-    """Supervisor's file. Its own file and the logs lie in `folder`; Redis starts first and stops last."""
+    """Return supervisor's configuration file. `folder` is for logs; Redis starts first and stops last."""
     sections = [
         "[supervisord]\nnodaemon=true\nsilent=true\n"
         f"logfile={_value(str(folder / 'log' / 'supervisor.log'))}\n"
@@ -86,7 +86,7 @@ def supervisor_configuration(commands: Mapping[str, Command], redis: Command | N
     if redis is not None:
         sections.append(_program("redis", redis, folder, REDIS_STOP_S) + "priority=1\n")
     sections += [_program(name, command, folder, STOP_S) for name, command in commands.items()]
-    # Supervisor stops the programs of one group together, and one group after the other.
+    # Supervisor stops the programs of a group together.
     sections.append(f"[group:darkroom]\nprograms={','.join(commands)}\n")
     return "\n".join(sections)
 
@@ -104,5 +104,5 @@ def _program(name: str, command: Command, folder: Path, stop_s: int) -> str:
 
 
 def _value(text: str) -> str:
-    """Supervisor expands `%(name)s`, and takes ` ;` for a comment."""
+    """Escape `%`, which supervisor expands."""
     return text.replace("%", "%%")

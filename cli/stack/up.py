@@ -1,4 +1,4 @@
-"""`darkroom up`: start every program under supervisor, say when it is ready, and stop all of it at the end."""
+"""`darkroom up`: start every program under supervisor, report when the service is ready, and stop them at the end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import click
 import httpx
 
 from cli.stack import embedded_redis
-from cli.stack.data_folder import held, redis_for_now
+from cli.stack.data_folder import lock, temporary_redis
 from cli.stack.programs import authority, programs, supervisor_configuration
 from shared.access.key_store import KeyStore
 from shared.domain.errors import ConfigError
@@ -24,27 +24,27 @@ from shared.settings import Settings
 from shared.startup import check_binding
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-#: Seconds until the start counts as failed: a cold disk reads TensorFlow in some 20.
+#: Seconds until the start fails: loading TensorFlow from a cold disk takes about 20.
 READY_TIMEOUT_S = 180
-#: Seconds that supervisor has to stop everything; then it is killed, and the kernel ends its programs.
+#: Seconds until a stopping supervisor is killed; the kernel then ends its programs.
 STOP_TIMEOUT_S = 9.5
-LOOK_S = 0.1
+POLL_S = 0.1
 
 
-class Stopped(BaseException):
-    """SIGTERM or SIGINT came; what catches every Exception does not catch it."""
+class StopRequested(BaseException):
+    """SIGTERM, SIGINT or SIGHUP was received. Not an Exception, so that `except Exception` does not catch it."""
 
 
 def run(settings: Settings) -> int:
-    """Run until SIGTERM or Ctrl-C and return the exit status. Raises ConfigError where it cannot start."""
+    """Run until SIGTERM or Ctrl-C and return the exit status. Raises ConfigError if it cannot start."""
     settings = settings.model_copy(update={"data_dir": settings.data_dir.resolve()})
     _catch_signals()
     try:
-        with held(settings):
+        with lock(settings):
             _check_binding(settings)
             check_port(settings.host, settings.port)
             return _supervise(settings, settings.data_dir / "run")
-    except Stopped:
+    except StopRequested:
         return 0
 
 
@@ -53,7 +53,7 @@ def _supervise(settings: Settings, folder: Path) -> int:
     supervisor = _start(settings, folder)
     try:
         return _watch(supervisor, settings, folder / "log")
-    except Stopped:
+    except StopRequested:
         click.echo("Stopping…")
         return 0
     finally:
@@ -70,13 +70,13 @@ def _start(settings: Settings, folder: Path) -> subprocess.Popen[bytes]:
         "PYTHONPATH": str(ROOT),
         "DARKROOM_DATA_DIR": str(settings.data_dir),
         "DARKROOM_REDIS_URL": url,
-        # In glibc each thread takes a pool of memory, which it seldom gives back; for ours two are enough.
+        # By default glibc keeps a memory arena for each thread and rarely frees it; two are enough.
         "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "2"),
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
     }
     child = [sys.executable, "-m", "cli.stack.parent_death"]
     command = [*child, sys.executable, "-m", "supervisor.supervisord", "--configuration", str(file)]
-    # A session of its own: Ctrl-C in the terminal reaches this process alone, which then stops the rest in order.
+    # In a new session, Ctrl-C reaches only this process, which then stops the others in order.
     return subprocess.Popen(command, env=environment, cwd=ROOT, start_new_session=True)
 
 
@@ -84,7 +84,7 @@ def _watch(supervisor: subprocess.Popen[bytes], settings: Settings, logs: Path) 
     click.echo("Starting Darkroom…")
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
     address = f"http://{authority(host, settings.port)}"
-    began, missing = time.monotonic(), "nothing answers yet"
+    began, missing = time.monotonic(), "the web server does not answer"
     client = httpx.Client(base_url=address, timeout=5, trust_env=False)
     while (seconds := time.monotonic() - began) < READY_TIMEOUT_S and supervisor.poll() is None:
         missing = not_ready(client)
@@ -92,16 +92,16 @@ def _watch(supervisor: subprocess.Popen[bytes], settings: Settings, logs: Path) 
             click.echo(f"Darkroom is ready at {address} ({seconds:.1f} s). Ctrl-C stops it. Logs: {logs}")
             supervisor.wait()
             break
-        time.sleep(LOOK_S)
+        time.sleep(POLL_S)
     else:
-        click.echo(f"Darkroom did not get ready: {missing}. Logs: {logs}", err=True)
+        click.echo(f"Darkroom is not ready: {missing}. Logs: {logs}", err=True)
         return 1
-    click.echo(f"The supervisor ended by itself. Logs: {logs}", err=True)
+    click.echo(f"The supervisor exited unexpectedly. Logs: {logs}", err=True)
     return 1
 
 
 def not_ready(client: httpx.Client) -> str:
-    """What is missing until the service is ready; empty where nothing is."""
+    """Return which checks of the service fail; empty if it is ready."""
     try:
         checks = client.get("/readyz").json()["checks"]
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
@@ -121,14 +121,14 @@ def _stop(supervisor: subprocess.Popen[bytes]) -> None:
 
 
 def _check_binding(settings: Settings) -> None:
-    """Raise ConfigError where others could come in without a key. Redis is only started where it must be asked."""
+    """Raise ConfigError if other machines could use the service without a key. Redis is started only if needed."""
     if settings.needs_stored_key:
-        with redis_for_now(settings) as url:
+        with temporary_redis(settings) as url:
             check_binding(settings, KeyStore(connect(url)))
 
 
 def check_port(host: str, port: int) -> None:
-    """Raise ConfigError where the web server could not listen."""
+    """Raise ConfigError if the web server could not listen on the address."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -136,13 +136,12 @@ def check_port(host: str, port: int) -> None:
             probe.bind((host, port))
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or error
-            where = authority(host, port)
-            raise ConfigError(f"cannot listen on {where}: {reason}; DARKROOM_PORT sets another") from error
+            raise ConfigError(f"cannot listen on {authority(host, port)}: {reason}; set DARKROOM_PORT") from error
 
 
 def _catch_signals() -> None:
     def stop(_number: int, _frame: FrameType | None) -> None:
-        raise Stopped
+        raise StopRequested
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stop)

@@ -1,4 +1,4 @@
-"""Progress on stderr, where that is a terminal; nothing where it is none."""
+"""Progress on stderr, if that is a terminal."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from typing import Any, Protocol
 
 
 class Progress(Protocol):
-    """What is told while something goes on."""
+    """Receives progress."""
 
-    def sending(self, items: int, size: int) -> None:
-        """So many pictures, and bytes, are with the service."""
+    def on_sent(self, items: int, size: int) -> None:
+        """Show the number of items uploaded, and of bytes."""
 
-    def watching(self, job: dict[str, Any]) -> None:
-        """The Job as it is now."""
+    def on_job(self, job: dict[str, Any]) -> None:
+        """Show the state of the Job."""
 
 
-class Silent:
-    """Where nobody looks."""
+class NoProgress:
+    """Shows nothing."""
 
-    def sending(self, items: int, size: int) -> None:
-        """Say nothing."""
+    def on_sent(self, items: int, size: int) -> None:
+        """Do nothing."""
 
-    def watching(self, job: dict[str, Any]) -> None:
-        """Say nothing."""
+    def on_job(self, job: dict[str, Any]) -> None:
+        """Do nothing."""
 
 
 @contextmanager
-def shown(wanted: bool = True) -> Iterator[Progress]:
-    """Show progress until the block ends, where it is wanted and stderr is a terminal; then take it away again."""
-    if not (wanted and sys.stderr.isatty()):
-        yield Silent()
+def show_progress(enabled: bool = True) -> Iterator[Progress]:
+    """Show a progress bar during the block if `enabled` and stderr is a terminal; then remove it."""
+    if not (enabled and sys.stderr.isatty()):
+        yield NoProgress()
         return
-    from cli.terminal.progress_bar import ProgressBar  # noqa: PLC0415 - rich takes 70 ms to load, for nothing where nobody looks
+    from cli.terminal.progress_bar import ProgressBar  # noqa: PLC0415 - rich takes 70 ms to load
 
     with ProgressBar() as bar:
         yield bar

@@ -12,11 +12,11 @@ MIB = 1024 * 1024
 
 
 class ProgressBar:
-    """What is sent, then how far the job is: `Classifying ━━━━━━━  1,234 of 20,000, 12 s left`."""
+    """Progress of an upload, then of its job: `Classifying ━━━━━━━  1,234 of 20,000, 12 s left`."""
 
     def __init__(self) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"))
-        # stdout is left alone: rich would send what is written there to stderr.
+        # Without redirect_stdout=False rich would write stdout's lines to stderr.
         self._bar = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False)
         self._task = self._bar.add_task("Starting", total=None, text="")
 
@@ -29,28 +29,33 @@ class ProgressBar:
     ) -> None:
         self._bar.stop()
 
-    def sending(self, items: int, size: int) -> None:
-        """So many pictures, and bytes, are with the service."""
-        text = f"{items:,} pictures, {size / MIB:,.0f} MiB"
-        self._bar.update(self._task, description="Sending", text=text)
+    def on_sent(self, items: int, size: int) -> None:
+        """Show the number of items uploaded, and of bytes."""
+        self._bar.update(self._task, description="Sending", text=f"{items:,} pictures, {size / MIB:,.0f} MiB")
 
-    def watching(self, job: dict[str, Any]) -> None:
-        """The Job as it is now."""
-        self._bar.update(self._task, description=doing(job), total=1.0, completed=job["progress"], text=text_of(job))
+    def on_job(self, job: dict[str, Any]) -> None:
+        """Show the state of the Job."""
+        self._bar.update(
+            self._task,
+            description=describe_state(job),
+            total=1.0,
+            completed=job["progress"],
+            text=describe_progress(job),
+        )
 
 
-def doing(job: dict[str, Any]) -> str:
-    """What happens to the job just now, in a word."""
+def describe_state(job: dict[str, Any]) -> str:
+    """Return the state of the job in one word."""
     if job["state"] != "running":
         return str(job["state"]).capitalize()
     return "Training" if job["kind"] == "training" else "Classifying"
 
 
-def text_of(job: dict[str, Any]) -> str:
-    """How far it is."""
+def describe_progress(job: dict[str, Any]) -> str:
+    """Return counts, place in the queue and time left, as far as they are known."""
     counts = job["counts"]
-    ended = counts["succeeded"] + counts["failed"] + counts["cancelled"]
-    parts = [f"{ended:,} of {counts['total']:,}" if counts["total"] else f"{job['progress']:.0%}"]
+    finished = counts["succeeded"] + counts["failed"] + counts["cancelled"]
+    parts = [f"{finished:,} of {counts['total']:,}" if counts["total"] else f"{job['progress']:.0%}"]
     if counts["failed"]:
         parts.append(f"{counts['failed']:,} failed")
     if job["queue_position"]:

@@ -1,29 +1,29 @@
-"""Which columns items, jobs, models and the rows of trainings have, in tables and in CSV."""
+"""Tables of items, jobs, models and training metrics."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from cli.terminal.output import Json, View
+from cli.terminal.output import Json, Table
 
 Value = Callable[[Json], Any]
 
 
-def items_view(top_k: int) -> View:
-    """Items, with their `top_k` best predictions."""
-    table: dict[str, Value] = {"FILE": field("filename"), "LABEL": _label_or_state, "SCORE": _best(0, "score")}
-    record: dict[str, Value] = {"file": field("filename"), "state": field("state")}
-    record |= {"label": _best(0, "label"), "score": _best(0, "score")}
+def items_table(top_k: int) -> Table:
+    """Return the table of items with their `top_k` best predictions."""
+    columns: dict[str, Value] = {"FILE": field("filename"), "LABEL": _label_or_state, "SCORE": _best(0, "score")}
+    csv: dict[str, Value] = {"file": field("filename"), "state": field("state")}
+    csv |= {"label": _best(0, "label"), "score": _best(0, "score")}
     for rank in range(1, top_k):
         label, score = _best(rank, "label"), _best(rank, "score")
-        table |= {f"LABEL {rank + 1}": label, f"SCORE {rank + 1}": score}
-        record |= {f"label_{rank + 1}": label, f"score_{rank + 1}": score}
-    return View(table | {"": lambda item: _why(item) or ""}, record | {"error": _why}, _colour)
+        columns |= {f"LABEL {rank + 1}": label, f"SCORE {rank + 1}": score}
+        csv |= {f"label_{rank + 1}": label, f"score_{rank + 1}": score}
+    return Table(columns | {"": lambda item: _error(item) or ""}, csv | {"error": _error}, _colour)
 
 
 def field(name: str, *inner: str) -> Value:
-    """The value of a record's entry, or of one within it; None where it is not there."""
+    """Return a function that reads a field of a record, nested if `inner` is given; None if it is missing."""
 
     def value(record: Json) -> Any:
         found: Any = record
@@ -34,8 +34,8 @@ def field(name: str, *inner: str) -> Value:
     return value
 
 
-def columns(*names: str) -> dict[str, Value]:
-    """Columns that are named after their fields."""
+def field_columns(*names: str) -> dict[str, Value]:
+    """Return columns that are named after their fields."""
     return {name: field(name) for name in names}
 
 
@@ -51,7 +51,7 @@ def _label_or_state(item: Json) -> str:
     return str(_best(0, "label")(item) or item["state"])
 
 
-def _why(item: Json) -> str | None:
+def _error(item: Json) -> str | None:
     return item["error"] and str(item["error"]["detail"])
 
 
@@ -63,13 +63,13 @@ def _progress(job: Json) -> str:
     return f"{job['progress']:.0%}"
 
 
-def _seconds(when: str | None) -> str | None:
-    """A time as a table shows it: to the second, in UTC."""
-    return when and f"{when[:10]} {when[11:19]}"
+def _to_seconds(timestamp: str | None) -> str | None:
+    """Return an RFC 3339 timestamp to the second, as a table shows it."""
+    return timestamp and f"{timestamp[:10]} {timestamp[11:19]}"
 
 
 _JOB_COUNTS = ("total", "succeeded", "failed", "cancelled")
-JOBS = View(
+JOBS = Table(
     {
         "ID": field("id"),
         "KIND": field("kind"),
@@ -77,17 +77,17 @@ JOBS = View(
         "DONE": _progress,
         "PICTURES": field("counts", "total"),
         "FAILED": field("counts", "failed"),
-        "CREATED (UTC)": lambda job: _seconds(job["created_at"]),
+        "CREATED (UTC)": lambda job: _to_seconds(job["created_at"]),
     },
-    columns("id", "kind", "state", "progress", "created_at", "started_at", "finished_at", "model")
+    field_columns("id", "kind", "state", "progress", "created_at", "started_at", "finished_at", "model")
     | {name: field("counts", name) for name in _JOB_COUNTS},
     _colour,
 )
-JOB = View(
+JOB = Table(
     {
-        **JOBS.table,
-        "STARTED (UTC)": lambda job: _seconds(job["started_at"]),
-        "FINISHED (UTC)": lambda job: _seconds(job["finished_at"]),
+        **JOBS.columns,
+        "STARTED (UTC)": lambda job: _to_seconds(job["started_at"]),
+        "FINISHED (UTC)": lambda job: _to_seconds(job["finished_at"]),
         "SECONDS LEFT": field("eta_s"),
         "QUEUE POSITION": field("queue_position"),
         "MODEL": field("model"),
@@ -95,7 +95,7 @@ JOB = View(
     },
     JOBS.csv,
 )
-ROWS = View(
+METRICS = Table(
     {
         "EPOCH": field("epoch"),
         "LOSS": field("loss"),
@@ -104,21 +104,21 @@ ROWS = View(
         "VAL ACCURACY": field("val_accuracy"),
         "IMAGES/S": lambda row: f"{row['images_per_s']:,.0f}",
     },
-    columns(
+    field_columns(
         *("n", "epoch", "step", "steps", "loss", "accuracy", "val_loss", "val_accuracy", "lr", "images_per_s", "at")
     ),
     look_ahead=1,
 )
-MODELS = View(
+MODELS = Table(
     {
         "VERSION": field("version"),
         "CHAMPION": lambda model: "yes" if model["champion"] else "",
         "PRESET": field("preset"),
         "ACCURACY": field("metrics", "accuracy"),
         "PARAMETERS": field("size", "parameters"),
-        "CREATED (UTC)": lambda model: _seconds(model["created_at"]),
+        "CREATED (UTC)": lambda model: _to_seconds(model["created_at"]),
     },
-    columns("version", "champion", "preset", "created_at", "parent")
+    field_columns("version", "champion", "preset", "created_at", "parent")
     | {
         "parameters": field("size", "parameters"),
         "accuracy": field("metrics", "accuracy"),
@@ -126,9 +126,9 @@ MODELS = View(
     },
     lambda model: "green" if model["champion"] else None,
 )
-MODEL = View(
+MODEL = Table(
     {
-        **MODELS.table,
+        **MODELS.columns,
         "LOSS": field("metrics", "loss"),
         "CALIBRATION ERROR": field("metrics", "calibration_error"),
         "LABELS": lambda model: ", ".join(model["labels"]),
@@ -137,7 +137,7 @@ MODEL = View(
     },
     MODELS.csv,
 )
-COMPARISON = View(
+COMPARISON = Table(
     {
         "VERSIONS": lambda found: " against ".join(reversed(found["versions"])),
         "IMAGES": field("images"),
@@ -147,10 +147,14 @@ COMPARISON = View(
         "P (MCNEMAR)": field("p_value"),
         "VERDICT": field("summary"),
     },
-    columns("images", "difference", "only_first", "only_second", "p_value", "verdict")
+    field_columns("images", "difference", "only_first", "only_second", "p_value", "verdict")
     | {"first": lambda found: found["versions"][0], "second": lambda found: found["versions"][1]},
 )
-CHAMPION = View(
-    {"CHAMPION": field("version"), "SINCE (UTC)": lambda alias: _seconds(alias["since"]), "BEFORE": field("previous")},
-    columns("version", "since", "previous"),
+CHAMPION = Table(
+    {
+        "CHAMPION": field("version"),
+        "SINCE (UTC)": lambda alias: _to_seconds(alias["since"]),
+        "BEFORE": field("previous"),
+    },
+    field_columns("version", "since", "previous"),
 )

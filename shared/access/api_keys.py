@@ -1,7 +1,6 @@
-"""API keys: whose one is, what it may do, and how it is known again without being kept.
+"""API keys: owner, scopes and digest.
 
-A key is 256 random bits, so its plain SHA-256 is kept: nobody can guess what to try, and a slow hash, as passwords
-need, would only slow down each request.
+Only the SHA-256 of a key is stored. A slow hash, as for passwords, is not needed: a key has 256 random bits.
 """
 
 from __future__ import annotations
@@ -15,31 +14,31 @@ from enum import StrEnum
 
 from shared.domain.entities import LOCAL_OWNER, OWNER_PATTERN
 
-#: What a key begins with, so that people and scanners of repositories know one when they see it.
+#: Prefix of keys, which people and secret scanners recognize.
 PREFIX = "darkroom_"
 #: Random bytes in a key.
 KEY_BYTES = 32
-#: A key that somebody else made: as RFC 6750 has tokens, without what `DARKROOM_API_KEYS` separates with. Such a key
-#: must be random too; 32 characters rule out what a person thinks of.
+#: Keys in `DARKROOM_API_KEYS`: tokens of RFC 6750 without the separators of that setting. They must be random too; the
+#: minimum length rules out passwords that people invent.
 SUPPLIED_KEY_PATTERN = re.compile(r"[A-Za-z0-9._~/=-]{32,256}")
 
 
 class Scope(StrEnum):
-    """What a key may do beside reading what belongs to its owner."""
+    """Permissions of a key, in addition to reading what belongs to its owner."""
 
-    #: Make and change classification jobs.
+    #: Create and change classification jobs.
     SUBMIT = "submit"
-    #: Make and change training jobs; those that may promote their version need `admin`.
+    #: Create and change training jobs; to promote a version they need `admin`.
     TRAIN = "train"
-    #: All of that, for every owner's jobs; change models and aliases; read the metrics.
+    #: All of that for the jobs of all owners; change models and aliases; read metrics.
     ADMIN = "admin"
 
 
 @dataclass(frozen=True)
 class ApiKey:
-    """A key as it is kept: `digest` is the SHA-256 of its text, in hex.
+    """An API key; `digest` is the hex SHA-256 of its text.
 
-    `created_at` is in seconds since the epoch; None where the key came with the settings.
+    `created_at` is in seconds since the epoch, or None for a key of the settings.
     """
 
     name: str
@@ -49,52 +48,52 @@ class ApiKey:
     created_at: float | None = None
 
     def has_scope(self, scope: Scope) -> bool:
-        """Whether the key has the scope."""
+        """Return whether the key has the scope; `admin` includes all."""
         return not self.scopes.isdisjoint({scope, Scope.ADMIN})
 
     @property
     def visible_owner(self) -> str | None:
-        """The owner whose things it sees; None for all."""
+        """Return the owner whose jobs the key can see, or None for all owners."""
         return None if Scope.ADMIN in self.scopes else self.owner
 
 
-#: Who asks where no keys are in use: whoever sits at this machine.
+#: The key of all requests if no keys are in use.
 LOCAL_ADMIN = ApiKey(LOCAL_OWNER, LOCAL_OWNER, frozenset({Scope.ADMIN}), "")
 
 
 def new_key() -> str:
-    """The text of a new key."""
+    """Return the text of a new key."""
     return PREFIX + secrets.token_urlsafe(KEY_BYTES)
 
 
 def digest_of(key: str) -> str:
-    """What is kept of a key. Digests are looked up, not compared letter by letter: the time tells nothing of a key."""
+    """Return the digest of a key. Looking it up does not leak the key by timing."""
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def parse_scopes(text: str) -> frozenset[Scope]:
-    """`submit+train` → the scopes. Raises ValueError."""
+    """Return the scopes in `submit+train`. Raises ValueError."""
     try:
         return frozenset(Scope(word) for word in text.split("+"))
     except ValueError:
-        raise ValueError(f"scopes are some of {', '.join(Scope)}, with + between them") from None
+        raise ValueError(f"scopes must be some of {', '.join(Scope)}, joined by +") from None
 
 
 def parse_name(text: str) -> str:
-    """The name of a key or of an owner. Raises ValueError."""
+    """Return a valid name of a key or an owner. Raises ValueError."""
     if not OWNER_PATTERN.fullmatch(text):
-        raise ValueError("a name is 1 to 63 of a-z 0-9 . _ - and begins with a letter or a digit")
+        raise ValueError("a name must be 1 to 63 of a-z 0-9 . _ - and begin with a letter or digit")
     return text
 
 
 def parse_keys(text: str) -> tuple[ApiKey, ...]:
-    """`name:key[:scopes[:owner]]`, with commas or spaces between such entries → the keys.
+    """Return the keys in entries `name:key[:scopes[:owner]]`, separated by commas or spaces.
 
-    Without them the scope is `submit`, and the owner the name. Raises ValueError, which never says any of a key.
+    The default scope is `submit`, the default owner is the name. Raises ValueError, whose text contains no key.
     """
     entries = [entry for entry in re.split(r"[\s,]+", text) if entry]
     if not entries:
-        raise ValueError("there is no key in it")
+        raise ValueError("contains no key")
     keys = tuple(_read_key(entry, number) for number, entry in enumerate(entries, 1))
     if len({key.name for key in keys}) < len(keys):
         raise ValueError("two keys have the same name")
@@ -105,7 +104,7 @@ def _read_key(entry: str, number: int) -> ApiKey:
     parts = entry.split(":")
     try:
         if not 2 <= len(parts) <= 4:
-            raise ValueError("not name:key[:scopes[:owner]]")
+            raise ValueError("must be name:key[:scopes[:owner]]")
         name, key, scopes, owner = parts + [""] * (4 - len(parts))
         if not SUPPLIED_KEY_PATTERN.fullmatch(key):
             raise ValueError("the key must be 32 to 256 random characters of A-Za-z0-9._~/=-")
@@ -115,7 +114,7 @@ def _read_key(entry: str, number: int) -> ApiKey:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches the address; a name other than localhost may be anybody's."""
+    """Return whether only this machine can reach the address. Host names other than localhost are not resolved."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

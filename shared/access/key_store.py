@@ -1,4 +1,4 @@
-"""API keys in Redis, and the secret that the pages' session cookies are signed with."""
+"""API keys in Redis, and the secret that signs session cookies."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from shared.redis.connection import Client, now_ms, redis_errors
 
 
 class KeyStore:
-    """Keys by name. Every method raises Unavailable where Redis cannot be reached."""
+    """API keys by name. Every method raises Unavailable if Redis cannot be reached."""
 
     def __init__(self, client: Client) -> None:
         self._redis = client
 
     @redis_errors()
     def all(self) -> list[ApiKey]:
-        """Every key, by name."""
+        """Return all keys, sorted by name."""
         return sorted(
             (_read(name, record) for name, record in self._redis.hgetall(keys.API_KEYS).items()),
             key=lambda key: key.name,
@@ -28,22 +28,22 @@ class KeyStore:
 
     @redis_errors()
     def create(self, name: str, owner: str, scopes: Iterable[Scope]) -> str:
-        """Make a key and return its text, which nobody can see again. Raises Conflict where the name is taken."""
+        """Create a key and return its text, which is not stored. Raises Conflict if the name is in use."""
         key = new_key()
         record = {"owner": owner, "scopes": sorted(scopes), "digest": digest_of(key), "created_at": now_ms(self._redis)}
         if not self._redis.hsetnx(keys.API_KEYS, name, json.dumps(record)):
-            raise Conflict(f"there is a key {name} already: revoke it, or take another name")
+            raise Conflict(f"there is already a key {name}: revoke it, or choose another name")
         return key
 
     @redis_errors()
     def revoke(self, name: str) -> None:
-        """Forget a key. Raises NotFound."""
+        """Delete a key. Raises NotFound."""
         if not self._redis.hdel(keys.API_KEYS, name):
             raise NotFound(f"there is no key {name}")
 
     @redis_errors()
     def secret(self) -> str:
-        """What all web processes sign with; made when it is first asked for."""
+        """Return the secret for signing, the same in all processes; the first call creates it."""
         self._redis.set(keys.SECRET, secrets.token_hex(32), nx=True)
         return str(self._redis.get(keys.SECRET))
 

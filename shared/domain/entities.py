@@ -1,4 +1,4 @@
-"""The things that Darkroom speaks of: jobs, items, predictions. Values only; nothing here reads or writes."""
+"""The entities of Darkroom (jobs, items, predictions and others) as immutable values."""
 
 from __future__ import annotations
 
@@ -8,46 +8,45 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-#: A client's own key of an item. "." and ".." are excluded apart: a URL cannot carry them.
+#: A client's key of an item. "." and ".." are excluded separately: they cannot be part of a URL's path.
 KEY_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,128}")
-#: Bits of randomness in a job's id: 128, as many as a random UUID, so that it cannot be guessed.
+#: Random bytes in a job's id: 128 bits, like a random UUID, so that it cannot be guessed.
 JOB_ID_BYTES = 16
 JOB_ID_PATTERN = re.compile(r"[0-9a-f]{32}")
 
-
-#: Whose jobs are made where no keys are in use.
+#: Owner of the jobs if no API keys are in use.
 LOCAL_OWNER = "local"
-#: What an owner may be called: it is part of keys in Redis.
+#: Names of owners, which are part of keys in Redis.
 OWNER_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
-#: Jobs of at most so many items are small: somebody waits for them, so they go before the others.
+#: Jobs of at most this many items are interactive: a user waits for them, so they run before the others.
 INTERACTIVE_ITEMS = 16
 
-#: Ports that a webhook's URL need not name.
+#: Default ports of a webhook's URL.
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Queue(StrEnum):
-    """The queues of messages. Each has a ring of waiting jobs of the same name."""
+    """Message queues. Each has a ring of waiting jobs of the same name."""
 
     INTERACTIVE = "interactive"
     BULK = "bulk"
     TRAIN = "train"
 
 
-#: The queues of classification jobs, in the order in which a worker looks into them.
+#: Queues of classification jobs, in the order in which a worker checks them.
 CLASSIFICATION_QUEUES = (Queue.INTERACTIVE, Queue.BULK)
 
 
 class JobKind(StrEnum):
-    """What a job does."""
+    """The kind of a job."""
 
     CLASSIFICATION = "classification"
     TRAINING = "training"
 
 
 class JobState(StrEnum):
-    """A job's life: open → queued → running → succeeded, failed or cancelled (cancelling on the way to cancelled)."""
+    """The states of a job: open → queued → running → (cancelling →) succeeded, failed or cancelled."""
 
     OPEN = "open"
     QUEUED = "queued"
@@ -59,12 +58,12 @@ class JobState(StrEnum):
 
     @property
     def done(self) -> bool:
-        """Whether nothing more will happen by itself."""
+        """Return whether the job has ended."""
         return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 
 
 class ItemState(StrEnum):
-    """An item is pending until it has ended in exactly one of the other three."""
+    """The states of an item: pending, then exactly one of the others."""
 
     PENDING = "pending"
     SUCCEEDED = "succeeded"
@@ -74,7 +73,7 @@ class ItemState(StrEnum):
 
 @dataclass(frozen=True)
 class Prediction:
-    """One ranked answer: a label's index and its probability in [0, 1]."""
+    """A predicted label: its index and its probability in [0, 1]."""
 
     index: int
     score: float
@@ -82,7 +81,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why something failed: a stable code for programs and a sentence for people."""
+    """The reason of a failure: a stable code for programs and a sentence for people."""
 
     code: str
     detail: str
@@ -90,9 +89,9 @@ class Failure:
 
 @dataclass(frozen=True)
 class Upload:
-    """One picture as it came. `sha256` (hex) is of its bytes, and says where they are stored.
+    """An uploaded picture. `sha256` is the hex digest of its bytes, and part of their blob's key.
 
-    One that was refused has a `failure` and no `media_type`, and its bytes are not stored.
+    A rejected picture has a `failure` and no `media_type`; its bytes are not stored.
     """
 
     key: str
@@ -107,7 +106,7 @@ class Upload:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one item ended. `at` is in seconds since the epoch; 0 means the moment of the commit."""
+    """The outcome of an item. `at` is in seconds since the epoch; 0 stands for the time of the commit."""
 
     state: ItemState
     predictions: tuple[Prediction, ...] = ()
@@ -116,23 +115,23 @@ class Outcome:
 
     @property
     def best(self) -> Prediction | None:
-        """The best prediction, None where there is none."""
+        """Return the best prediction, or None."""
         return self.predictions[0] if self.predictions else None
 
 
 @dataclass(frozen=True)
 class Item:
-    """One image of a job, with how it ended where it has."""
+    """An image of a job, with its outcome once it has one."""
 
     upload: Upload
     created_at: float
     outcome: Outcome | None = None
-    #: The index of the label that a person gave it, where one did.
+    #: Index of the correct label, if a user has set it.
     correction: int | None = None
 
     @property
     def label(self) -> int | None:
-        """The index of its label: as it was corrected, else as predicted; None where it is neither."""
+        """Return the index of its label, corrected or else predicted, or None."""
         if self.correction is not None:
             return self.correction
         best = self.outcome.best if self.outcome else None
@@ -140,13 +139,13 @@ class Item:
 
     @property
     def state(self) -> ItemState:
-        """Pending until there is an outcome."""
+        """Return the state: pending without an outcome."""
         return self.outcome.state if self.outcome else ItemState.PENDING
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How many items a job has, and how many of them ended in which way."""
+    """Numbers of items of a job: all, and by state."""
 
     total: int = 0
     succeeded: int = 0
@@ -155,39 +154,39 @@ class Counts:
 
     @property
     def finished(self) -> int:
-        """Items that have ended."""
+        """Return the number of items that have ended."""
         return self.succeeded + self.failed + self.cancelled
 
 
 @dataclass(frozen=True)
 class Job:
-    """One submission. Times are seconds since the epoch. Nobody but its owner, and who administers, sees it."""
+    """A submission. Times are in seconds since the epoch. Only its owner and admins can see it."""
 
     id: str
     kind: JobKind
     state: JobState
     created_at: float
     owner: str = LOCAL_OWNER
-    #: Of the HTTP request that made it; its log lines and those of the workers have it.
+    #: Id of the HTTP request that created the job. Log lines have it.
     request_id: str | None = None
-    #: The version that classifies, or that a training has made.
+    #: The version that classifies, or that the training has made.
     model: str | None = None
     params: dict[str, Any] = field(default_factory=dict)
     metadata: Any = None
-    #: The URL that is called when the job ends.
+    #: URL to call when the job ends.
     webhook: str | None = None
     counts: Counts = Counts()
     sealed: bool = False
-    #: Grows with every change of the state or the counts; the status's ETag is made of it.
+    #: Grows with every change of state or counts; part of the status's ETag.
     revision: int = 0
     started_at: float | None = None
-    #: Items that had ended by then: refused ones, and after a retry those that were done before.
+    #: Items that had ended at `started_at`: rejected ones, and after a retry those that ended before.
     finished_before: int = 0
     finished_at: float | None = None
     expires_at: float | None = None
     failure: Failure | None = None
     queue_position: int | None = None
-    #: Of a training job: steps done and planned, when it will probably end, and whether its model was promoted.
+    #: Of a training: steps done and planned, estimated end, and the decision about its promotion.
     step: int = 0
     steps: int = 0
     ends_at: float | None = None
@@ -196,20 +195,20 @@ class Job:
 
 @dataclass(frozen=True)
 class Chunk:
-    """The items that a worker claimed together. `id` is also the fence: a commit counts only while it is known."""
+    """Items that a worker has claimed together. `id` is the fencing token: a commit counts only while it is known."""
 
     id: str
     job_id: str
     model: str
     uploads: tuple[Upload, ...]
-    #: Of the request that made the job, and for how long the first item has waited for a worker.
+    #: Id of the request that created the job, and seconds that the first item has waited for a worker.
     request_id: str | None = None
     waited_s: float = 0.0
 
 
 @dataclass(frozen=True)
 class Training:
-    """A training job in a worker's hands. `id` is the fence, as a chunk's; `params` are those of the job."""
+    """A claimed training job. `id` is the fencing token, as in a chunk; `params` are those of the job."""
 
     id: str
     job_id: str
@@ -219,7 +218,7 @@ class Training:
 
 @dataclass(frozen=True)
 class WebhookTarget:
-    """The URL that a webhook calls, and its parts; `host` is without brackets, `path` includes the query."""
+    """The parsed URL of a webhook; `host` has no brackets, `path` includes the query."""
 
     url: str
     scheme: str
@@ -229,7 +228,7 @@ class WebhookTarget:
 
     @property
     def receiver(self) -> str:
-        """Return the host and port that are called."""
+        """Return host and port."""
         return f"{self._bracketed}:{self.port}"
 
     @property
@@ -243,12 +242,12 @@ class WebhookTarget:
 
 
 def new_id() -> str:
-    """An unguessable id of a job, a chunk or a training: 32 hexadecimal digits."""
+    """Return an unguessable id for a job, a chunk or a training: 32 hexadecimal digits."""
     return secrets.token_hex(JOB_ID_BYTES)
 
 
 def valid_key(key: str) -> bool:
-    """Whether `key` may name an item: 1–128 of A-Za-z0-9._- and neither "." nor ".."."""
+    """Return whether `key` is a valid item key: 1 to 128 of A-Za-z0-9._- and neither "." nor ".."."""
     return KEY_PATTERN.fullmatch(key) is not None and key not in (".", "..")
 
 
@@ -260,24 +259,24 @@ def queue_for(kind: JobKind, items: int) -> Queue:
 
 
 def blob_key(job_id: str, sha256: str) -> str:
-    """Where a job's picture is in the blob store: by its digest, so that other bytes never replace it."""
+    """Return the blob key of a picture. It contains the digest, so that other bytes never replace it."""
     return f"{job_folder(job_id)}/{sha256}"
 
 
 def checkpoint_key(job_id: str) -> str:
-    """Where a training job's last checkpoint is in the blob store."""
+    """Return the blob key of a training's last checkpoint."""
     return f"{job_folder(job_id)}/checkpoint"
 
 
 def corrections_key(job_id: str) -> str:
-    """Where the corrected pictures that a training job learns from are in the blob store."""
+    """Return the blob key of the corrected pictures that a training learns from."""
     return f"{job_folder(job_id)}/corrections"
 
 
-#: Where the blobs of all jobs are.
+#: Folder of the blobs of all jobs.
 JOBS_FOLDER = "jobs"
 
 
 def job_folder(job_id: str) -> str:
-    """Where all of a job's blobs are."""
+    """Return the folder of a job's blobs."""
     return f"{JOBS_FOLDER}/{job_id}"

@@ -1,25 +1,25 @@
-"""Every error that Darkroom raises on purpose.
+"""Errors of Darkroom.
 
     DarkroomError
-    ├── InvalidRequest        the caller's fault: what was sent has the wrong shape or value
-    │   ├── MalformedRequest  bytes that cannot be parsed
-    │   ├── UnsupportedMedia  a content type, or a file format, that is not accepted
-    │   └── TooLarge          over a limit
-    ├── NotAuthenticated      nobody can tell who asks
-    ├── NotAllowed            who asks may not do this
+    ├── InvalidRequest        the request has a wrong shape or value
+    │   ├── MalformedRequest  the request cannot be parsed
+    │   ├── UnsupportedMedia  the content type or file format is not accepted
+    │   └── TooLarge          a limit is exceeded
+    ├── NotAuthenticated      the API key is missing or unknown
+    ├── NotAllowed            the API key lacks a scope
     ├── NotFound              no such job, item, model version or blob
-    ├── Conflict              the thing is there, but its state forbids the call
-    ├── PreconditionFailed    somebody else changed the thing since the caller looked at it
-    ├── PreconditionRequired  the caller does not say which state of the thing the change is meant for
-    ├── TooManyRequests       who asks has had as much as they may, for now
-    ├── Unavailable           a part of the service cannot be reached; trying again later helps
-    ├── StorageFull           no room is left to store what was sent
-    ├── ItemError             one picture cannot be classified; its neighbours can
+    ├── Conflict              the state of the resource forbids the request
+    ├── PreconditionFailed    the resource has changed since the caller read it
+    ├── PreconditionRequired  the request must name the state of the resource that it changes
+    ├── TooManyRequests       a quota is used up
+    ├── Unavailable           a part of the service cannot be reached; try again later
+    ├── StorageFull           the storage is full
+    ├── ItemError             one picture cannot be classified; others can
     ├── DeliveryError         one attempt to call a webhook failed
-    └── ConfigError           a setting that stops the start
+    └── ConfigError           a wrong setting stops the start
 
-An adapter translates its library's errors into these, `from` the original;
-`web/middleware/problems.py` maps them to HTTP.
+Adapters translate the errors of their libraries into these, `from` the original; `web/middleware/problems.py` maps them
+to HTTP.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from dataclasses import dataclass
 
 
 class DarkroomError(Exception):
-    """The root; `str(error)` is one sentence that a caller may read."""
+    """Base class; `str(error)` is a sentence that may be shown to the caller."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One wrong field of a request. `pointer` is its JSON pointer, or its name where it is a query parameter."""
+    """One wrong field of a request. `pointer` is its JSON pointer, or the name of a header or query parameter."""
 
     pointer: str
     detail: str
 
 
 class InvalidRequest(DarkroomError):
-    """What was sent has the wrong shape or value; `faults` names each field that is wrong."""
+    """The request has a wrong shape or value; `faults` names each wrong field."""
 
     def __init__(self, detail: str, faults: Sequence[Fault] = ()) -> None:
         super().__init__(detail)
@@ -49,19 +49,19 @@ class InvalidRequest(DarkroomError):
 
 
 class MalformedRequest(InvalidRequest):
-    """The bytes cannot even be parsed: broken JSON, a multipart body cut short."""
+    """The request cannot be parsed: broken JSON, or a truncated multipart body."""
 
 
 class UnsupportedMedia(InvalidRequest):
-    """A content type, or a file format, that is not accepted."""
+    """The content type or file format is not accepted."""
 
 
 class TooLarge(InvalidRequest):
-    """Over a limit; the sentence names the limit."""
+    """A limit is exceeded; the sentence names it."""
 
 
 class NotAuthenticated(DarkroomError):
-    """Nobody can tell who asks. `given` says whether there was a key, which is wrong then."""
+    """The API key is missing, or unknown if `given` is true."""
 
     def __init__(self, detail: str, *, given: bool = False) -> None:
         super().__init__(detail)
@@ -69,7 +69,7 @@ class NotAuthenticated(DarkroomError):
 
 
 class NotAllowed(DarkroomError):
-    """Who asks may not do this; `scope` is the one that their key would need, where that is the reason."""
+    """The request is not allowed; `scope` is the one that the API key lacks, if that is the reason."""
 
     def __init__(self, detail: str, scope: str = "") -> None:
         super().__init__(detail)
@@ -81,19 +81,19 @@ class NotFound(DarkroomError):
 
 
 class Conflict(DarkroomError):
-    """The thing is there, but its state forbids the call."""
+    """The state of the resource forbids the request."""
 
 
 class PreconditionFailed(DarkroomError):
-    """Somebody else changed the thing since the caller looked at it."""
+    """The resource has changed since the caller read it."""
 
 
 class PreconditionRequired(DarkroomError):
-    """The caller does not say which state of the thing the change is meant for."""
+    """The request must name the state of the resource that it changes."""
 
 
 class TooManyRequests(DarkroomError):
-    """Who asks has had as much as they may; `retry_after_s` is when to ask again."""
+    """A quota is used up until `retry_after_s` seconds have passed."""
 
     def __init__(self, detail: str, retry_after_s: int) -> None:
         super().__init__(detail)
@@ -101,11 +101,11 @@ class TooManyRequests(DarkroomError):
 
 
 class Unavailable(DarkroomError):
-    """A part of the service cannot be reached; trying again later helps."""
+    """A part of the service cannot be reached. Try again later."""
 
 
 class StorageFull(DarkroomError):
-    """No room is left to store what was sent."""
+    """The storage is full."""
 
 
 class ItemError(DarkroomError):
@@ -125,4 +125,4 @@ class DeliveryError(DarkroomError):
 
 
 class ConfigError(DarkroomError):
-    """A setting that stops the start; the sentence names it."""
+    """A wrong setting stops the start; the sentence names it."""

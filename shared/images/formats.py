@@ -1,7 +1,8 @@
-"""Which kind of file bytes are, told from the bytes alone; a file's name never counts.
+"""Detection of file formats from the content; file names are ignored.
 
-Pure functions of a file's first `HEAD_BYTES`. The accepted formats are few and widespread, and each is read by one
-bounded decoder. EPS and PDF are programs, SVG pulls in other files, PSD is an editor's working file: never accepted.
+Pure functions of a file's first `HEAD_BYTES`. The accepted formats are few and widespread, and each has one decoder
+with limits. EPS and PDF are programs, SVG references other files, PSD is an editor's working file: they are not
+accepted.
 
 Signatures: PNG (W3C PNG 5.2), JPEG (ITU-T T.81 B.1.1), GIF89a 17, TIFF 6.0 section 2 and BigTIFF, RIFF (WebP container
 specification), BMP headers (Microsoft `BITMAPINFOHEADER` and its successors), ISO/IEC 14496-12 4.3 (`ftyp`),
@@ -16,8 +17,7 @@ from typing import Final, Literal
 
 from shared.domain.errors import ItemError
 
-#: Bytes from the start of a file that tell what it is: one tar header block, the longest that is needed. Fewer are
-#: fine where the file itself is shorter.
+#: Bytes from the start of a file that detection needs: one tar header, the longest. Shorter files have fewer.
 HEAD_BYTES: Final = 512
 
 ArchiveKind = Literal["zip", "tar", "gzip"]
@@ -25,7 +25,7 @@ ArchiveKind = Literal["zip", "tar", "gzip"]
 
 @dataclass(frozen=True)
 class Format:
-    """An accepted picture format: the `name` that people know, its `media_type`, and `pillow`, Pillow's id for it."""
+    """An accepted image format: its common `name`, its `media_type`, and `pillow`, its id in Pillow."""
 
     name: str
     media_type: str
@@ -41,11 +41,11 @@ TIFF: Final = Format("TIFF", "image/tiff", "TIFF")
 AVIF: Final = Format("AVIF", "image/avif", "AVIF")
 HEIC: Final = Format("HEIC", "image/heic", "HEIF")
 
-#: Every accepted format, in the order in which sentences list them.
+#: All accepted formats, in the order in which messages list them.
 FORMATS: Final = (JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF, HEIC)
 ACCEPTED: Final = ", ".join(f.name for f in FORMATS[:-1]) + f" and {FORMATS[-1].name}"
 
-_PICTURES: Final = (
+_IMAGE_SIGNATURES: Final = (
     (b"\xff\xd8\xff", JPEG),
     (b"\x89PNG\r\n\x1a\n", PNG),
     (b"GIF87a", GIF),
@@ -55,20 +55,20 @@ _PICTURES: Final = (
     (b"II+\0", TIFF),
     (b"MM\0+", TIFF),
 )
-#: Lengths of the BMP information headers. Two letters are a weak signature, so one of these must follow them.
+#: Lengths of BMP information headers. The signature has only two letters, so one of these must follow.
 _BMP_HEADERS: Final = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
 _AVIF_BRANDS: Final = frozenset({b"avif", b"avis"})
 _HEIC_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
-#: Brands that only say "some HEIF picture"; the compatible brands behind them tell which.
+#: General HEIF brands; the compatible brands that follow tell the format.
 _HEIF_BRANDS: Final = frozenset({b"mif1", b"msf1"})
 
-_ARCHIVES: Final[tuple[tuple[bytes, ArchiveKind], ...]] = (
+_ARCHIVE_SIGNATURES: Final[tuple[tuple[bytes, ArchiveKind], ...]] = (
     (b"PK\x03\x04", "zip"),
-    (b"PK\x05\x06", "zip"),  # an empty one
+    (b"PK\x05\x06", "zip"),  # an empty archive
     (b"PK\x07\x08", "zip"),  # the first of several parts
     (b"\x1f\x8b\x08", "gzip"),
 )
-_OTHERS: Final = (
+_OTHER_SIGNATURES: Final = (
     (b"%PDF-", "a PDF document"),
     (b"%!PS", "a PostScript or EPS drawing"),
     (b"\xc5\xd0\xd3\xc6", "an EPS drawing"),
@@ -104,34 +104,34 @@ _OLD_MOVIE_BOXES: Final = frozenset({b"moov", b"mdat", b"wide", b"skip"})
 
 
 def sniff(head: bytes) -> Format:
-    """The format of the file that begins with `head`, its first `HEAD_BYTES` (all of it where it is shorter).
+    """Return the format of the image that begins with `head`, its first `HEAD_BYTES` or the whole of a shorter file.
 
-    Raises ItemError: `empty_file` where there is no byte, `unsupported_format` where it is anything else than one of
-    `FORMATS`; the sentence says what it seems to be, where that is recognisable, and what is accepted.
+    Raises ItemError: `empty_file`, or `unsupported_format` for anything but `FORMATS`. The message says what the file
+    seems to be, if that is known, and which formats are accepted.
     """
     if not head:
         raise ItemError("empty_file", "This file is empty.")
-    found = _picture(head)
+    found = _image_format(head)
     if found is None:
         noun = describe(head)
-        seems = f"This seems to be {noun}" if noun else "This is no picture format that is known here"
-        raise ItemError("unsupported_format", f"{seems}; accepted are {ACCEPTED}.")
+        seems = f"This seems to be {noun}" if noun else "This is not a known picture format"
+        raise ItemError("unsupported_format", f"{seems}. Accepted formats are {ACCEPTED}.")
     return found
 
 
 def archive_kind(head: bytes) -> ArchiveKind | None:
-    """Which archive begins with `head` (its first `HEAD_BYTES`): zip, tar or gzip, or None. A picture is never one."""
-    if _picture(head) is not None:
+    """Return the kind of archive that begins with `head` (its first `HEAD_BYTES`), or None for images and others."""
+    if _image_format(head) is not None:
         return None
-    for signature, kind in _ARCHIVES:
+    for signature, kind in _ARCHIVE_SIGNATURES:
         if head.startswith(signature):
             return kind
     return "tar" if _is_tar(head) else None
 
 
 def describe(head: bytes) -> str | None:
-    """What a file that is not an accepted picture seems to be, as a noun with its article; None where unknown."""
-    for signature, noun in _OTHERS:
+    """Return what a file that is not an accepted image seems to be, as a noun with its article, or None."""
+    for signature, noun in _OTHER_SIGNATURES:
         if head.startswith(signature):
             return noun
     kind = archive_kind(head)
@@ -140,8 +140,8 @@ def describe(head: bytes) -> str | None:
     return _container(head) or _text(head)
 
 
-def _picture(head: bytes) -> Format | None:
-    for signature, found in _PICTURES:
+def _image_format(head: bytes) -> Format | None:
+    for signature, found in _IMAGE_SIGNATURES:
         if head.startswith(signature):
             return None if head[8:10] == b"CR" and found is TIFF else found  # "CR": Canon's raw photos
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
@@ -152,7 +152,7 @@ def _picture(head: bytes) -> Format | None:
 
 
 def _heif(head: bytes) -> Format | None:
-    """AVIF or HEIC by the brands of the `ftyp` box: the major brand, or one behind it where that is a general one."""
+    """Return AVIF or HEIC by the brands of the `ftyp` box: the major brand, or a compatible one if that is general."""
     major = head[8:12]
     end = min(int.from_bytes(head[:4], "big"), len(head))
     brands = {head[i : i + 4] for i in range(16, end, 4)} if major in _HEIF_BRANDS else {major}
@@ -162,9 +162,9 @@ def _heif(head: bytes) -> Format | None:
 
 
 def _is_tar(head: bytes) -> bool:
-    """Whether a tar header stands first: the sum of its bytes, its checksum field as blanks, is what that field says.
+    """Return whether `head` is a tar header by its checksum: the sum of its bytes with the checksum field as blanks.
 
-    The sum tells the oldest kind too, which has no signature.
+    This also detects the oldest tar format, which has no signature.
     """
     if len(head) < 512:
         return False
@@ -176,7 +176,7 @@ def _is_tar(head: bytes) -> bool:
 
 
 def _container(head: bytes) -> str | None:
-    """What is in a RIFF or ISO base media file that holds no accepted picture."""
+    """Return what a RIFF, TIFF or ISO base media file that is not an accepted image seems to be, or None."""
     if head[:4] == b"RIFF":
         return _RIFF_KINDS.get(head[8:12])
     if head.startswith(b"II*\0"):
@@ -189,7 +189,7 @@ def _container(head: bytes) -> str | None:
 
 
 def _base_media(major: bytes) -> str:
-    """What an ISO base media file with this major brand holds."""
+    """Return what an ISO base media file with this major brand seems to be."""
     if major == b"crx ":
         return "a camera's raw photo"
     if major in _HEIF_BRANDS:
@@ -200,11 +200,11 @@ def _base_media(major: bytes) -> str:
 
 
 def _text(head: bytes) -> str | None:
-    """What kind of text `head` is, or None where it is none."""
+    """Return what kind of text `head` seems to be, or None."""
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):  # the byte order marks of UTF-16
         return "text"
     try:
-        # Incremental, so that a letter cut by the end of `head` is no fault.
+        # Incremental, since the end of `head` may cut a character.
         text = getincrementaldecoder("utf-8-sig")().decode(head).lstrip().lower()
     except UnicodeDecodeError:
         return None

@@ -1,15 +1,15 @@
-"""What a picture's header says, checked before anything is decoded: its format and its size in pixels.
+"""Checks of an image's header before it is decoded: format and size in pixels.
 
-`open_image` is the only door to Pillow: it fixes the decoder by the file's content, and refuses what costs much to
-open. Measured with Pillow 13.0 and pillow-heif 1.8: a header that claims 16383 × 16383 pixels costs nothing at open,
-in any format but WebP, whose decoder reserves 8 bytes per claimed pixel at once (2 GB of address space); yet 32 MB of
-TIFF strip offsets cost 26 s and 2.9 GB, of empty PNG chunks 9 s and 0.3 GB, of one-byte GIF blocks 3 s. Hence the
-limits below. JPEG, PNG, GIF, BMP and TIFF headers are read piece by piece; AVIF and HEIC libraries want the whole file
-in memory, and 2.5 million frames in an AVIF of 2.5 MB cost 0.3 GB; a WebP's size stands in its first 30 bytes.
+Images are opened with Pillow only through `open_image`, which selects the decoder by content and rejects files that are
+expensive to open. Measured with Pillow 13.0 and pillow-heif 1.8: opening a header that claims 16383 × 16383 pixels is
+cheap except in WebP, whose decoder reserves 8 bytes per claimed pixel at once (2 GB of address space). But 32 MB of
+TIFF strip offsets take 26 s and 2.9 GB, of empty PNG chunks 9 s and 0.3 GB, of one-byte GIF blocks 3 s: hence the
+limits below. JPEG, PNG, GIF, BMP and TIFF headers are read in pieces. AVIF and HEIC libraries read the whole file into
+memory, and 2.5 million frames in an AVIF of 2.5 MB take 0.3 GB. The size of a WebP is in its first 30 bytes.
 
-Importing this module sets Pillow up for the whole process, once: Pillow's own pixel limit is off, since every opening
-passes ours; AVIF and HEIC decode in one thread, since callers bring their own threads; Pillow's remarks on odd
-metadata (`UserWarning`) are silenced, since whoever uploads a file must not fill the log.
+Importing this module configures Pillow for the process: its own pixel limit is off, since `open_image` has one; AVIF
+and HEIC decode in one thread, since callers use threads themselves; warnings about odd metadata (`UserWarning`) are
+silenced, since uploads must not fill the log.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from pillow_heif import register_heif_opener
 from shared.domain.errors import ItemError
 from shared.images import formats
 
-#: Reads that opening one picture may take; a photo with rich metadata takes some hundred, 20,000 take about 50 ms.
+#: Reads while opening an image: a photo with much metadata needs about a hundred, 20,000 take about 50 ms.
 MAX_HEADER_READS: Final = 20_000
-#: Numbers in the first directory of a TIFF, all tags together: two per strip or tile. Each costs 360 bytes and 3 µs.
+#: Numbers in the first directory of a TIFF, in all tags: two per strip or tile. Each takes 360 bytes and 3 µs.
 MAX_TIFF_NUMBERS: Final = 200_000
 #: Tags in the first directory of a TIFF; raw converters write about a hundred.
 MAX_TIFF_TAGS: Final = 4_096
-#: Frames in an animated AVIF or HEIC, over all chunks; each costs 140 bytes at open, though only the first is decoded.
+#: Frames in an animated AVIF or HEIC. Each takes 140 bytes when it is opened, though only the first is decoded.
 MAX_FRAMES: Final = 50_000
-#: Bytes of the tables that describe those frames, and how many tables: two per track, of which there are up to three.
+#: Bytes and number of the tables that describe those frames: two per track, of which there are up to three.
 MAX_MOVIE_BYTES: Final = 1024 * 1024
 MAX_MOVIE_TABLES: Final = 16
-#: Pixels in one tile of a TIFF; the decoder reserves a whole tile (3 or 4 bytes a pixel), however small the picture.
+#: Pixels in a tile of a TIFF; the decoder reserves a whole tile (3 or 4 bytes per pixel) even for a small image.
 MAX_TIFF_TILE_PIXELS: Final = 4096 * 4096
-#: Types whose values Pillow keeps as bytes, so that a long one costs no more than its length: BYTE, ASCII, UNDEFINED.
+#: TIFF types whose values Pillow keeps as bytes, so that long ones are cheap: BYTE, ASCII, UNDEFINED.
 _TIFF_BYTE_TYPES: Final = frozenset({1, 2, 7})
 
 _PLUGINS: Final = (AvifImagePlugin, TiffImagePlugin, WebPImagePlugin)  # importing them is what registers them
@@ -55,7 +55,7 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """A picture's format, and its `width` and `height` in pixels as stored: EXIF orientation may swap the two."""
+    """Format, and `width` and `height` in pixels as stored: EXIF orientation may swap them."""
 
     format: formats.Format
     width: int
@@ -63,12 +63,12 @@ class ImageHeader:
 
 
 def inspect(file: IO[bytes], max_pixels: int) -> ImageHeader:
-    """Read the header of the picture in `file`, a seekable binary file; no pixel is decoded, `file` stays open.
+    """Return the header of the image in `file`, a seekable binary file, which stays open. Decodes no pixels.
 
-    The pixels behind a good header may still be broken or missing. Of a WebP only the first 30 bytes are looked at.
+    The pixels after a valid header may still be broken or missing. Of a WebP only the first 30 bytes are checked.
 
-    Raises ItemError, and nothing else: `empty_file`, `unsupported_format`, `too_many_pixels` where width × height is
-    over `max_pixels`, `undecodable` where the header is broken.
+    Raises only ItemError: `empty_file`, `unsupported_format`, `too_many_pixels` if width × height exceeds `max_pixels`,
+    `undecodable` if the header is broken.
     """
     with _only_item_errors():
         found = _sniff(file)
@@ -81,9 +81,9 @@ def inspect(file: IO[bytes], max_pixels: int) -> ImageHeader:
 
 
 def open_image(file: IO[bytes], max_pixels: int) -> ImageFile.ImageFile:
-    """Open the picture in `file` with Pillow, undecoded: after that, `load()` costs at most `max_pixels` pixels.
+    """Return the image in `file`, opened with Pillow but not decoded; `load()` then decodes at most `max_pixels`.
 
-    `file` must stay open until the picture is loaded. Raises ItemError, and nothing else, as `inspect` does.
+    `file` must stay open until the image is loaded. Raises only ItemError, as `inspect` does.
     """
     with _only_item_errors():
         found = _sniff(file)
@@ -93,7 +93,7 @@ def open_image(file: IO[bytes], max_pixels: int) -> ImageFile.ImageFile:
 
 
 def check_pixels(width: int, height: int, max_pixels: int) -> None:
-    """Raise ItemError `too_many_pixels`, naming size and limit, where width × height is over `max_pixels`."""
+    """Raise ItemError `too_many_pixels`, with size and limit, if width × height exceeds `max_pixels`."""
     if width * height > max_pixels:
         size = f"{width * height:,} pixels ({width} × {height})"
         raise ItemError("too_many_pixels", f"This picture has {size}; at most {max_pixels:,} are allowed.")
@@ -123,7 +123,7 @@ def _open(file: IO[bytes], found: formats.Format, max_pixels: int) -> ImageFile.
 
 @contextmanager
 def _only_item_errors() -> Iterator[None]:
-    """Turn whatever a plugin raises on a hostile header into one ItemError; there is hardly a type that none raises."""
+    """Translate all exceptions into ItemError: on hostile headers, plugins raise almost any type."""
     try:
         yield
     except ItemError:
@@ -133,7 +133,7 @@ def _only_item_errors() -> Iterator[None]:
 
 
 class _CountingReader:
-    """A binary file, as far as Pillow needs one, that ends an opening which reads in too many small steps."""
+    """A binary file for Pillow that limits the number of reads while an image is opened."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -150,7 +150,7 @@ class _CountingReader:
 
 
 def _webp_size(head: bytes) -> tuple[int, int]:
-    """Width and height of the canvas, by the first chunk of a WebP (WebP container specification; RFC 6386 9.1)."""
+    """Return width and height of a WebP from its first chunk (WebP container specification; RFC 6386 9.1)."""
     chunk = head[12:16]
     if len(head) >= 30 and chunk == b"VP8X":
         return int.from_bytes(head[24:27], "little") + 1, int.from_bytes(head[27:30], "little") + 1
@@ -165,7 +165,7 @@ def _webp_size(head: bytes) -> tuple[int, int]:
 
 
 def _check_tiff(file: IO[bytes]) -> None:
-    """Refuse a first directory that costs much to open (TIFF 6.0 section 2; BigTIFF: 64-bit offsets and counts)."""
+    """Raise ItemError if the first directory is expensive to open (TIFF 6.0 section 2; BigTIFF has 64-bit offsets)."""
     tile = {322: 0, 323: 0}
     numbers = 0
     for tag, kind, count, value in _tiff_tags(file):
@@ -176,11 +176,11 @@ def _check_tiff(file: IO[bytes]) -> None:
     if numbers > MAX_TIFF_NUMBERS:
         raise ItemError("undecodable", f"This TIFF is in too many pieces ({numbers:,} numbers in its directory).")
     if tile[322] * tile[323] > MAX_TIFF_TILE_PIXELS:
-        raise ItemError("undecodable", f"This TIFF has tiles of {tile[322]} × {tile[323]} pixels, which is too much.")
+        raise ItemError("undecodable", f"The tiles of this TIFF are too large: {tile[322]} × {tile[323]} pixels.")
 
 
 def _tiff_tags(file: IO[bytes]) -> Iterator[tuple[int, int, int, int]]:
-    """(tag, type, count, value) of the first directory; `value` is the number in the entry, where it holds one."""
+    """Yield (tag, type, count, value) of the first directory; `value` is the number in the entry if there is one."""
     file.seek(0)
     head = file.read(16)
     order: Literal["little", "big"] = "little" if head[:2] == b"II" else "big"
@@ -188,7 +188,7 @@ def _tiff_tags(file: IO[bytes]) -> Iterator[tuple[int, int, int, int]]:
     file.seek(int.from_bytes(head[word : 2 * word], order))
     tags = int.from_bytes(file.read(8 if word == 8 else 2), order)
     if tags > MAX_TIFF_TAGS:
-        raise ItemError("undecodable", f"This TIFF has {tags:,} tags, which is too much.")
+        raise ItemError("undecodable", f"This TIFF has too many tags ({tags:,}).")
     for _ in range(tags):
         entry = file.read(4 + 2 * word)
         tag, kind = int.from_bytes(entry[:2], order), int.from_bytes(entry[2:4], order)
@@ -197,7 +197,7 @@ def _tiff_tags(file: IO[bytes]) -> Iterator[tuple[int, int, int, int]]:
 
 
 def _check_movie(file: IO[bytes]) -> None:
-    """Refuse an animation with very many frames: chunks × frames per chunk (ISO/IEC 14496-12 8.7.4 and 8.7.5)."""
+    """Raise ItemError for too many frames: chunks × frames per chunk (ISO/IEC 14496-12 8.7.4 and 8.7.5)."""
     movie = _movie(file)
     if sum(movie.count(name) for name in (b"stco", b"co64", b"stsc")) > MAX_MOVIE_TABLES:
         raise ItemError("undecodable", "This animation has too many tracks.")
@@ -211,13 +211,13 @@ def _check_movie(file: IO[bytes]) -> None:
 
 
 def _tables(movie: bytes, name: bytes) -> Iterator[tuple[int, bytes]]:
-    """(number of rows, bytes from the first row on) of every table called `name`."""
+    """Yield (number of rows, bytes from the first row) of every table called `name`."""
     for match in re.finditer(name, movie):
         yield int.from_bytes(movie[match.end() + 4 : match.end() + 8], "big"), movie[match.end() + 8 :]
 
 
 def _movie(file: IO[bytes]) -> bytes:
-    """The `moov` boxes at the top of an ISO base media file (ISO/IEC 14496-12 4.2), which describe its animation."""
+    """Return the top-level `moov` boxes of an ISO base media file (ISO/IEC 14496-12 4.2), with its animation."""
     movie, start = b"", 0
     while True:
         file.seek(start)

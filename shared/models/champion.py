@@ -1,4 +1,4 @@
-"""The alias `champion`, in Redis: which version serves new jobs, since when, and which one did before."""
+"""The alias `champion` in Redis: the version that serves new jobs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from shared.redis.connection import Client, Scripts, redis_errors
 
 @dataclass(frozen=True)
 class Alias:
-    """What the champion is. `since` is in seconds since the epoch.
+    """The champion, since when (in seconds since the epoch), and the one before.
 
-    `revision` grows by one with every change; it is 0 where nobody ever chose. `previous` was the champion before.
+    `revision` is the number of changes; 0 if no version was ever promoted.
     """
 
     version: str
@@ -24,7 +24,7 @@ class Alias:
 
 
 class ChampionAlias:
-    """The choice that was made, shared by all processes. Every method raises Unavailable."""
+    """The champion of all processes. Every method raises Unavailable if Redis cannot be reached."""
 
     def __init__(self, client: Client) -> None:
         self._redis = client
@@ -32,7 +32,7 @@ class ChampionAlias:
 
     @redis_errors()
     def get(self) -> Alias | None:
-        """The choice, None where nobody made one yet."""
+        """Return the alias, or None if no version was ever promoted."""
         record = self._redis.hgetall(keys.CHAMPION)
         if not record:
             return None
@@ -41,11 +41,11 @@ class ChampionAlias:
 
     @redis_errors()
     def set(self, version: str, before: Alias, expected: int | None) -> None:
-        """Choose `version`. `before` is what serves where nobody chose yet; choosing the champion again does nothing.
+        """Set the champion. `before` is the default one, if none was promoted yet. Setting the same again does nothing.
 
-        Raises PreconditionFailed where the revision is not `expected`; None stands for any.
+        Raises PreconditionFailed if the revision is not `expected`; None allows any.
         """
         wanted = "" if expected is None else expected
         answer = self._scripts.run("promote", version, wanted, before.version, new_id())
         if answer == "changed":
-            raise PreconditionFailed("somebody else has changed the champion meanwhile: look again before you do")
+            raise PreconditionFailed("the champion has changed since you read it: read it again, then retry")

@@ -1,7 +1,7 @@
-"""Two models on the same test images: is the second better, and may it take over?
+"""Comparison of two models on the same test images, and the decision about a promotion.
 
-Pure functions of bytes, one byte for each test image with the index of a label: of the right one, and of what either
-model answers. The models were asked about the same images, so what tells them apart is where only one of them is right.
+Pure functions of bytes, with one label index per test image: the true labels, and the predictions of each model. The
+samples are paired, so only the images that exactly one model gets right tell the models apart.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import Any, Literal
 
 from shared.domain.errors import Conflict, InvalidRequest
 
-#: Rules by which a new model takes over from the champion; see `decide`.
+#: Rules for promoting a new model; see `decide`.
 RULES = ("never", "if_better", "always")
 
-#: Share of a class's images by which its recall may fall where a model takes over: 3 points.
+#: Maximum loss of recall of any class in a promotion: 3 points.
 MAX_CLASS_LOSS = 0.03
 
 #: Standard normal quantile of a two-sided 95 % interval.
 Z = NormalDist().inv_cdf(0.975)
 
-#: Decimals of a share that are kept before it meets a limit, so that 0.95 − 0.92 is not more than 0.03.
+#: Decimals to which a loss is rounded before it is compared with a limit, so that 0.95 − 0.92 is not above 0.03.
 DECIMALS = 9
 
 Verdict = Literal["better", "worse", "inconclusive"]
@@ -32,7 +32,7 @@ Verdict = Literal["better", "worse", "inconclusive"]
 
 @dataclass(frozen=True)
 class ClassComparison:
-    """Recall of one class by either model, and second − first; 0 where no image is of that class."""
+    """Recall of a class by each model, and second − first; 0 for a class without images."""
 
     label: str
     first: float
@@ -44,8 +44,9 @@ class ClassComparison:
 class Comparison:
     """The second model against the first; a positive difference favours the second.
 
-    `interval` is the 95 % interval of `difference`, `p_value` that of the exact McNemar test. `only_first` and
-    `only_second` count the images that only one of them has right. `verdict` is about the second.
+    `interval` is the 95 % confidence interval of `difference`, `p_value` is that of the exact McNemar test.
+    `only_first` and `only_second` count the images that only that model gets right. `verdict` is about the second
+    model.
     """
 
     images: int
@@ -59,40 +60,44 @@ class Comparison:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the interval of the difference leaves zero out, and on which side."""
+        """Return whether the interval excludes zero, and on which side."""
         low, high = self.interval
         return "better" if low > 0 else "worse" if high < 0 else "inconclusive"
 
     @property
     def figures(self) -> str:
-        """The difference with its interval, in points, as part of a sentence."""
+        """Return the difference with its interval, in points, as part of a sentence."""
         low, high = self.interval
         return f"{_points(self.difference)} points of accuracy, 95 % interval {_points(low)} to {_points(high)}"
 
     @property
     def summary(self) -> str:
-        """One sentence for a person."""
-        said = {"better": "The second is better", "worse": "The second is worse", "inconclusive": "Neither is better"}
-        return f"{said[self.verdict]}: {self.figures}, on {self.images:,} test images."
+        """Return one sentence for people."""
+        verdicts = {
+            "better": "The second is better",
+            "worse": "The second is worse",
+            "inconclusive": "Neither is better",
+        }
+        return f"{verdicts[self.verdict]}: {self.figures}, on {self.images:,} test images."
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything, ready for JSON; the names of the versions are left to who knows them."""
+        """Return everything but the versions' names, ready for JSON."""
         return asdict(self) | {"verdict": self.verdict, "summary": self.summary}
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether a model takes over, and a sentence that says why."""
+    """Whether a model is promoted, and a sentence that says why."""
 
     promoted: bool
     reason: str
 
 
 def compare(truth: bytes, first: bytes, second: bytes, labels: Sequence[str]) -> Comparison:
-    """Compare two models' answers to the same test images. Raises Conflict where they are not the same or none."""
+    """Compare predictions on the same test images. Raises Conflict if there are none or their numbers differ."""
     if not len(truth) == len(first) == len(second) > 0:
         counts = f"{len(truth)}, {len(first)} and {len(second)}"
-        raise Conflict(f"The two were not measured on the same test images: there are {counts} of them.")
+        raise Conflict(f"The models were not measured on the same test images: there are {counts} of them.")
     cells = Counter((a == right, b == right) for right, a, b in zip(truth, first, second, strict=True))
     both, only_first, only_second = cells[True, True], cells[True, False], cells[False, True]
     images = len(truth)
@@ -109,13 +114,13 @@ def compare(truth: bytes, first: bytes, second: bytes, labels: Sequence[str]) ->
 
 
 def decide(rule: str, comparison: Comparison) -> Decision:
-    """Return whether the second model takes over from the first by `rule`, one of RULES.
+    """Decide by `rule`, one of RULES, whether the second model replaces the first as champion.
 
-    `if_better`: only if the interval of the difference lies above zero, and no class loses more than MAX_CLASS_LOSS
-    of its recall. Raises InvalidRequest where there is no such rule.
+    `if_better`: only if the interval of the difference is above zero, and no class loses more than MAX_CLASS_LOSS of
+    recall. Raises InvalidRequest for an unknown rule.
     """
     if rule not in RULES:
-        raise InvalidRequest(f"There is no rule {rule!r}; the rules are {', '.join(RULES)}.")
+        raise InvalidRequest(f"Unknown rule {rule!r}; the rules are {', '.join(RULES)}.")
     if rule != "if_better":
         return Decision(rule == "always", f"promote: {rule}")
     if comparison.verdict != "better":
@@ -128,11 +133,11 @@ def decide(rule: str, comparison: Comparison) -> Decision:
 
 
 def paired_interval(both: int, only_first: int, only_second: int, neither: int) -> tuple[float, float]:
-    """Return the 95 % interval of the second share less the first, of pairs that agree or differ as counted.
+    """Return the 95 % confidence interval of second − first share of right predictions, from the four paired counts.
 
     Method 10 of R. G. Newcombe, "Improved confidence intervals for the difference between binomial proportions based on
-    paired data", Statistics in Medicine 17, 1998, pages 2635–2650: Wilson's interval of either share, put together by
-    squares and with their correlation. It needs no iteration, and suits few pairs and shares near 1 as well.
+    paired data", Statistics in Medicine 17, 1998, pages 2635–2650: Wilson's intervals of the shares, combined by
+    squares with their correlation. It is closed-form, and valid for few pairs and for shares near 1.
     """
     images = both + only_first + only_second + neither
     first, second = (both + only_first) / images, (both + only_second) / images
@@ -145,7 +150,7 @@ def paired_interval(both: int, only_first: int, only_second: int, neither: int) 
 
 
 def wilson(share: float, count: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share of `count` (E. B. Wilson, JASA 22, 1927); it always holds the share."""
+    """Return the 95 % interval of a share of `count` (E. B. Wilson, JASA 22, 1927); it always contains the share."""
     centre = share + Z**2 / (2 * count)
     reach = Z * math.sqrt(share * (1 - share) / count + Z**2 / (4 * count**2))
     scale = 1 + Z**2 / count
@@ -153,7 +158,7 @@ def wilson(share: float, count: int) -> tuple[float, float]:
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """Return the p-value, two-sided, of McNemar's exact test: may each of the differing pairs be a coin's toss?
+    """Return the two-sided p-value of McNemar's exact test.
 
     Q. McNemar, Psychometrika 12, 1947; exact: twice the smaller tail of the binomial distribution, at most 1.
     """
@@ -166,7 +171,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
 
 def _correlation(both: int, only_first: int, only_second: int, neither: int) -> float:
-    """Return phi of the two shares, corrected for continuity as Newcombe does; 0 where a share is 0 or 1."""
+    """Return phi of the two shares with Newcombe's continuity correction; 0 if a share is 0 or 1."""
     images = both + only_first + only_second + neither
     scale = (both + only_first) * (only_second + neither) * (both + only_second) * (only_first + neither)
     product = both * neither - only_first * only_second
@@ -188,5 +193,5 @@ def _per_class(truth: bytes, first: bytes, second: bytes, labels: Sequence[str])
 
 
 def _points(share: float, sign: str = "+") -> str:
-    """Return a share in points of percent, with a minus sign and no hyphen; a value that rounds to zero has none."""
+    """Return a share in percentage points, with a minus sign (−), never −0.00."""
     return f"{round(share * 100, 2) + 0.0:{sign}.2f}".replace("-", "−")

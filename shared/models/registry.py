@@ -1,4 +1,4 @@
-"""The model registry: the versions there are, and which of them serves new jobs."""
+"""The model registry: all model versions, and the champion."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from shared.models.versions import PublishedVersions, ShippedVersions, VersionSt
 
 log = logging.getLogger(__name__)
 
-#: The folder of the model that ships with Darkroom.
+#: Folder of the models that ship with Darkroom.
 SHIPPED = Path(__file__).resolve().parent.parent.parent / "models"
-#: A version's name, as its card has it: preset, date, and the beginning of the file's digest.
+#: Names of versions: preset, date, and the beginning of the file's digest.
 VERSION_PATTERN = re.compile(r"[a-z0-9_]+-[0-9]{8}-[0-9a-f]{8}")
-#: Cards that are kept in memory, some 20 KB each; a version never changes.
-CARDS = 512
+#: Cards in memory, about 20 KB each. They never change.
+CARD_CACHE_SIZE = 512
 
 
 class Registry:
-    """Immutable ModelVersions, and the alias of the one that serves new jobs.
+    """Immutable ModelVersions, and the champion.
 
-    Every method raises Unavailable where the blob store or Redis cannot be reached.
+    Every method raises Unavailable if the blob store or Redis cannot be reached.
     """
 
     def __init__(
@@ -37,22 +37,22 @@ class Registry:
         published: PublishedVersions | None = None,
         champion: ChampionAlias | None = None,
     ) -> None:
-        """Without the last two it knows the shipped versions only, and the newest of them is the champion."""
+        """Without `published` and `champion`, only shipped versions exist, and the newest is the champion."""
         self._published, self._champion = published, champion
         self._shipped: VersionStore = ShippedVersions(shipped)
         self._stores: list[VersionStore] = [self._shipped, published] if published else [self._shipped]
-        self._card = functools.lru_cache(maxsize=CARDS)(self._read_card)
+        self._card = functools.lru_cache(maxsize=CARD_CACHE_SIZE)(self._read_card)
 
     def versions(self) -> list[ModelCard]:
-        """All versions, newest first; one whose card cannot be read is logged and left out."""
+        """Return all versions, newest first. A version whose card cannot be read is logged and skipped."""
         return self._newest_first(dict.fromkeys(name for store in self._stores for name in store.names()))
 
     def card(self, version: str) -> ModelCard:
-        """What is known of one version. Raises NotFound, and InvalidRequest where its card is damaged."""
+        """Return the card of a version. Raises NotFound, and InvalidRequest if the card is damaged."""
         return self._card(version)[1]
 
     def exists(self, version: str) -> bool:
-        """Whether there is such a version."""
+        """Return whether the version exists."""
         try:
             self.card(version)
         except NotFound:
@@ -60,48 +60,48 @@ class Registry:
         return True
 
     def has_confusion_image(self, card: ModelCard) -> bool:
-        """Whether there is a picture of the version's confusions: what ships holds no data."""
+        """Return whether the version has an image of its confusions. Shipped versions have none."""
         return card.metrics is not None and self._card(card.version)[0] is not self._shipped
 
     def file(self, version: str, name: str) -> bytes:
-        """Return one file of a version, by a name of `shared.domain.card`. Raises NotFound: a version may lack it."""
+        """Return a file of a version, by a name in `shared.domain.card`. Raises NotFound if the version lacks it."""
         return self._card(version)[0].read(version, name)
 
     def model_file(self, version: str) -> Path:
-        """The file that Keras loads; what is published is fetched once. Raises NotFound."""
+        """Return the path of the file for Keras, fetched once if the version is published. Raises NotFound."""
         store, card = self._card(version)
         return store.local_path(version, MODEL_FILE, card.file_sha256)
 
     def openvino_file(self, version: str) -> Path | None:
-        """The file that OpenVINO loads, None where the version has none. Raises NotFound where it is lost."""
+        """Return the path of the file for OpenVINO, or None if the version has none. Raises NotFound if it is lost."""
         store, card = self._card(version)
         return store.local_path(version, OPENVINO_FILE, card.openvino_sha256) if card.openvino_sha256 else None
 
     def publish(self, folder: Path) -> ModelCard:
-        """Store the version that lies in `folder`, for every process to see, and return its card.
+        """Publish the version in `folder` for all processes, and return its card.
 
-        Raises Conflict where that version is there already, NotFound and InvalidRequest where the folder holds none.
+        Raises Conflict if the version exists, NotFound and InvalidRequest if the folder has no valid card.
         """
         card = ModelCard.read(folder / CARD_FILE)
         if self._published is None:
             raise ConfigError("this registry has no blob store to publish into")
         if self.exists(card.version):
-            raise Conflict(f"model version {card.version} is there already, and a version never changes")
+            raise Conflict(f"model version {card.version} already exists, and versions are immutable")
         self._published.publish(card.version, folder)
         return card
 
     def compare(self, first: str, second: str) -> Comparison:
-        """The second version against the first. Raises NotFound, Conflict where their test images are not the same."""
+        """Compare the second version with the first. Raises NotFound, and Conflict if their test images differ."""
         cards = self.card(first), self.card(second)
         if cards[0].labels != cards[1].labels or _digest(cards[0]) != _digest(cards[1]):
             raise Conflict(
                 f"{first} and {second} were not measured on the same test images, so they cannot be compared"
             )
-        answers, truth = (self._answers(first), self._answers(second)), self._truth(first, second)
+        answers, truth = (self._predictions(first), self._predictions(second)), self._truth(first, second)
         return compare(truth, *answers, cards[0].labels)
 
     def champion(self) -> ModelCard:
-        """The version that serves new jobs. Raises Unavailable where it is lost, ConfigError where none ever was."""
+        """Return the card of the champion. Raises Unavailable if it is lost, ConfigError if there was never one."""
         alias = self.alias()
         try:
             return self.card(alias.version)
@@ -109,14 +109,14 @@ class Registry:
             raise Unavailable(f"the champion {alias.version} cannot be used, promote another: {error}") from error
 
     def alias(self) -> Alias:
-        """What the champion is: the one that was chosen, else the newest shipped version. Raises ConfigError."""
+        """Return the promoted version, else the newest shipped one. Raises ConfigError if there is none."""
         chosen = self._champion.get() if self._champion else None
         return chosen or self._default()
 
     def promote(self, version: str, expected: int | None = None) -> Alias:
-        """Let `version` serve new jobs from now on, and return the alias; running jobs keep theirs.
+        """Make `version` the champion, and return the alias. Running jobs keep their version.
 
-        Raises PreconditionFailed where the alias's revision is not `expected` (None: whatever it is), NotFound.
+        Raises PreconditionFailed if the alias's revision is not `expected` (None allows any), NotFound.
         """
         self.card(version)
         if self._champion is None:
@@ -124,24 +124,24 @@ class Registry:
         self._champion.set(version, self._default(), expected)
         return self.alias()
 
-    def _answers(self, version: str) -> bytes:
-        """The version's answer to each test image. Raises Conflict where it was not measured."""
+    def _predictions(self, version: str) -> bytes:
+        """Return the version's predictions on the test images. Raises Conflict if it was not measured."""
         try:
             return self.file(version, PREDICTIONS_FILE)
         except NotFound as error:
             raise Conflict(f"{version} was not measured on test images, so it cannot be compared") from error
 
     def _truth(self, first: str, second: str) -> bytes:
-        """The right label of each test image, which one of the versions must have: what ships holds no data.
+        """Return the true labels of the test images from the versions' files. Shipped versions have none.
 
-        Raises Conflict where neither has it, or where they do not agree.
+        Raises Conflict if neither version has them, or if they differ.
         """
         found = set()
         for version in (first, second):
             with contextlib.suppress(NotFound):
                 found.add(self.file(version, TRUTH_FILE))
         if len(found) == 2:
-            raise Conflict(f"{first} and {second} were measured against other labels of the test images")
+            raise Conflict(f"{first} and {second} were measured with different labels of the test images")
         if not found:
             raise Conflict(
                 f"neither {first} nor {second} has the labels of the test images, so they cannot be compared"
@@ -151,7 +151,7 @@ class Registry:
     def _default(self) -> Alias:
         cards = self._newest_first(self._shipped.names())
         if not cards:
-            raise ConfigError("no model ships with this Darkroom, and none was promoted")
+            raise ConfigError("this installation has no model, and none was promoted")
         return Alias(cards[0].version, cards[0].created_at.timestamp(), revision=0)
 
     def _newest_first(self, versions: Iterable[str]) -> list[ModelCard]:
@@ -160,11 +160,11 @@ class Registry:
             try:
                 cards.append(self.card(version))
             except (NotFound, InvalidRequest) as error:
-                log.warning("model version %s is left out: %s", version, error)
+                log.warning("model version %s is skipped: %s", version, error)
         return sorted(cards, key=lambda card: (card.created_at, card.version), reverse=True)
 
     def _read_card(self, version: str) -> tuple[VersionStore, ModelCard]:
-        """Where a version lies, and its card."""
+        """Return the store and the card of a version. Raises NotFound."""
         if VERSION_PATTERN.fullmatch(version):
             for store in self._stores:
                 try:
@@ -175,7 +175,7 @@ class Registry:
 
 
 def _digest(card: ModelCard) -> str | None:
-    """That of the data set whose test images the version was measured on: corrected pictures add none to them."""
+    """Return the digest of the data set with the version's test images. Corrections do not change them."""
     if card.corrections:
         return card.corrections.base_digest
     return card.dataset.digest if card.dataset else None
@@ -184,5 +184,5 @@ def _digest(card: ModelCard) -> str | None:
 def _parsed(version: str, content: bytes) -> ModelCard:
     card = ModelCard.parse(content, f"{version}/{CARD_FILE}")
     if card.version != version:
-        raise InvalidRequest(f"{version}/{CARD_FILE} is the card of another version, {card.version}")
+        raise InvalidRequest(f"{version}/{CARD_FILE} is the card of version {card.version}")
     return card

@@ -1,6 +1,6 @@
-"""Where ModelVersions lie: the ones that ship with Darkroom in a folder, published ones in the blob store.
+"""Stores of ModelVersions: shipped ones in a folder, published ones in the blob store.
 
-A version is there once its card is there; the card is written last, and nothing is ever overwritten.
+A version exists once its card does: the card is written last. Nothing is ever overwritten.
 """
 
 from __future__ import annotations
@@ -15,73 +15,73 @@ from shared.domain.card import CARD_FILE, CONFUSIONS_FILE, MODEL_FILE, OPENVINO_
 from shared.domain.errors import NotFound
 from shared.storage.blobs import BlobStore, storage_errors
 
-#: The blobs of all published versions: `models/<version>/<file>`.
+#: Folder of the blobs of published versions: `models/<version>/<file>`.
 PREFIX = "models"
-#: What a version may hold, in the order in which it is published.
+#: Files of a version, in the order in which they are published.
 FILES = (MODEL_FILE, OPENVINO_FILE, PREDICTIONS_FILE, TRUTH_FILE, CONFUSIONS_FILE, CARD_FILE)
 
 
 class VersionStore(Protocol):
-    """Versions by name. Every method raises Unavailable where the store cannot be reached."""
+    """Versions by name. Every method raises Unavailable if the store cannot be reached."""
 
     def names(self) -> list[str]:
-        """The versions that are there, in any order."""
+        """Return the names of all versions, in any order."""
 
     def read(self, version: str, name: str) -> bytes:
-        """The bytes of one file of a version. Raises NotFound."""
+        """Return the bytes of a file of a version. Raises NotFound."""
 
     def local_path(self, version: str, name: str, sha256: str) -> Path:
-        """One file of a version as a file on this machine; its digest should be `sha256`. Raises NotFound."""
+        """Return the path of a local copy of a file, whose digest should be `sha256`. Raises NotFound."""
 
 
 class ShippedVersions:
-    """Versions in a folder of this machine, which are only read."""
+    """Versions in a local folder, read-only."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def names(self) -> list[str]:
-        """As the port says."""
+        """Return the names of all versions, in any order."""
         return [path.parent.name for path in self._folder.glob(f"*/{CARD_FILE}")]
 
     def read(self, version: str, name: str) -> bytes:
-        """As the port says."""
+        """Return the bytes of a file of a version. Raises NotFound."""
         with storage_errors(f"{version}/{name}"):
             return (self._folder / version / name).read_bytes()
 
-    def local_path(self, version: str, name: str, sha256: str) -> Path:  # noqa: ARG002 - whoever loads it checks the digest
-        """As the port says."""
+    def local_path(self, version: str, name: str, sha256: str) -> Path:  # noqa: ARG002 - the model loader checks it
+        """Return the path of the file. Raises NotFound."""
         path = self._folder / version / name
         if not path.is_file():
-            raise NotFound(f"{name} of model {version} is gone")
+            raise NotFound(f"{name} of model {version} is missing")
         return path
 
 
 class PublishedVersions:
-    """Versions in the blob store. Their models are fetched once into `cache`, which may be emptied at any time."""
+    """Versions in the blob store. Models are fetched once into the folder `cache`, which may be emptied at any time."""
 
     def __init__(self, blobs: BlobStore, cache: Path) -> None:
         self._blobs, self._cache = blobs, cache
 
     def names(self) -> list[str]:
-        """As the port says."""
+        """Return the names of all versions, in any order."""
         ending = f"/{CARD_FILE}"
         keys = self._blobs.keys(PREFIX)
         return [key.removeprefix(f"{PREFIX}/").removesuffix(ending) for key in keys if key.endswith(ending)]
 
     def read(self, version: str, name: str) -> bytes:
-        """As the port says."""
+        """Return the bytes of a file of a version. Raises NotFound."""
         return self._blobs.get(_key(version, name))
 
     def local_path(self, version: str, name: str, sha256: str) -> Path:
-        """As the port says; a file that arrives with another digest is not kept."""
+        """Return the path of a local copy of a file. Raises NotFound, also if the digest is not `sha256`."""
         path = self._cache / version / name
         if not path.is_file() or _digest(path) != sha256:
             self._fetch(version, sha256, path)
         return path
 
     def publish(self, version: str, folder: Path) -> None:
-        """Store what `folder` holds of a version. Raises Conflict where the version is there already."""
+        """Store the files of a version in `folder`. Raises Conflict if the version exists."""
         for name in FILES[:-1]:
             if (folder / name).is_file():
                 with (folder / name).open("rb") as file:
@@ -95,7 +95,7 @@ class PublishedVersions:
         try:
             self._copy(_key(version, path.name), part)
             if _digest(part) != sha256:
-                raise NotFound(f"{path.name} of model {version} is damaged: its digest is not that of its card")
+                raise NotFound(f"{path.name} of model {version} is damaged: its digest is not the one in the card")
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""The blob store: bytes under a key, on local disk or in S3, behind one small class over obstore.
+"""The blob store: bytes under keys, on local disk or in S3, through obstore.
 
-Every write is atomic: a reader sees the whole blob or none, also after a crash.
+Writes are atomic: a reader sees the whole blob or none, even after a crash.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from obstore.store import LocalStore, ObjectStore, from_url
 
 from shared.domain.errors import ConfigError, Conflict, NotFound, StorageFull, Unavailable
 
-#: Bytes of free disk below which nothing more is accepted, so that results and the append-only file still fit.
+#: Bytes of disk that are reserved for results and the append-only file of Redis.
 RESERVE_BYTES = 256 * 1024 * 1024
-#: Bytes of one piece of a blob that is streamed.
+#: Bytes in one piece of a streamed blob.
 STREAM_BYTES = 1024 * 1024
-#: Keys that one call of the store deletes.
+#: Keys in one delete request.
 DELETE_BATCH = 1000
 
 
 class BlobStore:
     """Bytes under keys such as `jobs/<id>/<digest>`.
 
-    Every method raises Unavailable where the store cannot be reached; a write raises StorageFull where no room is left.
+    Every method raises Unavailable if the store cannot be reached; writes raise StorageFull if it is full.
     """
 
     def __init__(self, store: ObjectStore, folder: Path | None = None) -> None:
-        """`folder` is where a local store lies, whose free space is then watched."""
+        """`folder` is the folder of a local store; writes then check its free space."""
         self._store = store
         self._folder = folder
 
     @classmethod
     def open(cls, storage_url: str | None, data_dir: Path) -> BlobStore:
-        """The store of the settings: `storage_url` where it is given, else the folder `blobs` of the data folder.
+        """Return the store at `storage_url`, or in the folder `blobs` of the data folder if that is None.
 
-        Raises ConfigError for an address that no store has.
+        Raises ConfigError for an invalid URL.
         """
         if storage_url is not None:
             try:
@@ -56,46 +56,46 @@ class BlobStore:
 
     @property
     def is_remote(self) -> bool:
-        """Whether bytes come over a network, so that whoever reads many should ask for several at a time."""
+        """Return whether the store is on a network, so that concurrent reads are faster."""
         return self._folder is None
 
     @property
     def temporary_folder(self) -> str | None:
-        """A folder on the same disk for what is on its way in; None for the system's."""
+        """Return a folder on the same disk for temporary files, or None for the system's."""
         return None if self._folder is None else str(self._folder.parent)
 
     def put(self, key: str, content: bytes | IO[bytes]) -> None:
-        """Store `content`, atomically; what was there before is replaced."""
+        """Store `content` atomically; replaces an existing blob."""
         self.check_free_space()
         with storage_errors(key):
             obstore.put(self._store, key, content)
 
     def create(self, key: str, content: bytes) -> None:
-        """Store `content` where nothing is yet, atomically. Raises Conflict where something is."""
+        """Store `content` atomically. Raises Conflict if the blob exists."""
         self.check_free_space()
         with storage_errors(key):
             obstore.put(self._store, key, content, mode="create")
 
     def get(self, key: str) -> bytes:
-        """The bytes. Raises NotFound."""
+        """Return a blob. Raises NotFound."""
         with storage_errors(key):
             if self._folder is not None:  # 13 µs for a small picture, 82 µs through obstore
                 return (self._folder / key).read_bytes()
             return bytes(obstore.get(self._store, key).bytes())
 
     def stream(self, key: str) -> Iterator[bytes]:
-        """The bytes, a piece at a time. Raises NotFound."""
+        """Yield a blob in pieces. Raises NotFound."""
         with storage_errors(key):
             for piece in obstore.get(self._store, key).stream(min_chunk_size=STREAM_BYTES):
                 yield bytes(piece)
 
     def keys(self, prefix: str) -> list[str]:
-        """The keys of all blobs in the folder `prefix`, in any order."""
+        """Return the keys of all blobs below the folder `prefix`, in any order."""
         with storage_errors(prefix):
             return [str(entry["path"]) for batch in obstore.list(self._store, prefix) for entry in batch]
 
     def folders(self, prefix: str) -> dict[str, float]:
-        """The folders in the folder `prefix`, and when something was last stored in each, in s since the epoch."""
+        """Return the folders in `prefix` with the time of the last write to each, in seconds since the epoch."""
         newest: dict[str, float] = {}
         with storage_errors(prefix):
             for entry in (entry for batch in obstore.list(self._store, prefix) for entry in batch):
@@ -104,7 +104,7 @@ class BlobStore:
         return newest
 
     def exists(self, key: str) -> bool:
-        """Whether there is a blob."""
+        """Return whether the blob exists."""
         try:
             with storage_errors(key):
                 obstore.head(self._store, key)
@@ -113,65 +113,65 @@ class BlobStore:
         return True
 
     def delete_all(self, prefix: str) -> int:
-        """Delete every blob whose key begins with the folder `prefix` and return how many; none is no error."""
+        """Delete all blobs below the folder `prefix` and return their number, which may be 0."""
         count = 0
         with storage_errors(prefix):
             for batch in obstore.list(self._store, prefix, chunk_size=DELETE_BATCH):
                 self._delete([str(entry["path"]) for entry in batch])
                 count += len(batch)
-        if self._folder is not None:  # what a killed process had begun to write is there, but not listed
+        if self._folder is not None:  # unfinished writes of a killed process are not listed
             shutil.rmtree(self._folder / prefix, ignore_errors=True)
         return count
 
     def check_readable(self, folder: str) -> None:
-        """Raise Unavailable where not even the names in `folder` can be read: then no single blob is to blame."""
+        """Raise Unavailable if `folder` cannot be listed: the store is at fault then, not a single blob."""
         with storage_errors(folder):
             next(iter(obstore.list(self._store, folder, chunk_size=1)), None)
 
     def _delete(self, keys: list[str]) -> None:
-        """Delete blobs, of which somebody else may delete some at the same time."""
+        """Delete blobs. Another process may delete the same ones at the same time."""
         try:
             obstore.delete(self._store, keys)
-        except (FileNotFoundError, NotFoundError):  # the rest of them may be there still
+        except (FileNotFoundError, NotFoundError):  # some of the others may still exist
             for key in keys:
                 with contextlib.suppress(FileNotFoundError, NotFoundError):
                     obstore.delete(self._store, key)
 
     def check_free_space(self, needed: int = 0) -> None:
-        """Raise StorageFull where `needed` bytes more would leave less than the reserve on a local disk."""
+        """Raise StorageFull if `needed` more bytes would use up the reserve of a local disk."""
         if self._folder is None:
             return
         with storage_errors("the data folder"):
             free = shutil.disk_usage(self._folder).free
         if free - needed < RESERVE_BYTES:
-            raise StorageFull(f"the disk has {free // 2**20} MiB left, of which {RESERVE_BYTES // 2**20} are kept back")
+            raise StorageFull(f"the disk has {free // 2**20} MiB left, and {RESERVE_BYTES // 2**20} MiB are reserved")
 
     def check_writable(self) -> None:
-        """Raise StorageFull or Unavailable where a write would fail now."""
+        """Raise StorageFull or Unavailable if a write fails."""
         self.put("probe", b"")
 
 
 @contextmanager
 def storage_errors(what: str) -> Iterator[None]:
-    """Raise our errors instead of the operating system's and obstore's."""
+    """Translate errors of the operating system and of obstore in the block."""
     try:
         yield
     except (NotFoundError, FileNotFoundError, IsADirectoryError) as error:
         if "NoSuchBucket" in str(error):
-            raise Unavailable("the storage has no such bucket") from error
-        raise NotFound(f"nothing is stored under {what}") from error
+            raise Unavailable("the bucket of the storage does not exist") from error
+        raise NotFound(f"{what} is not in the storage") from error
     except AlreadyExistsError as error:
-        raise Conflict(f"something is stored under {what} already") from error
+        raise Conflict(f"{what} is already in the storage") from error
     except (BaseError, OSError) as error:
         if _is(error, errno.ENOSPC, errno.EDQUOT):
-            raise StorageFull("no room is left on the disk") from error
+            raise StorageFull("the disk is full") from error
         if _is(error, errno.ENOTDIR):
-            raise NotFound(f"nothing is stored under {what}") from error
+            raise NotFound(f"{what} is not in the storage") from error
         raise Unavailable(f"the storage failed at {what}: {_first_line(error)}") from error
 
 
 def _is(error: Exception, *numbers: int) -> bool:
-    """Whether the operating system gave one of these reasons; obstore has them in its text only."""
+    """Return whether an error has one of these errnos; obstore has them only in its text."""
     return getattr(error, "errno", None) in numbers or any(f"(os error {number})" in str(error) for number in numbers)
 
 

@@ -1,4 +1,4 @@
-"""The disk under the data folder: how much of it is free, and how much of it Darkroom has taken."""
+"""Disk usage of the data folder."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pathlib import Path
 
 from shared.storage.blobs import storage_errors
 
-#: Seconds for which what was counted is good enough: it takes a look at each file, some 0.3 s for 100,000 of them.
-COUNTED_FOR_S = 60
+#: Seconds that the used bytes are cached: counting 100,000 files takes about 0.3 s.
+CACHE_S = 60
 
 
 @dataclass(frozen=True)
 class DiskState:
-    """Bytes. `used` is what the files in the data folder take together, at most COUNTED_FOR_S ago."""
+    """Bytes of the disk; `used` is the size of all files in the data folder, at most CACHE_S old."""
 
     total: int
     free: int
@@ -27,7 +27,7 @@ class DiskState:
 
 
 class Disk:
-    """Looks at the disk of the data folder; safe to share between threads."""
+    """The disk of the data folder. Thread-safe."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -35,25 +35,25 @@ class Disk:
         self._counted_at, self._used = float("-inf"), 0
 
     def state(self) -> DiskState:
-        """How it is now. Raises Unavailable where the folder cannot be looked at."""
+        """Return the usage. Raises NotFound or Unavailable if the folder cannot be read."""
         with storage_errors("the data folder"):
             disk = shutil.disk_usage(self._folder)
-            return DiskState(total=disk.total, free=disk.free, used=self._counted())
+            return DiskState(total=disk.total, free=disk.free, used=self._used_bytes())
 
     def free(self) -> int:
-        """Bytes that are free, without a look at any file. Raises Unavailable."""
+        """Return the free bytes, without counting files. Raises NotFound, Unavailable."""
         with storage_errors("the data folder"):
             return shutil.disk_usage(self._folder).free
 
-    def _counted(self) -> int:
+    def _used_bytes(self) -> int:
         with self._lock:
-            if time.monotonic() - self._counted_at > COUNTED_FOR_S:
+            if time.monotonic() - self._counted_at > CACHE_S:
                 self._used, self._counted_at = sum(_sizes(str(self._folder))), time.monotonic()
             return self._used
 
 
 def _sizes(folder: str) -> Iterator[int]:
-    """The size of each file below a folder; what goes away meanwhile, or is nobody's to read, counts for nothing."""
+    """Yield the size of each file below a folder, except those that vanish or cannot be read."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             with suppress(OSError):

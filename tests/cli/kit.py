@@ -1,4 +1,4 @@
-"""The command line as a subprocess, and a relay before the service that can misbehave."""
+"""The command line as a subprocess, and a faulty relay in front of the service."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from shared.settings import PREFIX, Settings
 from tests.conftest import NO_TLS, ROOT, answers, wait_until
 
 PROGRAM = [sys.executable, "-m", "cli"]
-#: Environment variables that change how a program writes.
-WRITING = {"NO_COLOR", "PYTHONUNBUFFERED"}
-#: What stands in the way of headers that a relay passes on.
+#: Environment variables that change a program's output.
+OUTPUT_VARIABLES = {"NO_COLOR", "PYTHONUNBUFFERED"}
+#: Headers that a relay does not forward.
 HOP = {"connection", "transfer-encoding", "content-length", "host", "keep-alive"}
 
 
 def environment(url: str, home: Path, **more: str) -> dict[str, str]:
-    """The program's environment: this service, a home of its own, and nothing that changes how it writes."""
+    """Return an environment with this service, a separate home, and nothing that changes the output."""
     given = os.environ.items()
-    kept = {name: value for name, value in given if not name.startswith(PREFIX) and name not in WRITING}
+    kept = {name: value for name, value in given if not name.startswith(PREFIX) and name not in OUTPUT_VARIABLES}
     return {**kept, "DARKROOM_URL": url, "XDG_STATE_HOME": str(home), "PYTHONPATH": str(ROOT), "TERM": "xterm", **more}
 
 
 def darkroom(url: str, folder: Path, *words: str, stdin: bytes | None = None, **more: str) -> Any:
-    """Run the program in `folder`, with pipes; stdout and stderr are text."""
+    """Run the program in `folder`, with pipes, and return its output as text."""
     told = {"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}
     where = {"cwd": folder, "env": environment(url, folder, **more), "timeout": 120}
     done = subprocess.run([*PROGRAM, *words], check=False, capture_output=True, **where, **told)
@@ -42,7 +42,7 @@ def darkroom(url: str, folder: Path, *words: str, stdin: bytes | None = None, **
 
 @contextmanager
 def redis_left_behind(data_dir: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """The Redis of a `darkroom up` that was killed, before it has ended, and its address."""
+    """Yield the running Redis of a killed `darkroom up`, and its URL."""
     server = embedded_redis.prepare(Settings(data_dir=data_dir))
     with subprocess.Popen(server.command, stdout=subprocess.DEVNULL) as process:
         try:
@@ -52,13 +52,13 @@ def redis_left_behind(data_dir: Path) -> Iterator[tuple[subprocess.Popen[bytes],
             process.kill()
 
 
-#: What a relay does with a request: an answer of its own (status, headers, body), "drop" to forward it and then cut the
-#: connection instead of answering, or None to forward it.
+#: What a relay does with a request: respond itself (status, headers, body), forward it and then cut the connection
+#: instead of responding ("drop"), or forward it (None).
 Rule = Callable[["Seen"], tuple[int, dict[str, str], bytes] | str | None]
 
 
 class Seen:
-    """A request that a relay got."""
+    """A request that a relay received."""
 
     def __init__(self, method: str, address: str, headers: dict[str, str], body: bytes) -> None:
         self.method, self.address, self.headers, self.body = method, address, headers, body
@@ -66,13 +66,13 @@ class Seen:
 
 
 class Server(ThreadingHTTPServer):
-    """Waits at its end for the requests in work; every client must be closed by then."""
+    """Waits for the open requests when it is closed; every client must be closed before."""
 
     daemon_threads = False
 
 
 class Relay:
-    """A small HTTP server; `seen` has its requests in their order."""
+    """A small HTTP server; `seen` has the requests in order."""
 
     def __init__(self, target: str) -> None:
         self.rule: Rule = lambda _request: None
@@ -85,7 +85,7 @@ class Relay:
         return [seen for seen in self.seen if seen.method == method and seen.path.endswith(end)]
 
     def answer(self, seen: Seen) -> tuple[int, dict[str, str], bytes] | None:
-        """None where the connection is to be cut."""
+        """Return the response, or None to cut the connection."""
         self.seen.append(seen)
         answer = self.rule(seen)
         if isinstance(answer, tuple):
@@ -135,7 +135,7 @@ class Relay:
 
 @contextmanager
 def relay_to(target: str) -> Iterator[Relay]:
-    """A running relay before the service at `target`."""
+    """Yield a running relay in front of the service at `target`."""
     relay = Relay(target)
     thread = threading.Thread(target=relay.run)
     thread.start()

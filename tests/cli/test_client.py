@@ -1,4 +1,4 @@
-"""`darkroom.Client` against the running service, and a relay before it that misbehaves."""
+"""`darkroom.Client` against the running service, and against a faulty relay in front of it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.fixtures import make
 from tests.integration.helpers import png, zip_of
 
 CAT = make.CIFAR10 / "cat-0.png"
-NOBODY = "0" * 32
+UNKNOWN_JOB = "0" * 32
 ARCHIVE = zip_of(("c.png", png(2)), ("d.png", png(3)))
 
 
@@ -70,7 +70,7 @@ def test_a_job_from_its_pictures_to_its_end(client: Client) -> None:
         client.job(job["id"])
 
 
-def test_what_the_service_refuses_is_an_error_of_its_kind(client: Client) -> None:
+def test_errors_of_the_service_have_their_classes(client: Client) -> None:
     with pytest.raises(Invalid) as invalid:
         client.train(epochs=0)
     assert invalid.value.status == 422 and invalid.value.faults[0].pointer == "/params/epochs"
@@ -87,8 +87,8 @@ def test_what_the_service_refuses_is_an_error_of_its_kind(client: Client) -> Non
         Client("localhost:5000")
 
 
-def test_a_short_page_of_results_is_not_the_last_one_while_a_link_leads_on(relay: Relay) -> None:
-    """The service looks only so far in one call: after a retry there may be thousands of places to pass by."""
+def test_a_short_page_with_a_next_link_is_not_the_last(relay: Relay) -> None:
+    """The service scans a limited number of places per call; after a retry thousands of them may be empty."""
     with Client(relay.url) as client:
         job = client.submit(CAT)["id"]
         client.wait(job, 60)
@@ -101,7 +101,7 @@ def test_a_short_page_of_results_is_not_the_last_one_while_a_link_leads_on(relay
         assert len(list(client.results(job))) == 1
 
 
-def test_nothing_stays_open_where_there_is_nothing_to_send(client: Client, tmp_path: Path) -> None:
+def test_no_job_stays_open_if_there_is_nothing_to_send(client: Client, tmp_path: Path) -> None:
     with pytest.raises(NotSent, match="no picture"):
         client.submit(tmp_path)
     with pytest.raises(FileNotFoundError):
@@ -109,7 +109,7 @@ def test_nothing_stays_open_where_there_is_nothing_to_send(client: Client, tmp_p
     assert [job["state"] for job, _ in zip(client.jobs(), range(2), strict=False)] == ["cancelled", "cancelled"]
 
 
-def test_a_wait_that_is_asked_for_is_kept(relay: Relay) -> None:
+def test_retry_after_is_respected(relay: Relay) -> None:
     answers = iter([(503, {"Retry-After": "1"}, b""), (429, {"Retry-After": "0"}, b"")])
     relay.rule = lambda _request: next(answers, None)
     began = time.monotonic()
@@ -119,7 +119,7 @@ def test_a_wait_that_is_asked_for_is_kept(relay: Relay) -> None:
     assert len({seen.headers["Idempotency-Key"] for seen in relay.seen}) == 1 and len(relay.seen) == 3
 
 
-def test_a_wait_beyond_the_patience_is_an_error_at_once(relay: Relay) -> None:
+def test_a_retry_after_beyond_the_limit_fails_at_once(relay: Relay) -> None:
     problem = {"title": "Too many requests", "status": 429, "detail": "1,000 requests an hour"}
     relay.rule = lambda _request: (429, {"Retry-After": "1800"}, json.dumps(problem).encode())
     with Client(relay.url) as client, pytest.raises(Unavailable, match="1,000 requests an hour") as error:
@@ -127,8 +127,8 @@ def test_a_wait_beyond_the_patience_is_an_error_at_once(relay: Relay) -> None:
     assert error.value.retry_after_s == 1800 and len(relay.seen) == 1
 
 
-def test_a_lost_answer_does_nothing_twice(relay: Relay, client: Client) -> None:
-    """The service does what it is asked to, and the connection is cut before the answer: of each POST, twice."""
+def test_a_lost_response_has_no_second_effect(relay: Relay, client: Client) -> None:
+    """The service processes each POST, but the connection is cut before the response, twice."""
     relay.rule = lambda request: "drop" if len(relay.calls("POST", request.path)) in (1, 2) else None
     marked = {"mark": time.time()}
     with Client(relay.url) as careful:
@@ -142,7 +142,7 @@ def test_a_lost_answer_does_nothing_twice(relay: Relay, client: Client) -> None:
         assert len(relay.calls("DELETE", job["id"])) == 2
 
 
-def test_an_archive_that_is_still_in_work_for_a_run_before_is_waited_for(relay: Relay) -> None:
+def test_an_archive_that_an_earlier_run_still_sends_is_waited_for(relay: Relay) -> None:
     in_work = (409, {}, b'{"detail": "a request with this Idempotency-Key is in work"}')
     relay.rule = lambda request: in_work if relay.calls("POST", "/items") == [request] else None
     with Client(relay.url) as client:
@@ -150,23 +150,21 @@ def test_an_archive_that_is_still_in_work_for_a_run_before_is_waited_for(relay: 
     assert len({seen.headers["Idempotency-Key"] for seen in relay.calls("POST", "/items")}) == 1
 
 
-def test_a_key_is_sent_and_one_that_is_refused_is_an_error(relay: Relay) -> None:
+def test_the_key_is_sent_and_a_rejected_key_is_an_error(relay: Relay) -> None:
     relay.rule = lambda _request: (401, {}, b'{"detail": "this key is not known"}')
     with Client(relay.url, "secret") as client, pytest.raises(NotAllowed, match="not known"):
-        client.job(NOBODY)
+        client.job(UNKNOWN_JOB)
     assert relay.seen[0].headers["Authorization"] == "Bearer secret"
 
 
-def test_a_service_that_is_away_is_asked_again_for_a_while() -> None:
+def test_an_unreachable_service_is_retried() -> None:
     began = time.monotonic()
     with Client("http://127.0.0.1:9", retry_s=0.8) as client, pytest.raises(Unreachable):
         client.models()
     assert time.monotonic() - began > 0.1
 
 
-def test_a_client_reads_where_the_service_is_from_the_environment(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_url_is_read_from_the_environment(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DARKROOM_URL", service.url + "/")
     with Client() as client:
         assert httpx.URL(client.url).port == httpx.URL(service.url).port and client.models()
@@ -181,7 +179,7 @@ def test_the_example_in_the_documentation_runs(service: Service) -> None:
     assert printed.endswith("{'total': 2, 'succeeded': 1, 'failed': 1, 'cancelled': 0}\n")
 
 
-def test_no_more_is_taken_up_than_is_being_done() -> None:
+def test_work_is_read_ahead_only_as_far_as_it_is_processed() -> None:
     taken = []
     endless = (taken.append(number) or number for number in count())
     results = in_parallel(lambda number: number * 2, endless, at_once=4)

@@ -1,4 +1,4 @@
-"""The other commands of `darkroom` against the running service, and how the program ends."""
+"""The other commands of `darkroom` against the running service, and exit codes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_jobs_are_listed_shown_cancelled_and_deleted(service: Service, http: htt
     shown = darkroom(service.url, tmp_path, "jobs", "show", job_id).stdout.splitlines()
     assert [line.split()[:2] for line in shown[:3]] == [["ID", job_id], ["KIND", "classification"], ["STATE", "open"]]
     busy = darkroom(service.url, tmp_path, "jobs", "delete", job_id)
-    assert busy.returncode == 1 and busy.stderr == f"Error: job {job_id} is not over: cancel it before it is deleted\n"
+    assert busy.returncode == 1 and job_id in busy.stderr and "cancel it" in busy.stderr
     late = darkroom(service.url, tmp_path, "jobs", "watch", job_id, "--timeout", "0.3")
     assert late.returncode == 6 and f"darkroom jobs watch {job_id}\n" in late.stderr and late.stdout == ""
     with relay_to(service.url) as relay:
@@ -51,7 +51,7 @@ def test_jobs_are_listed_shown_cancelled_and_deleted(service: Service, http: htt
     assert darkroom(service.url, tmp_path, "jobs", "watch", job_id).returncode == 5
     assert darkroom(service.url, tmp_path, "jobs", "delete", job_id).returncode == 0
     gone = darkroom(service.url, tmp_path, "jobs", "show", job_id)
-    assert gone.returncode == 1 and gone.stderr == f"Error: there is no job {job_id}\n"
+    assert gone.returncode == 1 and f"no job {job_id}" in gone.stderr
 
 
 def test_a_job_that_failed_is_exit_code_1(service: Service, tmp_path: Path) -> None:
@@ -59,10 +59,10 @@ def test_a_job_that_failed_is_exit_code_1(service: Service, tmp_path: Path) -> N
         job_id = parts.store.create(JobKind.CLASSIFICATION, retention_s=3600, model=shipped())
         parts.store.fail(job_id, Failure("bad_model", "The model is damaged."))  # as a worker that cannot use it does
     failed = darkroom(service.url, tmp_path, "jobs", "watch", job_id)
-    assert failed.returncode == 1 and failed.stderr == "The job failed: The model is damaged.\n"
+    assert failed.returncode == 1 and "The model is damaged." in failed.stderr
 
 
-def test_failed_pictures_are_done_again(service: Service, tmp_path: Path) -> None:
+def test_failed_pictures_can_be_retried(service: Service, tmp_path: Path) -> None:
     (tmp_path / "cut.png").write_bytes(png()[:-400])
     first = darkroom(service.url, tmp_path, "classify", "cut.png", "--watch", "-o", "ndjson")
     assert first.returncode == 3
@@ -72,11 +72,11 @@ def test_failed_pictures_are_done_again(service: Service, tmp_path: Path) -> Non
     assert json.loads(again.stdout)["finished_at"] > json.loads(first.stdout)["finished_at"]
 
 
-def test_where_nothing_or_something_else_answers_the_program_says_what_to_do(service: Service, tmp_path: Path) -> None:
+def test_a_missing_or_foreign_server_is_reported_with_advice(service: Service, tmp_path: Path) -> None:
     nobody = darkroom("http://127.0.0.1:9", tmp_path, "jobs", "list")
     assert nobody.returncode == 1 and "127.0.0.1:9" in nobody.stderr and "./darkroom up" in nobody.stderr
     wrong = darkroom("127.0.0.1:9", tmp_path, "jobs", "list")
-    assert wrong.returncode == 2 and "is not an address such as http://" in wrong.stderr
+    assert wrong.returncode == 2 and "such as http://" in wrong.stderr
     with relay_to(service.url) as relay:
         relay.rule = lambda _request: (403, {"Server": "AirTunes"}, b"")
         other = darkroom(relay.url, tmp_path, "jobs", "list")
@@ -101,7 +101,7 @@ def test_models_are_listed_compared_promoted_and_refused(service: Service, tmp_p
         found = darkroom(service.url, tmp_path, "models", "compare", worse, other).stdout
         assert f"{other} against {worse}" in found and "The second is better: +90.00 points" in found
         unknown = darkroom(service.url, tmp_path, "models", "compare", other, "nothing")
-        assert unknown.returncode == 2 and unknown.stderr == "Error: there is no model version nothing\n"
+        assert unknown.returncode == 2 and "no model version nothing" in unknown.stderr
         promoted = darkroom(service.url, tmp_path, "models", "promote", other, "-o", "json")
         assert json.loads(promoted.stdout)["version"] == other and parts.registry.alias().version == other
         late = darkroom(service.url, tmp_path, "models", "promote", other, "--instead-of", shipped())
@@ -111,10 +111,10 @@ def test_models_are_listed_compared_promoted_and_refused(service: Service, tmp_p
     assert refused.returncode == 2 and "neither a .keras nor a .h5 file" in refused.stderr
 
 
-def test_presets_are_listed_and_what_is_wrong_with_a_training_is_said(service: Service, tmp_path: Path) -> None:
+def test_presets_are_listed_and_wrong_parameters_are_named(service: Service, tmp_path: Path) -> None:
     listed = darkroom(service.url, tmp_path, "train", "--presets", "-o", "csv").stdout
     rows = list(csv.DictReader(io.StringIO(listed)))
     epochs = next(row for row in rows if (row["preset"], row["parameter"]) == ("seed", "epochs"))
     assert (epochs["default"], epochs["allowed"]) == ("8", "1 to 1000")
     wrong = darkroom(service.url, tmp_path, "train", "--preset", "seed", "--epochs", "0", "--fliters=3")
-    assert wrong.returncode == 2 and "epochs should be a whole number" in wrong.stderr and "fliters" in wrong.stderr
+    assert wrong.returncode == 2 and "epochs" in wrong.stderr and "fliters" in wrong.stderr

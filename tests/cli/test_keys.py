@@ -1,4 +1,4 @@
-"""`darkroom keys` where the service does not run: its Redis is there for the moment."""
+"""`darkroom keys` while the service does not run."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tests.cli.kit import darkroom
 from tests.conftest import answers
 
 
-def test_keys_are_made_before_the_first_start(tmp_path: Path) -> None:
-    """Given a new data folder, When keys are made, listed and revoked, Then each finds what the last one left."""
+def test_keys_can_be_created_before_the_first_start(tmp_path: Path) -> None:
+    """Given a new data folder, each command sees the changes of the one before."""
 
     def keys(*words: str):
         done = darkroom("", tmp_path, "keys", *words, DARKROOM_DATA_DIR=str(tmp_path / "data"))
@@ -20,11 +20,11 @@ def test_keys_are_made_before_the_first_start(tmp_path: Path) -> None:
         return done
 
     made = keys("create", "ann", "--scope", "submit", "--scope", "train", "--owner", "team")
-    assert (made.returncode, made.stderr) == (0, "This key is shown once. Only its digest is kept.\n")
+    assert made.returncode == 0 and "shown once" in made.stderr
     assert re.fullmatch(r"darkroom_[\w-]{43}\n", made.stdout)
     listed = keys("list")
     assert re.fullmatch(r"NAME +OWNER +SCOPES +MADE\nann +team +submit\+train +\S+\n", listed.stdout)
     assert keys("revoke", "ann").returncode == 0
     gone = keys("list")
     assert (gone.stdout, "no keys" in gone.stderr) == ("", True)
-    assert not answers(embedded_redis.address(Settings(data_dir=tmp_path / "data"))), "nothing is left running"
+    assert not answers(embedded_redis.configured_url(Settings(data_dir=tmp_path / "data"))), "nothing is left running"

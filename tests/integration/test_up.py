@@ -70,7 +70,7 @@ def up(tmp_path_factory):
 def test_a_second_up_on_the_same_folder_says_that_it_runs(up):
     second = darkroom(up.data_dir)
     assert second.returncode == 1
-    assert f"Darkroom runs already on {up.data_dir} (process {up.process.pid})" in second.stderr
+    assert f"runs on {up.data_dir} (process {up.process.pid})" in second.stderr
     assert len(second.stderr.splitlines()) == 1
 
 

@@ -1,4 +1,4 @@
-"""A line of the log: JSON for programs, text for people, with what the line is about."""
+"""Log lines: JSON for programs, text for people, with their context."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from shared import logs
 
 
 @pytest.fixture(autouse=True)
-def nothing_said_before() -> None:
-    """Requests that other tests made in this process have left their ids."""
+def no_context() -> None:
+    """Remove the context that other tests have left."""
     clear_contextvars()
 
 
 def record(message: str, *args: object, error: bool = False, **extra: object) -> logging.LogRecord:
-    """What a logger hands to its formatter."""
+    """Return a record as a logger passes it to its formatter."""
     info = sys.exc_info() if error else None
     return logging.getLogger("darkroom.test").makeRecord(
         "darkroom.test", logging.WARNING, __file__, 1, message, args, info, extra=extra
@@ -43,7 +43,7 @@ def test_a_line_is_one_json_object() -> None:
     }
 
 
-def test_what_a_line_was_about_is_forgotten_after_the_block() -> None:
+def test_the_context_ends_with_the_block() -> None:
     with logs.job_context("j" * 32, None):
         assert "request_id" not in json.loads(logs.formatter(readable=False).format(record("inside")))
     assert "job_id" not in json.loads(logs.formatter(readable=False).format(record("outside")))
@@ -69,7 +69,7 @@ def test_a_traceback_has_no_values_of_variables(monkeypatch: pytest.MonkeyPatch)
         assert "ValueError: broken" in line and secret not in line
 
 
-def test_a_line_for_people_has_no_codes_where_nobody_wants_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_color_disables_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     line = logs.formatter(readable=True).format(record("3 items", stage_s=0.5))
     assert "3 items" in line and "stage_s=0.5" in line and "warning" in line

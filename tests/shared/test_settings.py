@@ -1,4 +1,4 @@
-"""Settings: defaults that work, and one line that names what is wrong."""
+"""Settings: defaults, and errors of one line that name the variable."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def names_and_is_one_line(error: ConfigError, name: str) -> bool:
     return str(error).startswith(name) and len(str(error).splitlines()) == 1
 
 
-def test_the_service_starts_where_the_variables_of_its_client_are_set() -> None:
+def test_variables_of_the_client_are_ignored() -> None:
     assert load_settings({"DARKROOM_URL": "http://127.0.0.1:5000", "DARKROOM_API_KEY": "secret"}) == Settings()
 
 
@@ -48,7 +48,7 @@ def test_every_setting_has_a_description() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
 
-def test_the_variables_are_read_and_others_left_alone() -> None:
+def test_variables_are_read_and_others_ignored() -> None:
     settings = load_settings({"DARKROOM_PORT": "8080", "DARKROOM_DATA_DIR": "/x", "HOME": "/", "darkroom_port": "1"})
     assert (settings.port, settings.data_dir) == (8080, Path("/x"))
 
@@ -75,7 +75,7 @@ def test_a_wrong_value_is_one_line_that_names_the_variable(name: str, value: str
         ("STORAGE_URL", "s3://bucket/some/prefix"),
     ],
 )
-def test_a_right_address_is_taken(name: str, value: str) -> None:
+def test_valid_urls_are_accepted(name: str, value: str) -> None:
     assert getattr(load_settings({PREFIX + name: value}), name.lower()) == value
 
 
@@ -91,7 +91,7 @@ def test_an_unknown_variable_is_named_with_a_hint(name: str, hint: str) -> None:
 
 
 @given(st.sampled_from(list(Settings.model_fields)), st.text(st.characters(exclude_characters="\0")))
-def test_any_value_is_taken_or_named(field: str, value: str) -> None:
+def test_any_value_is_accepted_or_named(field: str, value: str) -> None:
     name = PREFIX + field.upper()
     try:
         load_settings({name: value})
@@ -109,19 +109,19 @@ def test_any_value_is_taken_or_named(field: str, value: str) -> None:
         ("rediss://host/2", "rediss://host/3"),
     ],
 )
-def test_the_queue_is_in_the_next_database(url: str, following: str) -> None:
+def test_the_broker_uses_the_next_database(url: str, following: str) -> None:
     assert next_database(url) == following
     assert Settings(redis_url=url).resolved_broker_url() == following
 
 
 @pytest.mark.parametrize("url", ["redis://host/x", "redis://host/-1", "redis://host/0/1", "redis://host/²"])
-def test_an_address_without_a_database_number_is_one_line(url: str) -> None:
+def test_a_url_without_a_database_number_is_an_error(url: str) -> None:
     with pytest.raises(ConfigError) as caught:
         next_database(url)
     assert names_and_is_one_line(caught.value, "DARKROOM_REDIS_URL")
 
 
-def test_a_broker_of_its_own_is_used() -> None:
+def test_a_separate_broker_is_used() -> None:
     settings = load_settings({"DARKROOM_REDIS_URL": "redis://a/0", "DARKROOM_BROKER_URL": "redis://b/5"})
     assert settings.resolved_broker_url() == "redis://b/5"
 
@@ -132,7 +132,7 @@ def test_without_a_redis_the_error_says_how_to_get_one() -> None:
     assert names_and_is_one_line(caught.value, "DARKROOM_REDIS_URL")
 
 
-def test_a_wrong_address_is_named_without_its_password() -> None:
+def test_errors_contain_no_password() -> None:
     for url in ("http://:secret@host/0", "redis://:secret@host/x"):
         with pytest.raises(ConfigError) as caught:
             load_settings({"DARKROOM_REDIS_URL": url}).resolved_broker_url()

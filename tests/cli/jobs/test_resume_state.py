@@ -1,4 +1,4 @@
-"""The file that says which open job an upload fills."""
+"""The file with the job id of an interrupted upload."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.jobs.resume_state import memory_of
+from cli.jobs.resume_state import resume_state
 
 URL = "http://127.0.0.1:5000"
 
@@ -16,34 +16,34 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
 
 
-def kept(*sources: str, url: str = URL) -> str | None:
-    with memory_of(url, sources) as memory:
-        return memory.recall()
+def saved(*sources: str, url: str = URL) -> str | None:
+    with resume_state(url, sources) as state:
+        return state.load()
 
 
-def test_a_job_is_remembered_for_the_same_command_until_it_is_forgotten() -> None:
-    with memory_of(URL, ["pics"]) as memory:
-        memory.keep("first")
-        memory.keep("second")
-    assert kept("pics") == "second"
-    assert (kept("pics", "more"), kept("pics", url="http://other")) == (None, None)
-    with memory_of(URL, ["pics"], "https://example.org/hook") as memory:
-        assert memory.recall() is None
-    with memory_of(URL, ["pics"]) as memory:
-        memory.forget()
-    assert kept("pics") is None
+def test_the_same_command_finds_its_job_until_it_is_cleared() -> None:
+    with resume_state(URL, ["pics"]) as state:
+        state.save("first")
+        state.save("second")
+    assert saved("pics") == "second"
+    assert (saved("pics", "more"), saved("pics", url="http://other")) == (None, None)
+    with resume_state(URL, ["pics"], "https://example.org/hook") as state:
+        assert state.load() is None
+    with resume_state(URL, ["pics"]) as state:
+        state.clear()
+    assert saved("pics") is None
 
 
-def test_a_second_run_beside_the_first_has_a_job_of_its_own() -> None:
-    with memory_of(URL, ["pics"]) as memory:
-        memory.keep("first")
-        assert kept("pics") is None
-    assert kept("pics") == "first"
+def test_a_concurrent_run_has_its_own_job() -> None:
+    with resume_state(URL, ["pics"]) as state:
+        state.save("first")
+        assert saved("pics") is None
+    assert saved("pics") == "first"
 
 
-def test_where_nothing_can_be_kept_nothing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unwritable_folder_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
-    with memory_of(URL, ["pics"]) as memory:
-        memory.keep("first")
-    assert kept("pics") is None
+    with resume_state(URL, ["pics"]) as state:
+        state.save("first")
+    assert saved("pics") is None

@@ -1,4 +1,4 @@
-"""How records are written to stdout."""
+"""Records on stdout."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import io
 
 import pytest
 
-from cli.terminal.output import View, write_all
-from cli.terminal.tables import columns
+from cli.terminal.output import Table, write_records
+from cli.terminal.tables import field_columns
 from shared.domain.csv_cells import FORMULA_STARTS
 
 
-def test_what_the_service_quotes_in_its_csv_is_quoted_here(capsys: pytest.CaptureFixture[str]) -> None:
-    """Whatever a spreadsheet would take for a formula."""
+def test_csv_cells_are_not_formulas(capsys: pytest.CaptureFixture[str]) -> None:
     names = [f"{start}1" for start in FORMULA_STARTS]
-    write_all(({"name": name} for name in names), View({}, columns("name")), "csv")
+    write_records(({"name": name} for name in names), Table({}, field_columns("name")), "csv")
     written = csv.DictReader(io.StringIO(capsys.readouterr().out, newline=""))
     assert [row["name"] for row in written] == [f"'{name}" for name in names]

@@ -1,4 +1,4 @@
-"""Keys: what the settings may hold, what Redis keeps of them, and when a start is refused."""
+"""API keys in settings and in Redis, and the check before the start."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_settings_hold_digests_of_keys_with_scopes_and_owners() -> None:
     ["", " , ", "ann", f"ann:{KEY}:", "ann:short", f"Ann:{KEY}", f":{KEY}", f"ann:{KEY}:root", f"ann:{KEY}:submit:a:b",
      f"ann:{KEY}:submit:A", f"ann:{KEY} ann:{KEY}2", f"ann:{KEY}é"],
 )  # fmt: skip
-def test_what_is_no_list_of_keys_is_named_without_a_key(text: str) -> None:
+def test_an_invalid_list_of_keys_is_an_error_without_a_key(text: str) -> None:
     if text == f"ann:{KEY}:":
         assert parse_keys(text) == parse_keys(f"ann:{KEY}")
         return
@@ -40,14 +40,14 @@ def test_what_is_no_list_of_keys_is_named_without_a_key(text: str) -> None:
     assert KEY not in str(caught.value) and len(str(caught.value).splitlines()) == 1
 
 
-def test_a_key_may_what_its_scopes_say_and_sees_its_owners_things() -> None:
+def test_scopes_and_visible_owner_of_a_key() -> None:
     ann = ApiKey("a", "ann", frozenset({Scope.TRAIN}), "")
     assert [ann.has_scope(scope) for scope in Scope] == [False, True, False]
     assert ann.visible_owner == "ann"
     assert all(LOCAL_ADMIN.has_scope(scope) for scope in Scope) and LOCAL_ADMIN.visible_owner is None
 
 
-def test_a_key_is_made_once_kept_as_a_digest_and_revoked(each_redis: Client) -> None:
+def test_a_key_is_created_stored_as_a_digest_and_revoked(each_redis: Client) -> None:
     store = KeyStore(each_redis)
     key = store.create("bob", "team", BOTH)
     assert SUPPLIED_KEY_PATTERN.fullmatch(key) and len({new_key(), key}) == 2
@@ -71,24 +71,24 @@ def test_all_processes_sign_with_the_same_secret(each_redis: Client) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "darkroom.example"])
-def test_where_others_come_in_a_key_must_be_there(each_redis: Client, host: str) -> None:
+def test_an_exposed_service_needs_a_key(each_redis: Client, host: str) -> None:
     store = KeyStore(each_redis)
     with pytest.raises(ConfigError, match="darkroom keys create") as caught:
         check_binding(Settings(host=host), store)
     assert host in str(caught.value) and len(str(caught.value).splitlines()) == 1
     check_binding(Settings(host=host, allow_keyless=True), store)
     check_binding(Settings(host=host, api_keys=parse_keys(f"ann:{KEY}")), store)
-    check_binding(Settings(host=host), KeyStore(connect("redis://127.0.0.1:1/0")))  # nobody is let in without Redis
+    check_binding(Settings(host=host), KeyStore(connect("redis://127.0.0.1:1/0")))  # refuses all requests
     store.create("ann", "ann", BOTH)
     check_binding(Settings(host=host), store)
 
 
-def test_behind_a_proxy_others_come_in_at_the_loopback_address(each_redis: Client) -> None:
+def test_a_service_behind_a_proxy_is_exposed(each_redis: Client) -> None:
     with pytest.raises(ConfigError, match="through a proxy"):
         check_binding(Settings(trusted_proxies=1), KeyStore(each_redis))
     check_binding(Settings(trusted_proxies=1, allow_keyless=True), KeyStore(each_redis))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
-def test_the_loopback_address_needs_none(each_redis: Client, host: str) -> None:
+def test_the_loopback_address_needs_no_key(each_redis: Client, host: str) -> None:
     check_binding(Settings(host=host), KeyStore(each_redis))

@@ -91,7 +91,7 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["card.json"]
 
 
-def test_reading_where_there_is_no_card(tmp_path: Path) -> None:
+def test_a_missing_card_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r"no model card at seed-1/card\.json"):
         ModelCard.read(tmp_path / "seed-1" / "card.json")
 
@@ -99,14 +99,14 @@ def test_reading_where_there_is_no_card(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (b"", "the whole"),
-        (b"{", "the whole"),
-        (b"[]", "the whole"),
-        (b"\xff\xfe", "the whole"),
+        (b"", "the file"),
+        (b"{", "the file"),
+        (b"[]", "the file"),
+        (b"\xff\xfe", "the file"),
         (b"{}", "version"),
     ],
 )
-def test_reading_what_is_not_a_card(tmp_path: Path, content: bytes, fault: str) -> None:
+def test_an_invalid_card_is_an_error(tmp_path: Path, content: bytes, fault: str) -> None:
     (tmp_path / "card.json").write_bytes(content)
     with pytest.raises(InvalidRequest, match=f"is not a model card: {fault}"):
         ModelCard.read(tmp_path / "card.json")
@@ -118,7 +118,7 @@ def test_reading_what_is_not_a_card(tmp_path: Path, content: bytes, fault: str) 
         ({"version": "../seed-20261122-1a2b3c4d"}, "version"),
         ({"version": "seed-20261122-ffffffff"}, "first 8 digits"),
         ({"schema_version": 2}, "schema_version"),
-        ({"labels": ("dog", "cat")}, "does not follow labels"),
+        ({"labels": ("dog", "cat")}, "order of labels"),
         ({"labels": ()}, "labels"),
         ({"training_seconds": float("nan")}, "finite"),
         ({"versions": {"torch": "2"}}, "versions"),
@@ -126,12 +126,12 @@ def test_reading_what_is_not_a_card(tmp_path: Path, content: bytes, fault: str) 
         ({"colour": "red"}, "colour"),
     ],
 )
-def test_a_card_that_does_not_fit_is_refused(changes: dict[str, Any], message: str) -> None:
+def test_an_inconsistent_card_is_rejected(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         make_card(**changes)
 
 
-def test_a_confusion_matrix_of_another_size_is_refused() -> None:
+def test_a_confusion_matrix_of_another_size_is_rejected() -> None:
     metrics = make_card().metrics.model_copy(update={"confusion_matrix": ((1, 0),)})
     with pytest.raises(ValidationError, match="labels × labels"):
         make_card(metrics=metrics)
@@ -160,14 +160,14 @@ def test_adaptive_views_read_back_with_their_threshold(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "views", [{"served": "adaptive"}, {"served": 1, "threshold": 0.5}, {"served": 6, "share": 0.5}]
 )
-def test_views_that_do_not_fit_together_are_refused(views: dict[str, Any]) -> None:
+def test_inconsistent_views_are_rejected(views: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="belong to adaptive views"):
         Views(single_accuracy=0.5, six_accuracy=1, **views)
 
 
-def test_a_card_of_an_import_may_know_little(tmp_path: Path) -> None:
+def test_the_card_of_an_import_may_be_incomplete(tmp_path: Path) -> None:
     unknown = dict.fromkeys(["metrics", "dataset", "seed", "code_version", "training_seconds"])
-    card = make_card(**unknown, history=(), source="somebodys.h5", source_sha256=DIGEST)
+    card = make_card(**unknown, history=(), source="model.h5", source_sha256=DIGEST)
     card.write(tmp_path / "card.json")
     assert ModelCard.read(tmp_path / "card.json") == card
 

@@ -51,7 +51,7 @@ def refusal(head: bytes) -> ItemError:
 
 
 @pytest.mark.parametrize("name", odd.PICTURES)
-def test_a_picture_is_told_by_the_first_bytes_of_its_content(name):
+def test_a_format_is_detected_from_the_first_bytes(name):
     content = odd.PICTURES[name]()
 
     assert sniff(content[:HEAD_BYTES]).name == BY_ENDING[name.rsplit(".")[-1]]
@@ -59,22 +59,22 @@ def test_a_picture_is_told_by_the_first_bytes_of_its_content(name):
 
 
 @pytest.mark.parametrize("name", SEEMS)
-def test_a_refusal_says_what_it_seems_to_be_and_what_is_accepted(name):
+def test_an_error_says_what_the_file_seems_to_be_and_what_is_accepted(name):
     error = refusal(odd.NO_PICTURES[name]()[:HEAD_BYTES])
 
     assert error.code == "unsupported_format"
-    assert str(error) == f"This seems to be {SEEMS[name]}; accepted are {ACCEPTED}."
+    assert SEEMS[name] in str(error) and ACCEPTED in str(error)
 
 
 @pytest.mark.parametrize("name", ["noise.png", "zeros.bmp", "one-byte.png"])
-def test_what_nothing_recognises_is_refused_without_a_guess(name):
+def test_an_unknown_file_is_rejected_without_a_guess(name):
     error = refusal(odd.NO_PICTURES[name]()[:HEAD_BYTES])
 
     assert error.code == "unsupported_format"
-    assert str(error).startswith("This is no picture format that is known here; accepted are JPEG, PNG")
+    assert "seems" not in str(error) and ACCEPTED in str(error)
 
 
-def test_nothing_at_all_is_an_empty_file():
+def test_an_empty_file_has_its_own_code():
     assert refusal(b"").code == "empty_file"
 
 
@@ -89,14 +89,14 @@ def test_nothing_at_all_is_an_empty_file():
         (ftyp(b"msf1", b"iso8", b"hevc"), "HEIC"),
     ],
 )
-def test_a_heif_file_is_told_by_its_brands(head, name):
+def test_heif_formats_are_detected_from_their_brands(head, name):
     assert sniff(head).name == name
 
 
 @pytest.mark.parametrize(
     ("head", "noun"),
     [
-        (ftyp(b"mif1", b"miaf"), "a HEIF picture of an unusual kind"),  # brands behind its end do not count
+        (ftyp(b"mif1", b"miaf"), "a HEIF picture of an unusual kind"),  # brands after the end of the box do not count
         (b"\0\0\0\0" + ftyp(b"mif1")[4:], "a HEIF picture of an unusual kind"),
         (ftyp(b"crx "), "a camera's raw photo"),
         (ftyp(b"isom", b"avif"), "an MP4 video"),
@@ -107,13 +107,13 @@ def test_a_heif_file_is_told_by_its_brands(head, name):
         (b"BMP is the name of a format\n", "text"),
         (b"\x00\x01junk\n%PDF-1.4\n", "a PDF document"),
         (b"<html><svg></svg></html>", "a web page (HTML)"),
-        (("a" + "é" * HEAD_BYTES).encode()[:HEAD_BYTES], "text"),  # ends within a letter
+        (("a" + "é" * HEAD_BYTES).encode()[:HEAD_BYTES], "text"),  # ends within a character
         (b"RIFF\x10\0\0\0????", None),
         (b"\xff\xd8", None),
         (b"GIF88a\0\1\0\1", None),
     ],
 )
-def test_what_only_resembles_a_picture_is_none(head, noun):
+def test_files_that_resemble_a_picture_are_rejected(head, noun):
     assert refusal(head).code == "unsupported_format"
     assert describe(head) == noun
 
@@ -122,16 +122,16 @@ def test_what_only_resembles_a_picture_is_none(head, noun):
     ("name", "kind"),
     [("pictures.zip", "zip"), ("pictures.tar", "tar"), ("pictures.tar.gz", "gzip"), ("film.avi", None)],
 )
-def test_an_archive_is_told_by_its_content(name, kind):
+def test_an_archive_is_detected_from_its_content(name, kind):
     assert archive_kind(odd.NO_PICTURES[name]()[:HEAD_BYTES]) == kind
 
 
 @pytest.mark.parametrize("flavour", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
-def test_every_flavour_of_tar_is_told(flavour):
+def test_every_flavour_of_tar_is_detected(flavour):
     assert archive_kind(odd.tar_archive(flavour)[:HEAD_BYTES]) == "tar"
 
 
-def test_a_tar_without_a_signature_is_told_by_its_checksum():
+def test_a_tar_without_a_signature_is_detected_from_its_checksum():
     head = bytearray(odd.tar_archive()[:HEAD_BYTES])
     head[257:512] = bytes(255)
     head[148:156] = b" " * 8
@@ -146,7 +146,7 @@ def test_an_empty_zip_is_a_zip():
     assert archive_kind(b"PK\x05\x06" + bytes(18)) == "zip"
 
 
-def test_a_picture_is_no_archive_whatever_stands_further_back():
+def test_a_picture_is_not_an_archive_whatever_follows_its_signature():
     head = bytearray(odd.tar_archive()[:HEAD_BYTES])
     head[:8] = b"\x89PNG\r\n\x1a\n"
     head[148:156] = b" " * 8
@@ -163,7 +163,7 @@ def test_every_format_is_listed_with_a_media_type():
 
 
 @given(st.binary(max_size=HEAD_BYTES))
-def test_any_bytes_are_a_format_or_refused(head):
+def test_any_bytes_are_a_format_or_rejected(head):
     try:
         assert isinstance(sniff(head), Format)
     except ItemError as error:

@@ -1,4 +1,4 @@
-"""The registry: versions are immutable and appear whole; who changes the champion must have seen the present one."""
+"""The registry: versions are immutable and published atomically; promotions detect lost updates."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def blobs(tmp_path: Path) -> BlobStore:
 
 
 def registry_on(blobs: BlobStore, client: Client, cache: Path, shipped: Path = SHIPPED) -> Registry:
-    """What one process has; the cache is a machine's own."""
+    """Return the registry of one process; each machine has its cache."""
     return Registry(shipped, PublishedVersions(blobs, cache), ChampionAlias(client))
 
 
@@ -39,7 +39,7 @@ def registry(blobs: BlobStore, each_redis: Client, tmp_path: Path) -> Registry:
 
 @pytest.fixture
 def other(blobs: BlobStore, each_redis: Client, tmp_path: Path) -> Registry:
-    """The registry of another process on another machine."""
+    """Return the registry of another process on another machine."""
     return registry_on(blobs, each_redis, tmp_path / "cache of the other")
 
 
@@ -47,7 +47,7 @@ def names(registry: Registry) -> list[str]:
     return [card.version for card in registry.versions()]
 
 
-def test_what_one_process_publishes_every_other_one_has(registry: Registry, other: Registry, tmp_path: Path) -> None:
+def test_a_published_version_is_visible_to_other_processes(registry: Registry, other: Registry, tmp_path: Path) -> None:
     assert names(other) == [shipped()]
     card = registry.publish(measured(version_folder(tmp_path, b"weights", created_at="2030-01-01T00:00:00Z")))
     assert names(other) == names(registry) == [card.version, shipped()]
@@ -69,9 +69,7 @@ def test_a_version_is_never_overwritten(registry: Registry, other: Registry, tmp
         registry.publish(SHIPPED / shipped())
 
 
-def test_of_two_who_publish_one_version_at_once_one_succeeds(
-    blobs: BlobStore, each_redis: Client, tmp_path: Path
-) -> None:
+def test_one_of_concurrent_publications_succeeds(blobs: BlobStore, each_redis: Client, tmp_path: Path) -> None:
     folder = version_folder(tmp_path)
     processes = [registry_on(blobs, each_redis, tmp_path / f"cache{n}") for n in range(4)]
 
@@ -85,8 +83,8 @@ def test_of_two_who_publish_one_version_at_once_one_succeeds(
         assert sorted(pool.map(publish, processes)) == [False, False, False, True]
 
 
-def test_a_version_without_a_card_is_not_there(registry: Registry, blobs: BlobStore, tmp_path: Path) -> None:
-    """Given a publication that broke off, then nobody sees it; and it can be published again."""
+def test_a_version_without_a_card_does_not_exist(registry: Registry, blobs: BlobStore, tmp_path: Path) -> None:
+    """An interrupted publication is invisible and can be repeated."""
     folder = version_folder(tmp_path, b"weights")
     blobs.put(f"models/{folder.name}/{MODEL_FILE}", b"half of the wei")
     assert names(registry) == [shipped()]
@@ -95,7 +93,7 @@ def test_a_version_without_a_card_is_not_there(registry: Registry, blobs: BlobSt
     assert registry.model_file(folder.name).read_bytes() == b"weights"
 
 
-def test_a_folder_that_is_no_version_is_not_published(registry: Registry, tmp_path: Path) -> None:
+def test_a_folder_without_a_valid_card_is_not_published(registry: Registry, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(NotFound):
         registry.publish(tmp_path / "empty")
@@ -114,7 +112,7 @@ def test_an_unknown_version_is_not_found(registry: Registry, version: str) -> No
             ask(version)
 
 
-def test_a_file_that_a_version_lacks_is_not_found(registry: Registry, tmp_path: Path) -> None:
+def test_a_missing_file_is_not_found(registry: Registry, tmp_path: Path) -> None:
     card = registry.publish(version_folder(tmp_path))
     for version in (card.version, shipped()):
         if not (SHIPPED / version / CONFUSIONS_FILE).exists():
@@ -123,7 +121,7 @@ def test_a_file_that_a_version_lacks_is_not_found(registry: Registry, tmp_path: 
 
 
 @pytest.mark.parametrize("text", ["", "{}", "no json", '{"version": 3}', "a card of another version"])
-def test_a_damaged_card_is_logged_and_left_out(
+def test_a_damaged_card_is_logged_and_skipped(
     registry: Registry, blobs: BlobStore, tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     good, bad = version_folder(tmp_path, b"good"), version_folder(tmp_path, b"bad")
@@ -136,7 +134,7 @@ def test_a_damaged_card_is_logged_and_left_out(
 
 
 def test_a_card_is_read_once(registry: Registry, blobs: BlobStore, tmp_path: Path) -> None:
-    """The listing tells which versions there are; what they are is remembered."""
+    """Only the list of versions is read again; cards are cached."""
     version = registry.publish(version_folder(tmp_path)).version
     before = registry.versions()
     blobs.put(f"models/{version}/{CARD_FILE}", b"unreadable from now on")
@@ -152,7 +150,7 @@ def test_a_model_is_fetched_once(registry: Registry, blobs: BlobStore, tmp_path:
     assert [file.name for file in path.parent.iterdir()] == [MODEL_FILE]
 
 
-def test_a_model_that_arrives_damaged_is_not_kept(registry: Registry, blobs: BlobStore, tmp_path: Path) -> None:
+def test_a_damaged_model_is_not_cached(registry: Registry, blobs: BlobStore, tmp_path: Path) -> None:
     version = registry.publish(version_folder(tmp_path, b"weights")).version
     blobs.put(f"models/{version}/{MODEL_FILE}", b"wights")
     with pytest.raises(NotFound, match=r"damaged"):
@@ -162,7 +160,7 @@ def test_a_model_that_arrives_damaged_is_not_kept(registry: Registry, blobs: Blo
     assert registry.model_file(version).read_bytes() == b"weights"
 
 
-def test_nobody_chose_so_the_newest_shipped_version_serves(
+def test_the_newest_shipped_version_is_the_default_champion(
     blobs: BlobStore, each_redis: Client, tmp_path: Path
 ) -> None:
     folder = tmp_path / "shipped"
@@ -174,12 +172,12 @@ def test_nobody_chose_so_the_newest_shipped_version_serves(
     assert (alias.version, alias.revision, alias.previous) == (new, 0, None)
     assert alias.since == registry.card(new).created_at.timestamp()
     registry.publish(version_folder(tmp_path, b"newest", created_at="2026-03-01T00:00:00Z"))
-    assert registry.champion().version == new  # what is merely published serves nobody
+    assert registry.champion().version == new  # publishing does not promote
     registry.promote(old)
     assert registry.champion().version == old
 
 
-def test_promoting_tells_since_when_and_which_was_before(
+def test_the_alias_has_the_time_and_the_previous_version(
     registry: Registry, other: Registry, each_redis: Client, tmp_path: Path
 ) -> None:
     version = registry.publish(version_folder(tmp_path)).version
@@ -193,14 +191,14 @@ def test_promoting_tells_since_when_and_which_was_before(
     assert (back.version, back.revision, back.previous) == (shipped(), 2, version)
 
 
-def test_somebody_else_was_faster(registry: Registry, other: Registry, tmp_path: Path) -> None:
+def test_a_lost_update_is_detected(registry: Registry, other: Registry, tmp_path: Path) -> None:
     version = registry.publish(version_folder(tmp_path)).version
     seen = registry.alias().revision
     other.promote(version, seen)
     with pytest.raises(PreconditionFailed):
         registry.promote(shipped(), seen)
     assert registry.champion().version == version
-    assert registry.promote(shipped(), None).version == shipped()  # whatever it is
+    assert registry.promote(shipped(), None).version == shipped()  # any revision
 
 
 def test_promoting_the_champion_changes_nothing(registry: Registry, tmp_path: Path) -> None:
@@ -209,14 +207,14 @@ def test_promoting_the_champion_changes_nothing(registry: Registry, tmp_path: Pa
     assert registry.promote(version) == registry.promote(version, alias.revision) == alias
 
 
-def test_choosing_what_serves_anyway_is_a_choice(registry: Registry) -> None:
-    """It then stays, whatever the next Darkroom ships."""
+def test_promoting_the_default_champion_sets_the_alias(registry: Registry) -> None:
+    """It then stays the champion if a later release ships another version."""
     alias = registry.promote(shipped(), 0)
     assert (alias.version, alias.revision, alias.previous) == (shipped(), 1, None)
 
 
-def test_a_promotion_whose_answer_was_lost_may_be_repeated(registry: Registry, each_redis: Client) -> None:
-    """The connection sends the script again, with the same token: it must not find its own change in its way."""
+def test_a_promotion_whose_response_was_lost_can_be_repeated(registry: Registry, each_redis: Client) -> None:
+    """The connection sends the script again with the same token, which is not a conflict."""
     alias = ChampionAlias(each_redis)
     scripts = alias._scripts
     answers = [scripts.run("promote", "new-20260101-00000000", 0, shipped(), "token") for _ in range(2)]
@@ -225,7 +223,7 @@ def test_a_promotion_whose_answer_was_lost_may_be_repeated(registry: Registry, e
     assert scripts.run("promote", "new-20260101-00000000", 0, shipped(), "another") == "changed"
 
 
-def test_one_of_many_who_promote_at_once_succeeds(blobs: BlobStore, each_redis: Client, tmp_path: Path) -> None:
+def test_one_of_concurrent_promotions_succeeds(blobs: BlobStore, each_redis: Client, tmp_path: Path) -> None:
     registry = registry_on(blobs, each_redis, tmp_path / "cache")
     versions = [registry.publish(version_folder(tmp_path, b"%d" % n)).version for n in range(6)]
     seen = registry.alias().revision
@@ -242,7 +240,7 @@ def test_one_of_many_who_promote_at_once_succeeds(blobs: BlobStore, each_redis: 
     assert registry.alias().revision == seen + 1
 
 
-def test_a_champion_that_is_lost_says_so(registry: Registry, other: Registry, blobs: BlobStore, tmp_path: Path) -> None:
+def test_a_lost_champion_is_unavailable(registry: Registry, other: Registry, blobs: BlobStore, tmp_path: Path) -> None:
     version = registry.publish(version_folder(tmp_path)).version
     registry.promote(version)
     blobs.delete_all("models")
@@ -251,7 +249,7 @@ def test_a_champion_that_is_lost_says_so(registry: Registry, other: Registry, bl
     assert other.promote(shipped(), other.alias().revision).version == other.champion().version == shipped()
 
 
-def test_a_redis_that_is_away_is_unavailable(blobs: BlobStore, tmp_path: Path) -> None:
+def test_an_unreachable_redis_is_unavailable(blobs: BlobStore, tmp_path: Path) -> None:
     registry = registry_on(blobs, connect("redis://127.0.0.1:1/0"), tmp_path / "cache")
     for ask in (registry.alias, registry.champion, lambda: registry.promote(shipped())):
         with pytest.raises(Unavailable):
@@ -260,7 +258,7 @@ def test_a_redis_that_is_away_is_unavailable(blobs: BlobStore, tmp_path: Path) -
 
 
 def test_a_registry_of_shipped_versions_only(tmp_path: Path) -> None:
-    """Tools need neither Redis nor a blob store; what needs them says so."""
+    """Tools need neither Redis nor a blob store; promoting and publishing do."""
     registry = Registry()
     assert registry.champion().version == registry.alias().version == shipped()
     for act in (lambda: registry.promote(shipped()), lambda: registry.publish(version_folder(tmp_path))):
@@ -277,8 +275,8 @@ def test_two_measured_versions_are_compared(registry: Registry, tmp_path: Path) 
     assert (found.images, found.accuracy, found.only_second, found.only_first) == (10, (0.1, 1.0), 9, 0)
 
 
-def test_one_of_two_versions_must_have_the_right_labels(registry: Registry, tmp_path: Path) -> None:
-    """What ships with Darkroom has its answers, but no data."""
+def test_one_of_two_versions_must_have_the_true_labels(registry: Registry, tmp_path: Path) -> None:
+    """Shipped versions have predictions, but no data."""
     whole = measured(version_folder(tmp_path, b"1"))
     others = [measured(version_folder(tmp_path, content), bytes([0] * 10)) for content in (b"2", b"3")]
     for folder in others:
@@ -290,7 +288,7 @@ def test_one_of_two_versions_must_have_the_right_labels(registry: Registry, tmp_
         registry.compare(second, third)
 
 
-def test_versions_of_different_test_images_are_not_compared(registry: Registry, tmp_path: Path) -> None:
+def test_versions_with_different_test_images_cannot_be_compared(registry: Registry, tmp_path: Path) -> None:
     card = json.loads((SHIPPED / shipped() / CARD_FILE).read_text())
     first = registry.publish(measured(version_folder(tmp_path, b"1"))).version
     others = [
@@ -308,7 +306,7 @@ def test_versions_of_different_test_images_are_not_compared(registry: Registry, 
         registry.compare(first, "nothing-20260101-00000000")
 
 
-def test_a_cache_that_is_emptied_or_damaged_fills_again(registry: Registry, tmp_path: Path) -> None:
+def test_an_emptied_or_damaged_cache_is_filled_again(registry: Registry, tmp_path: Path) -> None:
     version = registry.publish(version_folder(tmp_path, b"weights")).version
     file = registry.model_file(version)
     shutil.rmtree(tmp_path / "cache")

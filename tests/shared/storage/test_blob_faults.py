@@ -1,4 +1,4 @@
-"""Local disks that are full, read-only or gone, and a process that is killed while it writes."""
+"""Disks that are full or read-only, and a process that is killed during a write."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ for content in (bytes(30 * 2**20), io.BytesIO(bytes(30 * 2**20))):
     assert blobs.get("jobs/1/small") == b"kept"
     given_up = time.monotonic() + 30
     while any("#" in path.name for path in folder.rglob("*")) and time.monotonic() < given_up:
-        time.sleep(0.01)  # obstore removes in the background what it has begun
+        time.sleep(0.01)  # obstore removes its unfinished files in the background
 blobs.put("jobs/1/fits", bytes(2**20))
 print(sorted(path.name for path in folder.rglob("*") if path.is_file()))
 """
 
-CHECK_ROOM = """
+CHECK_FREE_SPACE = """
 import sys
 from pathlib import Path
 from shared.storage.blobs import BlobStore
@@ -82,7 +82,7 @@ with open(sys.argv[2], "rb") as file:
 
 
 def on_a_disk(options: str, script: str, folder: Path) -> list[str]:
-    """The lines that the Python `script` prints where `folder` is a small disk; it is gone with the process."""
+    """Return the lines that the Python `script` prints with `folder` on a small disk, which ends with the process."""
     need_mounts("--map-root-user")
     mounted = f'mount -t tmpfs -o {options} tmpfs "$1" && exec "$2" -c "$3" "$1"'
     words = ["unshare", "--map-root-user", "--mount", "sh", "-c", mounted, "sh", str(folder), sys.executable, script]
@@ -91,17 +91,17 @@ def on_a_disk(options: str, script: str, folder: Path) -> list[str]:
     return ran.stdout.splitlines()
 
 
-def test_a_full_disk_refuses_a_blob_and_keeps_no_part_of_it(tmp_path: Path) -> None:
-    no_room = "no room is left on the disk"
-    assert on_a_disk("size=20m", PUT_UNTIL_FULL, tmp_path) == [no_room, no_room, "['fits', 'small']"]
+def test_a_full_disk_rejects_a_blob_and_keeps_no_part_of_it(tmp_path: Path) -> None:
+    *errors, files = on_a_disk("size=20m", PUT_UNTIL_FULL, tmp_path)
+    assert files == "['fits', 'small']" and ["full" in error for error in errors] == [True, True]
 
 
-def test_a_disk_without_the_reserve_takes_nothing(tmp_path: Path) -> None:
-    lines = on_a_disk(f"size={RESERVE_BYTES - MIB}", CHECK_ROOM, tmp_path)
-    assert lines == ["the disk has 255 MiB left, of which 256 are kept back"] * 3 + ["False"]
+def test_a_disk_below_the_reserve_rejects_writes(tmp_path: Path) -> None:
+    *errors, exists = on_a_disk(f"size={RESERVE_BYTES - MIB}", CHECK_FREE_SPACE, tmp_path)
+    assert exists == "False" and ["255 MiB left" in error for error in errors] == [True] * 3
 
 
-def test_what_would_eat_into_the_reserve_is_refused(tmp_path: Path) -> None:
+def test_a_write_that_would_use_the_reserve_is_rejected(tmp_path: Path) -> None:
     blobs = BlobStore.open(None, tmp_path)
     blobs.check_free_space(MIB)
     with pytest.raises(StorageFull, match="MiB left"):
@@ -112,13 +112,13 @@ def test_a_read_only_disk_is_unavailable(tmp_path: Path) -> None:
     assert on_a_disk("ro", READ_ONLY, tmp_path) == ["True", "True", "True", "False 0"]
 
 
-def test_a_writer_that_is_killed_leaves_no_blob_and_its_bytes_go_with_the_job(tmp_path: Path) -> None:
+def test_a_killed_writer_leaves_no_blob_and_deleting_the_job_removes_its_bytes(tmp_path: Path) -> None:
     blobs = BlobStore.open(None, tmp_path)
     blobs.put("jobs/1/other", b"x")
     folder = tmp_path / "blobs" / "jobs" / "1"
     source = tmp_path / "source"
     with source.open("wb") as file:
-        file.truncate(2048 * MIB)  # takes no room, and seconds to copy
+        file.truncate(2048 * MIB)  # sparse; takes seconds to copy
     writer = subprocess.Popen([sys.executable, "-c", PUT_MUCH, str(tmp_path), str(source)], cwd=ROOT)
     try:
         wait_until(lambda: sum(path.stat().st_size for path in folder.iterdir()) > 6 * MIB, "a part is written")
@@ -132,7 +132,7 @@ def test_a_writer_that_is_killed_leaves_no_blob_and_its_bytes_go_with_the_job(tm
     assert [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()] == []
 
 
-def test_nothing_is_left_of_a_job_whose_bytes_are_deleted(tmp_path: Path) -> None:
+def test_deleting_a_job_leaves_no_files(tmp_path: Path) -> None:
     blobs = BlobStore.open(None, tmp_path)
     for number in range(3):
         blobs.put(f"jobs/1/{number}", b"x")

@@ -1,4 +1,4 @@
-"""The blob store's contract, over a local folder and over S3 by HTTP."""
+"""The contract of the blob store, on a local folder and on S3."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from shared.domain.errors import ConfigError, Conflict, NotFound, Unavailable
 from shared.storage.blobs import STREAM_BYTES, BlobStore
 
 MIB = 1024 * 1024
-#: obstore sends a file in parts from 5 MiB on.
+#: obstore uploads files from 5 MiB in parts.
 SEVERAL_PARTS = 12 * MIB
 ACCESS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
 BUCKET = "pictures"
@@ -31,7 +31,7 @@ BUCKET = "pictures"
 
 @pytest.fixture(scope="module")
 def s3_address() -> Iterator[str]:
-    """An S3 service on a port of its own, with an empty bucket."""
+    """Run an S3 service with an empty bucket, and yield its URL."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -44,7 +44,7 @@ def s3_address() -> Iterator[str]:
 
 @pytest.fixture
 def s3_environment(s3_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The variables by which a person points Darkroom to an S3 service of their own."""
+    """Set the environment variables for the S3 service."""
     for name, value in (ACCESS | {"AWS_ENDPOINT_URL": s3_address, "AWS_ALLOW_HTTP": "true"}).items():
         monkeypatch.setenv(name, value)
     return s3_address
@@ -52,21 +52,21 @@ def s3_environment(s3_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture(params=["local", "s3"])
 def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
-    """An empty store of each kind."""
+    """Return an empty store of each kind."""
     if request.param == "local":
         return BlobStore.open(None, tmp_path)
     request.getfixturevalue("s3_environment")
     return BlobStore.open(f"s3://{BUCKET}/{new_id()}", tmp_path)
 
 
-def test_what_was_put_can_be_got(blobs: BlobStore) -> None:
+def test_a_blob_can_be_read_back(blobs: BlobStore) -> None:
     content = bytes(range(256)) * 50
     blobs.put("jobs/1/a", content)
     assert blobs.get("jobs/1/a") == content
     assert blobs.exists("jobs/1/a")
 
 
-def test_what_is_not_there_is_not_found(blobs: BlobStore) -> None:
+def test_a_missing_blob_is_not_found(blobs: BlobStore) -> None:
     blobs.put("jobs/1/a", b"x")
     for key in ("jobs/1/b", "jobs/2/a", "jobs/1/a/b", "k"):
         with pytest.raises(NotFound, match=key):
@@ -74,14 +74,14 @@ def test_what_is_not_there_is_not_found(blobs: BlobStore) -> None:
         assert not blobs.exists(key)
 
 
-def test_a_blob_is_created_once(blobs: BlobStore) -> None:
+def test_create_does_not_overwrite(blobs: BlobStore) -> None:
     blobs.create("models/1/card", b"first")
     with pytest.raises(Conflict, match="models/1/card"):
         blobs.create("models/1/card", b"second")
     assert blobs.get("models/1/card") == b"first"
 
 
-def test_a_blob_comes_in_pieces(blobs: BlobStore) -> None:
+def test_a_blob_can_be_streamed(blobs: BlobStore) -> None:
     content = os.urandom(3 * STREAM_BYTES + 1)
     blobs.put("models/1/a", content)
     pieces = list(blobs.stream("models/1/a"))
@@ -91,7 +91,7 @@ def test_a_blob_comes_in_pieces(blobs: BlobStore) -> None:
         list(blobs.stream("models/1/b"))
 
 
-def test_the_keys_of_a_folder(blobs: BlobStore) -> None:
+def test_keys_and_folders_are_listed(blobs: BlobStore) -> None:
     assert blobs.keys("models") == []
     for key in ("models/1/a", "models/2/a", "models2/1/a"):
         blobs.put(key, b"")
@@ -100,7 +100,7 @@ def test_the_keys_of_a_folder(blobs: BlobStore) -> None:
     assert blobs.folders("nothing") == {}
 
 
-def test_a_folder_is_no_blob(blobs: BlobStore) -> None:
+def test_a_folder_is_not_a_blob(blobs: BlobStore) -> None:
     blobs.put("jobs/1/a", b"x")
     assert not blobs.exists("jobs/1")
     with pytest.raises((NotFound, Unavailable)):
@@ -126,7 +126,7 @@ def test_a_file_is_stored_whole(blobs: BlobStore, tmp_path: Path, size: int) -> 
     assert blobs.get("from-memory") == content
 
 
-def test_several_may_delete_the_same_at_once(blobs: BlobStore) -> None:
+def test_concurrent_deletes_of_the_same_blobs_succeed(blobs: BlobStore) -> None:
     for turn in range(10):
         for number in range(20):
             blobs.put(f"jobs/{turn}/{number}", b"x")
@@ -136,7 +136,7 @@ def test_several_may_delete_the_same_at_once(blobs: BlobStore) -> None:
         assert blobs.keys(f"jobs/{turn}") == []
 
 
-def test_delete_all_takes_one_jobs_blobs_and_no_others(blobs: BlobStore) -> None:
+def test_delete_all_deletes_the_blobs_of_one_job_only(blobs: BlobStore) -> None:
     jobs = [new_id() for _ in range(3)]
     prefix_of_another = [jobs[0] + "0", jobs[0][:-1]]
     for job in [*jobs, *prefix_of_another]:
@@ -149,19 +149,19 @@ def test_delete_all_takes_one_jobs_blobs_and_no_others(blobs: BlobStore) -> None
         assert blobs.get(blob_key(job, "b" * 64)) == job.encode()
 
 
-def test_more_blobs_than_one_call_deletes_are_all_deleted(blobs: BlobStore) -> None:
+def test_delete_all_deletes_more_blobs_than_one_request_can(blobs: BlobStore) -> None:
     for number in range(1005):
         blobs.put(f"jobs/x/{number}", b"")
     assert blobs.delete_all("jobs/x") == 1005
     assert not blobs.exists("jobs/x/1004")
 
 
-def test_a_job_without_blobs_is_no_error(blobs: BlobStore) -> None:
+def test_a_job_without_blobs_is_not_an_error(blobs: BlobStore) -> None:
     assert blobs.delete_all(job_folder(new_id())) == 0
 
 
-def test_a_reader_never_sees_a_part(blobs: BlobStore) -> None:
-    """Many versions, each of one repeated byte: a reader sees one of them, whole, or none."""
+def test_a_reader_never_sees_a_partial_blob(blobs: BlobStore) -> None:
+    """Each write has one repeated byte, so a partial or mixed blob would be noticed."""
     size, versions, seen, stop = 24 * MIB, 4, set(), threading.Event()
 
     def read() -> None:
@@ -191,18 +191,18 @@ def test_any_bytes_come_back_under_any_key(blobs: BlobStore, content: bytes, key
     assert blobs.delete_all("any") == 1
 
 
-def test_a_store_that_works_is_writable(blobs: BlobStore) -> None:
+def test_a_working_store_is_writable(blobs: BlobStore) -> None:
     blobs.check_writable()
     blobs.check_free_space(1)
 
 
-def test_a_store_that_answers_is_readable(blobs: BlobStore) -> None:
+def test_a_working_store_is_readable(blobs: BlobStore) -> None:
     for _ in range(2):
-        blobs.check_readable("jobs/1")  # where nothing is, too
+        blobs.check_readable("jobs/1")  # also if it is empty
         blobs.put("jobs/1/a", b"x")
 
 
-def test_a_store_can_be_given(s3_address: str) -> None:
+def test_a_store_can_be_passed_in(s3_address: str) -> None:
     names = {name.removeprefix("AWS_").lower(): value for name, value in ACCESS.items()}
     blobs = BlobStore(S3Store(BUCKET, endpoint=s3_address, client_options={"allow_http": True}, **names))
     blobs.put("given", b"x")
@@ -212,8 +212,8 @@ def test_a_store_can_be_given(s3_address: str) -> None:
 
 
 @pytest.mark.usefixtures("s3_environment")
-def test_a_bucket_that_is_not_there_is_not_a_missing_blob(tmp_path: Path) -> None:
-    blobs = BlobStore.open("s3://nobody-made-this", tmp_path)
+def test_a_missing_bucket_is_unavailable(tmp_path: Path) -> None:
+    blobs = BlobStore.open("s3://missing-bucket", tmp_path)
     for call in (
         lambda: blobs.put("k", b""),
         lambda: blobs.get("k"),
@@ -225,7 +225,7 @@ def test_a_bucket_that_is_not_there_is_not_a_missing_blob(tmp_path: Path) -> Non
             call()
 
 
-def test_an_s3_that_cannot_be_reached_is_unavailable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_unreachable_store_is_unavailable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     address = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}", "AWS_ALLOW_HTTP": "true"}
     for name, value in (ACCESS | address).items():
         monkeypatch.setenv(name, value)
@@ -236,7 +236,7 @@ def test_an_s3_that_cannot_be_reached_is_unavailable(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("address", ["nonsense", "ftp://host/x", "s3://"])
-def test_an_address_that_no_store_has_stops_the_start(address: str, tmp_path: Path) -> None:
+def test_an_invalid_storage_url_is_a_config_error(address: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         BlobStore.open(address, tmp_path)
     assert str(caught.value).startswith("DARKROOM_STORAGE_URL=")

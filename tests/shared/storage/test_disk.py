@@ -1,4 +1,4 @@
-"""How much of the disk Darkroom has taken."""
+"""Disk usage of the data folder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from shared.domain.errors import NotFound
 from shared.storage.disk import Disk
 
 
-def test_all_files_below_the_folder_count(tmp_path):
+def test_all_files_below_the_folder_are_counted(tmp_path):
     (tmp_path / "blobs" / "jobs").mkdir(parents=True)
     (tmp_path / "blobs" / "jobs" / "one").write_bytes(b"a" * 1000)
     (tmp_path / "log").write_bytes(b"b" * 50)
@@ -18,13 +18,13 @@ def test_all_files_below_the_folder_count(tmp_path):
     assert state.used == 1050 + link and 0 < state.free < state.total
 
 
-def test_they_are_not_counted_at_every_look(tmp_path):
+def test_the_count_is_cached(tmp_path):
     disk = Disk(tmp_path)
     assert disk.state().used == 0
     (tmp_path / "new").write_bytes(b"a")
     assert disk.state().used == 0 and Disk(tmp_path).state().used == 1
 
 
-def test_a_folder_that_is_not_there(tmp_path):
+def test_a_missing_folder_is_not_found(tmp_path):
     with pytest.raises(NotFound):
         Disk(tmp_path / "gone").state()
