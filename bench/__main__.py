@@ -1,7 +1,7 @@
-"""Measure the whole service against references on this machine, and print a table.
+"""Measure the service against references on this machine, and print a table.
 
-All of it takes about half an hour on two cores with nothing else to do. Every figure is the median of the repeats, with
-their range behind; a ratio is taken in each repeat.
+All benchmarks take about half an hour on two idle cores. Figures are the median of the repeats with their range; ratios
+are computed within each repeat.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from shared.domain.errors import DarkroomError
 from worker import hardware
 from worker.data.datasets import load_cifar10
 
-Measure = Callable[[int, Path], Iterator[Row]]
+Benchmark = Callable[[int, Path], Iterator[Row]]
 
-MEASURES: dict[str, Measure] = {
+BENCHMARKS: dict[str, Benchmark] = {
     "bulk": bulk.fast,
     "seed": bulk.seed,
     "photos": bulk.photos,
@@ -39,34 +39,36 @@ MEASURES: dict[str, Measure] = {
 
 
 def main() -> None:
-    """Run what was asked for."""
+    """Run the benchmarks that were named."""
     parser = argparse.ArgumentParser(prog="darkroom bench", description=__doc__)
-    parser.add_argument("what", nargs="*", metavar="WHAT", help=f"all, or some of: {', '.join(MEASURES)}")
+    parser.add_argument(
+        "benchmarks", nargs="*", metavar="BENCHMARK", help=f"benchmarks to run: {', '.join(BENCHMARKS)}; default: all"
+    )
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help="default: 5")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to FILE")
     options = parser.parse_args()
-    for name in options.what:
-        if name not in MEASURES:
-            parser.error(f"{name!r} is none of: {', '.join(MEASURES)}")
+    for name in options.benchmarks:
+        if name not in BENCHMARKS:
+            parser.error(f"unknown benchmark {name!r}; choose from {', '.join(BENCHMARKS)}")
     if options.repeats < 1:
         parser.error("--repeats must be at least 1")
     try:
         load_cifar10()
     except (DarkroomError, OSError) as error:
         sys.exit(f"darkroom bench: {error}")
-    rows = list(_printed(options.what or list(MEASURES), options.repeats))
+    rows = list(_run(options.benchmarks or list(BENCHMARKS), options.repeats))
     if options.json:
         options.json.write_text(json.dumps({**_machine(), "rows": [row.as_json() for row in rows]}, indent=2) + "\n")
 
 
-def _printed(names: list[str], repeats: int) -> Iterator[Row]:
+def _run(names: list[str], repeats: int) -> Iterator[Row]:
     print(heading(), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         seed_model = Path(folder) / "seed.h5"
         command = [sys.executable, "-m", "bench.references.network", str(seed_model)]
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
         for name in names:
-            for row in MEASURES[name](repeats, seed_model):
+            for row in BENCHMARKS[name](repeats, seed_model):
                 print(line(row.cells()), flush=True)
                 yield row
 

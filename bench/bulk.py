@@ -1,4 +1,4 @@
-"""Images per second through the whole service, against the bare loop, the original way, and LitServe."""
+"""Images per second of the whole service, against a bare loop, the original application, and LitServe."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from bench.processes import form, post_each, rounds, server
 from bench.service import Service, running_service
 from bench.table import Figures, Goal, Row, ratio
 
-#: Pictures that Darkroom and the bare loop get in each repeat, and the slower ways.
+#: Pictures in each repeat: for Darkroom and the bare loop, and for the slower references.
 PNGS, PHOTOS, ORIGINAL, BATCHING = 10_000, 300, 20, 2_000
-#: Files in one multipart request; requests that LitServe gets at a time: twice as many as fill a batch.
+#: Files in one multipart request; concurrent requests to LitServe: two batches.
 IN_REQUEST, CLIENTS = 250, 128
-BARE, ORIGINALLY, LITSERVE = "the bare loop", "the original way", "LitServe"
+BARE, ORIGINAL_APP, LITSERVE = "bare loop", "original application", "LitServe"
 
 
 @dataclass(frozen=True)
 class Workload:
-    """Pictures, and the ways to send them with the least share of the bare loop's speed that is expected."""
+    """Pictures, and the ways to send them, each with its goal: the minimum share of the bare loop's speed."""
 
     name: str
     contents: list[bytes]
@@ -33,14 +33,14 @@ class Workload:
 
 @dataclass(frozen=True)
 class Arm:
-    """One way to classify pictures: `run` returns images per second."""
+    """One way to classify pictures; `run` returns images per second."""
 
     name: str
     run: Callable[[], float]
 
 
 def fast(repeats: int, seed_model: Path) -> Iterator[Row]:
-    """The shipped model."""
+    """Compare the shipped model on small pictures."""
     goals = {"in a zip": 0.9, "250 in a request": 0.75}
     with running_service() as service:
         version = service.champion()
@@ -49,7 +49,7 @@ def fast(repeats: int, seed_model: Path) -> Iterator[Row]:
 
 
 def photos(repeats: int, seed_model: Path) -> Iterator[Row]:
-    """The shipped model, and pictures that take longer to decode than to classify."""
+    """Compare the shipped model on photos, which take longer to decode than to classify."""
     with running_service() as service:
         version = service.champion()
         load = Workload("300 photos", files.photos(PHOTOS), "jpg", {"in a zip": 0.9})
@@ -57,7 +57,7 @@ def photos(repeats: int, seed_model: Path) -> Iterator[Row]:
 
 
 def seed(repeats: int, seed_model: Path) -> Iterator[Row]:
-    """The small network of preset `seed`: its forward pass is cheap, so all the rest shows."""
+    """Compare the small network of preset `seed`: its forward pass is cheap, so the overhead shows."""
     with running_service() as service:
         version = service.use(seed_model)
         load = Workload("10,000 PNGs, network of `seed`", files.pngs(PNGS), "png", {"in a zip": 0.5})
@@ -69,13 +69,13 @@ def _rows(load: Workload, service: Service, version: str, seed_model: Path, repe
         ours, theirs = _ours(load, service), _theirs(load, service, version, seed_model, stack)
         speeds = [{arm.name: arm.run() for arm in (*theirs, *ours)} for _ in range(repeats)]
     for arm in ours:
-        for reference, goal in ((BARE, load.goals[arm.name]), (ORIGINALLY, 100), (LITSERVE, 2)):
+        for reference, goal in ((BARE, load.goals[arm.name]), (ORIGINAL_APP, 100), (LITSERVE, 2)):
             mine, other = (Figures([one[name] for one in speeds], "images/s") for name in (arm.name, reference))
             yield ratio(f"{load.name}, {arm.name}", mine, reference, other, Goal(goal))
 
 
 def _ours(load: Workload, service: Service) -> list[Arm]:
-    """The service: from the first byte sent to the last result read."""
+    """Return the arms of the service, timed from the first byte sent to the last result read."""
     archive, count = files.archive(load.contents, load.ending), len(load.contents)
     bodies = list(files.bodies(load.contents, IN_REQUEST))
     submits = {
@@ -92,12 +92,12 @@ def _ours(load: Workload, service: Service) -> list[Arm]:
         return count / took
 
     arms = [Arm(name, lambda submit=submits[name]: timed(submit)) for name in load.goals]  # type: ignore[misc]
-    arms[0].run()  # a model is slower the first time
+    arms[0].run()  # warm up
     return arms
 
 
 def _theirs(load: Workload, service: Service, version: str, seed_model: Path, stack: ExitStack) -> list[Arm]:
-    """The references, which run until the stack is closed."""
+    """Return the arms of the references, which run until the stack is closed."""
     folder, contents = Path(stack.enter_context(tempfile.TemporaryDirectory())), load.contents
     files.write(folder, contents, load.ending)
     bare = stack.enter_context(rounds("bench.references.bare", service.folder, version, folder))
@@ -108,6 +108,6 @@ def _theirs(load: Workload, service: Service, version: str, seed_model: Path, st
     post_each(batching, "/predict", some[:CLIENTS], multipart, CLIENTS)
     return [
         Arm(BARE, lambda: len(contents) / bare.run("all")),
-        Arm(ORIGINALLY, lambda: len(few) / post_each(original, "/", few, "image/png", 1)),
+        Arm(ORIGINAL_APP, lambda: len(few) / post_each(original, "/", few, "image/png", 1)),
         Arm(LITSERVE, lambda: len(some) / post_each(batching, "/predict", some, multipart, CLIENTS)),
     ]

@@ -1,4 +1,4 @@
-"""The files that benchmarks send: test images of CIFAR-10 as PNG, and photos; in zips and in multipart bodies."""
+"""Files for benchmarks: test images of CIFAR-10 as PNG, and photos; in zips and multipart bodies."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from PIL import Image
 
 from worker.data.datasets import load_cifar10
 
-#: Sizes of photos in pixels, 1 to 12 million each, as cameras and phones have them; 4:3 and 3:2.
+#: Sizes of photos in pixels, 1 to 12 megapixels; 4:3 and 3:2, as in cameras and phones.
 PHOTO_SIZES = ((1200, 900), (1600, 1200), (2304, 1536), (2592, 1944), (3264, 2448), (4000, 3000))
-#: Different photos of each size. More of them differ in a comment only, so that no two files have the same bytes.
+#: Distinct photos of each size. Further ones differ only in a comment, so that no two files are equal.
 PHOTOS_OF_SIZE = 4
-#: What a multipart body's parts begin with.
+#: Boundary of multipart bodies.
 BOUNDARY = "darkroom-bench"
 
 
 def write(folder: Path, files: Sequence[bytes], ending: str) -> list[Path]:
-    """Write each file under its number; return where."""
+    """Write each file under its number, and return the paths."""
     paths = [folder / f"{number:06}.{ending}" for number in range(len(files))]
     for path, content in zip(paths, files, strict=True):
         path.write_bytes(content)
@@ -31,14 +31,14 @@ def write(folder: Path, files: Sequence[bytes], ending: str) -> list[Path]:
 
 
 def pngs(count: int) -> list[bytes]:
-    """The first `count` test images as PNG files, and from the first again where there are not so many."""
+    """Return `count` test images as PNG files; the images repeat if there are fewer."""
     images = load_cifar10().x_test
     files = [_encoded(Image.fromarray(image), "PNG") for image in images[:count]]
     return [files[n % len(files)] for n in range(count)]
 
 
 def photos(count: int) -> list[bytes]:
-    """JPEG files of 1 to 12 megapixels and about 0.3 to 4 MB, made of noise with a photo's spectrum."""
+    """Return JPEG files of 1 to 12 megapixels (0.3 to 4 MB) of noise with the spectrum of photos."""
     wanted = [(size, seed) for seed in range(PHOTOS_OF_SIZE) for size in PHOTO_SIZES]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         made = list(pool.map(lambda one: _photo(*one), wanted))
@@ -46,7 +46,7 @@ def photos(count: int) -> list[bytes]:
 
 
 def _photo(size: tuple[int, int], seed: int) -> bytes:
-    """Noise of half the size, a quarter and so on, each twice as strong as the one before: 1/f, as in photos."""
+    """Return noise with a 1/f spectrum, as in photos: octaves of decreasing size and increasing amplitude."""
     random = np.random.default_rng(seed)
     width, height = size
     total = random.normal(0, 3, (height, width, 3)).astype(np.float32)
@@ -60,7 +60,7 @@ def _photo(size: tuple[int, int], seed: int) -> bytes:
 
 
 def _with_comment(jpeg: bytes, number: int) -> bytes:
-    """The same JPEG with a comment segment behind its first marker."""
+    """Return the JPEG with a comment segment after its first marker."""
     text = f"photo {number}".encode()
     return jpeg[:2] + b"\xff\xfe" + (len(text) + 2).to_bytes(2, "big") + text + jpeg[2:]
 
@@ -72,7 +72,7 @@ def _encoded(image: Image.Image, kind: str, **options: int) -> bytes:
 
 
 def archive(files: Sequence[bytes], ending: str = "png") -> bytes:
-    """The files as one zip, not compressed again."""
+    """Return the files as one zip, stored without compression."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as entries:
         for number, content in enumerate(files):
@@ -81,7 +81,7 @@ def archive(files: Sequence[bytes], ending: str = "png") -> bytes:
 
 
 def bodies(files: Sequence[bytes], each: int) -> Iterator[bytes]:
-    """Multipart bodies with so many files in each, to be sent with BOUNDARY."""
+    """Yield multipart bodies of `each` files, with BOUNDARY."""
     for start in range(0, len(files), each):
         head = '--{}\r\nContent-Disposition: form-data; name="files"; filename="{}.png"\r\n\r\n'
         parts = (

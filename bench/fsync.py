@@ -1,9 +1,9 @@
-"""What it costs that Redis waits for the disk: DARKROOM_REDIS_FSYNC=always against everysec.
+"""Cost of syncing Redis to disk: DARKROOM_REDIS_FSYNC=always against everysec.
 
 DARKROOM_CIFAR10=cifar10.npz python -m bench.fsync --repeats 3
 
-Both in turn, each with a service of its own: 2,000 pictures put one by one into an open job by 8 clients, 10,000 in a
-zip (until the 202; the results take as long in both), and 100 times one picture with `Prefer: wait`.
+Alternates between the two, each with a new service: 2,000 single PUTs into an open job by 8 clients, 10,000 pictures in
+a zip (until the 202; classifying takes the same time in both), and 100 single pictures with `Prefer: wait`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SINGLE, PUT, ZIPPED, CLIENTS = 100, 2_000, 10_000, 8
 
 
 def put_all(service: Service, pictures: list[bytes]) -> float:
-    """Put pictures into an open job, several at a time; return pictures per second."""
+    """Put pictures into an open job concurrently, and return pictures per second."""
     http = service.http
     job_id = http.post("/v1/jobs", json={"kind": "classification"}).json()["id"]
 
@@ -34,12 +34,12 @@ def put_all(service: Service, pictures: list[bytes]) -> float:
         list(pool.map(one, range(len(pictures))))
     took = time.perf_counter() - begin
     http.post(f"/v1/jobs/{job_id}/seal").raise_for_status()
-    service.ended(job_id)
+    service.wait_until_done(job_id)
     return len(pictures) / took
 
 
 def run(mode: str) -> dict[str, float]:
-    """Measure one way."""
+    """Measure one mode, and return the figures by name."""
     pictures = pngs(ZIPPED)
     content = archive(pictures)
     with running_service(redis_fsync=mode) as service:
@@ -54,9 +54,9 @@ def run(mode: str) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print each run, and the ratios of the medians."""
+    """Print the figures of each run, and the ratios of the medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each of the two, in turn (default: 3)")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each mode (default: 3)")
     options = parser.parse_args()
     runs = [{mode: run(mode) for mode in MODES} for _ in range(options.repeats)]
     for name in runs[0]["always"]:

@@ -1,4 +1,4 @@
-"""The worker's forward pass against the same network as a plain `tf.function`, each in a process of its own."""
+"""The worker's forward pass against the same network as a plain `tf.function`, each in a separate process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.models.registry import SHIPPED
 
 
 def rows(repeats: int, _seed_model: Path) -> Iterator[Row]:
-    """One view of each image, as both networks give it."""
+    """Compare speed and predictions, with one view of each image."""
     version = next(path for path in SHIPPED.iterdir() if path.is_dir())
     module = "bench.references.passes"
     with rounds(module, "openvino", version) as ours, rounds(module, "keras", version) as theirs:
@@ -23,6 +23,6 @@ def rows(repeats: int, _seed_model: Path) -> Iterator[Row]:
         mine_s, other_s = (Figures([each[place][arm] for each in speeds], "images/s") for arm in (0, 1))
         yield ratio(f"forward pass, {what}", mine_s, "tf.function", other_s, Goal(goal))
     same = float(np.mean(mine.argmax(axis=1) == other.argmax(axis=1))) * 100
-    yield Row("its classes that are the same", Figures([same], "%"), "tf.function", goal=Goal(100))
+    yield Row("same classes", Figures([same], "%"), "tf.function", goal=Goal(100))
     difference = float(abs(mine - other).max())
-    yield Row("its scores, greatest difference", Figures([difference], ""), goal=Goal(0.01, at_least=False))
+    yield Row("scores, maximum difference", Figures([difference], ""), goal=Goal(0.01, at_least=False))

@@ -1,4 +1,4 @@
-"""The processes of references: one that does a round for each line on its stdin, and servers."""
+"""Processes of references: modules that run a round for each line on stdin, and servers."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from contextlib import contextmanager
 from typing import Any
 
 from bench.files import BOUNDARY
-from bench.service import LOOK_S, ROOT, START_S
+from bench.service import POLL_S, ROOT, START_S
 from cli.stack.embedded_redis import free_port
 
 
 class Rounds:
-    """A module that is ready once it has printed its first line, and answers each line with one of JSON."""
+    """A process that is ready when it prints its first line, and responds to each line with a line of JSON."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
         self.about = self._answer()
 
     def run(self, what: str) -> Any:
-        """One round: what it answers."""
+        """Run one round, and return the response."""
         print(what, file=self._process.stdin, flush=True)
         return self._answer()
 
@@ -38,7 +38,7 @@ class Rounds:
 
 @contextmanager
 def rounds(module: str, *arguments: object) -> Iterator[Rounds]:
-    """The module in a process, until the block ends."""
+    """Run the module in a process during the block."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True) as process:
@@ -50,7 +50,7 @@ def rounds(module: str, *arguments: object) -> Iterator[Rounds]:
 
 @contextmanager
 def server(module: str, *arguments: object) -> Iterator[int]:
-    """A server in a process of its own, until the block ends; gives its port, which is the last argument."""
+    """Run a server in a process during the block, and yield its port, which is its last argument."""
     port = free_port()
     command = [sys.executable, "-m", module, *map(str, arguments), str(port)]
     process = subprocess.Popen(
@@ -64,9 +64,9 @@ def server(module: str, *arguments: object) -> Iterator[int]:
 
 
 def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Return when something answers. Raises RuntimeError where nothing does in time."""
-    for _ in range(int(START_S / LOOK_S)):
-        time.sleep(LOOK_S)
+    """Wait until the server responds. Raises RuntimeError after START_S."""
+    for _ in range(int(START_S / POLL_S)):
+        time.sleep(POLL_S)
         if process.poll() is not None:
             break
         try:
@@ -76,11 +76,11 @@ def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
                 return
         except OSError:
             continue
-    raise RuntimeError(f"{process.args} did not get ready")
+    raise RuntimeError(f"{process.args} is not ready")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill the process and all that it has started."""
+    """Kill the process and its children."""
     import psutil
 
     for one in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
@@ -89,7 +89,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def post_each(port: int, path: str, bodies: Sequence[bytes], content_type: str, clients: int) -> float:
-    """Post each body alone, so many at a time, each client on one connection; return the seconds for all."""
+    """Post each body in a request, with concurrent clients of one connection each; return the total seconds."""
 
     def client(mine: Sequence[bytes]) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
@@ -108,6 +108,6 @@ def post_each(port: int, path: str, bodies: Sequence[bytes], content_type: str, 
 
 
 def form(file: bytes) -> bytes:
-    """A multipart body with one part, `file`."""
+    """Return a multipart body with one part, `file`."""
     head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
     return head.encode() + file + f"\r\n--{BOUNDARY}--\r\n".encode()

@@ -1,4 +1,4 @@
-"""What the queue itself costs: Celery doing nothing per chunk, against a chunk's whole way in Darkroom."""
+"""Overhead of the queue: an empty Celery task, against a whole chunk in Darkroom."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from cli.stack import embedded_redis
 from shared.jobs.chunks import CHUNK_ITEMS
 from shared.settings import Settings
 
-#: Messages, and pictures, in each repeat.
+#: Messages and pictures in each repeat.
 MESSAGES, PICTURES = 400, 10_000
 
 
 def rows(repeats: int, seed_model: Path) -> Iterator[Row]:
-    """Milliseconds per chunk, with the network of `seed`."""
+    """Measure milliseconds per chunk, with the network of `seed`."""
     with running_service() as service, _celery() as broker:
         service.use(seed_model)
         archive, ours, theirs = files.archive(files.pngs(PICTURES)), [], []
@@ -36,12 +36,12 @@ def rows(repeats: int, seed_model: Path) -> Iterator[Row]:
             begin = time.perf_counter()
             service.results(service.submit(archive), PICTURES)
             ours.append((time.perf_counter() - begin) * 1000 * CHUNK_ITEMS / PICTURES)
-    what = "Celery, an empty message"
-    yield Row(f"a chunk of {CHUNK_ITEMS}, network of `seed`", Figures(ours, "ms"), what, Figures(theirs, "ms"))
+    reference = "an empty Celery task"
+    yield Row(f"a chunk of {CHUNK_ITEMS}, network of `seed`", Figures(ours, "ms"), reference, Figures(theirs, "ms"))
 
 
 def _drain(broker: redis.Redis) -> float:
-    """Send empty tasks and wait until the last one has run; return the seconds per task."""
+    """Send empty tasks, wait until the last one has run, and return the seconds per task."""
     begin = time.perf_counter()
     for number in range(MESSAGES):
         nothing.delay(last=number == MESSAGES - 1)
@@ -51,7 +51,7 @@ def _drain(broker: redis.Redis) -> float:
 
 @contextmanager
 def _celery() -> Iterator[redis.Redis]:
-    """A Redis as `up` starts it, and a Celery worker on it."""
+    """Run a Redis as `up` starts it, and a Celery worker, and yield a client of the Redis."""
     with tempfile.TemporaryDirectory() as folder:
         server = embedded_redis.prepare(Settings(data_dir=Path(folder)))
         os.environ["BENCH_BROKER"] = server.url

@@ -1,8 +1,7 @@
-"""How long preset `seed` trains, against the same network in a plain `fit`, as a script for one page would do it.
+"""Training time of preset `seed`, against the same network in a plain Keras `fit`.
 
-The script trains on all 50,000 training images of CIFAR-10, Darkroom on 48,000 and validates on the others. Each has a
-process of its own, in turn. The time is of the training alone, without imports and the reading of the data; Darkroom's
-has its validations in it.
+`fit` trains on all 50,000 training images of CIFAR-10, Darkroom on 48,000, and validates on the others. The two run
+alternately, in separate processes. Times exclude imports and loading the data; Darkroom's include validation.
 
 DARKROOM_CIFAR10=cifar10.npz python -m bench.seed --epochs 8 --repeats 1
 """
@@ -21,7 +20,7 @@ from worker.data.datasets import load_cifar10
 
 
 def plain(epochs: int) -> dict[str, Any]:
-    """Train the network as a script does: images as shares of 1, Adam, batches of 32, Keras's own loop."""
+    """Train with Keras `fit`: images in [0, 1], Adam, batches of 32."""
     import keras
     import numpy as np
 
@@ -60,7 +59,7 @@ ARMS = {"plain": plain, "darkroom": darkroom}
 
 
 def run(arm: str, epochs: int) -> dict[str, Any]:
-    """Run one arm in a process of its own."""
+    """Run one arm in a separate process, print and return its figures."""
     command = [sys.executable, "-m", "bench.seed", "--arm", arm, "--epochs", str(epochs)]
     answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     result: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
@@ -69,10 +68,10 @@ def run(arm: str, epochs: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Print each run, and the ratio of the medians."""
+    """Print the figures of each run, and the ratio of the medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=8, help="passes over the training images (default: 8)")
-    parser.add_argument("--repeats", type=int, default=1, help="runs of each of the two, in turn (default: 1)")
+    parser.add_argument("--repeats", type=int, default=1, help="runs of each arm (default: 1)")
     parser.add_argument("--arm", choices=ARMS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.arm:

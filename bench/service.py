@@ -1,4 +1,4 @@
-"""A service of a benchmark's own, as `up` starts it, and what a client does with it."""
+"""A service for a benchmark, started with `up`, and a client of it."""
 
 from __future__ import annotations
 
@@ -23,38 +23,38 @@ from cli.stack import embedded_redis
 ROOT = Path(__file__).resolve().parent.parent
 #: Seconds until a service must be ready.
 START_S = 120
-LOOK_S = 0.1
-#: Words of the command by which a program's processes are known.
+POLL_S = 0.1
+#: Words in the command lines of each program's processes.
 PROGRAMS = {
     "web": "gunicorn",
     "worker": "classify-bulk",
     "reconcile": "worker.reconcile",
     "redis": Path(embedded_redis.redis_server_path()).name,
 }
-#: Requests with many files that are on their way at a time.
+#: Concurrent requests with many files.
 CLIENTS = 4
-#: Bytes that are given to a socket in one go.
+#: Bytes in one write to a socket.
 PIECE_BYTES = 256 * 1024
 MB = 1_000_000
 
 
 @dataclass(frozen=True)
 class Service:
-    """A running service: a client of it, its data folder and its main process."""
+    """A running service: an HTTP client, the data folder, and the main process."""
 
     http: httpx.Client
     folder: Path
     process: psutil.Process
 
     def submit(self, archive: bytes) -> str:
-        """Post a zip; return the job's id."""
+        """Post a zip, and return the job's id."""
         headers = {"Content-Type": "application/zip", "Content-Length": str(len(archive))}
         answer = self.http.post("/v1/jobs", content=_pieces(archive), headers=headers)
         answer.raise_for_status()
         return str(answer.json()["id"])
 
     def submit_parts(self, bodies: Sequence[bytes]) -> str:
-        """Post multipart bodies into an open job, several at a time, and seal it; return its id."""
+        """Post multipart bodies into an open job concurrently, seal it, and return its id."""
         job_id = str(self.http.post("/v1/jobs", json={"kind": "classification"}).raise_for_status().json()["id"])
         headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 
@@ -67,7 +67,7 @@ class Service:
         return job_id
 
     def one(self, picture: bytes) -> float:
-        """Send one picture and wait for its result; return how many seconds that took."""
+        """Send one picture, wait for its result, and return the seconds."""
         headers = {"Content-Type": "image/png", "Prefer": "wait=30"}
         begin = time.perf_counter()
         answer = self.http.post("/v1/jobs", content=picture, headers=headers)
@@ -77,33 +77,33 @@ class Service:
         return took
 
     def job(self, job_id: str, wait: int = 0) -> dict[str, object]:
-        """The job's status, after its next change where `wait` seconds are given."""
+        """Return the job's status; with `wait`, after its next change or that many seconds."""
         answer = self.http.get(f"/v1/jobs/{job_id}", params={"wait": wait} if wait else None)
         return dict(answer.raise_for_status().json())
 
-    def ended(self, job_id: str) -> dict[str, object]:
-        """The job once it is over."""
+    def wait_until_done(self, job_id: str) -> dict[str, object]:
+        """Wait until the job has ended, and return it."""
         while not (job := self.job(job_id, wait=30))["done"]:
             pass
         return job
 
     def results(self, job_id: str, count: int) -> None:
-        """Wait for the job and read all results. Raises RuntimeError where not every picture has one."""
-        self.ended(job_id)
+        """Wait for the job and read all results. Raises RuntimeError if a picture has none."""
+        self.wait_until_done(job_id)
         lines = self.http.get(f"/v1/jobs/{job_id}/results.ndjson").raise_for_status().content
         if (found := lines.count(b'"succeeded"')) != count:
             raise RuntimeError(f"{found} results for {count} pictures")
 
     def delete(self, job_id: str) -> None:
-        """Delete a job that is over."""
+        """Delete a finished job."""
         self.http.delete(f"/v1/jobs/{job_id}").raise_for_status()
 
     def champion(self) -> str:
-        """The version that serves new jobs."""
+        """Return the version that serves new jobs."""
         return str(self.http.get("/v1/models/aliases").raise_for_status().json()["champion"]["version"])
 
     def use(self, file: Path) -> str:
-        """Import a Keras model and promote it; return its version."""
+        """Import a Keras model, promote it, and return its version."""
         with file.open("rb") as content:
             version = str(self.http.post("/v1/models", files={"file": content}).raise_for_status().json()["version"])
         alias = "/v1/models/aliases/champion"
@@ -111,7 +111,7 @@ class Service:
         return version
 
     def memory(self) -> dict[str, float]:
-        """Memory that each program has for itself (USS), its processes together, in MB."""
+        """Return the memory (USS) of each program, the sum of its processes, in MB."""
         processes = [(" ".join(one.cmdline()), one.memory_full_info().uss) for one in self.process.children(True)]
         return {
             name: sum(uss for words, uss in processes if mark in words and "cli.stack.parent_death" not in words) / MB
@@ -120,14 +120,14 @@ class Service:
 
 
 def _pieces(content: bytes) -> Iterator[memoryview]:
-    """The same bytes bit by bit: what a socket does not take at once, httpx copies each time that it tries again."""
+    """Yield the content in pieces: httpx copies what a socket did not accept each time it tries again."""
     for start in range(0, len(content), PIECE_BYTES):
         yield memoryview(content)[start : start + PIECE_BYTES]
 
 
 @contextmanager
 def running_service(**settings: object) -> Iterator[Service]:
-    """A service that `up` has started on an empty data folder, with these settings."""
+    """Run a service with these settings on an empty data folder, and yield it."""
     with tempfile.TemporaryDirectory() as folder:
         port = embedded_redis.free_port()
         environment = {**os.environ, "DARKROOM_PORT": str(port), "DARKROOM_DATA_DIR": folder}
@@ -144,13 +144,13 @@ def running_service(**settings: object) -> Iterator[Service]:
 
 
 def _wait(http: httpx.Client, process: subprocess.Popen[bytes]) -> None:
-    """Return when the service is ready. Raises RuntimeError where it ends, or is not ready in time."""
-    for _ in range(int(START_S / LOOK_S)):
-        time.sleep(LOOK_S)
+    """Wait until the service is ready. Raises RuntimeError if it exits, or after START_S."""
+    for _ in range(int(START_S / POLL_S)):
+        time.sleep(POLL_S)
         try:
             if http.get("/readyz").status_code == 200:
                 return
         except httpx.TransportError:
             if process.poll() is not None:
                 break
-    raise RuntimeError("the service did not get ready")
+    raise RuntimeError("the service is not ready")

@@ -1,4 +1,4 @@
-"""How long one picture takes: alone, and while a job of 20,000 is in work."""
+"""Latency of one picture: on an idle service, and beside a job of 20,000."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from bench.processes import rounds
 from bench.service import Service, running_service
 from bench.table import Figures, Goal, Row, ratio
 
-#: Pictures that are timed in each repeat, and seconds from one answer to the next request.
+#: Pictures in each repeat, and seconds between a response and the next request.
 PICTURES, PAUSE_S = 100, 0.1
 BIG = 20_000
 
 
 def rows(repeats: int, _seed_model: Path) -> Iterator[Row]:
-    """Times in ms, from the request with `Prefer: wait` to the answer with the result in it."""
+    """Measure ms from the request with `Prefer: wait` to the response with the result."""
     pictures = files.pngs(BIG)
     archive = files.archive(pictures)
     idle, busy, alone = [], [], []
@@ -34,18 +34,18 @@ def rows(repeats: int, _seed_model: Path) -> Iterator[Row]:
                 job_id = service.submit(archive)
                 busy.append(_times(service, pictures))
                 if service.job(job_id)["done"]:
-                    raise RuntimeError("the big job ended too soon")
+                    raise RuntimeError("the big job ended before the measurement")
                 service.http.post(f"/v1/jobs/{job_id}/cancel").raise_for_status()
-                service.ended(job_id)
+                service.wait_until_done(job_id)
     ours, theirs = _ms(statistics.median, idle), _ms(statistics.median, alone)
     more = Figures([mine - other for mine, other in zip(ours.values, theirs.values, strict=True)], "ms more")
-    what = "read, decode, one forward pass"
-    yield Row("one picture, median", ours, what, theirs, more, Goal(25, at_least=False))
+    reference = "read, decode, one forward pass"
+    yield Row("one picture, median", ours, reference, theirs, more, Goal(25, at_least=False))
     yield ratio("one picture beside 20,000, p95", _ms(p95, busy), "idle, p95", _ms(p95, idle), Goal(2, at_least=False))
 
 
 def _times(service: Service, pictures: list[bytes]) -> list[float]:
-    """Seconds that each of the first pictures takes, one after the other."""
+    """Return the seconds of each of the first PICTURES, sent one after the other."""
     times = []
     for picture in pictures[:PICTURES]:
         times.append(service.one(picture))
@@ -54,7 +54,7 @@ def _times(service: Service, pictures: list[bytes]) -> list[float]:
 
 
 def p95(times: list[float]) -> float:
-    """The 95th percentile."""
+    """Return the 95th percentile."""
     return statistics.quantiles(times, n=20)[-1]
 
 

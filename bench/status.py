@@ -1,4 +1,4 @@
-"""What it costs to ask for a job's status, by the job's size and by who asks; what 100,000 pictures take of memory."""
+"""Cost of reading a job's status, by its size and the number of clients; and memory for 100,000 pictures."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from bench import files
 from bench.service import Service, running_service
 from bench.table import Figures, Goal, Row, ratio
 
-#: Pictures of the big job and of the small one, and requests for the status of each in a repeat.
+#: Pictures of the big and the small job, and requests for the status of each in a repeat.
 BIG, SMALL, REQUESTS = 100_000, 10, 2_000
-#: Jobs of one picture, and clients that send them.
+#: Jobs of one picture, and clients that submit them.
 JOBS, SENDERS = 2_000, 8
-#: Clients that follow a job, and pictures of that job.
+#: Clients that poll a job, and pictures of that job.
 CLIENTS, FOLLOWED = 50, 10_000
 
 
 def rows(repeats: int, seed_model: Path) -> Iterator[Row]:
-    """A big job of the network of `seed`, which is done sooner."""
+    """Compare a big job with a small one, and measure memory, with the fast network of `seed`."""
     with running_service() as service:
         service.use(seed_model)
         small = _done(service, SMALL)
@@ -49,7 +49,7 @@ def rows(repeats: int, seed_model: Path) -> Iterator[Row]:
 
 
 def polling(repeats: int, _seed_model: Path) -> Iterator[Row]:
-    """The shipped model's job alone, and with many who follow it."""
+    """Compare the speed of a job with and without clients that poll it."""
     archive = files.archive(files.pngs(FOLLOWED))
     alone, followed, rates = [], [], []
     with running_service() as service:
@@ -63,25 +63,25 @@ def polling(repeats: int, _seed_model: Path) -> Iterator[Row]:
                 rates.append(len(answers) / (time.perf_counter() - begin))
     less = Figures([(1 - mine / other) * 100 for mine, other in zip(followed, alone, strict=True)], "% less")
     speeds, goal = (Figures(followed, "images/s"), Figures(alone, "images/s")), Goal(5, at_least=False)
-    yield Row("10,000 PNGs while 50 clients follow the job", speeds[0], "alone", speeds[1], less, goal)
-    yield Row("answers to those 50 clients", Figures(rates, "/s"))
+    yield Row("10,000 PNGs while 50 clients poll the job", speeds[0], "alone", speeds[1], less, goal)
+    yield Row("responses to those 50 clients", Figures(rates, "/s"))
 
 
 def _done(service: Service, count: int) -> str:
-    """A job with so many pictures that is over."""
+    """Run a job of `count` pictures, and return its id."""
     job_id = service.submit(files.archive(files.pngs(count)))
-    service.ended(job_id)
+    service.wait_until_done(job_id)
     return job_id
 
 
 def _many(service: Service) -> None:
-    """Jobs of one picture each, several at a time."""
+    """Run JOBS jobs of one picture each, concurrently."""
     with ThreadPoolExecutor(SENDERS) as pool:
         list(pool.map(service.one, files.pngs(JOBS)))
 
 
 def _p99(service: Service, *job_ids: str) -> tuple[float, ...]:
-    """The 99th percentile of a status request's seconds for each job; they are asked for in turn."""
+    """Return the 99th percentile of a status request's seconds for each job, requested alternately."""
     times: dict[str, list[float]] = {job_id: [] for job_id in job_ids}
     for _ in range(REQUESTS):
         for job_id in job_ids:
@@ -92,16 +92,16 @@ def _p99(service: Service, *job_ids: str) -> tuple[float, ...]:
 
 
 def _speed(service: Service, job_id: str) -> float:
-    """Images per second from now to the end of the job, of which some may be done."""
+    """Return images per second from now to the end of the job."""
     before, begin = service.job(job_id), time.perf_counter()
-    after = service.ended(job_id)
+    after = service.wait_until_done(job_id)
     done = [job["counts"]["succeeded"] for job in (before, after)]  # type: ignore[index]
     return (done[1] - done[0]) / (time.perf_counter() - begin)
 
 
 @contextmanager
 def _followers(service: Service, job_id: str) -> Iterator[list[int]]:
-    """Clients that ask for the status as often as `Retry-After` says, until the block ends; gives a list of answers."""
+    """Run clients that poll the status every `Retry-After` seconds, and yield the growing list of response statuses."""
     answers: list[int] = []
     url, stopping = service.http.base_url, threading.Event()
 

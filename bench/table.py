@@ -1,4 +1,4 @@
-"""What a benchmark found: rows with repeats, printed as a table and written as JSON."""
+"""Results of benchmarks as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ HEAD = ("what", "Darkroom", "reference", "compared", "goal", "met")
 
 @dataclass(frozen=True)
 class Figures:
-    """One quantity, measured once in each repeat."""
+    """One quantity, with a value for each repeat."""
 
     values: Sequence[float]
     unit: str
 
     def __str__(self) -> str:
-        """Median, and range where there are several."""
+        """Return the median, with the range if there are several values."""
         low, high = number(min(self.values)), number(max(self.values))
         spread = f" ({low}–{high})" if low != high else ""
         return f"{number(statistics.median(self.values))}{spread} {self.unit}"
@@ -25,13 +25,13 @@ class Figures:
 
 @dataclass(frozen=True)
 class Goal:
-    """`at_least` or at most `limit`."""
+    """A goal: at least `limit` if `at_least`, else at most."""
 
     limit: float
     at_least: bool = True
 
     def met(self, figures: Figures) -> bool:
-        """Whether the median reaches it."""
+        """Return whether the median reaches the goal."""
         median = statistics.median(figures.values)
         return median >= self.limit if self.at_least else median <= self.limit
 
@@ -41,7 +41,7 @@ class Goal:
 
 @dataclass(frozen=True)
 class Row:
-    """`compared` is what the goal is about: mostly ours by theirs, repeat by repeat."""
+    """A row of results. The goal is about `compared`, mostly ours / theirs in each repeat, or else about `ours`."""
 
     name: str
     ours: Figures
@@ -51,7 +51,7 @@ class Row:
     goal: Goal | None = None
 
     def cells(self) -> tuple[str, ...]:
-        """The row as text."""
+        """Return the cells of the table."""
         reference = f"{self.theirs} {self.reference}" if self.theirs else self.reference
         goal = f"{self.goal} {self.judged.unit}" if self.goal else ""
         met = ("yes" if self.goal.met(self.judged) else "**no**") if self.goal else ""
@@ -59,32 +59,32 @@ class Row:
 
     @property
     def judged(self) -> Figures:
-        """What is compared with the goal."""
+        """Return the figures that the goal is about."""
         return self.compared or self.ours
 
     def as_json(self) -> dict[str, object]:
-        """All of it."""
+        """Return the row ready for JSON."""
         return {**asdict(self), "met": self.goal.met(self.judged) if self.goal else None}
 
 
 def ratio(name: str, ours: Figures, reference: str, theirs: Figures, goal: Goal | None = None) -> Row:
-    """A row that compares ours divided by theirs."""
+    """Return a row that compares ours / theirs."""
     quotients = [mine / other for mine, other in zip(ours.values, theirs.values, strict=True)]
     return Row(name, ours, reference, theirs, Figures(quotients, "×"), goal)
 
 
 def number(value: float) -> str:
-    """Three digits that tell something."""
+    """Return a number with about three significant digits."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def line(cells: Sequence[str]) -> str:
-    """A line of a table in Markdown."""
+    """Return a line of a Markdown table."""
     return f"| {' | '.join(cells)} |"
 
 
 def heading() -> str:
-    """The first two lines of the table."""
+    """Return the first two lines of the table."""
     return f"{line(HEAD)}\n|{'---|' * len(HEAD)}"

@@ -1,4 +1,4 @@
-"""One worker process that computes on all cores, or as many processes as cores, each on one."""
+"""One worker process that uses all cores, against one process per core."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from bench.service import Service, running_service
 from bench.table import Figures, Row, ratio
 from worker import hardware
 
-#: Pictures per repeat.
+#: Pictures in each repeat.
 PICTURES = 5_000
 
 
 def rows(repeats: int, _seed_model: Path) -> Iterator[Row]:
-    """Images per second through the whole service, and the workers' memory."""
+    """Compare images per second of the whole service, and the workers' memory."""
     archive, many = files.archive(files.pngs(PICTURES)), hardware.cores()
     with running_service(classify_workers=1) as single, running_service(classify_workers=many) as several:
         for service in (single, several):

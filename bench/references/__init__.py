@@ -1,1 +1,1 @@
-"""What Darkroom is compared with. Each runs in a process of its own, on the same cores."""
+"""References for comparison. Each runs in a separate process on the same cores."""

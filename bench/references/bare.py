@@ -1,9 +1,9 @@
-"""The bare loop: read, decode, stack, one forward pass per batch, and nothing else.
+"""A bare loop: read, decode and stack pictures, and one forward pass per batch.
 
 python -m bench.references.bare DATA_FOLDER VERSION PICTURES
 
-Each line on stdin is one round. `all` prints how many seconds all pictures took; `one` prints the same of each of the
-first pictures, alone.
+Each line on stdin runs one round: `all` prints the seconds for all pictures, `one` those for each of the first pictures
+alone.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from bench.references.loading import MAX_PIXELS, load
 from worker.data.decode import decode
 from worker.serving.models import LoadedModel
 
-#: Batches that are tried, on so many pictures, and pictures that are timed alone.
+#: Batch sizes to try, on this many pictures, and pictures that are timed alone.
 BATCHES, TRIED, ALONE = (64, 256, 1024), 1024, 100
 
 
 def loop(model: LoadedModel, paths: Sequence[Path], batch: int) -> float:
-    """Classify all; return the seconds that it took."""
+    """Classify all pictures, and return the seconds."""
     shape, begin = model.card.input, time.perf_counter()
     for start in range(0, len(paths), batch):
         files = (path.read_bytes() for path in paths[start : start + batch])
@@ -34,7 +34,7 @@ def loop(model: LoadedModel, paths: Sequence[Path], batch: int) -> float:
 
 
 def main() -> None:
-    """Answer line by line until stdin ends."""
+    """Run a round for each line on stdin."""
     data_folder, version, pictures = sys.argv[1:]
     model, paths = load(Path(data_folder), version), sorted(Path(pictures).iterdir())
     loop(model, paths[:TRIED], BATCHES[0])

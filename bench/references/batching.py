@@ -1,4 +1,4 @@
-"""LitServe with dynamic batching: the same model, behind requests that each bring one picture.
+"""LitServe with dynamic batching: the same model, one picture per request.
 
 python -m bench.references.batching DATA_FOLDER VERSION PORT
 """
@@ -14,36 +14,36 @@ from fastapi import Request
 from bench.references.loading import MAX_PIXELS, load
 from worker.data.decode import decode
 
-#: Pictures in a batch at most, and seconds that the first of them waits for others.
+#: Maximum pictures in a batch, and seconds that the first one waits for others.
 BATCH_SIZE, TIMEOUT_S = 64, 0.01
 
 
 class Classify(litserve.LitAPI):
-    """One model in one process, which uses all cores."""
+    """One model in one process that uses all cores."""
 
     def setup(self, _device: str) -> None:
         """Load the model."""
         self.model = load(Path(sys.argv[1]), sys.argv[2])
 
     def decode_request(self, request: Request) -> Any:
-        """The picture's pixels. By the annotation LitServe knows that it shall give the form that was posted."""
+        """Return the pixels. LitServe passes the posted form because of the annotation."""
         shape = self.model.card.input
         return decode(request["file"].file.read(), shape.height, shape.width, MAX_PIXELS)
 
     def batch(self, inputs: list[Any]) -> Any:
-        """Pictures of several requests as one array."""
+        """Return the pictures of several requests as one array."""
         return np.stack(inputs)
 
     def predict(self, x: Any) -> Any:
-        """Their scores."""
+        """Return the scores."""
         return self.model.forward(x)
 
     def unbatch(self, output: Any) -> Any:
-        """The scores of each."""
+        """Return the scores of each picture."""
         return list(output)
 
     def encode_response(self, output: Any) -> dict[str, Any]:
-        """The best class, and its score."""
+        """Return the best class and its score."""
         return {"label": int(output.argmax()), "score": float(output.max())}
 
 

@@ -1,4 +1,4 @@
-"""A published version, loaded as a worker loads it."""
+"""Load a published version as a worker does."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from shared.storage.blobs import BlobStore
 from worker import hardware
 from worker.serving.models import LoadedModel, ModelCache
 
-#: Pixels of one picture at most, as in the default settings.
+#: Maximum pixels of a picture, as in the default settings.
 MAX_PIXELS = 120_000_000
 
 
 def load(data_folder: Path, version: str) -> LoadedModel:
-    """The model that a service with this data folder serves under this version, on all cores."""
-    nobody = ChampionAlias(connect("redis://127.0.0.1:1/0"))  # it connects when it is asked, and it is not
+    """Return the version from the data folder of a service, loaded on all cores."""
+    champion = ChampionAlias(connect("redis://127.0.0.1:1/0"))  # is never used, so never connects
     published = PublishedVersions(BlobStore.open(None, data_folder), data_folder / "cache" / "models")
-    return ModelCache(Registry(SHIPPED, published, nobody), hardware.cores()).get(version)
+    return ModelCache(Registry(SHIPPED, published, champion), hardware.cores()).get(version)

@@ -1,8 +1,8 @@
-"""The small network that Darkroom's predecessor had, in Keras's own words.
+"""The small network of the original application.
 
 python -m bench.references.network MODEL.h5
 
-This writes it untrained: how fast it is does not depend on what it has learnt.
+Writes the network untrained: its speed does not depend on its weights.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import keras
 
 
 def network() -> Any:
-    """Two convolutions, two dense layers; images of 32 × 32 as shares of 1."""
+    """Return a network of two convolutions and two dense layers, for 32 × 32 RGB in [0, 1]."""
     layers = keras.layers
     return keras.Sequential(
         [

@@ -1,4 +1,4 @@
-"""Celery with a task that does nothing; the last one says that it has run."""
+"""A Celery app with an empty task; the last task reports that it has run."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ app = celery_app(os.environ.get("BENCH_BROKER", ""))
 
 @app.task(ignore_result=True, queue="bulk")
 def nothing(*, last: bool) -> None:
-    """Nothing, but for the last one."""
+    """Do nothing; the last task pushes to DONE."""
     if last:
         redis.Redis.from_url(os.environ["BENCH_BROKER"]).rpush(DONE, 1)

@@ -1,4 +1,4 @@
-"""The way that Darkroom's predecessor went: a handler that loads the model and predicts, in every request.
+"""The original application: every request loads the model and predicts.
 
 python -m bench.references.original MODEL.h5 PORT
 """
@@ -18,7 +18,7 @@ app = Flask(__name__)
 
 @app.post("/")
 def classify() -> Response:
-    """The best class of the picture in the body, and its score."""
+    """Return the best class of the picture in the body, and its score."""
     model = keras.models.load_model(sys.argv[1])
     image = Image.open(request.stream).convert("RGB").resize((32, 32))
     scores = model.predict(np.asarray(image)[np.newaxis] / 255, verbose=0)[0]

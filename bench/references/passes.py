@@ -1,9 +1,9 @@
-"""A network's forward pass: by OpenVINO as a worker runs it, or by TensorFlow.
+"""The forward pass of a network in OpenVINO, as in a worker, or in TensorFlow.
 
 python -m bench.references.passes {openvino,keras} VERSION_FOLDER
 
-Each line on stdin is one round: `bulk` and `one` print images per second, in the best batch and alone; `answers`
-prints probabilities of test images.
+Each line on stdin runs one round: `bulk` and `one` print images per second, in the best batch size and alone; `answers`
+prints the probabilities of test images.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from worker.data.datasets import load_cifar10
 from worker.serving import keras_runtime, openvino_runtime
 from worker.serving.forward import Network
 
-#: Batches that are tried; images in a round of `bulk`, of `one`, and whose answers are compared.
+#: Batch sizes to try; images in a round of `bulk`, of `one`, and of `answers`.
 BATCHES, BULK, ONE, COMPARED = (64, 256, 1024), 2048, 200, 2048
 
 
 def speed(network: Network, images: NDArray[np.uint8], batch: int) -> float:
-    """Images per second."""
+    """Return images per second."""
     begin = time.perf_counter()
     for start in range(0, len(images), batch):
         network(images[start : start + batch])
@@ -35,7 +35,7 @@ def speed(network: Network, images: NDArray[np.uint8], batch: int) -> float:
 
 
 def main() -> None:
-    """Answer line by line until stdin ends."""
+    """Run a round for each line on stdin."""
     engine, folder = sys.argv[1], Path(sys.argv[2])
     if engine == "openvino":
         network = openvino_runtime.load(folder / OPENVINO_FILE, hardware.cores())
