@@ -9,11 +9,15 @@ from datetime import UTC, datetime
 import click
 
 from cli.stack.data_folder import shared_redis
+from cli.terminal.output import Json, Table, write_records
+from cli.terminal.tables import field_columns
 from shared.access.api_keys import ApiKey, Scope, parse_name
 from shared.access.key_store import KeyStore
 from shared.domain.errors import DarkroomError
 from shared.redis.connection import connect
 from shared.settings import load_settings
+
+KEYS = Table(field_columns("NAME", "OWNER", "SCOPES", "MADE"), csv={})
 
 
 def _name(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
@@ -48,8 +52,9 @@ def show() -> None:
     with _store() as store:
         found = [*store.all(), *(load_settings().api_keys or ())]
     if not found:
-        click.echo("There are no keys: anybody on this machine can use the service, nobody else.", err=True)
-    _table([("NAME", "OWNER", "SCOPES", "MADE"), *(_row(key) for key in found)] if found else [])
+        click.echo("There are no keys: the service accepts requests without a key, from this machine only.", err=True)
+    else:
+        write_records(map(_record, found), KEYS, "table")
 
 
 @command.command()
@@ -61,7 +66,9 @@ def revoke(name: str) -> None:
         last = not store.all() and not load_settings().api_keys
     click.echo(f"The key {name} is revoked.", err=True)
     if last:
-        click.echo("It was the last key: anybody on this machine can use the service now, nobody else.", err=True)
+        click.echo(
+            "It was the last key: without a key, the service now accepts requests from this machine only.", err=True
+        )
 
 
 @contextmanager
@@ -73,12 +80,6 @@ def _store() -> Iterator[KeyStore]:
         raise click.ClickException(str(error)) from error
 
 
-def _row(key: ApiKey) -> tuple[str, ...]:
+def _record(key: ApiKey) -> Json:
     made = datetime.fromtimestamp(key.created_at, UTC).strftime("%Y-%m-%d") if key.created_at else "DARKROOM_API_KEYS"
-    return key.name, key.owner, "+".join(sorted(key.scopes)), made
-
-
-def _table(rows: list[tuple[str, ...]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return {"NAME": key.name, "OWNER": key.owner, "SCOPES": "+".join(sorted(key.scopes)), "MADE": made}
