@@ -1,4 +1,4 @@
-"""`GET /v1/presets`: what can be trained, with which parameters, and what it costs."""
+"""`GET /v1/presets`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_every_preset_with_its_parameters(listed):
     assert presets["fast"]["parameters"]["batch_size"]["unit"] == "images"
 
 
-def test_what_every_training_has(listed):
+def test_the_common_parameters(listed):
     assert listed.keys() == {"data", "common"}
     assert {name: parameter["default"] for name, parameter in listed["common"].items()} == {
         "dataset": "cifar10",
@@ -75,7 +75,7 @@ def test_it_has_an_etag(http):
     assert http.get("/v1/presets", headers={"If-None-Match": '"other"'}).status_code == 200
 
 
-def test_other_ways_to_ask_are_refused(http):
+def test_unknown_queries_methods_and_paths_are_refused(http):
     unknown = problem(http.get("/v1/presets", params={"limit": 5}), 422)
     assert [error["pointer"] for error in unknown["errors"]] == ["limit"]
     problem(http.post("/v1/presets", json={}), 405)

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, jsonify
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from shared.training.datasets import CIFAR10_LABELS, LEAST_CORRECTIONS, corrected_pictures
+from shared.training.datasets import CIFAR10_LABELS, MIN_CORRECTIONS, corrected_pictures
 from web.auth.access import ANY_KEY, allow
 from web.openapi.operation import Answer, operation
 from web.schemas import responses
@@ -37,4 +37,4 @@ def corrections() -> Response:
     """
     counts = Counter(picture.label for picture in corrected_pictures(services().corrections.all(caller().owner)))
     per_label = {label: counts[index] for index, label in enumerate(CIFAR10_LABELS)}
-    return jsonify({"total": counts.total(), "needed": LEAST_CORRECTIONS, "per_label": per_label})
+    return jsonify({"total": counts.total(), "needed": MIN_CORRECTIONS, "per_label": per_label})

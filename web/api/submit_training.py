@@ -10,7 +10,7 @@ from shared.domain.entities import Queue, WebhookTarget
 from shared.domain.errors import Fault, InvalidRequest, NotFound
 from shared.models.registry import Registry
 from shared.services import Services
-from shared.training.datasets import LEAST_CORRECTIONS, WITH_CORRECTIONS, corrected_pictures, too_few
+from shared.training.datasets import MIN_CORRECTIONS, WITH_CORRECTIONS, corrected_pictures, too_few_corrections
 from shared.training.params import parse
 from shared.training.presets import TrainingParams
 from web.auth.access import require
@@ -61,8 +61,8 @@ def _check_corrections(services: Services, owner: str, params: TrainingParams) -
     if params.dataset != WITH_CORRECTIONS:
         return
     count = len(corrected_pictures(services.corrections.all(owner)))
-    if count < LEAST_CORRECTIONS:
-        raise _wrong("dataset", too_few(count))
+    if count < MIN_CORRECTIONS:
+        raise _wrong("dataset", too_few_corrections(count))
 
 
 def _wrong(name: str, detail: str) -> InvalidRequest:

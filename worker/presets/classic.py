@@ -30,7 +30,7 @@ def build(params: ClassicParams, setup: Setup) -> Any:
 
 
 def _block(params: ClassicParams, block: int, precision: str) -> Iterator[Any]:
-    """Two convolutions of the same width, each normalised; then half the side, and dropout."""
+    """Yield two normalised convolutions of the same width, then pooling that halves the side, and dropout."""
     from keras import layers  # noqa: PLC0415 - listing the presets must not load TensorFlow
 
     for _ in range(2):

@@ -18,7 +18,7 @@ from shared.training.presets import FastParams, WideParams
 from worker.presets.base import Preset, Setup, compiled
 from worker.presets.whitening import channel_statistics, whitening_filters
 
-#: Added to the variance in batch normalisation. Next to nothing, since filters of a fixed norm keep it from vanishing.
+#: Added to the variance in batch normalisation. Tiny, since filters of a fixed norm keep the variance from vanishing.
 EPSILON = 1e-12
 
 #: Side of the whitening filters, in pixels.
@@ -57,7 +57,7 @@ def _network(params: FastParams, setup: Setup) -> Any:
 
 
 def _block(params: FastParams, width: int, precision: str) -> Iterator[Any]:
-    """Two convolutions, the first of which halves the side; both normalised without a scale, which Muon replaces."""
+    """Yield two convolutions, the first halving the side; normalised without a scale, which Muon replaces."""
     from keras import layers  # noqa: PLC0415 - listing the presets must not load TensorFlow
 
     for half in (True, False):
@@ -69,7 +69,7 @@ def _block(params: FastParams, width: int, precision: str) -> Iterator[Any]:
 
 
 def _initialise(network: Any, generator: np.random.Generator, setup: Setup) -> None:
-    """Give every layer its first weights. By hand: a published model could not be loaded with initialisers of ours."""
+    """Assign the first weights. Without initialisers of our own, so that any Keras can load a published model."""
     first, *others = [layer for layer in network.layers if len(getattr(layer, "kernel", np.zeros(0)).shape) == 4]
     first.kernel.assign(whitening_filters(setup.images, PATCH))
     first.kernel.trainable = False
@@ -82,7 +82,7 @@ def _initialise(network: Any, generator: np.random.Generator, setup: Setup) -> N
 
 
 def identity_filters(generator: np.random.Generator, shape: tuple[int, int, int, int]) -> NDArray[np.float32]:
-    """Return a kernel (height, width, in, out) that passes its inputs on as its first `in` outputs.
+    """Return a kernel (height, width, in, out) whose first `in` outputs are its inputs.
 
     The other outputs are random, uniform within ±1/√(height·width·in), as PyTorch starts a convolution.
     """

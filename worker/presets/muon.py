@@ -13,11 +13,11 @@ from typing import Any
 import keras
 from keras import ops
 
-#: Coefficients of X ← aX + (bXXᵀ + c(XXᵀ)²)X. Their slope at zero is as great as it can be made; singular values end
-#: between about 0.7 and 1.2 instead of at 1, which does no harm.
+#: Coefficients of X ← aX + (bXXᵀ + c(XXᵀ)²)X, chosen for the steepest slope at zero. Singular values end between
+#: about 0.7 and 1.2 instead of at 1, which does no harm.
 QUINTIC = (3.4445, -4.7750, 2.0315)
 
-#: Keeps a gradient of zeros from a division by zero.
+#: Avoids a division by zero for a gradient of zeros.
 TINY = 1e-7
 
 
@@ -25,9 +25,9 @@ TINY = 1e-7
 class Group:
     """Variables whose path contains `part`, trained by SGD with Nesterov momentum.
 
-    `learning_rate` is for gradients of the batch's summed loss, so `batch_size` times that of its mean; it falls as the
-    optimizer's own does, or, where `steps` is given, linearly to zero within so many. `weight_decay` is what a step
-    takes off a weight, times its value, while the learning rate is at its greatest.
+    `learning_rate` is the peak step size, for gradients of the batch's summed loss, `batch_size` times its mean. It
+    falls in proportion to the optimizer's own, or linearly to zero within `steps`, if given. `weight_decay` is the
+    share of a weight that a step takes off at the peak learning rate.
     """
 
     part: str
@@ -56,8 +56,8 @@ class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]
     """Muon for 4-D kernels (height, width, in, out) that no group names, SGD for the variables of `groups`.
 
     A step on a kernel scales it to norm √out, then moves it by the learning rate along the orthogonalised Nesterov
-    momentum of its gradient, taken as a matrix (height·width·in, out). Raises ValueError at `build` for a variable that
-    is neither. `learning_rate` must be a schedule or a float; `batch_size` turns the mean loss's gradients into sums.
+    momentum of its gradient, reshaped to (height·width·in, out). `build` raises ValueError for any other variable.
+    `learning_rate` must be a schedule or a float; `batch_size` turns the mean loss's gradients into sums.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]
         self.momenta = self.add_optimizer_variables(variables, "momentum")
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Change `variable` and its momentum by one step."""
+        """Take one step of `variable`, and update its momentum."""
         index = self._get_variable_index(variable)
         gradient = ops.cast(gradient, variable.dtype)
         rate = ops.cast(learning_rate, variable.dtype)
@@ -109,27 +109,27 @@ class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]
         self.assign_sub(variable, rate * (gradient + group.momentum * momentum))
 
     def _rate(self, group: Group, rate: Any) -> Any:
-        """The group's step size: at its own greatest value where the optimizer's is, and in proportion after it."""
+        """Return the group's step size now, from its peak and the optimizer's `rate` or its own steps."""
         if group.steps is None:
-            return rate * (group.learning_rate / self._greatest_rate())
+            return rate * (group.learning_rate / self._peak_rate())
         left = 1 - ops.cast(self.iterations, rate.dtype) / group.steps
         return group.learning_rate * ops.maximum(left, 0)
 
-    def _greatest_rate(self) -> float:
+    def _peak_rate(self) -> float:
         schedule = self._learning_rate
-        greatest: Any = getattr(schedule, "initial_learning_rate", schedule)
-        return float(greatest)
+        peak: Any = getattr(schedule, "initial_learning_rate", schedule)
+        return float(peak)
 
     def _find(self, variable: Any) -> Group | None:
         for group in self.groups:
             if group.part in variable.path:
                 return group
         if len(variable.shape) != 4:
-            raise ValueError(f"{variable.path} is no convolution's kernel, and no group names it")
+            raise ValueError(f"{variable.path} is not a convolution's kernel, and no group names it")
         return None
 
     def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` takes."""
+        """Return the arguments that `from_config` expects."""
         config: dict[str, Any] = super().get_config()
         groups = [asdict(group) for group in self.groups]
         own = {"momentum": self.momentum, "steps": self.steps, "batch_size": self.batch_size, "groups": groups}

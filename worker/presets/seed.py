@@ -11,7 +11,7 @@ from worker.presets.base import Preset, Setup, compiled
 def side_used(side: int, params: SeedParams) -> int:
     """Return how many of `side` rows, or columns, reach the dense layers.
 
-    Pooling drops the last ones where they fill no square, and so what only they were computed from.
+    Pooling drops the last rows that do not fill a square, and with them the pixels that only they depend on.
     """
     margin, pool = params.kernel_size - 1, params.pool_size
     pooled = ((side - margin) // pool - margin) // pool
@@ -30,7 +30,7 @@ def build(params: SeedParams, setup: Setup) -> Any:
             keras.Input(setup.images.shape[1:], dtype="float32"),
             layers.Cropping2D(unused),
             layers.Rescaling(1 / 255),
-            # ReLU after pooling gives the same as before it, and has less to do.
+            # ReLU after pooling has the same result as before it, with less work.
             layers.Conv2D(params.first_filters, params.kernel_size, dtype=setup.precision),
             layers.MaxPooling2D(params.pool_size),
             layers.ReLU(),

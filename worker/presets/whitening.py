@@ -1,4 +1,4 @@
-"""Filters that whiten small patches: the first layer of a network, known before any training.
+"""Filters that whiten small patches: the first layer of a network, computed before any training.
 
 Source: K. Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", 2024 (arXiv:2404.00498), section 3.2; the idea is
 from T. Pethick's and D. Page's ResNet recipes.
@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Images that the statistics are taken from; more of them change nothing that can be seen.
+#: Images that the statistics are taken from; more make no visible difference.
 SAMPLE = 5_000
 
-#: Images whose patches are in memory at a time: 12 floats of each of 961 places of each image.
+#: Images whose patches are in memory at a time: 12 floats for each of 961 positions of an image.
 STEP = 250
 
-#: Added to the eigenvalues, so that directions with hardly any variance are not blown up into noise.
+#: Added to the eigenvalues, so that directions with hardly any variance are not amplified to noise.
 EPSILON = 5e-4
 
 Floats = NDArray[np.floating[Any]]
@@ -32,9 +32,9 @@ def channel_statistics(images: NDArray[np.uint8]) -> tuple[list[float], list[flo
 def whitening_filters(images: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
     """Return the kernel, float32 (size, size, channels, 2·size²·channels), that whitens patches of normalised images.
 
-    Filters are the eigenvectors v of the covariance of all size × size patches, each divided by √(λ + EPSILON), and
-    after them their negatives, since what follows keeps positive values only. `images` are uint8 (n, height, width,
-    channels); the kernel is for values less their channel's mean and divided by its standard deviation.
+    The filters are the eigenvectors v of the covariance of all size × size patches, each divided by √(λ + EPSILON),
+    followed by their negatives, since the activation after them keeps only positive values. `images` are uint8 (n,
+    height, width, channels); the kernel expects values minus their channel's mean, divided by its standard deviation.
     """
     eigenvalues, eigenvectors = np.linalg.eigh(_covariance(images[:SAMPLE], size))
     filters = (eigenvectors / np.sqrt(eigenvalues + EPSILON)).reshape(size, size, images.shape[-1], -1)

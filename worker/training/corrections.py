@@ -15,12 +15,12 @@ from shared.domain.errors import Conflict, InvalidRequest, ItemError, NotFound
 from shared.models.registry import Registry
 from shared.services import Services
 from shared.training.datasets import (
-    LEAST_CORRECTIONS,
+    MIN_CORRECTIONS,
     WITH_CORRECTIONS,
     CorrectedPicture,
     corrected_pictures,
-    held_out,
-    too_few,
+    is_held_out,
+    too_few_corrections,
 )
 from worker import hardware
 from worker.data.datasets import CIFAR10_SHAPE, Corrections, Dataset, Images, Rival
@@ -52,7 +52,7 @@ class Corrected:
     @property
     def held_out(self) -> NDArray[np.bool_]:
         """Which of them are judged by, as a bool array (n,)."""
-        return np.array([held_out(digest) for digest in self.digests], np.bool_)
+        return np.array([is_held_out(digest) for digest in self.digests], np.bool_)
 
 
 def frozen(services: Services, job_id: str) -> Corrected:
@@ -125,8 +125,8 @@ def _collected(services: Services, owner: str) -> Corrected:
     with ThreadPoolExecutor(hardware.cores()) as pool:
         pixels = pool.map(lambda picture: _pixels(services, picture), pictures)
         found = [(image, picture) for image, picture in zip(pixels, pictures, strict=True) if image is not None]
-    if len(found) < LEAST_CORRECTIONS:
-        raise TooFewCorrections(f"{too_few(len(found))}.")
+    if len(found) < MIN_CORRECTIONS:
+        raise TooFewCorrections(f"{too_few_corrections(len(found))}.")
     return Corrected(
         np.stack([image for image, _ in found]),
         np.array([picture.label for _, picture in found], np.uint8),

@@ -35,7 +35,7 @@ def test_the_scale_of_a_gradient_does_not_matter() -> None:
     np.testing.assert_allclose(orthogonal(random(9, 4) * 1e4, 3), orthogonal(random(9, 4), 3), atol=1e-5)
 
 
-def test_nothing_comes_of_nothing() -> None:
+def test_a_gradient_of_zeros_stays_zero() -> None:
     assert not np.array(orthogonal(np.zeros((6, 3), np.float32), 3)).any()
 
 
@@ -66,7 +66,7 @@ def test_a_group_steps_as_sgd_with_nesterov_momentum_and_decay() -> None:
 
 
 def moved(optimizer: Muon, target: Any, steps: int) -> list[float]:
-    """How far the first value of `target` moves in each step along a gradient of one, without momentum."""
+    """Return how far the first value of `target` moves in each step along a gradient of one."""
     places = [float(target.numpy()[0])]
     for _ in range(steps):
         optimizer.apply([keras.ops.ones(target.shape)], [target])
@@ -82,11 +82,11 @@ def test_groups_follow_the_schedule_or_end_on_their_own() -> None:
     assert ends == pytest.approx([0.8, 0.4, 0, 0])
 
 
-def test_a_variable_that_nobody_trains_is_named() -> None:
-    with pytest.raises(ValueError, match="lost is no convolution's kernel"):
+def test_a_variable_without_a_group_is_named() -> None:
+    with pytest.raises(ValueError, match="lost is not a convolution"):
         Muon(0.1, groups=[Group("head", 1, 0)]).build([variable(np.zeros(3, np.float32), "lost")])
 
 
-def test_the_configuration_makes_the_same_optimizer() -> None:
+def test_the_configuration_recreates_the_optimizer() -> None:
     config = Muon(0.1, 0.5, 2, groups=[Group("head", 1, 0.9, 0.01, 5)], batch_size=7).get_config()
     assert Muon.from_config(config).get_config() == config

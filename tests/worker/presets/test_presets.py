@@ -49,7 +49,7 @@ def test_the_network_has_the_stated_number_of_weights(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
-def test_a_network_gives_finite_logits_and_learns_one_hot_targets(name: str) -> None:
+def test_a_network_returns_finite_logits_and_trains_on_one_hot_targets(name: str) -> None:
     model = small(name)
     assert model.input_shape == (None, 32, 32, 3)
     logits = keras.ops.convert_to_numpy(model(SETUP.images[:4]))
@@ -71,8 +71,8 @@ def test_the_seed_decides_the_first_weights(name: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "side"), [({}, 30), ({"kernel_size": 5, "pool_size": 3}, 25), ({"kernel_size": 1, "pool_size": 1}, 32)]
 )
-def test_seed_leaves_out_only_what_reaches_no_answer(changes: dict[str, int], side: int) -> None:
-    """As the network is usually written, all pixels are computed with, and each ReLU comes before its pooling."""
+def test_seed_crops_only_pixels_that_change_no_output(changes: dict[str, int], side: int) -> None:
+    """The usual network computes with all pixels, and has each ReLU before its pooling."""
     layers, params = keras.layers, SeedParams(**changes)
     usual: list[Any] = [keras.Input((32, 32, 3)), layers.Rescaling(1 / 255)]
     for filters in (params.first_filters, params.second_filters):
@@ -85,7 +85,7 @@ def test_seed_leaves_out_only_what_reaches_no_answer(changes: dict[str, int], si
     np.testing.assert_allclose(*answers, atol=1e-5)
 
 
-def test_fast_is_the_network_of_its_source() -> None:
+def test_fast_has_the_layers_of_its_source() -> None:
     params = FastParams(width1=64, width2=256, width3=256, norm_momentum=0.6)
     model = PRESETS["fast"].build(params, SETUP)
     shapes = [layer.kernel.shape for layer in model.layers if hasattr(layer, "kernel")]
@@ -114,7 +114,7 @@ def test_fast_trains_all_but_the_whitening_filters_and_keeps_filters_near_their_
         assert np.linalg.norm(kernel) == pytest.approx(kernel.shape[-1] ** 0.5, rel=0.5)
 
 
-def test_identity_filters_pass_their_inputs_on() -> None:
+def test_identity_filters_return_their_inputs() -> None:
     kernel = identity_filters(np.random.default_rng(0), (3, 3, 4, 6))
     image = np.random.default_rng(1).normal(size=(1, 5, 5, 4)).astype(np.float32)
     np.testing.assert_allclose(keras.ops.conv(image, kernel, padding="same")[..., :4], image, atol=1e-6)
@@ -160,7 +160,7 @@ def test_hardware_without_cpuinfo(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_openvino_answers_as_keras_does(name: str, tmp_path: Path) -> None:
+def test_openvino_agrees_with_keras(name: str, tmp_path: Path) -> None:
     """With the sample pictures: the same class, and probabilities within 0.001."""
     images = np.stack([np.asarray(Image.open(file)) for file in sorted(PICTURES.glob("*.png"))])
     model = answering(small(name), 0.5)

@@ -11,7 +11,7 @@ import pytest
 
 from shared.domain.entities import blob_key
 from shared.services import Services
-from shared.training.datasets import WITH_CORRECTIONS, held_out
+from shared.training.datasets import WITH_CORRECTIONS, is_held_out
 from tests.conftest import wait_until
 from tests.corrections_kit import corrected, digest_of
 from tests.worker.kit import pictures
@@ -81,7 +81,7 @@ def test_many_corrections_count_less_each(images: int, corrections: int, times: 
 
 def test_nothing_to_learn_from(squares: Dataset) -> None:
     only = made_up(1)
-    assert all(held_out(digest) for digest in only.digests)
+    assert all(is_held_out(digest) for digest in only.digests)
     with pytest.raises(TooFewCorrections, match="held out"):
         joined(squares, only)
 
@@ -114,7 +114,7 @@ def test_a_training_goes_on_with_the_same_pictures_and_reports_both_models(servi
     assert ended.model is not None and curve(services, training)[: len(before)] == before
     card = services.registry.card(ended.model)
     assert card.corrections is not None and card.dataset is not None
-    judged_by = [held_out(digest_of(content)) for content in SAMPLES.values()]
+    judged_by = [is_held_out(digest_of(content)) for content in SAMPLES.values()]
     assert (card.corrections.learnt, card.corrections.held_out) == (judged_by.count(False), judged_by.count(True))
     assert card.dataset.name == WITH_CORRECTIONS and card.dataset.digest != card.corrections.base_digest
     assert card.corrections.champion == services.registry.champion().version
