@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import bulk, passes, queue, single, status, workers
+from bench import bulk, forward, queue, single, status, workers
 from bench.service import ROOT
 from bench.table import Row, heading, line
 from shared.domain.errors import DarkroomError
@@ -29,7 +29,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "bulk": bulk.fast,
     "seed": bulk.seed,
     "photos": bulk.photos,
-    "forward": passes.rows,
+    "forward": forward.rows,
     "single": single.rows,
     "status": status.rows,
     "polling": status.polling,

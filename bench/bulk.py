@@ -100,9 +100,9 @@ def _theirs(load: Workload, service: Service, version: str, seed_model: Path, st
     """Return the arms of the references, which run until the stack is closed."""
     folder, contents = Path(stack.enter_context(tempfile.TemporaryDirectory())), load.contents
     files.write(folder, contents, load.ending)
-    bare = stack.enter_context(rounds("bench.references.bare", service.folder, version, folder))
-    original = stack.enter_context(server("bench.references.original", seed_model))
-    batching = stack.enter_context(server("bench.references.batching", service.folder, version))
+    bare = stack.enter_context(rounds("bench.references.bare_loop", service.folder, version, folder))
+    original = stack.enter_context(server("bench.references.original_app", seed_model))
+    batching = stack.enter_context(server("bench.references.litserve_app", service.folder, version))
     few, some = contents[:ORIGINAL], [form(content) for content in contents[:BATCHING]]
     multipart = f"multipart/form-data; boundary={files.BOUNDARY}"
     post_each(batching, "/predict", some[:CLIENTS], multipart, CLIENTS)

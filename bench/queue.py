@@ -14,7 +14,7 @@ from pathlib import Path
 import redis
 
 from bench import files
-from bench.references.nothing import DONE, nothing
+from bench.references.empty_task import DONE, empty_task
 from bench.service import ROOT, running_service
 from bench.table import Figures, Row
 from cli.stack import embedded_redis
@@ -44,7 +44,7 @@ def _drain(broker: redis.Redis) -> float:
     """Send empty tasks, wait until the last one has run, and return the seconds per task."""
     begin = time.perf_counter()
     for number in range(MESSAGES):
-        nothing.delay(last=number == MESSAGES - 1)
+        empty_task.delay(last=number == MESSAGES - 1)
     broker.blpop([DONE], timeout=60)
     return (time.perf_counter() - begin) / MESSAGES
 
@@ -55,8 +55,8 @@ def _celery() -> Iterator[redis.Redis]:
     with tempfile.TemporaryDirectory() as folder:
         server = embedded_redis.prepare(Settings(data_dir=Path(folder)))
         os.environ["BENCH_BROKER"] = server.url
-        nothing.app.conf.broker_url = server.url
-        worker = [sys.executable, "-m", "celery", "--app", "bench.references.nothing", "worker", "--concurrency", "1"]
+        empty_task.app.conf.broker_url = server.url
+        worker = [sys.executable, "-m", "celery", "-A", "bench.references.empty_task", "worker", "--concurrency", "1"]
         quiet = subprocess.DEVNULL
         with (
             subprocess.Popen(server.command, stdout=quiet) as redis_process,

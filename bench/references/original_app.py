@@ -1,6 +1,6 @@
 """The original application: every request loads the model and predicts.
 
-python -m bench.references.original MODEL.h5 PORT
+python -m bench.references.original_app MODEL.h5 PORT
 """
 
 from __future__ import annotations

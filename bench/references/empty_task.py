@@ -14,7 +14,7 @@ app = celery_app(os.environ.get("BENCH_BROKER", ""))
 
 
 @app.task(ignore_result=True, queue="bulk")
-def nothing(*, last: bool) -> None:
+def empty_task(*, last: bool) -> None:
     """Do nothing; the last task pushes to DONE."""
     if last:
         redis.Redis.from_url(os.environ["BENCH_BROKER"]).rpush(DONE, 1)

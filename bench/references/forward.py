@@ -1,6 +1,6 @@
 """The forward pass of a network in OpenVINO, as in a worker, or in TensorFlow.
 
-python -m bench.references.passes {openvino,keras} VERSION_FOLDER
+python -m bench.references.forward {openvino,keras} VERSION_FOLDER
 
 Each line on stdin runs one round: `bulk` and `one` print images per second, in the best batch size and alone; `answers`
 prints the probabilities of test images.

@@ -1,6 +1,6 @@
 """Gain and cost of six views of an image, by the confidence threshold: the table in docs/decisions/0008-views.md.
 
-DARKROOM_CIFAR10=cifar10.npz python -m bench.views models/VERSION
+DARKROOM_CIFAR10=cifar10.npz python -m bench.tta models/VERSION
 
 The threshold is chosen on the validation images, and measured on the test images. Times are processor times. Each round
 runs one batch with every threshold and computes the ratio to one view, so that other load affects all thresholds alike.
@@ -58,7 +58,7 @@ class Part:
 
 def main() -> None:
     """Print the table for a version."""
-    parser = argparse.ArgumentParser(prog="python -m bench.views", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m bench.tta", description=__doc__.splitlines()[0])
     parser.add_argument("version", type=Path, help="folder of a model that serves one view")
     network = openvino_runtime.load(parser.parse_args().version / OPENVINO_FILE, hardware.cores())
     data = load_cifar10()

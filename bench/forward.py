@@ -15,7 +15,7 @@ from shared.models.registry import SHIPPED
 def rows(repeats: int, _seed_model: Path) -> Iterator[Row]:
     """Compare speed and predictions, with one view of each image."""
     version = next(path for path in SHIPPED.iterdir() if path.is_dir())
-    module = "bench.references.passes"
+    module = "bench.references.forward"
     with rounds(module, "openvino", version) as ours, rounds(module, "keras", version) as theirs:
         mine, other = (np.array(arm.run("answers")) for arm in (ours, theirs))
         speeds = [[(ours.run(what), theirs.run(what)) for what in ("bulk", "one")] for _ in range(repeats)]

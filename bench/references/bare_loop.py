@@ -1,6 +1,6 @@
 """A bare loop: read, decode and stack pictures, and one forward pass per batch.
 
-python -m bench.references.bare DATA_FOLDER VERSION PICTURES
+python -m bench.references.bare_loop DATA_FOLDER VERSION PICTURES
 
 Each line on stdin runs one round: `all` prints the seconds for all pictures, `one` those for each of the first pictures
 alone.

@@ -1,6 +1,6 @@
 """LitServe with dynamic batching: the same model, one picture per request.
 
-python -m bench.references.batching DATA_FOLDER VERSION PORT
+python -m bench.references.litserve_app DATA_FOLDER VERSION PORT
 """
 
 import sys
