@@ -62,23 +62,17 @@ class Settings(BaseModel):
     )
     web_processes: Positive = Field(2, description="number of gunicorn processes")
     web_threads: Positive = Field(16, description="threads, and so concurrent requests, of each web process")
-    classify_workers: Positive = Field(
-        2, description="worker processes for all jobs, in addition to one for small jobs"
-    )
-    max_file_bytes: Positive = Field(64 * MIB, description="maximum size of a picture, in bytes")
-    max_request_bytes: Positive = Field(
-        4096 * MIB, description="maximum size of a request, and of an unpacked archive, in bytes"
-    )
+    classify_workers: Positive = Field(2, description="worker processes for all jobs; one more for small jobs")
+    max_file_bytes: Positive = Field(64 * MIB, description="maximum bytes in a picture")
+    max_request_bytes: Positive = Field(4096 * MIB, description="maximum bytes in a request or an unpacked archive")
     max_items: Positive = Field(100_000, description="maximum number of pictures in a job")
     max_pixels: Positive = Field(120_000_000, description="maximum width × height of a picture")
     requests_per_hour: Positive = Field(
-        100_000, description="quota of requests for each API key, or each address without a key"
+        100_000, description="quota of requests per API key, or per address without one"
     )
-    bytes_per_hour: Positive = Field(32 * 1024 * MIB, description="quota of uploaded bytes for each API key")
-    items_per_hour: Positive = Field(500_000, description="quota of pictures for each API key")
-    max_open_jobs: Positive = Field(
-        100, description="maximum number of unfinished jobs of an owner, if API keys are in use"
-    )
+    bytes_per_hour: Positive = Field(32 * 1024 * MIB, description="quota of uploaded bytes per API key")
+    items_per_hour: Positive = Field(500_000, description="quota of pictures per API key")
+    max_open_jobs: Positive = Field(100, description="maximum unfinished jobs per owner, if API keys are in use")
     retention_hours: Positive = Field(24 * 7, description="hours until a finished job and its pictures are deleted")
     webhook_allow: str | None = Field(
         None, description="private hosts and networks that webhooks may call, separated by commas"

@@ -34,9 +34,9 @@ def environment(url: str, home: Path, **more: str) -> dict[str, str]:
 
 def darkroom(url: str, folder: Path, *words: str, stdin: bytes | None = None, **more: str) -> Any:
     """Run the program in `folder`, with pipes, and return its output as text."""
-    told = {"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}
-    where = {"cwd": folder, "env": environment(url, folder, **more), "timeout": 120}
-    done = subprocess.run([*PROGRAM, *words], check=False, capture_output=True, **where, **told)
+    streams = {"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}
+    options = {"cwd": folder, "env": environment(url, folder, **more), "timeout": 120}
+    done = subprocess.run([*PROGRAM, *words], check=False, capture_output=True, **options, **streams)
     return subprocess.CompletedProcess(words, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 

@@ -73,8 +73,8 @@ def test_failed_pictures_can_be_retried(service: Service, tmp_path: Path) -> Non
 
 
 def test_a_missing_or_foreign_server_is_reported_with_advice(service: Service, tmp_path: Path) -> None:
-    nobody = darkroom("http://127.0.0.1:9", tmp_path, "jobs", "list")
-    assert nobody.returncode == 1 and "127.0.0.1:9" in nobody.stderr and "./darkroom up" in nobody.stderr
+    unreachable = darkroom("http://127.0.0.1:9", tmp_path, "jobs", "list")
+    assert unreachable.returncode == 1 and "127.0.0.1:9" in unreachable.stderr and "./darkroom up" in unreachable.stderr
     wrong = darkroom("127.0.0.1:9", tmp_path, "jobs", "list")
     assert wrong.returncode == 2 and "such as http://" in wrong.stderr
     with relay_to(service.url) as relay:

@@ -1,4 +1,4 @@
-"""What the tests of the job store share: jobs in few words, and what must always be true of them."""
+"""Helpers for tests of the job store, and checks of its invariants."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from shared.redis.connection import Client, now_ms
 RINGS = [Queue.INTERACTIVE, Queue.BULK]
 MANY = 100_000
 HOUR_MS = 3600 * 1000
-REFUSED = Failure("unsupported_format", "This is no picture.")
+REFUSED = Failure("unsupported_format", "This is not a picture.")
 UNREADABLE = Outcome(ItemState.FAILED, failure=Failure("undecodable", "This picture is broken."))
 
 
 def upload(key: str, content: str = "", size: int = 100, failure: Failure | None = None) -> Upload:
-    """A picture called `key`; other `content` has another digest."""
+    """Return a picture with this key; the digest depends on `content`."""
     digest = hashlib.sha256((content or key).encode()).hexdigest()
     if failure:
         return Upload(key, f"{key}.png", size, digest, failure=failure)
@@ -47,12 +47,12 @@ def uploads(count: int, prefix: str = "k") -> list[Upload]:
 
 
 def sure(score: float = 0.9, index: int = 3) -> Outcome:
-    """A success whose best prediction is `index` with `score`."""
+    """Return a success whose best prediction is `index` with `score`."""
     return Outcome(ItemState.SUCCEEDED, (Prediction(index, score), Prediction(index + 1, (1 - score) / 2)))
 
 
 def labels_of(version: str) -> tuple[str, ...]:
-    """The labels of model net-1, and of no other."""
+    """Return the labels of model net-1. Raises NotFound for others."""
     if version != "net-1":
         raise NotFound(f"there is no model version {version}")
     return tuple("abcdefghij")
@@ -87,24 +87,24 @@ class Kit:
         return chunk
 
     def finish(self, chunk: Chunk, outcome: Outcome | None = None) -> None:
-        """Commit the chunk, each item with the same outcome."""
+        """Commit the chunk with the same outcome for each item."""
         assert self.chunks.commit(chunk, dict.fromkeys(names(chunk), outcome or sure()))
 
     def work_off(self, outcome: Outcome | None = None) -> None:
-        """Commit chunks until nothing waits."""
+        """Commit chunks until the queue is empty."""
         while chunk := self.chunks.claim("worker", RINGS):
             self.finish(chunk, outcome)
 
     def lapse(self, chunk_id: str) -> None:
-        """Put the end of the chunk's lease into the past."""
+        """Let the lease of a chunk expire."""
         self.redis.zadd(keys.LEASES, {chunk_id: now_ms(self.redis) - 1}, xx=True)
 
     def states(self, job: str) -> dict[str, ItemState]:
-        """Each item's state, read from the items themselves."""
+        """Return the state of each item, from the items."""
         return {item.upload.key: item.state for item in self.results.items(job, MANY).items}
 
     def counted(self, job: str) -> Counts:
-        """The job's counts, after a check that they equal the items."""
+        """Return the job's counts after checking them against the items."""
         found = Counter(self.states(job).values())
         counts = self.store.get(job).counts
         ended = (ItemState.SUCCEEDED, ItemState.FAILED, ItemState.CANCELLED)
@@ -112,7 +112,7 @@ class Kit:
         return counts
 
     def traces(self, job: str) -> set[str]:
-        """Every key of the database that is named after the job or holds its id."""
+        """Return all Redis keys that contain the job's id in name or value."""
         return {key for key in self.redis.scan_iter(count=1000) if job in key or job in self._members(key)}
 
     def _members(self, key: str) -> Collection[str]:
