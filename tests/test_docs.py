@@ -242,3 +242,8 @@ def test_the_redis_keys_in_how_it_works_are_those_of_the_code() -> None:
     source = "\n".join(path.read_text() for path in files)
     named = {key.rstrip(":") for key in re.findall(r"[\"'](darkroom:[a-z:-]+)", source)}
     assert documented - {"darkroom:ring"} == named  # its `:counts` is made from the ring's own key
+
+
+def test_the_exit_codes_are_those_of_the_command() -> None:
+    listed = re.findall(r"^      (\d+)  (.*)$", (ROOT / "cli" / "__main__.py").read_text(), re.MULTILINE)
+    assert rows(section(DOCS / "command-line.md", "Exit codes")) == [list(pair) for pair in listed]
