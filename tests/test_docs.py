@@ -247,3 +247,10 @@ def test_the_redis_keys_in_how_it_works_are_those_of_the_code() -> None:
 def test_the_exit_codes_are_those_of_the_command() -> None:
     listed = re.findall(r"^      (\d+)  (.*)$", (ROOT / "cli" / "__main__.py").read_text(), re.MULTILINE)
     assert rows(section(DOCS / "command-line.md", "Exit codes")) == [list(pair) for pair in listed]
+
+
+def test_the_log_lines_that_an_operator_looks_for_are_in_the_code() -> None:
+    lines = re.findall(r"logs for `([^`]+)`", (DOCS / "operations.md").read_text())
+    source = "".join(path.read_text() for path in (ROOT / "worker").rglob("*.py"))
+    assert len(lines) >= 2
+    assert [line for line in lines if line not in source] == []
