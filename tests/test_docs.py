@@ -19,7 +19,7 @@ from shared.jobs.deliveries import LEASE_S as DELIVERY_LEASE_S
 from shared.jobs.messenger import CLASSIFY_TIMEOUT_S, MAX_MESSAGES
 from shared.jobs.store import SCRIPT_BATCH
 from shared.models.registry import Registry
-from shared.redis.connection import KEPT_ATTEMPTS, KEPT_DELIVERIES, OPEN_MS
+from shared.redis.connection import KEPT_ATTEMPTS, KEPT_DELIVERIES, OPEN_TTL_MS
 from shared.services import Services
 from shared.settings import CLIENT_VARIABLES, MIB, PREFIX, Settings
 from shared.storage.blobs import RESERVE_BYTES
@@ -178,7 +178,7 @@ def test_the_numbers_in_how_it_works_are_those_of_the_code() -> None:
         f"{ADD_ITEMS} or {ADD_BYTES // MIB} MiB at a time",
         f"for each {CHUNK_ITEMS} new Items, up to a total of {MAX_MESSAGES} in the queue",
         f"{ {5: 'five'}[TOP_K] } best Predictions",
-        f"{OPEN_MS // 3_600_000} h after its last Item was added",
+        f"{OPEN_TTL_MS // 3_600_000} h after its last Item was added",
         f"{SCRIPT_BATCH:,} in one call",
         f"up to {CHUNK_ITEMS} Items and {CHUNK_BYTES // MIB} MiB of uploads",
         f"lease of {LEASE_S} s",

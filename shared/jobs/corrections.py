@@ -1,4 +1,4 @@
-"""Corrections: the Label that a person gave to a classified Item. The Prediction that was committed stays as it is."""
+"""Corrections: Labels that a person has given to classified Items. The committed Predictions do not change."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from shared.jobs.store import item_not_found, job_not_found
 from shared.redis import keys
 from shared.redis.connection import Client, Scripts, redis_errors
 
-#: Corrected Items that are read in one go.
+#: Corrected Items that are read in one round trip.
 READ_BATCH = 500
 
 
 @dataclass(frozen=True)
 class LabelCount:
-    """How many classified Items of a Job have a Label now, and how many of these were corrected to it."""
+    """The number of a Job's classified Items with a Label, and how many of them were corrected to it."""
 
     count: int = 0
     corrected: int = 0
@@ -27,7 +27,7 @@ class LabelCount:
 
 @dataclass(frozen=True)
 class Correction:
-    """One corrected Item, to train on: its picture is `blob_key(job_id, sha256)`, `label` the name it was given."""
+    """One corrected Item to train on: its image is the Blob `blob_key(job_id, sha256)`, `label` is a name."""
 
     job_id: str
     key: str
@@ -36,20 +36,20 @@ class Correction:
 
 
 class Corrections:
-    """Sets, counts and lists them. Every method raises Unavailable where Redis cannot be reached."""
+    """Corrections in Redis. Every method raises Unavailable if Redis cannot be reached."""
 
     def __init__(self, client: Client, labels_of: Callable[[str], tuple[str, ...]]) -> None:
-        """`labels_of` gives the Labels of a ModelVersion, by index, and raises NotFound for one that is lost."""
+        """`labels_of` returns the Labels of a ModelVersion by index, and raises NotFound if it does not exist."""
         self._redis = client
         self._scripts = Scripts(client)
         self._labels_of = labels_of
 
     @redis_errors()
     def put(self, job_id: str, labels: Mapping[str, int | None]) -> None:
-        """Give each of these Items, by its key, the Label of this index, or with None that of its Prediction again.
+        """Correct each of these Items, by key, to the Label of this index; None removes its correction.
 
-        All of them in one step or, where one cannot be corrected, none. A repeat changes nothing.
-        Raises NotFound, and Conflict for an Item that was not classified.
+        Correct all of them in one step, or none. Repeating the call changes nothing.
+        Raise NotFound, or Conflict if an Item was not classified.
         """
         parts = [part for key, index in labels.items() for part in (key, "" if index is None else index)]
         answer = self._scripts.run("correct", job_id, *parts)
@@ -58,7 +58,7 @@ class Corrections:
 
     @redis_errors()
     def counts(self, job_id: str) -> dict[int, LabelCount]:
-        """How often each Label occurs in a Job, by index, at a cost that does not depend on its Items."""
+        """Return the count of each Label of a Job, by index, at a cost that does not depend on its number of Items."""
         record = self._redis.hgetall(keys.job(job_id, "labels"))
         corrected = {name.removeprefix("corrected:"): int(count) for name, count in record.items() if ":" in name}
         return {
@@ -68,9 +68,9 @@ class Corrections:
         }
 
     def all(self, owner: str | None = None) -> Iterator[Correction]:
-        """Every corrected Item of this owner's Jobs, or of all, read as it is asked for; what is deleted is gone.
+        """Iterate over the corrected Items of an owner's Jobs, or of all, in no particular order, reading lazily.
 
-        In no certain order. Jobs whose ModelVersion is lost are left out, since nobody knows their Labels' names.
+        Skip Jobs whose ModelVersion no longer exists, since the names of its Labels are unknown.
         """
         with redis_errors():
             for job_id in self._redis.zrange(keys.CORRECTED, 0, -1):
@@ -97,4 +97,4 @@ def _refuse(job_id: str, reason: str, key: str = "") -> NoReturn:
         raise job_not_found(job_id)
     if reason == "unknown":
         raise item_not_found(job_id, key)
-    raise Conflict(f"item {key!r} is {reason}: only one that was classified can be corrected")
+    raise Conflict(f"item {key!r} is {reason}: only classified items can be corrected")

@@ -1,4 +1,4 @@
-"""Deliveries: the calls of webhooks that are due, each in the hands of one sender at a time, under a lease."""
+"""Deliveries: pending webhook calls, each claimed by one sender at a time under a lease."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from shared.jobs.records import dump, read_job
 from shared.redis import keys
 from shared.redis.connection import KEPT_DELIVERIES, Client, Scripts, now_ms, redis_errors
 
-#: Seconds that a sender has for one attempt; then another one may have the delivery.
+#: Seconds of a sender's lease on a delivery, enough for one attempt.
 LEASE_S = 30
 
 
 class DeliveryState(StrEnum):
-    """A delivery is pending until a receiver has taken it, or until it is given up."""
+    """The state of a delivery: pending until a receiver has accepted it or the retries have ended."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -27,7 +27,7 @@ class DeliveryState(StrEnum):
 
 
 class DeliveryOutcome(StrEnum):
-    """What an attempt that is the last one made of its delivery; `gone`: the receiver wants no other either."""
+    """The final outcome of a delivery; GONE: the receiver does not accept any other either."""
 
     DELIVERED = "delivered"
     FAILED = "failed"
@@ -36,7 +36,7 @@ class DeliveryOutcome(StrEnum):
 
 @dataclass(frozen=True)
 class Attempt:
-    """One call of a webhook: when (s since the epoch), for how long, the status that came, and why it failed."""
+    """One call of a webhook: its start (s since the epoch), duration, status or None, and failure."""
 
     at: float
     duration_s: float
@@ -46,7 +46,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class ClaimedDelivery:
-    """A delivery in a sender's hands. `job` is as it ended; `attempt_number` counts from 1."""
+    """A claimed delivery. `job` is the job as it ended, `fence` the fencing token; `attempt_number` counts from 1."""
 
     id: str
     fence: str
@@ -58,7 +58,7 @@ class ClaimedDelivery:
 
 @dataclass(frozen=True)
 class Delivery:
-    """A job's end that its webhook is told of. `next_attempt_at` is in seconds since the epoch."""
+    """A webhook call about a finished job. `next_attempt_at` is in seconds since the epoch."""
 
     id: str
     state: DeliveryState
@@ -68,7 +68,7 @@ class Delivery:
 
 
 class DeliveryStore:
-    """Deliveries in Redis. Every method raises Unavailable where Redis cannot be reached."""
+    """Deliveries in Redis. Every method raises Unavailable if Redis cannot be reached."""
 
     def __init__(self, client: Client) -> None:
         self._redis = client
@@ -76,7 +76,7 @@ class DeliveryStore:
 
     @redis_errors()
     def claim(self, busy: Iterable[str] = ()) -> ClaimedDelivery | None:
-        """The delivery that is due for longest, of a receiver that is not `busy`; None where there is none."""
+        """Claim the delivery that has been due longest, of a receiver that is not `busy`; None if there is none."""
         fence = new_id()
         answer = self._scripts.run("claim_delivery", fence, LEASE_S * 1000, *busy)
         if not answer:
@@ -88,22 +88,22 @@ class DeliveryStore:
 
     @redis_errors()
     def end_attempt(
-        self, due: ClaimedDelivery, attempt: Attempt, ending: DeliveryOutcome | None, delay_s: float = 0
+        self, due: ClaimedDelivery, attempt: Attempt, outcome: DeliveryOutcome | None, delay_s: float = 0
     ) -> bool:
-        """Record an attempt; where it is not the last one, the next is due after `delay_s`. False where it is lost."""
+        """Record an attempt; without an outcome, the next is due in `delay_s` s. Return False if the lease is lost."""
         return bool(
-            self._scripts.run("end_attempt", due.id, due.fence, dump(asdict(attempt)), ending or "", f"{delay_s:.3f}")
+            self._scripts.run("end_attempt", due.id, due.fence, dump(asdict(attempt)), outcome or "", f"{delay_s:.3f}")
         )
 
     @redis_errors()
     def overdue_s(self) -> float:
-        """For how long the delivery that is due for longest waits for a sender, in seconds; 0 where none does."""
+        """Return for how many seconds the oldest due delivery has been waiting, 0 if none is due."""
         first = self._redis.zrange(keys.RECEIVERS, 0, 0, withscores=True)
         return max(0.0, (now_ms(self._redis) - first[0][1]) / 1000) if first else 0.0
 
     @redis_errors()
     def of_job(self, job: Job) -> list[Delivery]:
-        """The job's deliveries, newest first."""
+        """Return the job's deliveries, newest first."""
         newest = int(self._redis.hget(keys.job(job.id), "deliveries") or 0)
         numbers = range(newest, max(0, newest - KEPT_DELIVERIES), -1)
         found = [self._read(f"{job.id}-{number}") for number in numbers]
@@ -111,7 +111,7 @@ class DeliveryStore:
 
     @redis_errors()
     def get(self, delivery_id: str) -> Delivery:
-        """One delivery. Raises NotFound."""
+        """Return one delivery. Raise NotFound."""
         delivery = self._read(delivery_id)
         if delivery is None:
             raise _no_delivery(delivery_id)
@@ -119,7 +119,7 @@ class DeliveryStore:
 
     @redis_errors()
     def redeliver(self, delivery_id: str) -> None:
-        """Send it again, at once, whatever became of it; one that is being sent stays as it is. Raises NotFound."""
+        """Schedule a delivery again for now, unless it is being sent. Raise NotFound."""
         if not self._scripts.run("redeliver", delivery_id):
             raise _no_delivery(delivery_id)
 
@@ -151,4 +151,4 @@ def _job_of(delivery_id: str) -> str:
 
 
 def _no_delivery(delivery_id: str) -> NotFound:
-    return NotFound(f"there is no delivery {delivery_id[:64]}")
+    return NotFound(f"delivery {delivery_id[:64]} does not exist")

@@ -1,6 +1,6 @@
-"""The queues and their messages. A message only wakes a worker; what there is to do stands in the job store.
+"""The Celery queues and their messages. A message only wakes a worker; the work itself is in the job store.
 
-So a message that is lost, doubled or late changes nothing but the time: the reconciler wakes workers again.
+So a lost, duplicate or late message costs only time: the reconciler wakes workers again.
 """
 
 from __future__ import annotations
@@ -22,37 +22,37 @@ log = logging.getLogger(__name__)
 
 #: The task that claims and classifies one chunk, and the one that claims and runs one training.
 CLASSIFY, TRAIN = "darkroom.classify", "darkroom.train"
-#: Seconds for one chunk, which takes about one; then the process that works on it is killed: a decoder may hang.
-#: A training has no limit: its lease and the person who started it watch over it.
+#: Seconds after which the process of a chunk is killed, since a decoder may hang. A chunk takes about one second.
+#: A training has no limit: its owner can cancel it.
 CLASSIFY_TIMEOUT_S = 60
-#: Messages that wait in one queue at most: enough to wake every worker, and never a queue to look after.
+#: Maximum messages per queue: enough to wake every worker, and too few to need monitoring.
 MAX_MESSAGES = 32
-#: Seconds within which Celery must have sent a message: the web process answers within 5.
+#: Timeout of sending a message, in seconds: the API must respond within 5.
 SEND_TIMEOUT_S = 2.0
 
 
 def celery_app(broker_url: str) -> Celery:
-    """A Celery app that connects to the broker when first used. Each setting has its reason beside it."""
+    """Return a Celery app, which connects to the broker on first use."""
     app = Celery("darkroom", broker=broker_url, set_as_current=False)
     app.conf.update(
         task_queues=[MessageQueue(name, Exchange(name), routing_key=name) for name in Queue],
-        task_create_missing_queues=False,  # a misspelt queue is an error, not a queue that nobody reads
+        task_create_missing_queues=False,  # a misspelt queue is an error, not a new queue without consumers
         task_default_queue=Queue.BULK,
         task_serializer="json",
         accept_content=["json"],  # a message can never run code
         task_ignore_result=True,  # the job store holds the results
         task_store_errors_even_if_ignored=False,
-        task_acks_late=False,  # with late ones a 5.7.0 worker exits when the broker restarts; leases guard the work
+        task_acks_late=False,  # with late acks a 5.7.0 worker exits when the broker restarts; leases protect the work
         worker_prefetch_multiplier=1,
-        worker_disable_prefetch=True,  # a prefetched message is stuck while its worker is busy, or lost with it
+        worker_disable_prefetch=True,  # a prefetched message is stuck behind its busy worker, or lost with it
         worker_cancel_long_running_tasks_on_connection_loss=False,  # True kills the worker
-        broker_connection_max_retries=None,  # a worker outlives any pause of the broker
+        broker_connection_max_retries=None,  # a worker survives any outage of the broker
         broker_connection_retry_on_startup=True,
-        broker_channel_error_retry=True,  # nor does it end where Redis takes no writes for a while
-        worker_soft_shutdown_timeout=5,  # the chunk in hand is finished, no other is begun
-        worker_proc_alive_timeout=120,  # a process says that it is up after it has loaded its model
-        worker_send_task_events=False,  # nobody reads them
-        worker_enable_remote_control=False,  # workers are seen by their signs of life; no broadcast queues
+        broker_channel_error_retry=True,  # also while Redis refuses writes
+        worker_soft_shutdown_timeout=5,  # the current chunk is finished, and no other is claimed
+        worker_proc_alive_timeout=120,  # a process is up after it has loaded its model
+        worker_send_task_events=False,  # unused
+        worker_enable_remote_control=False,  # no broadcast queues; our heartbeats list the workers
         broker_transport_options={
             "queue_order_strategy": "priority",  # interactive before bulk, in the order of the worker's -Q
             "visibility_timeout": 3600,
@@ -66,7 +66,7 @@ def celery_app(broker_url: str) -> Celery:
 
 
 class Messenger:
-    """Wakes workers."""
+    """A sender of the messages that wake workers."""
 
     def __init__(self, broker_url: str) -> None:
         self._app = celery_app(broker_url)
@@ -77,7 +77,7 @@ class Messenger:
         self._redis = connect(broker_url)
 
     def wake_workers(self, queue: Queue, messages: int = 1) -> int:
-        """Send up to `messages` messages, as far as there is room, and return how many. Raises Unavailable."""
+        """Send at most `messages` messages, up to MAX_MESSAGES in the queue, and return how many. Raise Unavailable."""
         with redis_errors():
             room = MAX_MESSAGES - int(self._redis.llen(queue))
         count = max(0, min(messages, room))
@@ -98,11 +98,11 @@ class Messenger:
             log.warning("no worker of queue %s was woken; the reconciler will wake one", queue)
 
     def message_count(self, queue: Queue) -> int:
-        """Messages in the queue. Raises Unavailable."""
+        """Return the number of messages in the queue. Raise Unavailable."""
         with redis_errors():
             return int(self._redis.llen(queue))
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._redis.close()
         self._app.close()

@@ -1,7 +1,7 @@
-"""What is counted and timed for `/metrics`, in Redis: so the sums are those of every process on every machine.
+"""Counters and histograms for `/metrics`, in Redis, so that they cover every process on every machine.
 
-The scripts count items, jobs and what is rare in the step that does it. Workers sum up how long the stages of their
-chunks took, and add that with each of their signs of life; what a killed one had not added yet is lost.
+The Lua scripts count items, jobs and rare events atomically with them. Workers add up stage durations and flush them
+with each heartbeat; a killed worker loses what it has not flushed.
 """
 
 from __future__ import annotations
@@ -15,23 +15,22 @@ from dataclasses import dataclass
 from shared.redis import keys
 from shared.redis.connection import Client, redis_errors
 
-#: What happens to a chunk, in this order; all but `wait` in seconds of a worker.
-#: `wait`: for how long its first item has waited for a worker. `read` and `decode`: of all threads together.
+#: Stages of a chunk, in order. `wait`: until its first item was claimed. `read` and `decode`: the sum over all threads.
 STAGES = ("wait", "claim", "read", "decode", "forward", "commit")
-#: Upper bounds of the histogram's buckets, in seconds; one more has no bound.
+#: Upper bounds of the histogram buckets, in seconds; a last bucket is unbounded.
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """How many durations there were in each bucket, one more than BUCKETS_S, and their sum in seconds."""
+    """The number of durations per bucket, of which there is one more than BUCKETS_S, and their sum in seconds."""
 
     counts: tuple[int, ...]
     sum_s: float
 
 
 class JobMetrics:
-    """The sums. Methods raise Unavailable where Redis cannot be reached, but for `took`."""
+    """Metrics in Redis, thread-safe. All methods but `observe` raise Unavailable if Redis cannot be reached."""
 
     def __init__(self, client: Client) -> None:
         self._redis = client
@@ -39,13 +38,13 @@ class JobMetrics:
         self._new: defaultdict[str, float] = defaultdict(float)
 
     def observe(self, stage: str, seconds: float) -> None:
-        """Note how long a stage took, in memory."""
+        """Add the duration of a stage in memory, until `flush`."""
         with self._lock:
             self._new[f"{stage}:{bisect_left(BUCKETS_S, seconds)}"] += 1
             self._new[f"{stage}:sum"] += seconds
 
     def flush(self) -> None:
-        """Add what was noted to the sums of all; what cannot be added now is kept."""
+        """Add the observed durations to Redis, or keep them if that fails."""
         with self._lock:
             new, self._new = self._new, defaultdict(float)
         try:
@@ -58,12 +57,12 @@ class JobMetrics:
 
     @redis_errors()
     def counters(self) -> dict[str, int]:
-        """How often what the scripts count happened: `items:…`, `jobs:…`, `attempts:…`; what is rare by its name."""
+        """Return the counters by name: `items:…`, `jobs:…`, `attempts:…` and those of rare events."""
         return {name: int(count) for name, count in self._redis.hgetall(keys.COUNTERS).items()}
 
     @redis_errors()
     def stages(self) -> dict[str, Histogram]:
-        """How long each stage took, over all workers."""
+        """Return the histogram of each stage's durations over all workers."""
         sums = self._redis.hgetall(keys.STAGES)
         return {stage: _histogram(stage, sums) for stage in STAGES}
 

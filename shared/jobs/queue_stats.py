@@ -1,4 +1,4 @@
-"""What waits in each queue, for how long, and how much was done lately."""
+"""Statistics of the queues: depth, age and throughput."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from shared.domain.entities import Queue
 from shared.redis import keys
 from shared.redis.connection import Client, now_ms, redis_errors
 
-#: Waiting jobs of one queue that are looked at; more are counted, but not their items.
+#: Waiting jobs per queue whose items are counted; further jobs count only as jobs.
 SCANNED_JOBS = 1000
-#: Minutes whose work is kept.
+#: Minutes of throughput that are kept.
 HISTORY_MINUTES = 60
 
 
@@ -32,14 +32,14 @@ class QueueState:
 
 
 class QueueStats:
-    """Looks at the queues. Every method raises Unavailable where Redis cannot be reached."""
+    """Queue statistics from Redis. Every method raises Unavailable if Redis cannot be reached."""
 
     def __init__(self, client: Client) -> None:
         self._redis = client
 
     @redis_errors()
     def all(self) -> list[QueueState]:
-        """The state of every queue."""
+        """Return the state of every queue."""
         now = now_ms(self._redis)
         return [self._state(queue, now) for queue in Queue]
 
@@ -50,7 +50,7 @@ class QueueStats:
         pipeline.zrange(keys.READY[queue], 0, SCANNED_JOBS - 1)
         pipeline.mget([keys.done(queue, int(minute) - ago) for ago in reversed(range(HISTORY_MINUTES))])
         jobs, ids, done = pipeline.execute()
-        depth, oldest = self._waiting(ids)
+        depth, oldest = self._depth(ids)
         per_minute = tuple(int(count or 0) for count in done)
         return QueueState(
             queue,
@@ -61,8 +61,8 @@ class QueueStats:
             rate=(per_minute[-2] * (60 - into) / 60 + per_minute[-1]) / 60,
         )
 
-    def _waiting(self, ids: list[str]) -> tuple[int, int | None]:
-        """How many items wait in these jobs, and when the oldest job was created, in ms since the epoch."""
+    def _depth(self, ids: list[str]) -> tuple[int, int | None]:
+        """Return the number of pending items of these jobs, and the oldest job's creation time (ms) or None."""
         pipeline = self._redis.pipeline(transaction=False)
         for job_id in ids:
             pipeline.llen(keys.job(job_id, "pending"))

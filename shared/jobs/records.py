@@ -1,4 +1,4 @@
-"""How entities are written in Redis, and read back. Every record carries its schema's version."""
+"""Serialization of entities to and from Redis records."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from shared.domain.entities import (
     Upload,
 )
 
-#: Decimal places of a stored score: finer than any float32 softmax is worth.
+#: Decimal places of a stored score: beyond the precision of a float32 softmax.
 SCORE_DECIMALS = 6
 
 
 def dump(value: Any) -> str:
-    """JSON without spaces: a job of 100,000 items is kept in memory."""
+    """Return compact JSON: Redis keeps 100,000 items per job in memory."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def upload_json(upload: Upload) -> str:
-    """An upload without its key, which is the name of the field that holds it, and without its failure."""
+    """Return an upload as JSON, without its key (the name of its field) and its failure."""
     fields = {
         "filename": upload.filename,
         "size": upload.size,
@@ -43,7 +43,7 @@ def upload_json(upload: Upload) -> str:
 
 
 def outcome_json(outcome: Outcome) -> str:
-    """How an item ended, without the time, which the commit script adds by Redis's clock."""
+    """Return an outcome as JSON, without the time, which the script adds by Redis's clock."""
     record: dict[str, Any] = {"state": outcome.state}
     if outcome.predictions:
         record["predictions"] = [[p.index, round(p.score, SCORE_DECIMALS)] for p in outcome.predictions]
@@ -53,23 +53,23 @@ def outcome_json(outcome: Outcome) -> str:
 
 
 def failure_record(failure: Failure) -> dict[str, str]:
-    """A failure as JSON's object."""
+    """Return a failure as a JSON object."""
     return {"code": failure.code, "detail": failure.detail}
 
 
 def read_upload(key: str, record: str) -> tuple[Upload, float]:
-    """`<created_at ms> <JSON>` → the upload and the time in seconds since the epoch."""
+    """Return the upload in a record `<created_at ms> <JSON>`, and its time in seconds since the epoch."""
     created_ms, body = record.split(" ", 1)
     return Upload(key=key, **json.loads(body)), int(created_ms) / 1000
 
 
 def finish_position(outcome: str) -> int:
-    """`<place> <at ms> <JSON>` → the item's place in the order of finishing."""
+    """Return an item's position in the order of finishing from a record `<position> <at ms> <JSON>`."""
     return int(outcome.split(" ", 1)[0])
 
 
 def read_outcome(record: str) -> Outcome:
-    """`<place> <at ms> <JSON>` → how the item ended."""
+    """Return the outcome in a record `<position> <at ms> <JSON>`."""
     _, at_ms, body = record.split(" ", 2)
     fields = json.loads(body)
     return Outcome(
@@ -81,16 +81,16 @@ def read_outcome(record: str) -> Outcome:
 
 
 def read_item(key: str, upload: str, outcome: str | None, correction: str | None) -> Item:
-    """The records of an item as one."""
+    """Return the item with these records; `outcome` and `correction` may be missing."""
     accepted, created_at = read_upload(key, upload)
     ended = read_outcome(outcome) if outcome else None
     return Item(accepted, created_at, ended, None if correction is None else int(correction))
 
 
 def read_job(job_id: str, record: Mapping[str, str], queue_position: int | None = None) -> Job:
-    """A job's hash as an entity."""
+    """Return the job with this hash."""
     kind, state = JobKind(record["kind"]), JobState(record["state"])
-    is_published = kind is JobKind.CLASSIFICATION or state is JobState.SUCCEEDED  # a training notes its version before
+    is_published = kind is JobKind.CLASSIFICATION or state is JobState.SUCCEEDED
     return Job(
         id=job_id,
         kind=kind,

@@ -1,4 +1,4 @@
-"""Pages of a job's items and results, with cursors that stay valid while the job runs."""
+"""Pages of a job's items and results. Their cursors stay valid while the job runs."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from shared.jobs.store import JobStore
 from shared.redis import keys
 from shared.redis.connection import Client, redis_errors
 
-#: A score in a cursor.
+#: The format of a score in a cursor.
 SCORE = re.compile(r"[0-9](\.[0-9]{1,20})?(e-[0-9]{2})?")
-#: Finished items that are read in one go while a page is filled.
+#: Finished items that are read in one round trip.
 READ_BATCH = 500
-#: Finished items that one call looks through at most where a filter finds few; the cursor goes on from there.
+#: Finished items that one call scans at most for a filter; the next call continues at the cursor.
 SCAN_LIMIT = 5000
-#: Where an item without a prediction stands among the scores: behind all others.
+#: The sort score of items without a prediction: after all others.
 NO_SCORE = 2.0
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Which results are wanted; what is None is not asked for.
+    """A filter of results; None matches everything.
 
-    `label` is the index of what an item was corrected to, or else predicted as; the scores are of the best prediction,
-    bounds included; `filename` is a part of the name, in any case of its letters.
+    `label` is the index of the corrected or else predicted label. `min_score` and `max_score` are inclusive bounds of
+    the best prediction. `filename` is a case-insensitive substring.
     """
 
     state: ItemState | None = None
@@ -41,7 +41,7 @@ class Filter:
     filename: str | None = None
 
     def matches(self, item: Item) -> bool:
-        """Whether the item is wanted."""
+        """Return whether the item is finished and matches."""
         return (
             item.outcome is not None
             and self.state in (None, item.state)
@@ -53,7 +53,7 @@ class Filter:
 
     @property
     def score_range(self) -> tuple[float, float]:
-        """The least and the greatest place among the scores, where an item without a prediction has NO_SCORE."""
+        """Return the inclusive range of sort scores to scan, in which items without a prediction have NO_SCORE."""
         if self.state in (ItemState.FAILED, ItemState.CANCELLED):
             return NO_SCORE, NO_SCORE
         return self.min_score or 0.0, NO_SCORE if self.max_score is None else self.max_score
@@ -71,10 +71,7 @@ NO_FILTER = Filter()
 
 @dataclass(frozen=True)
 class Page:
-    """Some items, the cursor to go on from, and whether these were the last that there will be.
-
-    `more` says whether there is something behind the cursor already: to ask again at once is worth it then.
-    """
+    """A page of items and the cursor of the next one. `done`: no items will follow. `more`: some exist already."""
 
     items: list[Item]
     next: str | None
@@ -83,7 +80,7 @@ class Page:
 
 
 class Results:
-    """Reads pages. Every method raises Unavailable where Redis cannot be reached, NotFound where there is no job."""
+    """Results in Redis. Every method raises NotFound, and Unavailable if Redis cannot be reached."""
 
     def __init__(self, client: Client) -> None:
         self._redis = client
@@ -91,39 +88,39 @@ class Results:
 
     @redis_errors()
     def finished(self, job_id: str, limit: int, after: str | None = None, wanted: Filter = NO_FILTER) -> Page:
-        """Finished items in the order in which they finished; following the cursors shows each item once."""
-        over = self._store.get(job_id).state.done  # asked first: what finishes from now on is on a later page
+        """Return finished items in the order of finishing. The cursors return each item once."""
+        is_done = self._store.get(job_id).state.done  # first: items that finish from now on are on a later page
         place = 0 if after is None else decode_cursor("place", after, int)
         found: list[Item] = []
         batch = min(READ_BATCH, limit + 1) if wanted == NO_FILTER else READ_BATCH
-        for looked_at, item in enumerate(self._by_place(job_id, place, batch)):
-            if len(found) == limit or looked_at == SCAN_LIMIT:
+        for scanned, item in enumerate(self._by_place(job_id, place, batch)):
+            if len(found) == limit or scanned == SCAN_LIMIT:
                 return Page(found, encode_cursor("place", place), done=False, more=True)
             place += 1
             if item is not None and wanted.matches(item):
                 found.append(item)
-        return Page(found, None if over else encode_cursor("place", place), done=over, more=False)
+        return Page(found, None if is_done else encode_cursor("place", place), done=is_done, more=False)
 
     @redis_errors()
     def least_confident(self, job_id: str, limit: int, after: str | None = None, wanted: Filter = NO_FILTER) -> Page:
-        """Finished items, least sure first; those without a prediction come last.
+        """Return finished items by ascending confidence, those without a prediction last.
 
-        While the job runs, a result that turns up in front of the cursor is not seen by it.
+        While the job runs, results that arrive before the cursor are missed.
         """
-        over = self._store.get(job_id).state.done
+        is_done = self._store.get(job_id).state.done
         place = "" if after is None else decode_cursor("score", after, str)
         found: list[Item] = []
-        for looked_at, (item, score) in enumerate(self._by_score(job_id, place, wanted.score_range)):
-            if len(found) == limit or looked_at == SCAN_LIMIT:
+        for scanned, (item, score) in enumerate(self._by_score(job_id, place, wanted.score_range)):
+            if len(found) == limit or scanned == SCAN_LIMIT:
                 return Page(found, encode_cursor("score", place), done=False, more=True)
             place = f"{score!r} {item.upload.key}"
             if wanted.matches(item):
                 found.append(item)
-        return Page(found, None if over else encode_cursor("score", place), done=over, more=False)
+        return Page(found, None if is_done else encode_cursor("score", place), done=is_done, more=False)
 
     @redis_errors()
     def items(self, job_id: str, limit: int, after: str | None = None) -> Page:
-        """All items, finished or not, in the order in which they were added."""
+        """Return all items, finished or not, in the order in which they were added."""
         self._store.get(job_id)
         start = 0 if after is None else decode_cursor("item", after, int)
         names = self._redis.lrange(keys.job(job_id, "keys"), start, start + limit)
@@ -133,19 +130,19 @@ class Results:
 
     @redis_errors()
     def item_keys(self, job_id: str, limit: int, after: str | None = None) -> tuple[list[str], str | None]:
-        """The keys alone, in the order in which they were added, and the cursor to go on from or None."""
+        """Return keys of items in the order in which they were added, and the cursor of the next page or None."""
         self._store.get(job_id)
         start = 0 if after is None else decode_cursor("item", after, int)
         names = self._redis.lrange(keys.job(job_id, "keys"), start, start + limit)
         return names[:limit], encode_cursor("item", start + limit) if len(names) > limit else None
 
     def stream(self, job_id: str) -> Iterator[Item]:
-        """Every item that has finished by now, in the order in which they finished, read as it is asked for."""
+        """Iterate over all items that have finished by now, in the order of finishing, reading lazily."""
         with redis_errors():
             yield from (item for item in self._by_place(job_id, 0, READ_BATCH) if item is not None)
 
     def _by_place(self, job_id: str, start: int, batch: int) -> Iterator[Item | None]:
-        """The finished items from a place on; None for one that finished again later, after a retry."""
+        """Iterate over the finished items from a position on; None for one that finished again after a retry."""
         for begin in count(start, batch):
             names = self._redis.lrange(keys.job(job_id, "finished"), begin, begin + batch - 1)
             for place, (item, finished_at) in enumerate(self._read(job_id, names), begin):
@@ -154,7 +151,7 @@ class Results:
                 return
 
     def _by_score(self, job_id: str, after: str, within: tuple[float, float]) -> Iterator[tuple[Item, float]]:
-        """The finished items behind `after`, a score and a key, with their scores, of those in a range of scores."""
+        """Iterate over finished items and sort scores, in a range of scores, after `after` (`<score> <key>` or "")."""
         scores, (low, high) = keys.job(job_id, "scores"), within
         start = max(self._rank_after(job_id, after), self._redis.zcount(scores, "-inf", f"({low}"))
         stop = self._redis.zcount(scores, "-inf", high)
@@ -163,9 +160,9 @@ class Results:
             yield from ((item, found[item.upload.key]) for item, _ in self._read(job_id, list(found)))
 
     def _rank_after(self, job_id: str, after: str) -> int:
-        """How many items are not behind `after`, which may itself be elsewhere by now: retried. Raises InvalidRequest.
+        """Return the rank after `after`, whose item may have moved after a retry. Raise InvalidRequest.
 
-        Redis sorts items of one score by their keys, so the place among them can be looked for by halves.
+        Redis sorts items with equal scores by key, so bisection finds the rank among them.
         """
         if not after:
             return 0
@@ -176,7 +173,7 @@ class Results:
         return equal.start + bisect_right(equal, [key], key=lambda rank: self._redis.zrange(place, rank, rank))
 
     def _read(self, job_id: str, names: Sequence[str]) -> list[tuple[Item, int | None]]:
-        """The items of these keys, each with its place in the order of finishing."""
+        """Return the items with these keys, each with its position in the order of finishing or None."""
         if not names:
             return []
         pipeline = self._redis.pipeline(transaction=False)

@@ -1,4 +1,4 @@
-"""The job store: the only truth about jobs and their items. The queue merely wakes workers."""
+"""The job store: the single source of truth about jobs and their items. Queue messages only wake workers."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from shared.jobs.records import dump, failure_record, outcome_json, read_item, r
 from shared.redis import keys
 from shared.redis.connection import SCHEMA, Client, Scripts, now_ms, redis_errors
 
-#: Share of Redis's memory above which nothing more is accepted; the rest is for the results of what was.
+#: Share of Redis's memory limit above which no items are accepted. The rest is reserved for results.
 MAX_MEMORY_SHARE = 0.8
-#: Seconds after which an owner with too many jobs may try again: one may be over then.
+#: `Retry-After` in seconds for an owner with too many unfinished jobs.
 QUOTA_RETRY_S = 60
-#: Items that one call of a script may add, end or queue again: some 10 ms of Redis's time.
+#: Items that one script call adds, ends or queues again: about 10 ms of Redis's time.
 SCRIPT_BATCH = 1000
 
 
 class AddResult(StrEnum):
-    """What became of one item that was to be added."""
+    """The result of adding one item. DIFFERS: its key exists with other bytes; FULL: the job has no room."""
 
     ADDED = "added"
     SAME = "same"
@@ -46,7 +46,7 @@ class AddResult(StrEnum):
 
 
 class JobStore:
-    """Jobs and their items in Redis. Every method raises Unavailable where Redis cannot be reached."""
+    """Jobs and their items in Redis. Every method raises Unavailable if Redis cannot be reached."""
 
     def __init__(self, client: Client) -> None:
         self._redis = client
@@ -59,14 +59,14 @@ class JobStore:
 
     @redis_errors()
     def check_memory(self) -> None:
-        """Raise Unavailable where Redis has a limit of memory and is so full that results might find no place."""
+        """Raise Unavailable if more than MAX_MEMORY_SHARE of Redis's memory limit is used."""
         used, limit = self.memory()
         if limit and used > MAX_MEMORY_SHARE * limit:
             raise Unavailable(f"the job store (Redis) is nearly full: {used // 2**20} of {limit // 2**20} MiB are used")
 
     @redis_errors()
     def memory(self) -> tuple[int, int]:
-        """The bytes that Redis has taken, and its limit; 0 where it has none."""
+        """Return the bytes of memory that Redis uses, and its limit or 0."""
         memory = self._redis.info("memory")
         return int(memory["used_memory"]), int(memory["maxmemory"])
 
@@ -85,9 +85,9 @@ class JobStore:
         webhook: WebhookTarget | None = None,
         listed: bool = True,
     ) -> str:
-        """Make an open job and return its id. One that is not `listed` stays out of lists until it is sealed.
+        """Create an open job and return its id. One that is not `listed` stays out of lists until it is sealed.
 
-        Raises TooManyRequests where the owner has `max_unfinished` jobs that are not over.
+        Raise TooManyRequests if the owner already has `max_unfinished` unfinished jobs.
         """
         self.check_memory()
         job_id = new_id()
@@ -105,16 +105,16 @@ class JobStore:
         if webhook is not None:
             record |= {"webhook": webhook.url, "receiver": webhook.receiver}
         fields = [part for pair in record.items() for part in pair]
-        most = "" if max_unfinished is None else max_unfinished
-        if self._scripts.run("create", job_id, "1" if listed else "0", owner, most, *fields) == "full":
+        limit = "" if max_unfinished is None else max_unfinished
+        if self._scripts.run("create", job_id, "1" if listed else "0", owner, limit, *fields) == "full":
             raise too_many_unfinished(max_unfinished)
         return job_id
 
     @redis_errors()
     def add(self, job_id: str, uploads: Sequence[Upload], max_items: int) -> list[AddResult]:
-        """Add items to an open job and let it wait for workers; an upload with a failure is added as failed.
+        """Add items to an open job and queue them. An upload with a failure is added as a failed item.
 
-        Repeating the call changes nothing. Raises NotFound, and Conflict where the job is sealed.
+        Repeating the call changes nothing. Raise NotFound, or Conflict if the job is sealed.
         """
         answers: list[AddResult] = []
         for number, batch in enumerate(_batches(uploads)):
@@ -124,26 +124,26 @@ class JobStore:
             if words == ["missing"]:
                 raise job_not_found(job_id)
             if words == ["closed"]:
-                raise Conflict(f"job {job_id} is sealed: it takes no more items")
+                raise Conflict(f"job {job_id} is sealed: it accepts no more items")
             answers += [AddResult(word) for word in words]
         return answers
 
     @redis_errors()
     def reserve_numbers(self, job_id: str, count: int) -> int:
-        """The first of `count` numbers that nobody else gets, for items that come without a key. Raises NotFound."""
+        """Reserve `count` consecutive numbers for items without keys and return the first. Raise NotFound."""
         return int(self._change(job_id, "HINCRBY", "numbers", count)) - count + 1
 
     @redis_errors()
     def seal(self, job_id: str) -> None:
-        """No more items. Raises NotFound, and Conflict where there are none; a second call changes nothing.
+        """Close the job to new items; a second call changes nothing. Raise NotFound, or Conflict if it has no items.
 
-        A training job, which has none, begins to wait for its worker.
+        A training job, which has no items, is queued.
         """
         answer = self._scripts.run("seal", job_id)
         if answer == "missing":
             raise job_not_found(job_id)
         if answer == "empty":
-            raise Conflict(f"job {job_id} has no items: add some before it is sealed, or cancel it")
+            raise Conflict(f"job {job_id} has no items: add some before you seal it, or cancel it")
 
     def submit_training(
         self,
@@ -156,7 +156,7 @@ class JobStore:
         request_id: str | None = None,
         webhook: WebhookTarget | None = None,
     ) -> str:
-        """Make a training job that waits for its worker, and return its id."""
+        """Create and queue a training job and return its id. Raise TooManyRequests as `create` does."""
         job_id = self.create(
             JobKind.TRAINING,
             retention_s=retention_s,
@@ -173,16 +173,16 @@ class JobStore:
 
     @redis_errors()
     def get(self, job_id: str) -> Job:
-        """The job, at a cost that does not depend on its items. Raises NotFound."""
+        """Return the job, at a cost that does not depend on its number of items. Raise NotFound."""
         record = self._redis.hgetall(keys.job(job_id))
         if not record:
             raise job_not_found(job_id)
-        waits = "ready" in record
-        return read_job(job_id, record, self._position(job_id, JobKind(record["kind"])) if waits else None)
+        is_queued = "ready" in record
+        return read_job(job_id, record, self._position(job_id, JobKind(record["kind"])) if is_queued else None)
 
     @redis_errors()
     def exists(self, job_id: str) -> bool:
-        """Whether there is such a job."""
+        """Return whether the job exists."""
         return bool(self._redis.exists(keys.job(job_id)))
 
     @redis_errors()
@@ -203,7 +203,7 @@ class JobStore:
 
     @redis_errors()
     def owner_and_kind(self, job_id: str) -> tuple[str, str]:
-        """Whose job it is, and its kind. Raises NotFound."""
+        """Return the job's owner and kind. Raise NotFound."""
         owner, kind = self._redis.hmget(keys.job(job_id), "owner", "kind")
         if kind is None:
             raise job_not_found(job_id)
@@ -211,7 +211,7 @@ class JobStore:
 
     @redis_errors()
     def revision(self, job_id: str) -> int:
-        """The number that grows with every change of the job's state or counts. Raises NotFound."""
+        """Return the number that grows with each change of the job's state or counts. Raise NotFound."""
         revision = self._redis.hget(keys.job(job_id), "revision")
         if revision is None:
             raise job_not_found(job_id)
@@ -219,18 +219,18 @@ class JobStore:
 
     @redis_errors()
     def set_metadata(self, job_id: str, metadata: Any) -> None:
-        """Set the job's metadata, any JSON value. Raises NotFound."""
+        """Set the job's metadata, any JSON value. Raise NotFound."""
         self._change(job_id, "HSET", "metadata", dump(metadata))
 
     @redis_errors()
     def set_webhook(self, job_id: str, webhook: WebhookTarget) -> None:
-        """Let the webhook be called at the end of a job that is not sealed yet. Raises NotFound."""
+        """Set the webhook of a job that is not sealed yet. Raise NotFound."""
         self._change(job_id, "HSET", "webhook", webhook.url)
         self._change(job_id, "HSET", "receiver", webhook.receiver)
 
     @redis_errors()
     def item(self, job_id: str, key: str) -> Item:
-        """One item. Raises NotFound."""
+        """Return one item. Raise NotFound."""
         pipeline = self._redis.pipeline(transaction=False)
         for part in ("items", "outcomes", "corrections"):
             pipeline.hget(keys.job(job_id, part), key)
@@ -241,17 +241,17 @@ class JobStore:
 
     @redis_errors()
     def cancel(self, job_id: str) -> bool:
-        """End all waiting items as cancelled; chunks in hand finish. False where the job is over. Raises NotFound."""
+        """Cancel pending items; claimed chunks still finish. Return False if the job is finished. Raise NotFound."""
         return self._stop(job_id, ItemState.CANCELLED, "")
 
     @redis_errors()
     def fail(self, job_id: str, failure: Failure) -> bool:
-        """End the job and its waiting items as failed. False where the job is over. Raises NotFound."""
+        """Fail the job and its pending items. Return False if the job is finished. Raise NotFound."""
         return self._stop(job_id, ItemState.FAILED, dump(failure_record(failure)))
 
     @redis_errors()
     def retryable(self, job_id: str) -> int:
-        """How many failed and cancelled items can be queued again."""
+        """Return the number of failed and cancelled items that can be retried."""
         return int(self._redis.scard(keys.job(job_id, "retryable")))
 
     @redis_errors()
@@ -268,44 +268,47 @@ class JobStore:
             if queued == -1:
                 raise job_not_found(job_id)
             if queued == -2:
-                raise Conflict(f"job {job_id} is being cancelled: retry it when that is done")
+                raise Conflict(f"job {job_id} is being cancelled: retry it when it is cancelled")
             if queued == -3:
                 raise too_many_unfinished(max_unfinished)
             count += int(queued)
             if not left[0]:
                 break
         if not count:
-            raise Conflict(f"job {job_id} has no failed or cancelled items whose bytes are stored")
+            raise Conflict(f"job {job_id} has no failed or cancelled items to retry")
         return count
 
     @redis_errors()
     def remove(self, job_id: str, *, force: bool = False) -> None:
-        """Take the job out of sight; its bytes are removed next, then `forget` it. Raises NotFound, Conflict."""
+        """Remove the job; then delete its stored bytes and call `forget`. Raise NotFound, Conflict.
+
+        Unfinished jobs are removed only with `force`.
+        """
         answer = self._scripts.run("remove", job_id, "1" if force else "0")
         if answer == "missing" and self._redis.zscore(keys.REMOVING, job_id) is None:
             raise job_not_found(job_id)
         if answer == "busy":
-            raise Conflict(f"job {job_id} is not over: cancel it before it is deleted")
+            raise Conflict(f"job {job_id} is unfinished: cancel it before you delete it")
 
     @redis_errors()
     def forget(self, job_id: str) -> None:
-        """The job's bytes are removed: drop the last trace of it."""
+        """Record that the stored bytes of a removed job are deleted."""
         self._redis.zrem(keys.REMOVING, job_id)
 
     @redis_errors()
     def removing(self) -> list[str]:
-        """Jobs whose bytes are still to be removed, for whoever goes on after a crash."""
+        """Return the removed jobs whose stored bytes are still to be deleted, as after a crash."""
         return list(self._redis.zrange(keys.REMOVING, 0, -1))
 
     @redis_errors()
     def expired(self, limit: int) -> list[Job]:
-        """Jobs whose time is over: open ones that were given up, and done ones whose retention has ended."""
+        """Return at most `limit` expired jobs: abandoned open ones, and finished ones whose retention has ended."""
         ids = self._redis.zrangebyscore(keys.EXPIRING, "-inf", now_ms(self._redis), start=0, num=limit)
         return [job for job in read_jobs(self._redis, ids) if job is not None]
 
     @redis_errors()
     def is_listed(self, job_id: str) -> bool:
-        """Whether the job appears in lists."""
+        """Return whether the job appears in lists."""
         return self._redis.zscore(keys.JOBS, job_id) is not None
 
     def _change(self, job_id: str, command: str, field: str, value: str | int) -> Any:
@@ -325,7 +328,7 @@ class JobStore:
             stopped = True
 
     def _position(self, job_id: str, kind: JobKind) -> int | None:
-        """How many jobs wait in front of this one, None where it waits no more."""
+        """Return the number of jobs queued before this one, or None if it is no longer queued."""
         ahead, pipeline = 0, self._redis.pipeline(transaction=False)
         for queue in [Queue.TRAIN] if kind is JobKind.TRAINING else CLASSIFICATION_QUEUES:
             pipeline.zrank(keys.READY[queue], job_id)
@@ -339,17 +342,19 @@ class JobStore:
 
 
 def job_not_found(job_id: str) -> NotFound:
-    """The error for an id that no job has."""
-    return NotFound(f"there is no job {job_id}")
+    """Return the error for an unknown job."""
+    return NotFound(f"job {job_id} does not exist")
 
 
-def too_many_unfinished(most: int | None) -> TooManyRequests:
-    """The error for an owner who has `most` jobs that are not over."""
-    return TooManyRequests(f"{most} jobs of this owner are not over: wait for one, or cancel it", QUOTA_RETRY_S)
+def too_many_unfinished(limit: int | None) -> TooManyRequests:
+    """Return the error for an owner with `limit` unfinished jobs."""
+    return TooManyRequests(
+        f"this owner has {limit} unfinished jobs: wait for one to finish, or cancel one", QUOTA_RETRY_S
+    )
 
 
 def item_not_found(job_id: str, key: str) -> NotFound:
-    """The error for a key that no item of the job has."""
+    """Return the error for an unknown item of a job."""
     return NotFound(f"job {job_id} has no item {key!r}")
 
 

@@ -1,4 +1,4 @@
-"""Training jobs in the job store: claimed under a lease as a chunk is, with rows instead of items."""
+"""Training jobs in the job store: claimed under a lease like chunks, with progress rows instead of items."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from shared.domain.entities import Failure, Job, JobKind, JobState, Training, new_id
-from shared.domain.errors import Conflict, NotFound
+from shared.domain.errors import Conflict
 from shared.jobs.chunks import LEASE_S
 from shared.jobs.records import dump, failure_record, read_job
 from shared.jobs.store import job_not_found
@@ -17,22 +17,22 @@ from shared.redis.connection import Client, Scripts, redis_errors
 
 
 class TrainingCommand(StrEnum):
-    """What whoever runs a training must do now."""
+    """What the process of a training must do now."""
 
     CONTINUE = "go_on"
-    #: End early, and keep the best model so far.
+    #: Finish early and keep the best model so far.
     FINISH = "finish"
-    #: Stop at once, and give the training back: its job is cancelled then.
+    #: Stop now and release the training, whose job is then cancelled.
     CANCEL = "cancel"
-    #: Stop at once: the training is somebody else's by now, or its job is gone.
+    #: Stop now: the lease is lost, or the job does not exist.
     LOST = "lost"
 
 
 class TrainingStore:
-    """Claims trainings, keeps their rows, and ends them. Every method raises Unavailable where Redis cannot be reached.
+    """Trainings in Redis. Every method raises Unavailable if Redis cannot be reached.
 
-    `ChunkStore` renews their leases and gives them back. What is written under a training's `id` counts only while the
-    job is in that training's hands.
+    `ChunkStore` renews and releases their leases. A training's `id` is its fencing token: without the lease nothing is
+    written.
     """
 
     def __init__(self, client: Client) -> None:
@@ -41,7 +41,7 @@ class TrainingStore:
 
     @redis_errors()
     def claim(self, worker: str) -> Training | None:
-        """The training job that waits longest; None where none does."""
+        """Claim the training job that has waited longest. Return None if none is waiting."""
         fence = new_id()
         answer = self._scripts.run("claim_training", fence, worker, LEASE_S * 1000)
         if not answer:
@@ -51,7 +51,7 @@ class TrainingStore:
 
     @redis_errors()
     def command(self, training: Training) -> TrainingCommand:
-        """What is asked of the training at the moment."""
+        """Return what the training must do now."""
         holder, ending, finish = self._redis.hmget(keys.job(training.job_id), "holder", "ending", "finish")
         if holder != training.id:
             return TrainingCommand.LOST
@@ -61,23 +61,23 @@ class TrainingStore:
 
     @redis_errors()
     def add_row(self, training: Training, row: Mapping[str, Any], seconds_left: float) -> bool:
-        """Add a row, whose field `n` is its place from 1; False where the training is no longer ours.
+        """Add a row, whose field `n` counts from 1. Return False if the lease is lost.
 
-        Later rows go: a training that goes on from its checkpoint writes them again.
+        Later rows are deleted: a training that resumes from its checkpoint writes them again.
         """
         fields = (row["n"], dump(row), row["step"], row["steps"], seconds_left)
         return bool(self._scripts.run("add_row", training.job_id, training.id, *fields))
 
     @redis_errors()
     def rows(self, job_id: str, after: int, limit: int) -> list[dict[str, Any]]:
-        """At most `limit` rows behind row `after`, in order. Raises NotFound, and Conflict for another kind of job."""
+        """Return at most `limit` rows after row `after`. Raise NotFound, or Conflict if it is not a training job."""
         self._state(job_id)
         found = self._redis.lrange(keys.job(job_id, "rows"), after, after + limit - 1)
         return [json.loads(row) for row in found]
 
     @redis_errors()
     def running(self) -> list[tuple[Job, dict[str, Any] | None]]:
-        """The jobs whose training a worker has in hand, each with its last row, None where there is none yet."""
+        """Return the jobs of all claimed trainings, each with its last row or None."""
         pipeline = self._redis.pipeline(transaction=False)
         for held in self._redis.zrange(keys.LEASES, 0, -1):
             pipeline.hget(keys.chunk(held), "job")
@@ -91,48 +91,48 @@ class TrainingStore:
 
     @redis_errors()
     def finish(self, job_id: str) -> bool:
-        """Ask for an early end; False where the job is over. Raises NotFound, and Conflict where it has not begun."""
+        """Request an early finish. Return False if the job is finished. Raise NotFound, or Conflict if not running."""
         state = self._state(job_id)
         if state.done:
             return False
         if state is not JobState.RUNNING:
-            raise Conflict(f"job {job_id} is {state}: there is no model to keep yet, it can only be cancelled")
+            raise Conflict(f"job {job_id} is {state} and has no model to keep yet: cancel it instead")
         if self._scripts.run("change", job_id, "HSET", "finish", "1") == "missing":
             raise job_not_found(job_id)
         return True
 
     @redis_errors()
     def planned_version(self, training: Training) -> str | None:
-        """The version that the training was about to publish, where a worker got so far before."""
+        """Return the version that an earlier worker of this training was about to publish, or None."""
         version: str | None = self._redis.hget(keys.job(training.job_id), "model")
         return version
 
     @redis_errors()
     def plan_version(self, training: Training, version: str) -> bool:
-        """Note the version that is published next, so that whoever goes on after a crash does not publish another.
+        """Record the version that is about to be published, so that a worker after a crash does not publish another.
 
-        False, and nothing, where the training is no longer ours.
+        Return False, without any change, if the lease is lost.
         """
         return bool(self._scripts.run("plan_version", training.job_id, training.id, version))
 
     @redis_errors()
     def succeed(self, training: Training, version: str, promotion: Mapping[str, Any]) -> bool:
-        """End the job with the version it made; False, and nothing, where the training is no longer ours."""
+        """End the job with its published version. Return False, without any change, if the lease is lost."""
         return self._end(training, JobState.SUCCEEDED, "model", version, "promotion", dump(promotion))
 
     @redis_errors()
     def fail(self, training: Training, failure: Failure) -> bool:
-        """End the job as failed; False, and nothing, where the training is no longer ours."""
+        """End the job as failed. Return False, without any change, if the lease is lost."""
         return self._end(training, JobState.FAILED, "failure", dump(failure_record(failure)))
 
     def _end(self, training: Training, ending: JobState, *fields: str) -> bool:
         return bool(self._scripts.run("end_training", training.job_id, training.id, ending, *fields))
 
     def _state(self, job_id: str) -> JobState:
-        """The job's state. Raises NotFound, and Conflict where it is no training job."""
+        """Return the job's state. Raise NotFound, or Conflict if it is not a training job."""
         kind, state = self._redis.hmget(keys.job(job_id), "kind", "state")
         if kind is None:
-            raise NotFound(f"there is no job {job_id}")
+            raise job_not_found(job_id)
         if kind != JobKind.TRAINING:
-            raise Conflict(f"job {job_id} trains no model: it is a {kind} job")
+            raise Conflict(f"job {job_id} is a {kind} job, not a training job")
         return JobState(state)

@@ -1,4 +1,4 @@
-"""Wait for a job to change, in a thread of the web process, without starving the other requests."""
+"""Long polling for changes of a job, in a thread of the web process."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ from threading import BoundedSemaphore
 from shared.domain.entities import Job
 from shared.jobs.store import JobStore
 
-#: Seconds between two looks: short at first, for the job of one picture that takes some 20 ms, and longer from look to
-#: look, since whoever has waited long waits for a big job.
+#: Seconds between two polls: short at first, since a job of one image takes about 20 ms, then growing exponentially.
 MIN_POLL_S, MAX_POLL_S, POLL_GROWTH = 0.004, 0.25, 1.3
 
 
 class JobWaiter:
-    """Lets at most so many requests wait at a time; one more is answered at once."""
+    """A limit on concurrent long polls, so that they do not starve other requests."""
 
-    def __init__(self, places: int) -> None:
-        self._places = BoundedSemaphore(places)
+    def __init__(self, slots: int) -> None:
+        self._slots = BoundedSemaphore(slots)
 
     def wait(self, store: JobStore, job: Job, seconds: float, enough: Callable[[Job], bool]) -> Job:
-        """The job as soon as it is `enough`, or as it is after `seconds`. Raises NotFound, Unavailable."""
-        if seconds <= 0 or enough(job) or not self._places.acquire(blocking=False):
+        """Return the job once `enough(job)` is true, after `seconds`, or at once if all slots are taken.
+
+        Raise NotFound, Unavailable.
+        """
+        if seconds <= 0 or enough(job) or not self._slots.acquire(blocking=False):
             return job
         try:
             return self._poll(store, job, time.monotonic() + seconds, enough)
         finally:
-            self._places.release()
+            self._slots.release()
 
     def _poll(self, store: JobStore, job: Job, deadline: float, enough: Callable[[Job], bool]) -> Job:
         pause = MIN_POLL_S

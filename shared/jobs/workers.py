@@ -1,4 +1,4 @@
-"""Which worker processes are alive, by the signs of life that they leave."""
+"""The list of live worker processes, kept by their heartbeats."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass
 from shared.redis import keys
 from shared.redis.connection import Client, redis_errors
 
-#: Seconds without a sign of life after which a worker counts as gone.
+#: Seconds without a heartbeat after which a worker counts as dead.
 HEARTBEAT_TIMEOUT_S = 10
 
 
 @dataclass(frozen=True)
 class Worker:
-    """One worker process. `name` is `host:pid`; `model` is the version that it holds, None where it holds none."""
+    """A worker process. `name` is `host:pid`; `model` is its loaded champion or None."""
 
     name: str
     queues: tuple[str, ...]
@@ -23,25 +23,25 @@ class Worker:
 
 
 class Workers:
-    """Signs of life. Every method raises Unavailable where Redis cannot be reached."""
+    """Heartbeats in Redis. Every method raises Unavailable if Redis cannot be reached."""
 
     def __init__(self, client: Client) -> None:
         self._redis = client
 
     @redis_errors()
     def record_heartbeat(self, worker: Worker) -> None:
-        """`worker` is alive now, by Redis's clock."""
+        """Record a heartbeat at the time of Redis's clock."""
         record = {**asdict(worker), "at": self._redis.time()[0]}
         self._redis.hset(keys.WORKERS, worker.name, json.dumps(record))
 
     @redis_errors()
     def remove(self, name: str) -> None:
-        """The worker says that it stops."""
+        """Remove a worker that stops."""
         self._redis.hdel(keys.WORKERS, name)
 
     @redis_errors()
     def alive(self) -> list[Worker]:
-        """The workers that were seen lately; the records of others are dropped."""
+        """Return the live workers and delete the records of dead ones."""
         now = self._redis.time()[0]
         found, lost = [], []
         for name, text in self._redis.hgetall(keys.WORKERS).items():
@@ -58,6 +58,6 @@ class Workers:
 
 
 def queues_without_workers(queues: Sequence[str], workers: Sequence[Worker]) -> list[str]:
-    """The queues that no worker takes messages from."""
+    """Return the queues that no worker consumes."""
     served = {queue for worker in workers for queue in worker.queues}
     return [queue for queue in queues if queue not in served]

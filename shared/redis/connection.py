@@ -1,4 +1,4 @@
-"""The connection to Redis: its time limits, its errors in our words, and the Lua scripts."""
+"""The connection to Redis: timeouts, error translation and the Lua scripts."""
 
 from __future__ import annotations
 
@@ -15,40 +15,39 @@ from redis.retry import Retry
 from shared.domain.entities import INTERACTIVE_ITEMS
 from shared.domain.errors import Unavailable
 
-#: Seconds to wait for a connection, and for an answer: together under the 5 s in which a request must be answered.
+#: Timeouts in seconds. Together they stay below the 5 s within which the API must respond.
 CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 1.0, 2.0
-#: One repeat, at once: it covers a pooled connection that a restart of Redis has cut. Every script bears it.
-#: A server that does not answer is not asked again: connecting repeats too, and four timeouts are more than 5 s.
+#: One immediate retry, for pooled connections that a restart of Redis has closed. Every script is idempotent.
+#: Timeouts are not retried: connecting retries too, and four timeouts would exceed 5 s.
 RETRIES = 1
-#: Seconds of silence after which a pooled connection is checked before it is used.
+#: Idle seconds after which a pooled connection is checked before use.
 HEALTH_CHECK_S = 25
 
-#: Version of the job store's records. A worker leaves a record of a newer version to workers that know it.
+#: Schema version of job records. A worker leaves jobs of a newer version to newer workers.
 SCHEMA = 1
 
-#: An open job is given up so long after its last item came: long enough to go on with an upload the next day.
-OPEN_MS = 24 * 3600 * 1000
+#: Time after the last added item until an open job expires, in ms: long enough to resume an upload the next day.
+OPEN_TTL_MS = 24 * 3600 * 1000
 
-#: Deliveries of one job, and attempts at one delivery, that are kept: a job may be retried, and a delivery sent again,
-#: any number of times.
+#: Deliveries per job and attempts per delivery that are kept. Retries and redeliveries are unlimited.
 KEPT_DELIVERIES, KEPT_ATTEMPTS = 20, 50
 
-#: Answers that refuse a write for now: no memory is left, or this is a replica.
-REFUSALS = (redis.exceptions.OutOfMemoryError, redis.exceptions.ReadOnlyError)
+#: Errors of writes that Redis refuses for now: out of memory, or a read-only replica.
+WRITE_ERRORS = (redis.exceptions.OutOfMemoryError, redis.exceptions.ReadOnlyError)
 
 SCRIPTS = Path(__file__).parent / "scripts"
-#: What the scripts have in common with the code here.
+#: Lua definitions of the constants that the scripts share with Python.
 CONSTANTS = (
-    f"local INTERACTIVE_ITEMS, OPEN_MS, SCHEMA = {INTERACTIVE_ITEMS}, {OPEN_MS}, {SCHEMA}\n"
+    f"local INTERACTIVE_ITEMS, OPEN_TTL_MS, SCHEMA = {INTERACTIVE_ITEMS}, {OPEN_TTL_MS}, {SCHEMA}\n"
     f"local KEPT_DELIVERIES, KEPT_ATTEMPTS = {KEPT_DELIVERIES}, {KEPT_ATTEMPTS}\n"
 )
 
-#: redis-py's types do not know `decode_responses=True`: with it every answer is text.
+#: redis-py's type hints ignore `decode_responses=True`, with which all responses are str.
 Client: TypeAlias = Any
 
 
 def connect(url: str) -> Client:
-    """A client for `url`; it connects when first used."""
+    """Return a client for `url`, which connects on first use."""
     return redis.Redis.from_url(
         url,
         decode_responses=True,
@@ -62,25 +61,25 @@ def connect(url: str) -> Client:
 
 @contextmanager
 def redis_errors() -> Iterator[None]:
-    """Raise Unavailable where Redis is not there, does not answer, still loads its data, or has no memory left."""
+    """Translate redis-py's errors to Unavailable: Redis is unreachable, loading or out of memory. Also a decorator."""
     try:
         yield
     except (redis.ConnectionError, redis.TimeoutError) as error:
         raise Unavailable("the job store (Redis) cannot be reached") from error
     except redis.ResponseError as error:
-        if isinstance(error, REFUSALS) or str(error).startswith("MISCONF"):
-            raise Unavailable(f"the job store (Redis) takes no writes: {error}") from error
+        if isinstance(error, WRITE_ERRORS) or str(error).startswith("MISCONF"):
+            raise Unavailable(f"the job store (Redis) refuses writes: {error}") from error
         raise
 
 
 def now_ms(client: Client) -> int:
-    """Redis's clock, in ms since the epoch: the only clock that leases and expiries are judged by."""
+    """Return the time of Redis's clock, in ms since the epoch. Leases and expiries use no other clock."""
     seconds, microseconds = client.time()
     return int(seconds) * 1000 + int(microseconds) // 1000
 
 
 class Scripts:
-    """The Lua scripts beside this module, each with the prelude in front of it."""
+    """The Lua scripts in `scripts/`, each prefixed with the prelude."""
 
     def __init__(self, client: Client) -> None:
         prelude = CONSTANTS + (SCRIPTS / "prelude.lua").read_text()
@@ -91,5 +90,5 @@ class Scripts:
         }
 
     def run(self, name: str, *args: str | int | float) -> Any:
-        """Run the script `name`; the answer is as its first comment says."""
+        """Run the script `name` and return its result, which the comment at its top describes."""
         return self._scripts[name](args=list(args))

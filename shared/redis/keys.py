@@ -1,36 +1,36 @@
-"""The names of the job store's keys; `scripts/prelude.lua` has the same ones."""
+"""Names of the Redis keys. `scripts/prelude.lua` defines the same names for Lua."""
 
 from __future__ import annotations
 
-#: Sorted set: listed jobs by the time they were created (ms). Each owner has one of their own too, see `jobs_of`.
+#: Sorted set: listed jobs by creation time (ms). Each owner has one too, see `jobs_of`.
 JOBS = "darkroom:jobs"
-#: Sorted set: jobs by the time they are given up (open) or deleted (done), in ms.
+#: Sorted set: open and finished jobs by the time they expire (ms).
 EXPIRING = "darkroom:expiring"
-#: Sorted set: jobs whose bytes are being removed.
+#: Sorted set: removed jobs whose stored bytes are still to be deleted.
 REMOVING = "darkroom:removing"
-#: Sorted set: jobs with corrected items by the time of the last correction (ms). See `shared/jobs/corrections.py`.
+#: Sorted set: jobs with corrections by the time of the last one (ms). See `shared/jobs/corrections.py`.
 CORRECTED = "darkroom:corrected"
-#: Sorted set: chunks by the time their lease runs out (ms).
+#: Sorted set: chunks and trainings by the time their lease expires (ms).
 LEASES = "darkroom:leases"
-#: Hash: worker process → JSON with its queues, its model and when it was last seen.
+#: Hash: worker process → JSON with its queues, its model and the time of its last heartbeat.
 WORKERS = "darkroom:workers"
-#: Hash: what happened → how often; hash: stage and bucket → how many chunks took so long. See `shared/jobs/metrics.py`.
+#: Hash: event → count; hash: stage and histogram bucket → count. See `shared/jobs/metrics.py`.
 COUNTERS, STAGES = "darkroom:counters", "darkroom:stages"
-#: Hash: the version that serves new jobs, where one was chosen; see `shared/models/champion.py`.
+#: Hash: the version that serves new jobs, if one was promoted. See `shared/models/champion.py`.
 CHAMPION = "darkroom:champion"
-#: Hash: preset → JSON with the speed of its last training, and the machine that it ran on.
+#: Hash: preset → JSON with the speed and the machine of its last training.
 SPEEDS = "darkroom:speeds"
-#: Hash: name of an API key → JSON with its digest, owner and scopes; string: what session cookies are signed with.
+#: Hash: name of an API key → JSON with its digest, owner and scopes; string: the key that signs session cookies.
 #: See `shared/access/key_store.py`.
 API_KEYS, SECRET = "darkroom:api-keys", "darkroom:secret"
-#: List: models to be imported; sorted set: their uploads by the time they are removed (ms).
+#: List: queued model imports; sorted set: their uploads by the time they expire (ms).
 #: See `shared/models/import_queue.py`.
 IMPORTS, UPLOADS = "darkroom:imports", "darkroom:imports:uploads"
-#: Hash: owner → JSON with the secret that its webhooks are signed with; see `shared/webhooks/signing_secrets.py`.
+#: Hash: owner → JSON with the signing secret of its webhooks. See `shared/webhooks/signing_secrets.py`.
 WEBHOOK_SECRETS = "darkroom:webhook-secrets"
-#: Sorted set: receivers of webhooks by the time the first of their deliveries is due (ms).
+#: Sorted set: webhook receivers by the time their next delivery is due (ms).
 RECEIVERS = "darkroom:receivers"
-#: Sorted sets: jobs with waiting items, by the round in which their turn is.
+#: Sorted sets: jobs with pending items, by the round-robin turn in which they are served.
 READY = {
     "interactive": "darkroom:ring:interactive",
     "bulk": "darkroom:ring:bulk",
@@ -39,45 +39,45 @@ READY = {
 
 
 def jobs_of(owner: str | None) -> str:
-    """The listed jobs of an owner, or of all."""
+    """Return the key of an owner's listed jobs, or of all owners'."""
     return JOBS if owner is None else f"{JOBS}:{owner}"
 
 
 def job(job_id: str, part: str | None = None) -> str:
-    """A job's record (no part), or one of its collections: items, keys, pending, finished, outcomes, scores…"""
+    """Return the key of a job's record, or of a part: items, keys, pending, finished, outcomes, scores…"""
     return f"darkroom:job:{job_id}:{part}" if part else f"darkroom:job:{job_id}"
 
 
 def chunk(chunk_id: str) -> str:
-    """A chunk or a training in a worker's hands: its job, the worker, its items."""
+    """Return the key of a claimed chunk or training: its job, worker and items."""
     return f"darkroom:chunk:{chunk_id}"
 
 
 def done(queue: str, minute: int) -> str:
-    """How many items of a queue ended in a minute (since the epoch), for an hour."""
+    """Return the key of the number of a queue's items that finished in a minute since the epoch; kept for an hour."""
     return f"darkroom:done:{queue}:{minute}"
 
 
 def committed(chunk_id: str) -> str:
-    """There for a minute after the chunk was committed."""
+    """Return the key that exists for a minute after a chunk's commit."""
     return f"darkroom:committed:{chunk_id}"
 
 
 def idempotency(digest: str) -> str:
-    """What the request with this key (its digest) was answered; see `shared/access/idempotency.py`."""
+    """Return the key of the stored response to an idempotency key, by digest. See `shared/access/idempotency.py`."""
     return f"darkroom:idempotency:{digest}"
 
 
 def imported(import_id: str) -> str:
-    """How an import ended; empty while it goes on."""
+    """Return the key of an import's result, which is empty while it runs."""
     return f"darkroom:import:{import_id}"
 
 
 def delivery(delivery_id: str, part: str | None = None) -> str:
-    """A delivery's record (no part), or its `attempts`."""
+    """Return the key of a delivery's record, or of its `attempts`."""
     return f"darkroom:delivery:{delivery_id}:{part}" if part else f"darkroom:delivery:{delivery_id}"
 
 
 def deliveries(receiver: str) -> str:
-    """The deliveries that wait for a receiver, by the time they are due (ms)."""
+    """Return the key of a receiver's pending deliveries, by the time they are due (ms)."""
     return f"darkroom:deliveries:{receiver}"

@@ -1,7 +1,7 @@
-"""Which addresses webhooks may go to: public ones, and what the setting DARKROOM_WEBHOOK_ALLOW names.
+"""The addresses that webhooks may call: public ones, and those in the setting DARKROOM_WEBHOOK_ALLOW.
 
-A webhook's URL comes from whoever submits a job. Without this rule it could make Darkroom call what only Darkroom's
-machine can reach: its own Redis, a router, the metadata service of a cloud.
+This prevents server-side request forgery (SSRF): without it, a client could make Darkroom call internal services, such
+as its own Redis, a router, or a cloud's metadata service.
 """
 
 from __future__ import annotations
@@ -13,33 +13,33 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 Address = IPv4Address | IPv6Address
 
-#: All that is routed in IPv6 is in here (RFC 4291, section 2.4), but for the next two.
+#: All globally routed IPv6 addresses (RFC 4291, section 2.4), with the next two exceptions.
 GLOBAL_UNICAST = IPv6Network("2000::/3")
-#: IPv4 addresses written as IPv6 ones for a translator (RFC 6052): judged by their last four bytes.
+#: IPv4 addresses embedded in IPv6 for NAT64 (RFC 6052), in the last four bytes.
 NAT64 = IPv6Network("64:ff9b::/96")
-#: Public by number, but: what protocols and documentation use, which Python 3.11 does not all know of (RFC 6890,
-#: RFC 9637), and what the host machine answers in Azure, with its metadata and keys.
+#: Forbidden, although Python 3.11 considers some of them public: protocol and documentation networks (RFC 6890,
+#: RFC 9637), and Azure's host endpoint, which serves metadata and keys.
 SPECIAL = (IPv4Network("192.0.0.0/24"), IPv6Network("3fff::/20"), IPv4Network("168.63.129.16/32"))
-#: A host's name as URLs have it; also what the system takes for an address, such as 0x7f.1.
+#: A host name in a URL. It includes forms that the system resolver accepts as addresses, such as 0x7f.1.
 NAME = re.compile(r"[A-Za-z0-9_-]([A-Za-z0-9._-]{0,252})")
 
 
 @dataclass(frozen=True)
 class AllowList:
-    """What webhooks may go to beside public addresses: whole networks, and hosts by name, whatever their address."""
+    """What webhooks may call besides public addresses: networks, and host names with any address."""
 
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
     names: frozenset[str] = frozenset()
 
     @classmethod
     def parse(cls, text: str) -> AllowList:
-        """Networks (`10.1.0.0/16`), addresses and names, with commas between them. Raises ValueError."""
+        """Parse comma-separated networks (`10.1.0.0/16`), addresses and host names. Raise ValueError."""
         words = [word.strip().lower() for word in text.split(",") if word.strip()]
         networks = {word: network for word in words if (network := _network(word)) is not None}
         return cls(tuple(networks.values()), frozenset(_name(word) for word in words if word not in networks))
 
     def first_forbidden(self, host: str, addresses: Iterable[str]) -> str | None:
-        """The first of a host's addresses that webhooks may not go to, None where they may go to all of them."""
+        """Return the first forbidden address of a host, or None."""
         if host.lower() in self.names:
             return None
         return next((text for text in addresses if not self._permits(embedded_ipv4(ip_address(text)))), None)
@@ -49,7 +49,7 @@ class AllowList:
 
 
 def is_public(address: Address) -> bool:
-    """Whether anybody on the internet could reach this address: no private, loopback, link-local or reserved one."""
+    """Return whether the address is public: not private, loopback, link-local, multicast or reserved."""
     address = embedded_ipv4(address)
     if isinstance(address, IPv6Address) and (address not in GLOBAL_UNICAST or address.sixtofour or address.teredo):
         return False
@@ -58,7 +58,7 @@ def is_public(address: Address) -> bool:
 
 
 def embedded_ipv4(address: Address) -> Address:
-    """The IPv4 address that an IPv6 one stands for, where it does; else the same."""
+    """Return the IPv4 address that is embedded in an IPv6 address, or else the address itself."""
     if isinstance(address, IPv6Address):
         if address in NAT64:
             return IPv4Address(address.packed[-4:])
@@ -67,7 +67,7 @@ def embedded_ipv4(address: Address) -> Address:
 
 
 def _network(word: str) -> IPv4Network | IPv6Network | None:
-    """The network, None for a word that is none. Raises ValueError for a network with bits behind its mask."""
+    """Return the network, or None if `word` is a host name. Raise ValueError for a network with host bits set."""
     try:
         return ip_network(word)
     except ValueError:
@@ -78,5 +78,5 @@ def _network(word: str) -> IPv4Network | IPv6Network | None:
 
 def _name(word: str) -> str:
     if not NAME.fullmatch(word):
-        raise ValueError(f"{word!r} is neither a network nor the name of a host")
+        raise ValueError(f"{word!r} is neither a network nor a host name")
     return word

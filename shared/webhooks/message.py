@@ -1,4 +1,4 @@
-"""What a webhook says, and its signature, by Standard Webhooks (https://www.standardwebhooks.com)."""
+"""The body and headers of a webhook call, by Standard Webhooks (https://www.standardwebhooks.com)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from shared.jobs.records import dump, failure_record
 
 
 def body(job: Job) -> str:
-    """The message about a job's end. `job` is as it was at that moment, so the same text comes out at every attempt."""
+    """Return the JSON body about a finished job. `job` is as it ended, so the body is the same at each attempt."""
     return dump({"type": f"job.{job.state}", "timestamp": rfc3339_or_none(job.finished_at), "data": _data(job)})
 
 
 def headers(message_id: str, at: datetime, content: str, secrets: Iterable[str]) -> dict[str, str]:
-    """The three headers that a receiver checks; `at` is the time of this attempt."""
-    at = at.astimezone(UTC)  # the library takes any time for UTC
+    """Return the id, timestamp and signature headers. `at` is the time of this attempt."""
+    at = at.astimezone(UTC)  # the library ignores the time zone
     signatures = [Webhook(secret).sign(message_id, at, content) for secret in secrets]
     return {
         "webhook-id": message_id,
@@ -29,7 +29,7 @@ def headers(message_id: str, at: datetime, content: str, secrets: Iterable[str])
 
 
 def _data(job: Job) -> dict[str, object]:
-    """What a Job has in the API that is short and does not change any more."""
+    """Return the fields of the job in the API that are short and final."""
     api, counts = f"/v1/jobs/{job.id}", job.counts
     return {
         "id": job.id,

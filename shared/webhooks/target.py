@@ -1,4 +1,4 @@
-"""The URL that a webhook goes to: taken apart once, so that what was checked is what is called."""
+"""Webhook URLs, parsed only once, so that the URL that is called is the one that was checked."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from shared.domain.errors import DeliveryError
 from shared.webhooks.addresses import NAME
 from shared.webhooks.resolver import Resolver
 
-#: Characters of a URL.
+#: Maximum length of a URL.
 MAX_URL = 2048
-#: What may stand in a URL (RFC 3986); anything else is written with `%`, a host's name as `xn--…`.
+#: Characters allowed in a URL (RFC 3986). Others must be percent-encoded, or in a host name as `xn--…`.
 CHARACTERS = re.compile(r"[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]+")
-#: An IPv6 address, which needs brackets, without a zone: that is a name for links of this machine.
+#: An IPv6 address in brackets, without a zone, which would name a local interface.
 BRACKETED = re.compile(r"\[[0-9A-Fa-f:.]+\](:[0-9]*)?")
-#: Seconds that a submitting request waits for a name server.
+#: Timeout of the DNS lookup during a request, in seconds.
 LOOKUP_S = 2.0
 
 
 def parse(url: str) -> WebhookTarget:
-    """Take a URL apart. Raises ValueError with what is wrong with it."""
+    """Parse a URL. Raise ValueError with the reason if it is invalid."""
     if len(url) > MAX_URL:
-        raise ValueError(f"has over {MAX_URL} characters")
+        raise ValueError(f"has more than {MAX_URL} characters")
     if not CHARACTERS.fullmatch(url):
-        raise ValueError("is no URL, or has characters that must be written as %XX, or a fragment")
+        raise ValueError("is not a URL, has a fragment, or has characters that must be percent-encoded")
     parts = _split(url)
     if parts.scheme not in DEFAULT_PORTS:
         raise ValueError("must begin with https:// or http://")
     if "@" in parts.netloc:
-        raise ValueError("must not hold a user name or a password")
+        raise ValueError("must not contain a user name or password")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return WebhookTarget(url, parts.scheme, _host(parts), _port(parts), path)
 
 
 def check(url: str, resolver: Resolver) -> WebhookTarget:
-    """`url` taken apart. Raises ValueError with what is wrong with it, also where its host has a forbidden address.
+    """Parse a URL. Raise ValueError with the reason if it is invalid or its host has a forbidden address.
 
-    A name that cannot be looked up at the moment passes: it is looked up again whenever something is sent.
+    A name that cannot be resolved now is accepted, since each delivery resolves it again.
     """
     target = parse(url)
     try:
@@ -59,7 +59,7 @@ def _split(url: str) -> SplitResult:
             IPv6Address(parts.hostname or "")
         return parts
     except ValueError as error:
-        raise ValueError("is no URL: its brackets hold no IPv6 address") from error
+        raise ValueError("is not a URL: its brackets do not contain an IPv6 address") from error
 
 
 def _host(parts: SplitResult) -> str:
@@ -67,7 +67,7 @@ def _host(parts: SplitResult) -> str:
     if ":" in host:
         return str(IPv6Address(host))
     if not NAME.fullmatch(host):
-        raise ValueError("names no host")
+        raise ValueError("has no valid host name")
     return host
 
 

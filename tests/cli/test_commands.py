@@ -51,7 +51,7 @@ def test_jobs_are_listed_shown_cancelled_and_deleted(service: Service, http: htt
     assert darkroom(service.url, tmp_path, "jobs", "watch", job_id).returncode == 5
     assert darkroom(service.url, tmp_path, "jobs", "delete", job_id).returncode == 0
     gone = darkroom(service.url, tmp_path, "jobs", "show", job_id)
-    assert gone.returncode == 1 and f"no job {job_id}" in gone.stderr
+    assert gone.returncode == 1 and job_id in gone.stderr
 
 
 def test_a_job_that_failed_is_exit_code_1(service: Service, tmp_path: Path) -> None:

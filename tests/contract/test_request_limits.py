@@ -60,13 +60,13 @@ def test_jobs_that_are_not_over_are_limited(keyed_service):
         http = key_of(keyed_service, client, "opener")
         jobs = [open_job(http) for _ in range(int(SETTINGS["max_open_jobs"]))]
         for more in ({"json": {"kind": "classification"}}, {"files": files(("a.png", png()))}):
-            refused(http.post("/v1/jobs", **more), "not over")
+            refused(http.post("/v1/jobs", **more), "unfinished")
         http.post(f"/v1/jobs/{jobs[0]}/cancel")
         put(http, jobs[1], "cut", odd.cut(png()))
         http.post(f"/v1/jobs/{jobs[1]}/seal")
         over = finished(http, jobs[1])["id"]
         jobs += [open_job(http), open_job(http)]
-        refused(http.post(f"/v1/jobs/{over}/retry"), "not over")
+        refused(http.post(f"/v1/jobs/{over}/retry"), "unfinished")
         http.post(f"/v1/jobs/{jobs[-1]}/cancel")
         finished(http, submit(http, ("a.png", png())))
         jobs[0] = open_job(http)

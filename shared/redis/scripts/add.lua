@@ -1,5 +1,6 @@
--- ARGV: job, max_items, then for each item: key, digest, upload (JSON), outcome (JSON, or '' where work is to be done).
--- Answers one word for each item: added, same, differs or full; or the single word missing or closed.
+-- ARGV: job, max_items, then for each item: key, digest, upload (JSON), outcome (JSON, or '' if the
+-- item is to be classified).
+-- Returns one word per item: added, same, differs or full; or only missing or closed.
 local id, max_items = ARGV[1], tonumber(ARGV[2])
 local job = redis.call('HMGET', key(id), 'state', 'sealed', 'total')
 if not job[1] then return { 'missing' } end
@@ -20,8 +21,8 @@ for i = 3, #ARGV, 4 do
     table.insert(answers, 'added')
   end
 end
-redis.call('HSET', key(id), 'total', total, 'expires_at', now + OPEN_MS)
-redis.call('ZADD', EXPIRING, now + OPEN_MS, id)
+redis.call('HSET', key(id), 'total', total, 'expires_at', now + OPEN_TTL_MS)
+redis.call('ZADD', EXPIRING, now + OPEN_TTL_MS, id)
 touch(id)
 enqueue(id)
 return answers

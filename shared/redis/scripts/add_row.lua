@@ -1,11 +1,11 @@
 -- ARGV: job, training (the fence), n, row (JSON), step, steps, seconds left.
--- Row n replaces what an earlier worker wrote from there on. Answers 1, or 0 where the training is no longer the caller's.
+-- Row n replaces the rows from n on that an earlier worker wrote. Returns 1, or 0 if the lease is lost.
 local id, fence, n = ARGV[1], ARGV[2], tonumber(ARGV[3])
 if redis.call('HGET', key(id), 'holder') ~= fence then return 0 end
 if n > redis.call('LLEN', key(id, 'rows')) then
-  redis.call('HDEL', key(id, 'deaths'), RUN) -- it got further than before: what killed its workers is behind it
+  redis.call('HDEL', key(id, 'deaths'), RUN) -- progress: the earlier crashes no longer count
 else
-  -- LTRIM cannot keep nothing.
+  -- LTRIM cannot keep zero elements.
   if n == 1 then redis.call('DEL', key(id, 'rows')) else redis.call('LTRIM', key(id, 'rows'), 0, n - 2) end
 end
 redis.call('RPUSH', key(id, 'rows'), ARGV[4])

@@ -1,7 +1,7 @@
 -- ARGV: chunk, worker, lease_ms, max_items, max_suspects, max_bytes, then the rings in order of preference.
--- Takes the next job's next items under a new lease. The job goes to the end of its ring, so that jobs take turns.
--- Answers {job, model, request ('' where it is not known), ms that the first item has waited, item, upload, item, upload…}
--- or nothing where no job waits.
+-- Claims the next items of the next job under a new lease. The job moves to the end of its ring (round robin).
+-- Returns {job, model, request ('' if unknown), ms for which the first item has waited, item, upload, item, upload…},
+-- or {} if no job is waiting.
 local chunk, worker, lease_ms = ARGV[1], ARGV[2], ARGV[3]
 local max_items, max_suspects, max_bytes = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 
@@ -16,8 +16,8 @@ local function next_job()
   end
 end
 
--- Items whose worker died go with few others of that kind, then alone: the guilty one is found, and its neighbours are
--- not held up by it for long.
+-- Items whose worker died are claimed with a few others of that kind, then alone. This isolates an item that crashes
+-- workers and soon frees its neighbours.
 local function take(id)
   local items, bytes, limit, deaths = {}, 0, 1, nil
   while #items < limit do
@@ -38,7 +38,7 @@ end
 
 local id
 if redis.call('EXISTS', chunk_key(chunk)) == 1 then
-  id = redis.call('HGET', chunk_key(chunk), 'job') -- the same call again: its answer was lost on the way
+  id = redis.call('HGET', chunk_key(chunk), 'job') -- a repeated call whose first response was lost
 else
   id = next_job()
   if not id then return {} end

@@ -1,6 +1,6 @@
--- ARGV: holder (the fence), lease_ms, then the receivers that shall get nothing more at the moment.
--- Takes the delivery that is due for longest, of any other receiver. Who does not answer for lease_ms has lost it.
--- Answers {delivery, receiver, url, field, value, field, value…} or nothing where none is due.
+-- ARGV: holder (the fence), lease_ms, then the busy receivers, which are skipped.
+-- Claims the delivery that has been due longest, for lease_ms.
+-- Returns {delivery, receiver, url, field, value, field, value…}, or {} if none is due.
 local holder, lease_ms, now = ARGV[1], ARGV[2], now_ms()
 local busy = {}
 for i = 3, #ARGV do busy[ARGV[i]] = true end

@@ -1,7 +1,8 @@
 -- ARGV: training (the fence), worker, lease_ms.
--- Takes the next training job under a new lease. Answers {job, params, request ('' where it is not known)} or nothing where no job waits.
+-- Claims the next training job under a new lease.
+-- Returns {job, params, request ('' if unknown)}, or {} if no job is waiting.
 local fence, worker, lease_ms = ARGV[1], ARGV[2], ARGV[3]
-local id = redis.call('HGET', chunk_key(fence), 'job') -- the same call again: its answer was lost on the way
+local id = redis.call('HGET', chunk_key(fence), 'job') -- a repeated call whose first response was lost
 while not id do
   local waiting = pop_known(TRAIN)
   if not waiting then return {} end

@@ -1,6 +1,6 @@
 -- ARGV: chunk, then for each item: key, state, outcome (JSON), score and label of the best prediction ('' without one).
--- All of it or, where the chunk is no longer the caller's, nothing. Answers committed or stale; the same call again,
--- whose answer was lost on the way, gets the same answer within a minute.
+-- Commits the whole chunk, or nothing if the lease is lost. Returns committed or stale. A repeated call whose first
+-- response was lost returns the same within a minute.
 local chunk = ARGV[1]
 local committed = 'darkroom:committed:' .. chunk
 if redis.call('EXISTS', committed) == 1 then

@@ -1,6 +1,6 @@
--- ARGV: job, then for each item: key, label (an index, or '' to take the correction back).
--- All of it or nothing. Answers {'corrected'}; {'missing'} where there is no such job, {'unknown', item}, or the item's
--- state and the item where it has no prediction that could be corrected.
+-- ARGV: job, then for each item: key, label (an index, or '' to remove the correction).
+-- Corrects all items or none. Returns {'corrected'}; {'missing'} if the job does not exist; {'unknown', item}; or
+-- {state, item} if an item has no prediction to correct.
 local id = ARGV[1]
 if redis.call('EXISTS', key(id)) == 0 then return { 'missing' } end
 local predicted = {}

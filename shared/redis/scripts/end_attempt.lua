@@ -1,6 +1,6 @@
--- ARGV: delivery, holder (the fence), attempt (JSON), outcome (delivered, failed, gone; '' where it is tried again),
+-- ARGV: delivery, holder (the fence), attempt (JSON), outcome (delivered, failed, gone; '' if it is retried),
 -- seconds until the next attempt.
--- Answers 1, or 0, and changes nothing, where the delivery is no longer the caller's.
+-- Returns 1; or 0 without any change if the lease is lost.
 local delivery, holder, attempt, outcome, delay_s = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local record, id = delivery_key(delivery), job_of(delivery)
 if redis.call('HGET', record, 'holder') ~= holder then return 0 end

@@ -1,13 +1,12 @@
--- Put in front of every script, behind the constants of `shared/redis/connection.py`: the names of the keys, the
--- clock, and what several scripts do.
--- `shared/redis/keys.py` has the same names for Python. The keys are made here, not passed in, so the scripts need
--- one Redis (or Sentinel), not a Redis Cluster.
+-- Prepended to every script, after the constants of `shared/redis/connection.py`: key names, the clock and shared
+-- functions. `shared/redis/keys.py` has the same names for Python. Keys are built here, not passed in, so the scripts
+-- need a single Redis (or Sentinel), not a Redis Cluster.
 
 local JOBS, EXPIRING, LEASES = 'darkroom:jobs', 'darkroom:expiring', 'darkroom:leases'
 local INTERACTIVE, BULK, TRAIN = 'darkroom:ring:interactive', 'darkroom:ring:bulk', 'darkroom:ring:train'
 local COUNTERS, RECEIVERS = 'darkroom:counters', 'darkroom:receivers'
 local CORRECTED = 'darkroom:corrected'
--- A training job has no items: this one word stands among its pending work while nobody works on it.
+-- The only pending element of a training job, which has no items, while no worker holds it.
 local RUN = 'run'
 local TERMINAL = { succeeded = true, failed = true, cancelled = true }
 
@@ -28,7 +27,7 @@ local function number(id, field)
   return tonumber(redis.call('HGET', key(id), field) or 0)
 end
 
--- For `/metrics`: `what` happened once more.
+-- Count one event for `/metrics`.
 local function count(what)
   redis.call('HINCRBY', COUNTERS, what, 1)
 end
@@ -37,27 +36,27 @@ local function touch(id)
   redis.call('HINCRBY', key(id), 'revision', 1)
 end
 
--- One more, or less, of the job's classified items has this label (an index; `corrected:<index>`: was corrected to it).
+-- Change the number of the job's classified items with this label (an index, or `corrected:<index>`) by `by`.
 local function count_label(id, label, by)
   redis.call('HINCRBY', key(id, 'labels'), label, by)
 end
 
--- The JSON in a record, which has numbers in front of it: an item's `created_at`, an outcome's place and time.
+-- Decode the JSON of a record that begins with numbers: an item's `created_at`, or an outcome's position and time.
 local function body(record)
   return cjson.decode(string.sub(record, (string.find(record, '{', 1, true))))
 end
 
--- Jobs from before there were owners belong to `local`.
+-- Jobs of versions without owners belong to `local`.
 local function owner_of(id)
   return redis.call('HGET', key(id), 'owner') or 'local'
 end
 
--- The jobs of an owner that are listed.
+-- The key of an owner's listed jobs.
 local function jobs_of(owner)
   return JOBS .. ':' .. owner
 end
 
--- The jobs of an owner that are not over.
+-- The key of an owner's unfinished jobs.
 local function unfinished_of(owner)
   return 'darkroom:unfinished:' .. owner
 end
@@ -76,14 +75,14 @@ local function ring(id)
   return number(id, 'total') <= INTERACTIVE_ITEMS and INTERACTIVE or BULK
 end
 
--- What a ring counts: the `round` that it is in, the `arrivals`, and for each owner the jobs that stand in it.
+-- The key of a ring's counters: its current `round`, its `arrivals`, and each owner's jobs in it.
 local function counts_of(name)
   return name .. ':counts'
 end
 
--- Let the job wait for its turn. It stands in one ring at most: field `ready` says in which. In each round every owner has
--- one turn: a job's round comes after those of its owner's jobs that wait already, however many others have. Within a
--- round, who came first goes first.
+-- Add the job to its ring, if it is in none (field `ready` names the ring). The rings schedule owners by round robin: each
+-- owner has one turn per round, so a job's round follows those of its owner's jobs that are waiting already. Within a
+-- round the order is first come, first served.
 local function enqueue(id)
   if redis.call('HEXISTS', key(id), 'ready') == 1 or redis.call('LLEN', key(id, 'pending')) == 0 then return end
   local name = ring(id)
@@ -93,7 +92,7 @@ local function enqueue(id)
   redis.call('HSET', key(id), 'ready', name)
 end
 
--- The job waits no more.
+-- Remove the job from its ring.
 local function dequeue(id)
   local name = redis.call('HGET', key(id), 'ready')
   if not name then return end
@@ -104,7 +103,7 @@ local function dequeue(id)
   if redis.call('ZCARD', name) == 0 then redis.call('DEL', counts_of(name)) end
 end
 
--- Take the first job out of a ring that this code understands. One that newer code has written stays for its workers.
+-- Remove and return the first job of a ring whose schema this code knows. Newer ones stay for newer workers.
 local function pop_known(name)
   for place = 0, redis.call('ZCARD', name) - 1 do
     local id, turn = unpack(redis.call('ZRANGE', name, place, place, 'WITHSCORES'))
@@ -116,7 +115,7 @@ local function pop_known(name)
   end
 end
 
--- Record how one item ended. `outcome` is JSON; its place in the order of finishing and the time go in front of it.
+-- Record an item's outcome (JSON), prefixed with its position in the order of finishing and the time.
 local function finish(id, item, state, outcome, score)
   local place = redis.call('RPUSH', key(id, 'finished'), item) - 1
   redis.call('HSET', key(id, 'outcomes'), item, place .. ' ' .. now_ms() .. ' ' .. outcome)
@@ -126,7 +125,7 @@ local function finish(id, item, state, outcome, score)
   count('items:' .. state .. (state == 'failed' and ':' .. body(outcome).failure.code or ''))
 end
 
--- Whether work is left: items that have not ended; a training that was not told to end, or that a worker still holds.
+-- Whether work is left: unfinished items, or a training that has no ending yet or is held by a worker.
 local function is_unfinished(id)
   if is_training(id) then
     local training = redis.call('HMGET', key(id), 'ending', 'holder')
@@ -143,13 +142,13 @@ local function receiver_key(receiver)
   return 'darkroom:deliveries:' .. receiver
 end
 
--- A delivery's id is its job's, a hyphen and a number.
+-- The job of a delivery, whose id is `<job>-<number>`.
 local function job_of(delivery)
   return string.match(delivery, '^%x+')
 end
 
--- Let the delivery be sent at `due` (ms), or no more where that is nil. Each receiver has deliveries of its own, so that
--- one that is dead is in nobody's way.
+-- Schedule the delivery at `due` (ms), or unschedule it if nil. Each receiver has its own set, so that a dead one delays
+-- no other.
 local function schedule(receiver, delivery, due)
   local waiting = receiver_key(receiver)
   if due then redis.call('ZADD', waiting, due, delivery) else redis.call('ZREM', waiting, delivery) end
@@ -162,7 +161,7 @@ local function forget_delivery(receiver, delivery)
   redis.call('UNLINK', delivery_key(delivery), delivery_key(delivery) .. ':attempts')
 end
 
--- Record, in the same step as the job's end, that its webhook is to be called. The delivery keeps the job as it ended.
+-- Create the delivery of the job's webhook in the same step as its end. The delivery stores the job as it ended.
 local function announce(id, now)
   local job = redis.call('HMGET', key(id), 'receiver', 'gone')
   local receiver, gone = job[1], job[2]
@@ -178,7 +177,7 @@ local function announce(id, now)
   if n > KEPT_DELIVERIES then forget_delivery(receiver, id .. '-' .. (n - KEPT_DELIVERIES)) end
 end
 
--- End the job if nothing is left to do. `ending` is the state it was told to end in, if it was.
+-- End the job if no work is left. `ending` is its requested final state, if any.
 local function settle(id)
   local job = redis.call('HMGET', key(id), 'state', 'sealed', 'ending')
   if TERMINAL[job[1]] or job[2] ~= '1' or is_unfinished(id) then return end
@@ -191,7 +190,7 @@ local function settle(id)
   announce(id, now)
 end
 
--- How an item ends that a cancelled or failed job had not come to.
+-- End a pending item of a cancelled or failed job.
 local function finish_unworked(id, item)
   local ending = redis.call('HGET', key(id), 'ending')
   local outcome = { state = ending }

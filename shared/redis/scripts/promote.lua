@@ -1,6 +1,6 @@
--- ARGV: version, the revision that the champion must have ('' for any), the version that serves where nobody chose, token.
--- Makes the version the champion. A repeat of the same call, which has the same token, changes nothing.
--- Answers set, same where it is the champion already, or changed where the revision is another one.
+-- ARGV: version, expected revision ('' for any), the version that serves if none was promoted, token.
+-- Makes the version the champion. A repeated call, which has the same token, changes nothing.
+-- Returns set; same if it is the champion already; or changed if the revision differs (a lost update).
 local CHAMPION = 'darkroom:champion'
 local version, expected, token = ARGV[1], ARGV[2], ARGV[4]
 local now = redis.call('HMGET', CHAMPION, 'version', 'revision', 'token')

@@ -1,5 +1,5 @@
--- ARGV: delivery. Makes it due now, with all its attempts before it again; one that is being sent stays as it is.
--- Answers 1, or 0 where there is no such delivery.
+-- ARGV: delivery. Makes it due now and restarts its schedule; a delivery that is being sent is left alone.
+-- Returns 1, or 0 if it does not exist.
 local delivery, record = ARGV[1], delivery_key(ARGV[1])
 if redis.call('EXISTS', record) == 0 then return 0 end
 if redis.call('HEXISTS', record, 'holder') == 1 then return 1 end

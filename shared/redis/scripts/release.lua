@@ -1,6 +1,6 @@
--- ARGV: chunk, max_deaths (0: nobody died, the items just go back), outcome of an item that died too often (JSON),
--- failure of a training that did (JSON).
--- Gives a chunk's items, or a training, back to their job. Answers how many.
+-- ARGV: chunk, max_deaths (0: the worker did not die), outcome of an item that exceeds them (JSON), failure of a training
+-- that does (JSON).
+-- Returns a chunk's items, or a training, to their job. Returns their number.
 local chunk, max_deaths, crashed_item, crashed_training = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local held = redis.call('HMGET', chunk_key(chunk), 'job', 'items')
 redis.call('DEL', chunk_key(chunk))

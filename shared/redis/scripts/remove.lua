@@ -1,5 +1,5 @@
--- ARGV: job, force ('1': whatever its state, for what was never finished). Hides the job from all but the deletion
--- itself: its bytes are removed next, then its last keys. Answers removing, missing or busy.
+-- ARGV: job, force ('1': also unfinished jobs). Deletes the job's keys and marks its stored bytes for deletion.
+-- Returns removing, missing or busy.
 local id = ARGV[1]
 local state = redis.call('HGET', key(id), 'state')
 if not state then return 'missing' end

@@ -1,7 +1,7 @@
--- ARGV: job, batch, how many jobs that are not over its owner may have ('' for any number). Queues failed and cancelled
--- items again, at most `batch` of them in one call; or the training.
--- Answers {how many were queued, how many are left}; {-1} where there is no such job, {-2} where it is being cancelled,
--- {-3} where its owner has too many others.
+-- ARGV: job, batch, the owner's limit of unfinished jobs ('' for none). Queues at most `batch` failed and cancelled items
+-- again, or the training.
+-- Returns {number queued, number left}; {-1} if the job does not exist, {-2} if it is being cancelled, {-3} if the owner
+-- has too many unfinished jobs.
 local id, batch, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local state = redis.call('HGET', key(id), 'state')
 if not state then return { -1 } end

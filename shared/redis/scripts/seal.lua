@@ -1,5 +1,5 @@
--- ARGV: job. No more items; a training job waits for its worker from here on. A job that was filled out of sight (a single request) appears in the list now.
--- Answers missing, empty, or sealed.
+-- ARGV: job. Closes the job to new items and queues a training job. An unlisted job (of a single request) becomes listed.
+-- Returns missing, empty or sealed.
 local id = ARGV[1]
 local job = redis.call('HMGET', key(id), 'state', 'sealed', 'total', 'started_at', 'created_at')
 if not job[1] then return 'missing' end

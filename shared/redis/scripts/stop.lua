@@ -1,6 +1,6 @@
 -- ARGV: job, ending (cancelled or failed), failure (JSON or ''), batch.
--- Ends the waiting items, at most `batch` of them in one call, so that no call holds Redis for long.
--- Chunks in hand end by themselves. Answers how many still wait, or -1 where there is no such job, -2 where it is over.
+-- Ends at most `batch` pending items, so that no call blocks Redis for long. Claimed chunks finish by themselves.
+-- Returns the number of items still pending, -1 if the job does not exist, or -2 if it is finished.
 local id, ending, failure, batch = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local state = redis.call('HGET', key(id), 'state')
 if not state then return -1 end
@@ -18,7 +18,7 @@ for _ = 1, batch do
   finish_unworked(id, item)
 end
 local left = redis.call('LLEN', key(id, 'pending'))
--- Whoever stops the job may die between two calls: until the last one it is due, so that the reconciler goes on.
+-- The caller may die between two calls: until the last one the job counts as expired, so the reconciler continues.
 if left > 0 then redis.call('ZADD', EXPIRING, 0, id) else redis.call('ZREM', EXPIRING, id) end
 touch(id)
 dequeue(id)

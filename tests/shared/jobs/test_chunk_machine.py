@@ -1,4 +1,4 @@
-"""Any order of calls on the job store keeps every item in exactly one place, and the counts equal to the items."""
+"""After any order of calls on the job store, each item is in one place and the counts equal the items."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from shared.redis.connection import Client, connect
 from tests.conftest import running_redis
 from tests.shared.kit import MANY, REFUSED, RINGS, UNREADABLE, Kit, names, sure, upload
 
-#: So that a chunk holds two items, and a job of a few items takes several chunks.
+#: Two items per chunk, so that a small job needs several chunks.
 HALF_A_CHUNK = CHUNK_BYTES // 2
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Calls the store as the web process, the workers and the reconciler do, in any order."""
+    """Calls of the web process, the workers and the reconciler, in any order."""
 
     jobs = Bundle("jobs")
     chunks = Bundle("chunks")
@@ -188,7 +188,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert found == {job.id for job in mine if not job.state.done}
 
     def held(self) -> dict[str, list[str]]:
-        """The items of each job that are in a chunk."""
+        """Return the items in chunks by job."""
         redis, held = self.kit.redis, {job: [] for job in self.items}
         for chunk in redis.scan_iter("darkroom:chunk:*", count=1000):
             assert redis.zscore(keys.LEASES, chunk.rpartition(":")[2]) is not None
@@ -235,7 +235,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert sorted(found) == sorted(item.upload.key for item in items if item.outcome)
 
     def teardown(self) -> None:
-        """Whatever happened: when the rest is worked off, every sealed job has ended."""
+        """Check that each sealed job ends once the remaining chunks are processed."""
         for chunk in [name.rpartition(":")[2] for name in self.kit.redis.scan_iter("darkroom:chunk:*")]:
             self.kit.chunks.release(chunk)
         self.kit.work_off()
@@ -254,7 +254,7 @@ class StoreMachine(RuleBasedStateMachine):
         return self.kit.redis.llen(keys.job(job, "pending")) > 0
 
 
-def test_no_order_of_calls_loses_or_doubles_an_item(tmp_path: Path) -> None:
+def test_no_order_of_calls_loses_or_duplicates_an_item(tmp_path: Path) -> None:
     with running_redis(redis_server_path(), tmp_path) as url, closing(connect(url)) as client:
         steps = settings(max_examples=min(50, settings().max_examples), stateful_step_count=30)
         run_state_machine_as_test(lambda: StoreMachine(client), settings=steps)

@@ -1,4 +1,4 @@
-"""Chunks: whose turn it is, what a claim takes, and what a commit may do."""
+"""Chunks: scheduling, claims, leases, worker deaths and commits."""
 
 import pytest
 
@@ -21,7 +21,7 @@ from shared.redis.connection import SCHEMA, Scripts, now_ms
 from tests.shared.kit import HOUR_MS, RINGS, UNREADABLE, Kit, names, sure, upload, uploads
 
 
-def test_a_claim_holds_the_job_its_model_and_the_uploads(kit: Kit) -> None:
+def test_a_claim_returns_the_job_its_model_and_the_uploads(kit: Kit) -> None:
     items = uploads(3)
     job = kit.sealed_job(items)
     chunk = kit.claim()
@@ -30,13 +30,13 @@ def test_a_claim_holds_the_job_its_model_and_the_uploads(kit: Kit) -> None:
     assert 0 < left_ms <= LEASE_S * 1000
 
 
-def test_nothing_waits_in_an_empty_store(kit: Kit) -> None:
+def test_an_empty_store_has_nothing_to_claim(kit: Kit) -> None:
     assert kit.chunks.claim("worker", RINGS) is None
     assert kit.chunks.backlog() == [Backlog(queue, 0) for queue in Queue]
     assert kit.chunks.expired_leases(10) == []
 
 
-def test_jobs_take_turns(kit: Kit) -> None:
+def test_jobs_are_served_round_robin(kit: Kit) -> None:
     jobs = [kit.sealed_job(uploads(2 * CHUNK_ITEMS + 1, f"job{number}-")) for number in range(3)]
     claimed = [kit.claim() for _ in range(9)]
     assert [chunk.job_id for chunk in claimed] == jobs * 3
@@ -44,7 +44,7 @@ def test_jobs_take_turns(kit: Kit) -> None:
     assert kit.chunks.claim("worker", RINGS) is None
 
 
-def test_small_jobs_go_before_big_ones(kit: Kit) -> None:
+def test_small_jobs_have_priority(kit: Kit) -> None:
     big = kit.sealed_job(uploads(CHUNK_ITEMS + 1))
     assert kit.claim().job_id == big
     small = kit.sealed_job(uploads(16))
@@ -52,13 +52,13 @@ def test_small_jobs_go_before_big_ones(kit: Kit) -> None:
     assert [kit.claim().job_id for _ in range(2)] == [small, big]
 
 
-def test_a_worker_for_small_jobs_leaves_big_ones_alone(kit: Kit) -> None:
+def test_an_interactive_worker_does_not_claim_bulk_jobs(kit: Kit) -> None:
     kit.sealed_job(uploads(17))
     assert kit.chunks.claim("worker", [Queue.INTERACTIVE]) is None
     assert len(kit.claim([Queue.BULK]).uploads) == 17
 
 
-def test_a_job_that_grows_moves_to_the_big_ones(kit: Kit) -> None:
+def test_a_growing_job_moves_to_the_bulk_queue(kit: Kit) -> None:
     job = kit.open_job(uploads(2))
     kit.claim()
     kit.store.add(job, uploads(20, "more"), 100)
@@ -66,14 +66,14 @@ def test_a_job_that_grows_moves_to_the_big_ones(kit: Kit) -> None:
     assert len(kit.claim([Queue.BULK]).uploads) == 20
 
 
-def test_a_chunk_holds_so_many_bytes_at_most_or_one_picture(kit: Kit) -> None:
+def test_a_chunk_is_limited_in_bytes_but_has_at_least_one_item(kit: Kit) -> None:
     sizes = [CHUNK_BYTES // 2, CHUNK_BYTES // 2, 1, CHUNK_BYTES, CHUNK_BYTES + 1, 1, 1]
     kit.sealed_job([upload(f"k{number}", size=size) for number, size in enumerate(sizes)])
     taken = [len(kit.claim().uploads) for _ in range(5)]
     assert taken == [2, 1, 1, 1, 2]
 
 
-def test_a_chunk_that_is_given_back_keeps_the_order(kit: Kit) -> None:
+def test_a_released_chunk_keeps_its_order(kit: Kit) -> None:
     items = uploads(CHUNK_ITEMS + 5)
     kit.sealed_job(items)
     first = kit.claim()
@@ -82,7 +82,7 @@ def test_a_chunk_that_is_given_back_keeps_the_order(kit: Kit) -> None:
     assert kit.claim().uploads == tuple(items[CHUNK_ITEMS:])
 
 
-def test_items_whose_workers_died_go_with_fewer_others_each_time(kit: Kit) -> None:
+def test_each_worker_death_shrinks_the_chunk(kit: Kit) -> None:
     kit.sealed_job(uploads(SUSPECT_ITEMS + 4))
     first = kit.claim()
     assert len(first.uploads) == SUSPECT_ITEMS + 4
@@ -94,14 +94,14 @@ def test_items_whose_workers_died_go_with_fewer_others_each_time(kit: Kit) -> No
     assert [names(kit.claim()) for _ in range(4)] == [[upload.key] for upload in third.uploads]
 
 
-def test_new_items_do_not_join_one_whose_worker_died(kit: Kit) -> None:
+def test_new_items_do_not_join_a_suspect_item(kit: Kit) -> None:
     job = kit.open_job([upload("suspect")])
     kit.chunks.release(kit.claim().id, died=True)
     kit.store.add(job, uploads(2, "new"), 10)
     assert [names(kit.claim()) for _ in range(2)] == [["suspect"], ["new0", "new1"]]
 
 
-def test_an_item_whose_worker_died_does_not_join_those_in_front_of_it(kit: Kit) -> None:
+def test_a_suspect_item_does_not_join_earlier_items(kit: Kit) -> None:
     job = kit.open_job([upload("suspect")])
     first = kit.claim()
     kit.store.add(job, uploads(2, "new"), 10)
@@ -111,7 +111,7 @@ def test_an_item_whose_worker_died_does_not_join_those_in_front_of_it(kit: Kit) 
     assert [names(kit.claim()) for _ in range(2)] == [["new0", "new1"], ["suspect"]]
 
 
-def test_a_picture_that_kills_its_workers_is_given_up_and_its_neighbours_succeed(kit: Kit) -> None:
+def test_an_item_that_kills_workers_fails_and_its_neighbours_succeed(kit: Kit) -> None:
     job = kit.sealed_job([*uploads(3, "good"), upload("poison"), *uploads(3, "fine")])
     deaths = 0
     while chunk := kit.chunks.claim("worker", RINGS):
@@ -127,12 +127,12 @@ def test_a_picture_that_kills_its_workers_is_given_up_and_its_neighbours_succeed
     assert outcome.failure is not None
     assert outcome.failure.code == "crashed"
     assert kit.store.retry(job) == 1
-    assert kit.chunks.release(kit.claim().id, died=True) == 1  # its deaths are counted anew
+    assert kit.chunks.release(kit.claim().id, died=True) == 1  # its deaths are reset
     kit.work_off()
     assert kit.counted(job) == Counts(7, succeeded=7)
 
 
-def test_giving_back_without_a_death_never_gives_up(kit: Kit) -> None:
+def test_releases_without_a_death_never_fail_an_item(kit: Kit) -> None:
     job = kit.sealed_job(uploads(2))
     for _ in range(3 * MAX_DEATHS):
         assert kit.chunks.release(kit.claim().id) == 2
@@ -140,7 +140,7 @@ def test_giving_back_without_a_death_never_gives_up(kit: Kit) -> None:
     assert len(kit.claim().uploads) == 2
 
 
-def test_a_sign_of_life_holds_the_chunk(kit: Kit) -> None:
+def test_a_heartbeat_renews_the_lease(kit: Kit) -> None:
     kit.sealed_job(uploads(1))
     chunk = kit.claim()
     kit.lapse(chunk.id)
@@ -149,8 +149,8 @@ def test_a_sign_of_life_holds_the_chunk(kit: Kit) -> None:
     assert kit.chunks.expired_leases(10) == []
 
 
-def test_a_lease_has_run_out_that_ends_later_than_any_can(kit: Kit) -> None:
-    """Redis's clock was set back: its worker may have died before."""
+def test_a_lease_too_far_in_the_future_has_expired(kit: Kit) -> None:
+    """Redis's clock was set back; the worker may have died before."""
     kit.sealed_job(uploads(2 * CHUNK_ITEMS + 1))
     late, ended, held = (kit.claim() for _ in range(3))
     kit.redis.zadd(keys.LEASES, {late.id: now_ms(kit.redis) + HOUR_MS})
@@ -165,14 +165,14 @@ def test_a_lease_has_run_out_that_ends_later_than_any_can(kit: Kit) -> None:
 
 
 def taken_over(kit: Kit) -> tuple[Chunk, Chunk]:
-    """A chunk that its worker lost, and the one that another worker got for it."""
+    """Return a chunk with an expired lease, and the chunk of its new worker."""
     kit.sealed_job(uploads(1))
     lost = kit.claim()
     kit.chunks.release(lost.id, died=True)
     return lost, kit.claim()
 
 
-def test_a_chunk_that_was_taken_over_can_do_nothing(kit: Kit) -> None:
+def test_a_stale_chunk_cannot_write(kit: Kit) -> None:
     lost, held = taken_over(kit)
     assert not kit.chunks.renew(lost.id)
     assert kit.chunks.release(lost.id, died=True) == 0
@@ -188,7 +188,7 @@ def test_a_chunk_that_was_taken_over_can_do_nothing(kit: Kit) -> None:
     assert outcome.best.score == 0.7
 
 
-def test_a_chunk_that_nobody_has_can_do_nothing(kit: Kit) -> None:
+def test_an_unknown_chunk_cannot_write(kit: Kit) -> None:
     unknown = Chunk(new_id(), new_id(), "net-1", (upload("a"),))
     assert not kit.chunks.renew(unknown.id)
     assert kit.chunks.release(unknown.id) == 0
@@ -196,7 +196,7 @@ def test_a_chunk_that_nobody_has_can_do_nothing(kit: Kit) -> None:
     assert set(kit.redis.scan_iter()) == {keys.COUNTERS}
 
 
-def test_a_second_commit_changes_nothing(kit: Kit) -> None:
+def test_a_repeated_commit_changes_nothing(kit: Kit) -> None:
     job = kit.sealed_job(uploads(2))
     chunk = kit.claim()
     kit.finish(chunk, sure(0.8))
@@ -207,7 +207,7 @@ def test_a_second_commit_changes_nothing(kit: Kit) -> None:
     assert (kit.store.get(job), kit.results.finished(job, 10)) == before
 
 
-def test_a_chunk_of_a_removed_job_leaves_nothing(kit: Kit) -> None:
+def test_a_chunk_of_a_removed_job_leaves_no_keys(kit: Kit) -> None:
     job = kit.sealed_job(uploads(2))
     committed = kit.claim()
     kit.store.remove(job, force=True)
@@ -217,17 +217,17 @@ def test_a_chunk_of_a_removed_job_leaves_nothing(kit: Kit) -> None:
 
 
 @pytest.mark.parametrize("outcomes", [{}, {"k0": sure()}, {"k0": sure(), "k1": sure(), "x": sure()}, {"x": sure()}])
-def test_a_commit_ends_exactly_its_chunks_items(kit: Kit, outcomes: dict[str, Outcome]) -> None:
+def test_a_commit_needs_exactly_its_chunks_items(kit: Kit, outcomes: dict[str, Outcome]) -> None:
     job = kit.sealed_job(uploads(2))
     chunk = kit.claim()
-    with pytest.raises(ValueError, match="each item"):
+    with pytest.raises(ValueError, match="exactly"):
         kit.chunks.commit(chunk, outcomes)
     assert kit.counted(job) == Counts(2)
     kit.finish(chunk)
 
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf"), -0.1, 1.5])
-def test_a_score_that_is_no_probability_is_not_committed(kit: Kit, score: float) -> None:
+def test_a_score_that_is_not_a_probability_is_refused(kit: Kit, score: float) -> None:
     job = kit.sealed_job(uploads(2))
     chunk = kit.claim()
     wrong = Outcome(ItemState.SUCCEEDED, (Prediction(0, 0.9), Prediction(1, score)))
@@ -237,7 +237,7 @@ def test_a_score_that_is_no_probability_is_not_committed(kit: Kit, score: float)
     kit.finish(chunk)
 
 
-def test_outcomes_come_back_as_they_were_committed(kit: Kit) -> None:
+def test_outcomes_round_trip(kit: Kit) -> None:
     job = kit.sealed_job(uploads(2))
     ended = {
         "k0": Outcome(ItemState.SUCCEEDED, (Prediction(7, 0.123456), Prediction(0, 0.1))),
@@ -251,7 +251,7 @@ def test_outcomes_come_back_as_they_were_committed(kit: Kit) -> None:
         assert found.at == pytest.approx(now_ms(kit.redis) / 1000, abs=5)
 
 
-def test_a_job_that_newer_code_has_written_is_left_for_it(kit: Kit) -> None:
+def test_jobs_of_a_newer_schema_are_skipped(kit: Kit) -> None:
     newer, known = (kit.sealed_job(uploads(1)) for _ in range(2))
     kit.redis.hset(keys.job(newer), "schema", SCHEMA + 1)
     kit.finish(kit.claim())
@@ -262,8 +262,8 @@ def test_a_job_that_newer_code_has_written_is_left_for_it(kit: Kit) -> None:
 
 
 @pytest.mark.parametrize("others", [1, 30])
-def test_owners_take_turns_however_many_jobs_one_has(kit: Kit, others: int) -> None:
-    """Given many big jobs of ann's, When bob and cleo come with one each, Then each has every third turn."""
+def test_owners_are_served_round_robin(kit: Kit, others: int) -> None:
+    """Given many big jobs of ann, When bob and cleo submit one each, Then each owner has every third turn."""
     for _ in range(others):
         kit.sealed_job(uploads(6 * CHUNK_ITEMS), owner="ann")
     kit.finish(kit.claim())
@@ -273,8 +273,8 @@ def test_owners_take_turns_however_many_jobs_one_has(kit: Kit, others: int) -> N
     assert [sorted(owners[start : start + 3]) for start in (0, 3, 6)] == [["ann", "bob", "cleo"]] * 3
 
 
-def test_who_takes_jobs_back_loses_no_turn_by_it(kit: Kit) -> None:
-    """Given jobs of ann's that she has cancelled, When she comes again, Then she stands as without them."""
+def test_cancelled_jobs_do_not_delay_their_owner(kit: Kit) -> None:
+    """Given cancelled jobs of ann, When she submits another, Then her turn is the same as without them."""
     cancelled = [kit.sealed_job(uploads(INTERACTIVE_ITEMS + 1), owner="ann") for _ in range(20)]
     kit.sealed_job(uploads(9 * CHUNK_ITEMS), owner="bob")
     for job in cancelled:
@@ -285,8 +285,8 @@ def test_who_takes_jobs_back_loses_no_turn_by_it(kit: Kit) -> None:
     assert not list(kit.redis.scan_iter("darkroom:ring:*"))
 
 
-def test_the_same_claim_again_gives_the_same_answer(kit: Kit) -> None:
-    """The connection may break after Redis has run the script, and the client then runs it again."""
+def test_a_repeated_claim_returns_the_same_chunk(kit: Kit) -> None:
+    """The connection may break after Redis has run the script; the client then repeats it."""
     kit.sealed_job(uploads(CHUNK_ITEMS + 1))
     scripts, words = Scripts(kit.redis), ("worker", 1000, CHUNK_ITEMS, 1, CHUNK_BYTES, *keys.READY.values())
     first, again = (scripts.run("claim", "c" * 32, *words) for _ in range(2))
@@ -296,7 +296,7 @@ def test_the_same_claim_again_gives_the_same_answer(kit: Kit) -> None:
     assert len(scripts.run("claim", "d" * 32, *words)) == 4 + 2
 
 
-def test_a_claim_survives_names_of_every_kind(kit: Kit) -> None:
+def test_a_claim_handles_any_file_name(kit: Kit) -> None:
     odd = Upload("k", 'a {"b": 1} \\ "ü" 💥\n.png', 5, "0" * 64, "image/png", 1, 1)
     kit.sealed_job([odd])
     assert kit.claim().uploads == (odd,)

@@ -1,4 +1,4 @@
-"""Corrections: one step or none, counted, listed for training, and gone with their job."""
+"""Corrections: all or nothing, counted, listed for training and removed with their job."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.shared.kit import MANY, REFUSED, UNREADABLE, Kit, names, sure, upload
 
 
 def counted(kit: Kit, job: str) -> dict[int, LabelCount]:
-    """The job's counts, after a check that they equal the items."""
+    """Return the job's label counts after checking that they equal the items."""
     items = [item for item in kit.results.items(job, MANY).items if item.label is not None]
     every = Counter(item.label for item in items)
     corrected = Counter(item.correction for item in items)
@@ -31,7 +31,7 @@ def test_the_counts_follow_commits_and_corrections(kit: Kit) -> None:
     outcomes = {"k0": sure(0.9, 3), "k1": sure(0.8, 3), "k2": sure(0.7, 5), "k3": UNREADABLE, "k4": sure(0.6, 3)}
     chunk = kit.claim()
     assert kit.chunks.commit(chunk, outcomes)
-    assert kit.chunks.commit(chunk, outcomes)  # a repeat is not counted
+    assert kit.chunks.commit(chunk, outcomes)  # a repeat does not count
     assert counted(kit, job) == {3: LabelCount(3), 5: LabelCount(1)}
     before, revision = kit.results.finished(job, 9), kit.store.revision(job)
     for _ in range(2):
@@ -46,7 +46,7 @@ def test_the_counts_follow_commits_and_corrections(kit: Kit) -> None:
         assert counted(kit, job) == {3: LabelCount(3), 5: LabelCount(1)}
 
 
-def test_any_order_of_corrections_leaves_counts_that_equal_the_items(kit: Kit) -> None:
+def test_counts_equal_the_items_after_any_corrections(kit: Kit) -> None:
     job = kit.sealed_job(uploads(6))
     chunk = kit.claim()
     assert kit.chunks.commit(chunk, {key: sure(0.9, number % 3) for number, key in enumerate(names(chunk))})
@@ -65,7 +65,7 @@ def test_any_order_of_corrections_leaves_counts_that_equal_the_items(kit: Kit) -
     check()
 
 
-def test_one_that_cannot_be_corrected_leaves_the_others_as_they_were(kit: Kit) -> None:
+def test_corrections_are_all_or_nothing(kit: Kit) -> None:
     job = kit.open_job([*uploads(2), upload("refused", failure=REFUSED)])
     assert kit.chunks.commit(kit.claim(), {"k0": sure(), "k1": UNREADABLE})
     kit.store.add(job, [upload("late")], MANY)
@@ -73,15 +73,15 @@ def test_one_that_cannot_be_corrected_leaves_the_others_as_they_were(kit: Kit) -
     for key, error in wrong.items():
         with pytest.raises(error, match=key):
             kit.corrections.put(job, {"k0": 1, key: 2})
-    with pytest.raises(NotFound, match="no job"):
+    with pytest.raises(NotFound, match="job"):
         kit.corrections.put(new_id(), {"k0": 1})
-    with pytest.raises(NotFound, match="no item"):
+    with pytest.raises(NotFound, match="has no item"):
         kit.corrections.put(kit.sealed_job(uploads(1)), {"zz": 1})
     assert kit.store.item(job, "k0").correction is None
     assert list(kit.corrections.all()) == []
 
 
-def test_a_retry_touches_no_correction(kit: Kit) -> None:
+def test_a_retry_keeps_corrections(kit: Kit) -> None:
     job = kit.sealed_job(uploads(2))
     assert kit.chunks.commit(kit.claim(), {"k0": sure(), "k1": UNREADABLE})
     kit.corrections.put(job, {"k0": 1})
@@ -90,7 +90,7 @@ def test_a_retry_touches_no_correction(kit: Kit) -> None:
     assert counted(kit, job) == {1: LabelCount(2, 1)}
 
 
-def test_all_corrected_items_are_listed_to_train_on(kit: Kit) -> None:
+def test_all_corrected_items_are_listed(kit: Kit) -> None:
     mine = kit.sealed_job(uploads(READ_BATCH + 2, "mine"))
     theirs = kit.sealed_job(uploads(2, "theirs"), owner="ada")
     lost = kit.store.create(JobKind.CLASSIFICATION, retention_s=3600, model="net-2")

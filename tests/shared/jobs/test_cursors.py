@@ -1,4 +1,4 @@
-"""Cursors: opaque, and whatever a client sends in their place is the client's fault."""
+"""Cursors are opaque; any other text is an invalid request."""
 
 import base64
 import json
@@ -25,7 +25,7 @@ def packed(content: bytes) -> str:
 
 @st.composite
 def mutated(draw: st.DrawFn) -> str:
-    """A real cursor with one character taken out, put in or changed."""
+    """Return a real cursor with one character removed, inserted or changed."""
     cursor = encode_cursor(draw(ORDERS), draw(st.one_of(st.integers(0, 99), st.just("k1"), st.just("123 abc"))))
     at = draw(st.integers(0, len(cursor)))
     middle = draw(st.one_of(st.just(""), st.characters(), st.sampled_from("AZaz09-_=+/")))
@@ -44,17 +44,17 @@ CURSORS = st.one_of(
 
 
 @given(ORDERS, st.integers(0, MAX_NUMBER - 1))
-def test_a_number_comes_back(order: str, position: int) -> None:
+def test_numbers_round_trip(order: str, position: int) -> None:
     assert decode_cursor(order, encode_cursor(order, position), int) == position
 
 
 @given(ORDERS, st.text(st.characters(codec="ascii"), max_size=MAX_TEXT))
-def test_a_key_comes_back(order: str, position: str) -> None:
+def test_keys_round_trip(order: str, position: str) -> None:
     assert decode_cursor(order, encode_cursor(order, position), str) == position
 
 
 @given(ORDERS, st.one_of(st.integers(), st.text()))
-def test_a_cursor_needs_no_escaping_in_a_url(order: str, position: int | str) -> None:
+def test_cursors_are_url_safe(order: str, position: int | str) -> None:
     cursor = encode_cursor(order, position)
     assert cursor.isascii()
     assert cursor.replace("-", "").replace("_", "").isalnum()
@@ -62,7 +62,7 @@ def test_a_cursor_needs_no_escaping_in_a_url(order: str, position: int | str) ->
 
 @settings(max_examples=500)
 @given(ORDERS, CURSORS, st.sampled_from([int, str]))
-def test_anything_else_is_an_invalid_request_that_names_the_field(order: str, cursor: str, kind: type) -> None:
+def test_other_texts_are_invalid_requests_about_after(order: str, cursor: str, kind: type) -> None:
     try:
         position = decode_cursor(order, cursor, kind)
     except InvalidRequest as error:
@@ -71,7 +71,7 @@ def test_anything_else_is_an_invalid_request_that_names_the_field(order: str, cu
         assert type(position) is kind
 
 
-def test_no_cursor_breaks_a_list(kit: Kit) -> None:
+def test_malformed_cursors_do_not_break_a_list(kit: Kit) -> None:
     job = kit.sealed_job(uploads(3))
     kit.work_off()
     reads = [kit.results.finished, kit.results.least_confident, kit.results.items, kit.results.item_keys]

@@ -1,4 +1,4 @@
-"""Deliveries: made with the job's end, in one sender's hands at a time, kept as long as their job."""
+"""Deliveries: created when the job ends, claimed by one sender at a time, removed with their job."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def claimed(deliveries: DeliveryStore) -> ClaimedDelivery:
 
 
 def make_due(kit: Kit, due: ClaimedDelivery) -> None:
-    """Put the delivery's time, or the end of its lease, into the past."""
+    """Move the delivery's due time, or the end of its lease, into the past."""
     past = now_ms(kit.redis) - 1
     kit.redis.zadd(keys.deliveries(due.receiver), {due.id: past}, xx=True)
     kit.redis.zadd(keys.RECEIVERS, {due.receiver: past}, xx=True)
 
 
-def test_a_delivery_is_made_when_the_job_ends_and_not_before(kit: Kit, deliveries: DeliveryStore) -> None:
+def test_a_delivery_is_created_when_the_job_ends(kit: Kit, deliveries: DeliveryStore) -> None:
     job_id = job_with_webhook(kit)
     kit.sealed_job([upload("other")])  # which has no webhook
     assert deliveries.claim() is None and deliveries.of_job(kit.store.get(job_id)) == []
@@ -56,9 +56,7 @@ def test_a_delivery_is_made_when_the_job_ends_and_not_before(kit: Kit, deliverie
 
 
 @pytest.mark.parametrize(("end", "state"), [("cancel", JobState.CANCELLED), ("fail", JobState.FAILED)])
-def test_a_job_that_does_not_succeed_is_told_of_too(
-    kit: Kit, deliveries: DeliveryStore, end: str, state: JobState
-) -> None:
+def test_unsuccessful_jobs_are_delivered_too(kit: Kit, deliveries: DeliveryStore, end: str, state: JobState) -> None:
     job_id = job_with_webhook(kit)
     failure = Failure("bad_model", "The model is damaged.")
     kit.store.cancel(job_id) if end == "cancel" else kit.store.fail(job_id, failure)
@@ -66,7 +64,7 @@ def test_a_job_that_does_not_succeed_is_told_of_too(
     assert (job.state, job.failure) == (state, failure if end == "fail" else None)
 
 
-def test_a_training_is_told_of_with_the_version_it_made(kit: Kit, deliveries: DeliveryStore) -> None:
+def test_a_trainings_delivery_names_its_version(kit: Kit, deliveries: DeliveryStore) -> None:
     kit.store.submit_training({"preset": "seed"}, retention_s=60, webhook=parse(URL))
     training = kit.trainings.claim("worker")
     assert deliveries.claim() is None
@@ -74,7 +72,7 @@ def test_a_training_is_told_of_with_the_version_it_made(kit: Kit, deliveries: De
     assert (claimed(deliveries).job.kind, deliveries.claim()) == (JobKind.TRAINING, None)
 
 
-def test_what_fails_is_tried_again_in_its_time_until_it_is_taken(kit: Kit, deliveries: DeliveryStore) -> None:
+def test_failed_attempts_are_retried_as_scheduled(kit: Kit, deliveries: DeliveryStore) -> None:
     job = kit.store.get(job_with_webhook(kit))
     kit.work_off()
     due = claimed(deliveries)
@@ -92,9 +90,7 @@ def test_what_fails_is_tried_again_in_its_time_until_it_is_taken(kit: Kit, deliv
     assert not kit.redis.exists(keys.deliveries(due.receiver), keys.RECEIVERS)
 
 
-def test_a_sender_that_is_gone_is_replaced_and_what_it_says_late_does_not_count(
-    kit: Kit, deliveries: DeliveryStore
-) -> None:
+def test_an_expired_lease_moves_a_delivery_and_fences_its_old_sender(kit: Kit, deliveries: DeliveryStore) -> None:
     job = kit.store.get(job_with_webhook(kit))
     kit.work_off()
     lost = claimed(deliveries)
@@ -105,11 +101,11 @@ def test_a_sender_that_is_gone_is_replaced_and_what_it_says_late_does_not_count(
     assert again.id == lost.id and again.fence != lost.fence
     assert not deliveries.end_attempt(lost, FAILED, DeliveryOutcome.FAILED)
     assert deliveries.end_attempt(again, TAKEN, DeliveryOutcome.DELIVERED)
-    assert not deliveries.end_attempt(again, TAKEN, DeliveryOutcome.DELIVERED)  # a repeat whose answer was lost
+    assert not deliveries.end_attempt(again, TAKEN, DeliveryOutcome.DELIVERED)  # a repeat whose response was lost
     assert deliveries.of_job(job)[0].attempts == (TAKEN,)
 
 
-def test_receivers_do_not_wait_for_each_other(kit: Kit, deliveries: DeliveryStore) -> None:
+def test_receivers_are_independent(kit: Kit, deliveries: DeliveryStore) -> None:
     for number in range(5):
         job_with_webhook(kit, f"https://dead.example/{number}")
     job_with_webhook(kit, "http://alive.example:81/")
@@ -122,7 +118,7 @@ def test_receivers_do_not_wait_for_each_other(kit: Kit, deliveries: DeliveryStor
     assert len({claimed(deliveries).id for _ in range(4)} | {first.id}) == 5
 
 
-def test_each_end_of_a_retried_job_is_a_delivery_of_its_own(kit: Kit, deliveries: DeliveryStore) -> None:
+def test_each_end_of_a_retried_job_has_its_own_delivery(kit: Kit, deliveries: DeliveryStore) -> None:
     job = kit.store.get(job_with_webhook(kit))
     for _ in range(KEPT_DELIVERIES + 2):
         kit.work_off(UNREADABLE)
@@ -134,7 +130,7 @@ def test_each_end_of_a_retried_job_is_a_delivery_of_its_own(kit: Kit, deliveries
     assert kit.redis.zcard(keys.deliveries("receiver.example:443")) == KEPT_DELIVERIES
 
 
-def test_who_is_gone_is_called_no_more_unless_it_takes_what_is_sent_again(kit: Kit, deliveries: DeliveryStore) -> None:
+def test_a_gone_receiver_is_unsubscribed_until_a_redelivery_succeeds(kit: Kit, deliveries: DeliveryStore) -> None:
     job = kit.store.get(job_with_webhook(kit))
     kit.work_off(UNREADABLE)
     assert deliveries.end_attempt(claimed(deliveries), FAILED, DeliveryOutcome.GONE)
@@ -152,7 +148,7 @@ def test_who_is_gone_is_called_no_more_unless_it_takes_what_is_sent_again(kit: K
     assert claimed(deliveries).id == f"{job.id}-2"
 
 
-def test_a_delivery_can_be_sent_again_and_again(kit: Kit, deliveries: DeliveryStore) -> None:
+def test_a_delivery_can_be_repeated(kit: Kit, deliveries: DeliveryStore) -> None:
     job_id = job_with_webhook(kit)
     kit.work_off()
     due = claimed(deliveries)
@@ -170,7 +166,7 @@ def test_a_delivery_can_be_sent_again_and_again(kit: Kit, deliveries: DeliverySt
             deliveries.get(unknown)
 
 
-def test_deliveries_go_with_their_job(kit: Kit, deliveries: DeliveryStore) -> None:
+def test_deliveries_are_removed_with_their_job(kit: Kit, deliveries: DeliveryStore) -> None:
     job_id = job_with_webhook(kit)
     kit.work_off(UNREADABLE)
     due = claimed(deliveries)

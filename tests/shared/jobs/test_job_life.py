@@ -1,4 +1,4 @@
-"""A job's life: open → queued → running → succeeded, failed or cancelled; cancelling on the way; and again by retry."""
+"""The life cycle of a job: open → queued → running → succeeded, failed or cancelled, and retries."""
 
 import pytest
 
@@ -27,13 +27,13 @@ def test_a_job_goes_from_open_to_succeeded(kit: Kit) -> None:
     assert done.expires_at == pytest.approx(done.finished_at + 3600)
 
 
-def test_a_job_whose_pictures_are_all_broken_has_succeeded(kit: Kit) -> None:
+def test_a_job_of_broken_images_succeeds(kit: Kit) -> None:
     job = kit.sealed_job(uploads(2))
     kit.finish(kit.claim(), UNREADABLE)
     assert (kit.store.get(job).state, kit.counted(job)) == (JobState.SUCCEEDED, Counts(2, failed=2))
 
 
-def test_an_open_job_is_worked_on_but_does_not_end(kit: Kit) -> None:
+def test_an_open_job_is_processed_but_does_not_end(kit: Kit) -> None:
     job = kit.open_job(uploads(2))
     kit.work_off()
     assert (kit.store.get(job).state, kit.counted(job)) == (JobState.OPEN, Counts(2, succeeded=2))
@@ -41,7 +41,7 @@ def test_an_open_job_is_worked_on_but_does_not_end(kit: Kit) -> None:
     assert kit.store.get(job).state is JobState.SUCCEEDED
 
 
-def test_a_job_that_is_sealed_while_it_is_worked_on_is_running(kit: Kit) -> None:
+def test_a_job_sealed_during_processing_is_running(kit: Kit) -> None:
     job = kit.open_job(uploads(2))
     chunk = kit.claim()
     kit.store.seal(job)
@@ -51,7 +51,7 @@ def test_a_job_that_is_sealed_while_it_is_worked_on_is_running(kit: Kit) -> None
 
 
 @pytest.mark.parametrize("sealed", [True, False])
-def test_cancelling_a_waiting_job_ends_it_at_once(kit: Kit, sealed: bool) -> None:
+def test_a_queued_job_is_cancelled_at_once(kit: Kit, sealed: bool) -> None:
     job = (kit.sealed_job if sealed else kit.open_job)([*uploads(3), upload("bad", failure=REFUSED)])
     assert kit.store.cancel(job)
     assert kit.store.get(job).state is JobState.CANCELLED
@@ -66,7 +66,7 @@ def test_an_empty_job_can_be_cancelled(kit: Kit) -> None:
     assert kit.store.get(job).state is JobState.CANCELLED
 
 
-def test_cancelling_leaves_the_chunk_in_hand_to_finish(kit: Kit) -> None:
+def test_cancelling_lets_claimed_chunks_finish(kit: Kit) -> None:
     job = kit.open_job(uploads(2, "early"))
     chunk = kit.claim()
     kit.store.add(job, uploads(3, "late"), 10)
@@ -81,7 +81,7 @@ def test_cancelling_leaves_the_chunk_in_hand_to_finish(kit: Kit) -> None:
 
 
 @pytest.mark.parametrize("died", [True, False])
-def test_a_chunk_that_is_given_back_to_a_cancelled_job_is_cancelled(kit: Kit, died: bool) -> None:
+def test_a_chunk_released_to_a_cancelled_job_is_cancelled(kit: Kit, died: bool) -> None:
     job = kit.sealed_job(uploads(2))
     chunk = kit.claim()
     kit.store.cancel(job)
@@ -89,7 +89,7 @@ def test_a_chunk_that_is_given_back_to_a_cancelled_job_is_cancelled(kit: Kit, di
     assert (kit.store.get(job).state, kit.counted(job)) == (JobState.CANCELLED, Counts(2, cancelled=2))
 
 
-def test_failing_ends_the_waiting_items_with_the_jobs_reason(kit: Kit) -> None:
+def test_failing_a_job_fails_its_pending_items(kit: Kit) -> None:
     job = kit.sealed_job(uploads(3))
     assert kit.store.fail(job, BROKEN)
     failed = kit.store.get(job)
@@ -101,7 +101,7 @@ def test_failing_ends_the_waiting_items_with_the_jobs_reason(kit: Kit) -> None:
     assert not kit.store.fail(job, BROKEN)
 
 
-def test_failing_leaves_the_chunk_in_hand_to_finish(kit: Kit) -> None:
+def test_failing_lets_claimed_chunks_finish(kit: Kit) -> None:
     job = kit.open_job(uploads(1))
     chunk = kit.claim()
     kit.store.add(job, [upload("late")], 10)
@@ -112,7 +112,7 @@ def test_failing_leaves_the_chunk_in_hand_to_finish(kit: Kit) -> None:
     assert (kit.store.get(job).state, kit.counted(job)) == (JobState.FAILED, Counts(2, succeeded=1, failed=1))
 
 
-def test_what_ends_a_job_first_decides_how(kit: Kit) -> None:
+def test_the_first_ending_wins(kit: Kit) -> None:
     job = kit.sealed_job(uploads(1))
     chunk = kit.claim()
     kit.store.fail(job, BROKEN)
@@ -121,7 +121,7 @@ def test_what_ends_a_job_first_decides_how(kit: Kit) -> None:
     assert (kit.store.get(job).state, kit.store.get(job).failure) == (JobState.FAILED, BROKEN)
 
 
-def test_a_big_job_is_cancelled_whole(kit: Kit) -> None:
+def test_a_big_job_is_cancelled_completely(kit: Kit) -> None:
     job = kit.sealed_job(uploads(2 * SCRIPT_BATCH + 1))
     assert kit.store.cancel(job)
     assert kit.counted(job) == Counts(2 * SCRIPT_BATCH + 1, cancelled=2 * SCRIPT_BATCH + 1)
@@ -129,7 +129,7 @@ def test_a_big_job_is_cancelled_whole(kit: Kit) -> None:
     assert (kit.store.get(job).state, kit.counted(job).cancelled) == (JobState.QUEUED, 0)
 
 
-def test_retry_queues_what_failed_or_was_cancelled_and_nothing_else(kit: Kit) -> None:
+def test_retry_queues_only_failed_and_cancelled_items(kit: Kit) -> None:
     job = kit.open_job([upload("good"), upload("broken"), upload("refused", failure=REFUSED)])
     chunk = kit.claim()
     assert kit.chunks.commit(chunk, {"good": sure(), "broken": UNREADABLE})
@@ -152,7 +152,7 @@ def test_retry_queues_what_failed_or_was_cancelled_and_nothing_else(kit: Kit) ->
         kit.store.retry(job)
 
 
-def test_retry_of_a_failed_job_forgets_the_failure(kit: Kit) -> None:
+def test_retry_clears_the_jobs_failure(kit: Kit) -> None:
     job = kit.sealed_job(uploads(2))
     kit.store.fail(job, BROKEN)
     assert kit.store.retry(job) == 2
@@ -161,7 +161,7 @@ def test_retry_of_a_failed_job_forgets_the_failure(kit: Kit) -> None:
     assert kit.store.get(job).state is JobState.SUCCEEDED
 
 
-def test_retry_waits_until_a_job_is_cancelled(kit: Kit) -> None:
+def test_a_job_cannot_be_retried_while_it_is_being_cancelled(kit: Kit) -> None:
     job = kit.sealed_job(uploads(1))
     kit.claim()
     kit.store.cancel(job)
@@ -169,7 +169,7 @@ def test_retry_waits_until_a_job_is_cancelled(kit: Kit) -> None:
         kit.store.retry(job)
 
 
-def test_items_of_an_open_job_can_be_retried_and_it_is_still_given_up_in_time(kit: Kit) -> None:
+def test_a_retried_open_job_still_expires(kit: Kit) -> None:
     job = kit.open_job(uploads(1))
     kit.finish(kit.claim(), UNREADABLE)
     expires_at = kit.store.get(job).expires_at
@@ -204,7 +204,7 @@ def test_the_revision_grows_with_every_change_of_state_or_counts(kit: Kit) -> No
         assert before.revision < after.revision == kit.store.revision(job), number
 
 
-def test_the_queue_position_counts_the_jobs_in_front(kit: Kit) -> None:
+def test_the_queue_position_counts_earlier_jobs(kit: Kit) -> None:
     big = [kit.sealed_job(uploads(17)) for _ in range(2)]
     small = [kit.sealed_job(uploads(2)) for _ in range(2)]
     assert [kit.store.get(job).queue_position for job in [*small, *big]] == [0, 1, 2, 3]

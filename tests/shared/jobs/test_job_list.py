@@ -1,4 +1,4 @@
-"""Lists of jobs, their expiry, and their removal without a trace."""
+"""Lists of jobs, expiry and complete removal."""
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +14,7 @@ from tests.shared.kit import HOUR_MS, REFUSED, Kit, upload, uploads
 
 
 def listed(kit: Kit, limit: int, **wanted) -> list[str]:
-    """The ids of all pages."""
+    """Return the job ids of all pages."""
     found, cursor = [], None
     while True:
         page, cursor = JobList(kit.redis).page(limit, after=cursor, **wanted)
@@ -26,7 +26,7 @@ def listed(kit: Kit, limit: int, **wanted) -> list[str]:
 
 
 def aged(kit: Kit, count: int) -> list[str]:
-    """So many jobs, newest first, made in different milliseconds."""
+    """Create `count` jobs in different milliseconds and return them newest first."""
     jobs = [kit.open_job() for _ in range(count)]
     for age, job in enumerate(jobs):
         _set_created(kit, job, now_ms(kit.redis) - age * 1000)
@@ -44,7 +44,7 @@ def test_jobs_are_listed_newest_first_and_once(kit: Kit, limit: int) -> None:
     assert listed(kit, limit) == jobs
 
 
-def test_more_jobs_than_are_read_in_one_go_are_all_listed(kit: Kit) -> None:
+def test_a_list_spans_several_reads(kit: Kit) -> None:
     jobs = {kit.open_job() for _ in range(READ_BATCH + 3)}
     found = listed(kit, READ_BATCH + 1)
     assert len(found) == len(jobs)
@@ -60,7 +60,7 @@ def test_lists_can_be_filtered(kit: Kit) -> None:
     assert listed(kit, 1, kind="training", state="succeeded") == []
 
 
-def test_an_owners_list_has_their_jobs_alone(kit: Kit) -> None:
+def test_an_owners_list_has_only_their_jobs(kit: Kit) -> None:
     anns = [kit.sealed_job(uploads(1), owner="ann"), kit.open_job(owner="ann")]
     bobs = kit.store.submit_training({}, retention_s=1, owner="bob")
     assert set(listed(kit, 1, owner="ann")) == set(anns)
@@ -73,7 +73,7 @@ def test_an_owners_list_has_their_jobs_alone(kit: Kit) -> None:
     assert listed(kit, 1, owner="bob") == []
 
 
-def test_a_job_that_is_filled_out_of_sight_is_listed_when_it_is_sealed(kit: Kit) -> None:
+def test_an_unlisted_job_is_listed_when_sealed(kit: Kit) -> None:
     job = kit.open_job(uploads(1), listed=False)
     assert not kit.store.is_listed(job)
     assert listed(kit, 10) == []
@@ -106,7 +106,7 @@ def test_new_jobs_do_not_move_a_cursor(kit: Kit) -> None:
     assert [job.id for job in JobList(kit.redis).page(10, after=cursor)[0]] == jobs[2:]
 
 
-def test_any_other_cursor_is_the_callers_fault(kit: Kit) -> None:
+def test_other_cursors_are_invalid_requests(kit: Kit) -> None:
     kit.open_job()
 
     @settings(max_examples=150)
@@ -121,12 +121,12 @@ def test_any_other_cursor_is_the_callers_fault(kit: Kit) -> None:
 
 
 @pytest.mark.parametrize("position", ["٣ x", "12\ud800 x", "1 \ud800", "", "x y", "-1 x", "inf x", "²"])
-def test_a_cursor_with_an_odd_position_is_the_callers_fault(kit: Kit, position: str) -> None:
+def test_cursors_with_odd_positions_are_invalid_requests(kit: Kit, position: str) -> None:
     with pytest.raises(InvalidRequest):
         JobList(kit.redis).page(5, after=encode_cursor("job", position))
 
 
-def test_open_jobs_are_given_up_and_each_item_puts_it_off(kit: Kit) -> None:
+def test_open_jobs_expire_and_each_item_extends_them(kit: Kit) -> None:
     job, other = kit.open_job(), kit.open_job()
     for each in (job, other):
         kit.redis.zadd(keys.EXPIRING, {each: now_ms(kit.redis) - 1})
@@ -138,7 +138,7 @@ def test_open_jobs_are_given_up_and_each_item_puts_it_off(kit: Kit) -> None:
     assert kit.store.get(job).expires_at == kit.redis.zscore(keys.EXPIRING, job) / 1000
 
 
-def test_a_job_at_work_never_expires_and_a_done_one_does(kit: Kit) -> None:
+def test_only_finished_jobs_expire(kit: Kit) -> None:
     job = kit.sealed_job(uploads(1), retention_s=0)
     assert kit.redis.zscore(keys.EXPIRING, job) is None
     kit.work_off()
@@ -153,17 +153,17 @@ def test_a_retried_job_does_not_expire(kit: Kit) -> None:
     assert kit.store.expired(10) == []
 
 
-def test_a_job_that_is_not_over_is_not_removed_but_by_force(kit: Kit) -> None:
+def test_an_unfinished_job_is_removed_only_by_force(kit: Kit) -> None:
     jobs = [kit.open_job(uploads(1)), kit.sealed_job(uploads(1))]
     for job in jobs:
-        with pytest.raises(Conflict, match="not over"):
+        with pytest.raises(Conflict, match="unfinished"):
             kit.store.remove(job)
         assert kit.counted(job).total == 1
         kit.store.remove(job, force=True)
         assert kit.traces(job) == {keys.REMOVING}
 
 
-def test_removal_leaves_a_marker_alone_until_it_is_forgotten(kit: Kit) -> None:
+def test_removal_leaves_only_a_marker_until_forget(kit: Kit) -> None:
     job = kit.sealed_job([*uploads(3), upload("bad", failure=REFUSED)])
     kit.store.cancel(job)
     kit.store.remove(job)
@@ -171,7 +171,7 @@ def test_removal_leaves_a_marker_alone_until_it_is_forgotten(kit: Kit) -> None:
     assert (kit.store.removing(), listed(kit, 10)) == ([job], [])
     with pytest.raises(NotFound):
         kit.store.get(job)
-    kit.store.remove(job)  # again, as after a crash
+    kit.store.remove(job)  # a repeat, as after a crash
     kit.store.forget(job)
     kit.store.forget(job)
     assert kit.traces(job) == set()

@@ -1,4 +1,4 @@
-"""Messages: each lands in its queue and nowhere else, and there are never more than are needed to wake workers."""
+"""Queue messages: each is sent only to its queue, up to a limit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def messenger(each_redis, each_redis_url) -> Iterator[Messenger]:
 
 
 @pytest.mark.parametrize("queue", Queue)
-def test_a_message_lands_in_its_queue_and_nowhere_else(messenger: Messenger, each_redis, queue: Queue) -> None:
+def test_a_message_is_sent_only_to_its_queue(messenger: Messenger, each_redis, queue: Queue) -> None:
     assert messenger.wake_workers(queue, 3) == 3
     assert {other: messenger.message_count(other) for other in Queue} == dict.fromkeys(Queue, 0) | {queue: 3}
     lists = {key for key in each_redis.scan_iter() if each_redis.type(key) == "list"}
@@ -30,7 +30,7 @@ def test_a_message_lands_in_its_queue_and_nowhere_else(messenger: Messenger, eac
     assert {key for key in each_redis.scan_iter() if not key.startswith("_kombu.binding")} == {queue}
 
 
-def test_a_message_carries_the_tasks_name_and_no_content(messenger: Messenger, each_redis) -> None:
+def test_a_message_has_a_task_name_and_no_arguments(messenger: Messenger, each_redis) -> None:
     messenger.wake_workers(Queue.BULK)
     message = json.loads(each_redis.lindex("bulk", 0))
     assert message["headers"]["task"] == CLASSIFY
@@ -38,26 +38,26 @@ def test_a_message_carries_the_tasks_name_and_no_content(messenger: Messenger, e
     assert len(each_redis.lindex("bulk", 0)) < 2000
 
 
-def test_there_are_never_more_messages_than_the_limit(messenger: Messenger) -> None:
+def test_the_number_of_messages_is_limited(messenger: Messenger) -> None:
     assert [messenger.wake_workers(Queue.BULK, count) for count in (5, 0, -3, 1000, 1000, 1)] == [5, 0, 0, 27, 0, 0]
     assert messenger.message_count(Queue.BULK) == MAX_MESSAGES
     assert messenger.wake_workers(Queue.INTERACTIVE, 2) == 2
 
 
-def test_room_is_made_by_taking_messages(messenger: Messenger, each_redis) -> None:
+def test_consumed_messages_make_room(messenger: Messenger, each_redis) -> None:
     messenger.wake_workers(Queue.BULK, MAX_MESSAGES)
     each_redis.lpop("bulk", 3)
     assert messenger.wake_workers(Queue.BULK, 10) == 3
 
 
-def test_the_queue_is_apart_from_the_job_store(each_redis, each_redis_url) -> None:
+def test_messages_are_not_in_the_job_stores_database(each_redis, each_redis_url) -> None:
     messenger = Messenger(next_database(each_redis_url))
     messenger.wake_workers(Queue.TRAIN)
     assert list(each_redis.scan_iter()) == []
     messenger.close()
 
 
-def test_a_misspelt_queue_is_an_error_not_a_queue_that_nobody_reads(each_redis, each_redis_url) -> None:
+def test_a_misspelt_queue_is_an_error(each_redis, each_redis_url) -> None:
     app = celery_app(each_redis_url)
     with pytest.raises((KeyError, OperationalError, ValueError, TypeError)) as caught:
         app.send_task(CLASSIFY, queue="bluk", retry=False)

@@ -1,4 +1,4 @@
-"""What waits in the queues, and what was done."""
+"""Queue statistics."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def state(kit, queue):
     return found[queue]
 
 
-def test_nothing_waits(kit):
+def test_empty_queues(kit):
     for queue in Queue:
         empty = state(kit, queue)
         assert (empty.jobs, empty.depth, empty.oldest_age_s, empty.rate) == (0, 0, None, 0.0)
         assert empty.per_minute == (0,) * HISTORY_MINUTES
 
 
-def test_what_waits_is_counted_with_the_age_of_the_oldest(kit):
+def test_depth_and_oldest_age(kit):
     first = kit.sealed_job(uploads(300))
     kit.sealed_job(uploads(20, "m"))
     small = kit.sealed_job(uploads(2, "s"))
@@ -40,14 +40,14 @@ def test_what_waits_is_counted_with_the_age_of_the_oldest(kit):
     assert state(kit, Queue.BULK).depth == 320 - CHUNK_ITEMS
 
 
-def test_more_jobs_than_are_looked_at_are_counted(kit):
+def test_the_item_count_is_limited_to_scanned_jobs(kit):
     for _ in range(SCANNED_JOBS + 5):
         kit.open_job(uploads(1))
     waiting = state(kit, Queue.INTERACTIVE)
     assert (waiting.jobs, waiting.depth) == (SCANNED_JOBS + 5, SCANNED_JOBS)
 
 
-def test_what_was_done_is_counted_by_the_minute_and_by_the_queue(kit):
+def test_finished_items_are_counted_per_minute_and_queue(kit):
     kit.sealed_job(uploads(30))
     kit.sealed_job(uploads(3, "s"))
     kit.work_off()
@@ -57,7 +57,7 @@ def test_what_was_done_is_counted_by_the_minute_and_by_the_queue(kit):
     assert all(0 < kit.redis.ttl(key) <= 3660 for key in kit.redis.scan_iter("darkroom:done:*"))
 
 
-def test_a_commit_that_comes_again_is_not_counted_again(kit):
+def test_a_repeated_commit_is_counted_once(kit):
     kit.sealed_job(uploads(20))
     chunk = kit.claim()
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""Pages of results: in finishing order and by score, while the job runs, with filters and cursors."""
+"""Pages of results by finishing order and by score, with filters and cursors, while the job runs."""
 
 import random
 from dataclasses import replace
@@ -17,7 +17,7 @@ def keys_of(page: Page) -> list[str]:
 
 
 def followed(read, job: str, limit: int, wanted: Filter = NO_FILTER) -> list[str]:
-    """The keys of all pages."""
+    """Return the item keys of all pages."""
     found, page = [], Page([], None, done=False, more=True)
     while not page.done:
         page = read(job, limit, page.next, wanted)
@@ -28,7 +28,7 @@ def followed(read, job: str, limit: int, wanted: Filter = NO_FILTER) -> list[str
 
 
 @pytest.mark.parametrize("limit", [1, 3, READ_BATCH - 1, READ_BATCH, READ_BATCH + 1, 5000])
-def test_pages_show_each_item_once_in_finishing_order(kit: Kit, limit: int) -> None:
+def test_pages_return_each_item_once_in_finishing_order(kit: Kit, limit: int) -> None:
     count = 9 if limit < 10 else 2 * READ_BATCH + 1
     job = kit.sealed_job(uploads(count))
     chunks = [kit.claim() for _ in range(-(-count // CHUNK_ITEMS))]
@@ -38,7 +38,7 @@ def test_pages_show_each_item_once_in_finishing_order(kit: Kit, limit: int) -> N
     assert followed(kit.results.finished, job, limit) == [key for chunk in chunks for key in names(chunk)]
 
 
-def test_a_cursor_goes_on_while_the_job_runs(kit: Kit) -> None:
+def test_a_cursor_stays_valid_while_the_job_runs(kit: Kit) -> None:
     job = kit.open_job()
     seen, cursor = [], None
     for step in range(20):
@@ -58,7 +58,7 @@ def test_a_cursor_goes_on_while_the_job_runs(kit: Kit) -> None:
     assert seen == [item.upload.key for item in kit.results.stream(job)]
 
 
-def test_a_page_of_a_running_job_is_never_the_last(kit: Kit) -> None:
+def test_a_running_job_has_no_last_page(kit: Kit) -> None:
     job = kit.sealed_job(uploads(1))
     page = kit.results.finished(job, 10)
     assert (page.items, page.done) == ([], False)
@@ -68,7 +68,7 @@ def test_a_page_of_a_running_job_is_never_the_last(kit: Kit) -> None:
     assert (keys_of(last), last.next, last.done) == (["k0"], None, True)
 
 
-def test_an_item_that_was_retried_is_shown_once_where_it_finished_last(kit: Kit) -> None:
+def test_a_retried_item_appears_once_at_its_last_finish(kit: Kit) -> None:
     job = kit.sealed_job(uploads(4))
     chunk = kit.claim()
     outcomes = {"k0": UNREADABLE, "k1": sure(), "k2": UNREADABLE, "k3": sure()}
@@ -84,7 +84,7 @@ def test_an_item_that_was_retried_is_shown_once_where_it_finished_last(kit: Kit)
     assert [item.upload.key for item in kit.results.stream(job)] == ["k1", "k3", *names(again)]
 
 
-def test_filters_choose_by_state_label_and_score(kit: Kit) -> None:
+def test_filters_by_state_label_and_score(kit: Kit) -> None:
     job = kit.open_job([*uploads(6), upload("refused", failure=REFUSED)])
     scores = {"k0": (0.9, 1), "k1": (0.4, 1), "k2": (0.6, 2), "k3": (0.6, 1)}
     outcomes = {key: sure(*score) for key, score in scores.items()} | {"k4": UNREADABLE, "k5": UNREADABLE}
@@ -105,7 +105,7 @@ def test_filters_choose_by_state_label_and_score(kit: Kit) -> None:
     check_filters(kit, job, wanted)
 
 
-def test_filters_choose_by_correction_score_and_name(kit: Kit) -> None:
+def test_filters_by_correction_score_and_name(kit: Kit) -> None:
     names = {"k0": "Holiday/IMG_1.jpg", "k1": "holiday/img_2.jpg", "k2": "STRASSE.png", "k3": "a.png"}
     job = kit.sealed_job([replace(upload(key), filename=name) for key, name in names.items()])
     scores = {"k0": (0.9, 1), "k1": (0.4, 1), "k2": (0.6, 2)}
@@ -133,7 +133,7 @@ def check_filters(kit: Kit, job: str, wanted: dict[Filter, list[str]]) -> None:
         assert sorted(followed(kit.results.least_confident, job, 2, each)) == sorted(expected), each
 
 
-def test_a_filter_that_finds_little_in_a_big_job_still_comes_to_the_end(kit: Kit) -> None:
+def test_a_selective_filter_reaches_the_end_of_a_big_job(kit: Kit) -> None:
     job = kit.sealed_job(uploads(SCAN_LIMIT + 2))
     last = f"k{SCAN_LIMIT + 1}"
     while chunk := kit.chunks.claim("worker", RINGS):
@@ -145,7 +145,7 @@ def test_a_filter_that_finds_little_in_a_big_job_still_comes_to_the_end(kit: Kit
 
 
 @pytest.mark.parametrize("limit", [1, 2, 100])
-def test_the_least_sure_come_first_and_failures_last(kit: Kit, limit: int) -> None:
+def test_the_least_confident_come_first_and_failures_last(kit: Kit, limit: int) -> None:
     scores = [0.31, 0.999999, 0.30, 1.0, 0.5, 0.5, 0.000001]
     items = uploads(len(scores))
     job = kit.sealed_job([*items, upload("broken"), upload("refused", failure=REFUSED)])
@@ -156,7 +156,7 @@ def test_the_least_sure_come_first_and_failures_last(kit: Kit, limit: int) -> No
     assert found == [*(f"k{number}" for number in ranked), "broken", "refused"]
 
 
-def test_the_cursor_by_score_misses_nothing_behind_it_while_the_job_runs(kit: Kit) -> None:
+def test_a_score_cursor_misses_nothing_after_it_while_the_job_runs(kit: Kit) -> None:
     job = kit.open_job(uploads(3))
     assert kit.chunks.commit(kit.claim(), {"k0": sure(0.1), "k1": sure(0.5), "k2": UNREADABLE})
     first = kit.results.least_confident(job, 1)
@@ -165,15 +165,15 @@ def test_the_cursor_by_score_misses_nothing_behind_it_while_the_job_runs(kit: Ki
     assert kit.chunks.commit(kit.claim(), {"front": sure(0.05), "behind": sure(0.7)})
     second = kit.results.least_confident(job, 9, first.next)
     assert keys_of(second) == ["k1", "behind", "k2"]
-    kit.store.retry(job)  # the item of the cursor leaves
+    kit.store.retry(job)  # the cursor's item is removed from the results
     kit.work_off(sure(0.99))
     kit.store.seal(job)
     assert kit.store.get(job).state is JobState.SUCCEEDED
     assert keys_of(kit.results.least_confident(job, 9, first.next)) == ["k1", "behind", "k2"]
 
 
-def test_the_cursor_by_score_stays_where_it_was_when_its_item_is_retried(kit: Kit) -> None:
-    """Given a cursor among failed items, when they are tried again, then the rest comes, and nothing twice."""
+def test_a_score_cursor_keeps_its_position_if_its_item_is_retried(kit: Kit) -> None:
+    """Given a cursor among failed items, When they are retried, Then the rest follows, without duplicates."""
     items = uploads(6)
     job = kit.sealed_job([*items, upload("refused", failure=REFUSED)])
     assert kit.chunks.commit(kit.claim(), {"k0": sure(0.1)} | {f"k{number}": UNREADABLE for number in range(1, 6)})
@@ -185,7 +185,7 @@ def test_the_cursor_by_score_stays_where_it_was_when_its_item_is_retried(kit: Ki
     assert keys_of(kit.results.least_confident(job, 9, first.next)) == ["refused"]
 
 
-def test_a_page_says_whether_there_is_more_for_now(kit: Kit) -> None:
+def test_a_page_tells_whether_more_items_exist(kit: Kit) -> None:
     job = kit.open_job(uploads(3))
     kit.finish(kit.claim())
     for read in (kit.results.finished, kit.results.least_confident):
@@ -197,7 +197,7 @@ def test_a_page_says_whether_there_is_more_for_now(kit: Kit) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])
-def test_all_items_come_in_the_order_in_which_they_were_added(kit: Kit, limit: int) -> None:
+def test_items_are_listed_in_the_order_of_addition(kit: Kit, limit: int) -> None:
     job = kit.open_job(uploads(7))
     kit.finish(kit.claim())
     found, cursor, names_found, names_cursor = [], None, [], None

@@ -1,4 +1,4 @@
-"""The job store's contract: jobs are made, filled and sealed, and their items are counted."""
+"""The job store: jobs are created, filled and sealed, and their items are counted."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,7 +13,7 @@ from tests.shared.kit import MANY, REFUSED, RINGS, Kit, upload, uploads
 UNKNOWN = "0" * 32
 
 
-def test_a_new_job_is_open_and_empty_and_holds_what_it_was_made_with(kit: Kit) -> None:
+def test_a_new_job_is_open_and_empty(kit: Kit) -> None:
     params, metadata = {"epochs": 3, "augment": None}, {"name": "Überraschung", "tags": [1, True, None]}
     before = now_ms(kit.redis)
     job_id = kit.store.create(JobKind.CLASSIFICATION, retention_s=60, model="net-1", params=params, metadata=metadata)
@@ -27,13 +27,13 @@ def test_a_new_job_is_open_and_empty_and_holds_what_it_was_made_with(kit: Kit) -
     assert job.expires_at - job.created_at == pytest.approx(24 * 3600)
 
 
-def test_ids_are_unguessable_and_never_the_same(kit: Kit) -> None:
+def test_ids_are_random_and_unique(kit: Kit) -> None:
     ids = {kit.open_job() for _ in range(50)}
     assert len(ids) == 50
     assert {len(job) for job in ids} == {32}
 
 
-def test_adding_again_is_the_same_with_the_same_bytes_and_differs_with_others(kit: Kit) -> None:
+def test_adding_a_known_key_compares_digests(kit: Kit) -> None:
     job = kit.open_job([upload("a"), upload("b")])
     first = kit.store.item(job, "a")
     again = [upload("a"), upload("b", "other bytes"), upload("c"), upload("c"), upload("c", "other bytes")]
@@ -45,7 +45,7 @@ def test_adding_again_is_the_same_with_the_same_bytes_and_differs_with_others(ki
     assert len(kit.claim().uploads) == 3
 
 
-def test_a_full_job_takes_no_more_but_still_knows_what_it_has(kit: Kit) -> None:
+def test_a_full_job_accepts_only_known_items(kit: Kit) -> None:
     job = kit.open_job()
     assert kit.store.add(job, uploads(4), 3) == [AddResult.ADDED, AddResult.ADDED, AddResult.ADDED, AddResult.FULL]
     assert kit.store.add(job, uploads(4), 3) == [AddResult.SAME, AddResult.SAME, AddResult.SAME, AddResult.FULL]
@@ -60,7 +60,7 @@ def test_many_items_in_one_call_keep_their_order(kit: Kit) -> None:
     assert kit.counted(job).total == len(many)
 
 
-def test_an_item_is_given_back_as_it_was_added(kit: Kit) -> None:
+def test_items_round_trip(kit: Kit) -> None:
     sent = upload("ключ".encode().hex(), size=12345)
     job = kit.open_job([sent])
     item = kit.store.item(job, sent.key)
@@ -68,7 +68,7 @@ def test_an_item_is_given_back_as_it_was_added(kit: Kit) -> None:
     assert item.created_at == pytest.approx(now_ms(kit.redis) / 1000, abs=5)
 
 
-def test_a_refused_upload_has_failed_at_once_and_is_never_worked_on(kit: Kit) -> None:
+def test_a_refused_upload_is_a_failed_item(kit: Kit) -> None:
     job = kit.open_job([upload("good"), upload("bad", failure=REFUSED)])
     item = kit.store.item(job, "bad")
     assert item.state is ItemState.FAILED
@@ -78,7 +78,7 @@ def test_a_refused_upload_has_failed_at_once_and_is_never_worked_on(kit: Kit) ->
     assert [each.key for each in kit.claim().uploads] == ["good"]
 
 
-def test_a_job_of_refused_uploads_alone_is_over_when_it_is_sealed(kit: Kit) -> None:
+def test_a_job_of_refused_uploads_ends_when_sealed(kit: Kit) -> None:
     job = kit.sealed_job([upload("bad", failure=REFUSED)])
     assert kit.store.get(job).state is JobState.SUCCEEDED
     assert kit.chunks.claim("worker", RINGS) is None
@@ -86,7 +86,7 @@ def test_a_job_of_refused_uploads_alone_is_over_when_it_is_sealed(kit: Kit) -> N
         kit.store.retry(job)
 
 
-def test_sealing_queues_the_job_and_repeating_it_changes_nothing(kit: Kit) -> None:
+def test_sealing_queues_the_job_and_is_idempotent(kit: Kit) -> None:
     job = kit.sealed_job(uploads(2))
     sealed = kit.store.get(job)
     assert (sealed.state, sealed.sealed, sealed.expires_at) == (JobState.QUEUED, True, None)
@@ -94,7 +94,7 @@ def test_sealing_queues_the_job_and_repeating_it_changes_nothing(kit: Kit) -> No
     assert kit.store.get(job) == sealed
 
 
-def test_a_sealed_job_takes_no_items(kit: Kit) -> None:
+def test_a_sealed_job_accepts_no_items(kit: Kit) -> None:
     job = kit.sealed_job(uploads(1))
     for items in (uploads(1), [upload("new")]):
         with pytest.raises(Conflict, match="sealed"):
@@ -125,24 +125,24 @@ CALLS_ON_A_JOB = {
 
 
 @pytest.mark.parametrize("call", CALLS_ON_A_JOB.values(), ids=CALLS_ON_A_JOB)
-def test_a_job_that_is_not_there_is_not_found_and_not_made(kit: Kit, call) -> None:
+def test_an_unknown_job_is_not_found_and_not_created(kit: Kit, call) -> None:
     with pytest.raises(NotFound, match=UNKNOWN):
         call(kit.store, UNKNOWN)
     assert kit.traces(UNKNOWN) == set()
 
 
 @pytest.mark.parametrize("read", ["finished", "least_confident", "items", "item_keys"])
-def test_there_are_no_results_of_a_job_that_is_not_there(kit: Kit, read: str) -> None:
+def test_results_of_an_unknown_job_are_not_found(kit: Kit, read: str) -> None:
     with pytest.raises(NotFound, match=UNKNOWN):
         getattr(kit.results, read)(UNKNOWN, 10)
 
 
-def test_an_item_that_is_not_there_is_not_found(kit: Kit) -> None:
+def test_an_unknown_item_is_not_found(kit: Kit) -> None:
     with pytest.raises(NotFound, match="'b'"):
         kit.store.item(kit.open_job([upload("a")]), "b")
 
 
-def test_numbers_are_given_to_one_caller_each(kit: Kit) -> None:
+def test_reserved_numbers_are_unique(kit: Kit) -> None:
     job = kit.open_job()
     with ThreadPoolExecutor(4) as pool:
         firsts = list(pool.map(lambda count: (kit.store.reserve_numbers(job, count), count), [3, 1, 5, 2] * 20))
@@ -156,8 +156,8 @@ def test_metadata_can_be_set_later(kit: Kit) -> None:
     assert kit.store.get(job).metadata == ["a", {"b": None}]
 
 
-def test_the_status_costs_the_same_for_any_number_of_items(kit: Kit) -> None:
-    """The record is read with one command, and its size does not depend on the items."""
+def test_the_cost_of_a_status_does_not_depend_on_items(kit: Kit) -> None:
+    """The record is read with one command, and its size does not depend on the number of items."""
     small, big = kit.sealed_job(uploads(2)), kit.sealed_job(uploads(3000))
     sizes = [len(str(kit.redis.hgetall(f"darkroom:job:{job}"))) for job in (small, big)]
     assert abs(sizes[0] - sizes[1]) < 20

@@ -1,4 +1,4 @@
-"""Training jobs in the job store: one worker at a time holds one, and each ends once."""
+"""Training jobs in the job store: each is claimed by one worker at a time and ends once."""
 
 import pytest
 
@@ -42,7 +42,7 @@ def backlog(kit: Kit) -> dict[Queue, int]:
     return {entry.queue: entry.jobs for entry in kit.chunks.backlog()}
 
 
-def test_a_training_waits_in_its_own_ring_and_in_the_list(kit):
+def test_a_training_is_queued_and_listed(kit):
     job = submit(kit)
     waiting = kit.store.get(job)
     assert (waiting.kind, waiting.state, waiting.params) == (JobKind.TRAINING, JobState.QUEUED, PARAMS)
@@ -52,7 +52,7 @@ def test_a_training_waits_in_its_own_ring_and_in_the_list(kit):
     assert kit.store.expired(10) == []
 
 
-def test_classification_and_training_do_not_wait_behind_each_other(kit):
+def test_classification_and_training_have_separate_queues(kit):
     first, second = submit(kit), submit(kit)
     images = kit.sealed_job(uploads(1))
     assert kit.store.get(second).queue_position == 1
@@ -61,7 +61,7 @@ def test_classification_and_training_do_not_wait_behind_each_other(kit):
     assert claim(kit).job_id == first
 
 
-def test_a_worker_gets_the_job_that_waits_longest_and_nobody_else_gets_it(kit):
+def test_the_oldest_training_is_claimed_by_one_worker(kit):
     job = submit(kit)
     training = claim(kit)
     assert (training.job_id, training.params) == (job, PARAMS)
@@ -71,7 +71,7 @@ def test_a_worker_gets_the_job_that_waits_longest_and_nobody_else_gets_it(kit):
     assert kit.trainings.command(training) is TrainingCommand.CONTINUE
 
 
-def test_a_training_that_newer_code_has_written_is_left_for_it(kit):
+def test_trainings_of_a_newer_schema_are_skipped(kit):
     newer, known = submit(kit), submit(kit)
     kit.redis.hset(keys.job(newer), "schema", SCHEMA + 1)
     assert claim(kit).job_id == known
@@ -88,7 +88,7 @@ def test_rows_are_read_in_order_and_after_a_number(kit):
     assert numbers(kit, training.job_id, limit=2) == [1, 2]
 
 
-def test_a_row_shows_in_the_job(kit):
+def test_a_row_updates_the_jobs_progress(kit):
     training = claim_of_new(kit)
     before = kit.store.get(training.job_id)
     kit.trainings.add_row(training, row(3), 60)
@@ -99,7 +99,7 @@ def test_a_row_shows_in_the_job(kit):
     assert job.revision > before.revision
 
 
-def test_a_training_that_goes_on_from_its_checkpoint_writes_its_rows_again(kit):
+def test_a_resumed_training_replaces_its_later_rows(kit):
     training = claim_of_new(kit)
     add_rows(kit, training, 1, 2, 3)
     kit.chunks.release(training.id)
@@ -115,7 +115,7 @@ def test_success_ends_the_job_with_its_model(kit):
     assert kit.trainings.planned_version(training) is None
     kit.trainings.plan_version(training, "seed-1")
     assert kit.trainings.planned_version(training) == "seed-1"
-    assert kit.store.get(training.job_id).model is None  # nobody can see it yet
+    assert kit.store.get(training.job_id).model is None  # not visible before success
     assert kit.trainings.succeed(training, "seed-1", {"promoted": False, "reason": "never"})
     job = kit.store.get(training.job_id)
     assert (job.state, job.model) == (JobState.SUCCEEDED, "seed-1")
@@ -132,7 +132,7 @@ def test_failure_ends_the_job_with_its_reason(kit):
     assert (job.state, job.failure) == (JobState.FAILED, DIVERGED)
 
 
-def test_what_a_worker_writes_that_lost_its_training_counts_for_nothing(kit):
+def test_a_worker_without_the_lease_cannot_write(kit):
     lost = claim_of_new(kit)
     kit.lapse(lost.id)
     assert kit.chunks.expired_leases(10) == [lost.id]
@@ -152,7 +152,7 @@ def test_what_a_worker_writes_that_lost_its_training_counts_for_nothing(kit):
     assert kit.trainings.command(ours) is TrainingCommand.CONTINUE
 
 
-def test_workers_that_die_without_getting_further_end_the_job(kit):
+def test_worker_deaths_without_progress_fail_the_job(kit):
     job = submit(kit)
     for _ in range(MAX_DEATHS):
         training = claim(kit)
@@ -162,7 +162,7 @@ def test_workers_that_die_without_getting_further_end_the_job(kit):
     assert kit.store.get(job).failure.code == "crashed"
 
 
-def test_workers_that_die_but_get_further_do_not(kit):
+def test_progress_resets_the_worker_deaths(kit):
     job = submit(kit)
     for n in range(1, 2 * MAX_DEATHS):
         training = claim(kit)
@@ -172,7 +172,7 @@ def test_workers_that_die_but_get_further_do_not(kit):
     assert claim(kit).job_id == job
 
 
-def test_a_worker_that_dies_while_it_publishes_got_further_too(kit):
+def test_reaching_publication_resets_the_worker_deaths(kit):
     job = submit(kit)
     for _ in range(MAX_DEATHS - 1):
         kit.chunks.release(claim(kit).id, died=True)
@@ -183,14 +183,14 @@ def test_a_worker_that_dies_while_it_publishes_got_further_too(kit):
     assert kit.trainings.planned_version(claim(kit)) == "seed-1"
 
 
-def test_a_worker_that_stops_in_order_is_no_death(kit):
+def test_an_orderly_stop_is_not_a_death(kit):
     job = submit(kit)
     for _ in range(MAX_DEATHS + 1):
         kit.chunks.release(claim(kit).id)
     assert kit.store.get(job).state is JobState.RUNNING
 
 
-def test_a_waiting_training_is_cancelled_at_once(kit):
+def test_a_queued_training_is_cancelled_at_once(kit):
     job = submit(kit)
     assert kit.store.cancel(job)
     assert kit.store.get(job).state is JobState.CANCELLED
@@ -198,7 +198,7 @@ def test_a_waiting_training_is_cancelled_at_once(kit):
     assert backlog(kit)[Queue.TRAIN] == 0
 
 
-def test_a_running_training_is_cancelled_when_its_worker_gives_it_back(kit):
+def test_a_running_training_is_cancelled_when_released(kit):
     training = claim_of_new(kit)
     assert kit.store.cancel(training.job_id)
     assert kit.store.get(training.job_id).state is JobState.CANCELLING
@@ -215,14 +215,14 @@ def test_a_cancelled_training_whose_worker_died_is_cancelled(kit):
     assert kit.store.get(training.job_id).state is JobState.CANCELLED
 
 
-def test_a_cancellation_stays_where_the_training_ends_at_the_same_moment(kit):
+def test_a_cancellation_wins_over_a_simultaneous_end(kit):
     training = claim_of_new(kit)
     kit.store.cancel(training.job_id)
     assert kit.trainings.succeed(training, "seed-1", {})
     assert kit.store.get(training.job_id).state is JobState.CANCELLED
 
 
-def test_an_early_end_is_asked_for_while_it_runs_only(kit):
+def test_only_a_running_training_can_finish_early(kit):
     job = submit(kit)
     with pytest.raises(Conflict, match="queued"):
         kit.trainings.finish(job)
@@ -233,7 +233,7 @@ def test_an_early_end_is_asked_for_while_it_runs_only(kit):
     assert not kit.trainings.finish(job)
 
 
-def test_what_is_no_training_has_no_rows_and_no_early_end(kit):
+def test_classification_jobs_have_no_rows_and_no_early_finish(kit):
     images = kit.sealed_job(uploads(1))
     for call in (lambda: kit.trainings.rows(images, 0, 10), lambda: kit.trainings.finish(images)):
         with pytest.raises(Conflict, match="classification"):
@@ -244,7 +244,7 @@ def test_what_is_no_training_has_no_rows_and_no_early_end(kit):
 
 
 @pytest.mark.parametrize("how", ["failed", "cancelled"])
-def test_retry_queues_a_training_that_did_not_succeed(kit, how):
+def test_an_unsuccessful_training_can_be_retried(kit, how):
     training = claim_of_new(kit)
     add_rows(kit, training, 1)
     if how == "failed":
@@ -260,7 +260,7 @@ def test_retry_queues_a_training_that_did_not_succeed(kit, how):
     assert numbers(kit, training.job_id) == [1]
 
 
-def test_retry_refuses_a_training_that_succeeded_or_still_runs(kit):
+def test_successful_and_running_trainings_cannot_be_retried(kit):
     training = claim_of_new(kit)
     with pytest.raises(Conflict):
         kit.store.retry(training.job_id)
@@ -280,13 +280,13 @@ def test_a_removed_training_leaves_no_trace(kit):
     assert kit.traces(training.job_id) == set()
 
 
-def test_a_training_takes_no_items(kit):
+def test_a_training_accepts_no_items(kit):
     job = submit(kit)
     with pytest.raises(Conflict, match="sealed"):
         kit.store.add(job, uploads(1), 10)
 
 
-def test_a_done_training_expires_with_its_retention(kit):
+def test_a_finished_training_expires_after_its_retention(kit):
     training = claim_of_new(kit)
     kit.trainings.fail(training, DIVERGED)
     kit.redis.zincrby(keys.EXPIRING, -2 * HOUR_MS, training.job_id)

@@ -1,4 +1,4 @@
-"""Secrets of webhooks: one for each owner, which can be replaced without missing a call."""
+"""Webhook signing secrets: one per owner, replaceable without a failed delivery."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shared.webhooks.signing_secrets import OVERLAP_S, SECRET_BYTES, WebhookSecr
 from tests.shared.kit import Kit
 
 
-def test_each_owner_has_one_that_stays(kit: Kit) -> None:
+def test_each_owner_has_a_permanent_secret(kit: Kit) -> None:
     secrets = WebhookSecrets(kit.redis)
     ann, bob = secrets.get("ann"), secrets.get("bob")
     assert ann.current != bob.current and WebhookSecrets(kit.redis).get("ann") == ann
@@ -28,7 +28,7 @@ def test_each_owner_has_one_that_stays(kit: Kit) -> None:
         Webhook(bob.current).verify(content, signed)
 
 
-def test_one_that_was_replaced_signs_for_a_day_more(kit: Kit) -> None:
+def test_a_replaced_secret_signs_for_another_day(kit: Kit) -> None:
     secrets = WebhookSecrets(kit.redis)
     first = secrets.get("ann")
     second = secrets.replace("ann")

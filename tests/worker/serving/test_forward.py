@@ -1,4 +1,4 @@
-"""What is served: one view, or six where one is not sure, whichever batch an image is in."""
+"""Test-time augmentation: six views for images with a low confidence, independent of the batch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ IMAGES = np.random.default_rng(1).integers(0, 256, (60, *SIZE), dtype=np.uint8)
 
 
 def small_model() -> Any:
-    """Random weights: what it answers depends on where things are in the image."""
+    """Return a model with random weights, whose output depends on positions in the image."""
     keras.utils.set_random_seed(3)
     return keras.Sequential(
         [
@@ -43,7 +43,7 @@ def model() -> Any:
 
 @pytest.fixture(scope="module", params=["keras", "openvino"])
 def network(request: pytest.FixtureRequest, model: Any, tmp_path_factory: pytest.TempPathFactory) -> forward.Network:
-    """The model, by either of the two that can run it."""
+    """The model on each of the two runtimes."""
     if request.param == "keras":
         return keras_runtime.compiled(model)
     file = tmp_path_factory.mktemp("exported") / "openvino.zip"
@@ -53,7 +53,7 @@ def network(request: pytest.FixtureRequest, model: Any, tmp_path_factory: pytest
 
 @pytest.fixture(scope="module")
 def expected(model: Any) -> Callable[[float], NDArray[Any]]:
-    """The same in NumPy, image by image."""
+    """Return the expected results for a threshold, computed in NumPy."""
     answers = [evaluate.predict(model, seen(IMAGES, view.shift, mirrored=view.mirrored)) for view in VIEWS]
     six = softmax(sum(view.weight * log(answer) for view, answer in zip(VIEWS, answers, strict=True)))
     return lambda below: np.where(answers[0].max(axis=1, keepdims=True) < below, six, answers[0])
@@ -70,26 +70,24 @@ def confidences(model: Any) -> NDArray[Any]:
 
 @pytest.fixture(scope="module")
 def half(model: Any) -> float:
-    """A threshold that half of the images reach, by far more than rounding."""
+    """A threshold that half of the images reach, with a margin above rounding errors."""
     ordered = np.sort(confidences(model))
     middle = len(ordered) // 2
     assert ordered[middle] - ordered[middle - 1] > 1e-4
     return float((ordered[middle - 1] + ordered[middle]) / 2)
 
 
-def test_one_view_is_the_network_itself(network: forward.Network, expected: Callable[[float], NDArray[Any]]) -> None:
+def test_one_view_equals_the_network(network: forward.Network, expected: Callable[[float], NDArray[Any]]) -> None:
     np.testing.assert_allclose(forward.with_tta(network)(IMAGES), expected(forward.NEVER), atol=1e-5)
 
 
-def test_six_views_are_the_mean_of_the_logits(
-    network: forward.Network, expected: Callable[[float], NDArray[Any]]
-) -> None:
+def test_six_views_average_the_logits(network: forward.Network, expected: Callable[[float], NDArray[Any]]) -> None:
     six = forward.with_tta(network, forward.ALWAYS)(IMAGES)
     assert np.abs(six - expected(forward.NEVER)).max() > 0.01
     np.testing.assert_allclose(six, expected(forward.ALWAYS), atol=1e-5)
 
 
-def test_adaptive_views_change_the_unsure_answers_only(
+def test_adaptive_views_change_only_unsure_results(
     model: Any, network: forward.Network, expected: Callable[[float], NDArray[Any]], half: float
 ) -> None:
     answers = forward.with_tta(network, half)(IMAGES)
@@ -100,7 +98,7 @@ def test_adaptive_views_change_the_unsure_answers_only(
     np.testing.assert_allclose(answers[~sure], expected(forward.ALWAYS)[~sure], atol=1e-5)
 
 
-def test_an_answer_does_not_depend_on_the_batch(network: forward.Network, half: float) -> None:
+def test_results_do_not_depend_on_the_batch(network: forward.Network, half: float) -> None:
     serve = forward.with_tta(network, half)
     together = serve(IMAGES)
     alone = np.concatenate([serve(IMAGES[[place]]) for place in range(len(IMAGES))])
@@ -119,13 +117,13 @@ def test_a_batch_of_only_sure_or_only_unsure_images(
 
 
 @pytest.mark.parametrize("below", [forward.NEVER, 0.5, forward.ALWAYS])
-def test_answers_are_probabilities_in_float32(network: forward.Network, below: float) -> None:
+def test_results_are_float32_probabilities(network: forward.Network, below: float) -> None:
     answers = forward.with_tta(network, below)(IMAGES)
     assert (answers.dtype, answers.shape) == (np.float32, (60, 4))
     np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
 
 
-def test_a_certain_answer_stays_a_number() -> None:
+def test_a_certain_result_is_finite() -> None:
     certain = keras.Sequential(
         [keras.Input(SIZE), keras.layers.Flatten(), keras.layers.Dense(2), keras.layers.Softmax()]
     )
@@ -134,7 +132,7 @@ def test_a_certain_answer_stays_a_number() -> None:
     np.testing.assert_allclose(serve(IMAGES[:2]), [[0, 1]] * 2, atol=1e-6)
 
 
-def test_the_networks_own_answers_are_left_as_they_are(model: Any, half: float) -> None:
+def test_the_networks_own_output_is_not_modified(model: Any, half: float) -> None:
     given = keras_runtime.compiled(model)(IMAGES)
     kept = given.copy()
     forward.with_tta(lambda images: given if len(images) == len(IMAGES) else given[: len(images)], half)(IMAGES)
@@ -151,5 +149,5 @@ def test_the_networks_own_answers_are_left_as_they_are(model: Any, half: float) 
         (Views(served="adaptive", threshold=0.0, share=0.0, single_accuracy=0.5, six_accuracy=0.5), forward.NEVER),
     ],
 )
-def test_the_card_says_when_to_look_again(views: Views | None, below: float) -> None:
+def test_the_threshold_comes_from_the_card(views: Views | None, below: float) -> None:
     assert forward.tta_threshold(views) == below

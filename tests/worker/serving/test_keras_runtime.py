@@ -1,4 +1,4 @@
-"""The network that Keras runs."""
+"""Inference with Keras."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def model() -> Any:
     return keras.Sequential([keras.Input(SIZE), keras.layers.Flatten(), keras.layers.Dense(4, activation="softmax")])
 
 
-def test_no_batch_size_makes_a_new_graph() -> None:
-    """The model's own code runs once, and never for a batch."""
+def test_one_graph_serves_every_batch_size() -> None:
+    """The model's Python code runs once, to trace the graph, and never for a batch."""
     calls, real = [], model()
 
     class Counted:
@@ -36,7 +36,7 @@ def test_no_batch_size_makes_a_new_graph() -> None:
     assert calls == [[None, *SIZE]]
 
 
-def test_a_file_is_loaded(tmp_path: Path, threads: int) -> None:
+def test_a_saved_model_is_loaded(tmp_path: Path, threads: int) -> None:
     real = model()
     real.save(tmp_path / "model.keras")
     images = np.random.default_rng(1).integers(0, 256, (5, *SIZE), dtype=np.uint8)
@@ -45,7 +45,7 @@ def test_a_file_is_loaded(tmp_path: Path, threads: int) -> None:
     np.testing.assert_allclose(answers, real.predict(images, verbose=0), atol=1e-5)
 
 
-@pytest.mark.parametrize("content", [b"", b"these are no weights"])
+@pytest.mark.parametrize("content", [b"", b"not weights"])
 def test_a_file_that_keras_cannot_load_is_unusable(tmp_path: Path, threads: int, content: bytes) -> None:
     (tmp_path / "model.keras").write_bytes(content)
     with pytest.raises(ModelUnusable, match=r"Keras cannot load .*model\.keras"):

@@ -1,4 +1,4 @@
-"""Loading a published model: it answers as Keras does, and one that cannot serve says so before the first job."""
+"""Loading of published models: results equal those of Keras, and an unusable model is detected when it is loaded."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from worker.serving.models import MAX_MODELS, ModelCache, ModelUnusable
 
 @pytest.fixture(scope="module")
 def shipped() -> Path:
-    """The folder of the model that Darkroom ships with."""
+    """Return the folder of the shipped model."""
     registry = Registry()
     return SHIPPED / registry.champion().version
 
@@ -39,9 +39,9 @@ def registry(tmp_path: Path) -> Registry:
 def publish(
     shipped: Path, folder: Path, content: bytes | None = None, exported: bytes | None = None, **changes: Any
 ) -> str:
-    """A copy of the shipped model, with other files or other entries of its card; its digests fit the files.
+    """Publish a copy of the shipped model with changed files or card entries, and matching digests.
 
-    With another `content` for Keras but none for OpenVINO, there is no file for OpenVINO.
+    With a changed `content` for Keras but no `exported` file, the version has no OpenVINO file.
     """
     card = json.loads((shipped / CARD_FILE).read_text())
     files = {MODEL_FILE: content or (shipped / MODEL_FILE).read_bytes()}
@@ -65,13 +65,13 @@ def blank(count: int) -> np.ndarray:
 
 @pytest.fixture(params=[OPENVINO_FILE, MODEL_FILE])
 def served_file(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Which file is served: on a GPU it is that of Keras."""
+    """Return the file that is served: the Keras file on a GPU."""
     monkeypatch.setattr(hardware, "may_have_gpu", lambda: request.param == MODEL_FILE)
     return str(request.param)
 
 
 @pytest.mark.usefixtures("served_file")
-def test_it_answers_as_keras_does(threads: int) -> None:
+def test_results_equal_those_of_keras(threads: int) -> None:
     registry = Registry()
     version = registry.champion().version
     images = np.random.default_rng(3).integers(0, 256, (7, 32, 32, 3), dtype=np.uint8)
@@ -84,7 +84,7 @@ def test_it_answers_as_keras_does(threads: int) -> None:
     np.testing.assert_allclose(answer.sum(axis=1), 1, atol=1e-5)
 
 
-def test_a_version_without_a_file_for_openvino_is_served_by_keras(shipped: Path, tmp_path: Path, threads: int) -> None:
+def test_a_version_without_an_openvino_file_is_served_by_keras(shipped: Path, tmp_path: Path, threads: int) -> None:
     version = publish(shipped, tmp_path, (shipped / MODEL_FILE).read_bytes())
     assert not (tmp_path / version / OPENVINO_FILE).exists()
     ours, shipped_one = (
@@ -97,24 +97,22 @@ def test_a_version_without_a_file_for_openvino_is_served_by_keras(shipped: Path,
 
 @pytest.fixture
 def versions(shipped: Path, tmp_path: Path) -> list[str]:
-    """Three versions with the shipped network."""
+    """Publish three versions with the shipped network."""
     digest = hashlib.sha256((shipped / MODEL_FILE).read_bytes()).hexdigest()[:8]
     return [publish(shipped, tmp_path, preset=f"p{n}", version=f"p{n}-20260101-{digest}") for n in range(3)]
 
 
-def test_a_model_is_loaded_once_and_few_are_held(registry: Registry, versions: list[str], threads: int) -> None:
+def test_models_are_loaded_once_and_evicted_by_last_use(registry: Registry, versions: list[str], threads: int) -> None:
     models = ModelCache(registry, threads)
     loaded = {version: models.get(version) for version in versions[:MAX_MODELS]}
     assert all(models.get(version) is loaded[version] for version in versions[:MAX_MODELS])
     models.get(versions[0])
-    models.get(versions[2])  # the one that was not used for longest goes
+    models.get(versions[2])  # evicts the least recently used
     assert models.get(versions[0]) is loaded[versions[0]]
     assert models.get(versions[1]) is not loaded[versions[1]]
 
 
-def test_the_champion_is_held_however_many_others_are_used(
-    registry: Registry, versions: list[str], threads: int
-) -> None:
+def test_the_champion_is_never_evicted(registry: Registry, versions: list[str], threads: int) -> None:
     models = ModelCache(registry, threads)
     assert models.champion is None
     models.preload(versions[0])
@@ -128,7 +126,7 @@ def test_the_champion_is_held_however_many_others_are_used(
     assert models.get(versions[0]) is not champion
 
 
-def test_threads_that_ask_at_once_load_a_model_once(
+def test_concurrent_requests_load_a_model_once(
     registry: Registry, versions: list[str], threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loads, real_load = [], openvino_runtime.load
@@ -147,7 +145,7 @@ def test_threads_that_ask_at_once_load_a_model_once(
 def test_other_versions_serve_while_one_is_loaded(
     registry: Registry, versions: list[str], threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given a load that does not end, then the lock is free, and who asked for that version gets it in the end."""
+    """Given a load in progress, Then the lock is free, and a thread that waits for that version gets it."""
     models = ModelCache(registry, threads)
     models.get(versions[0])
     begun, go_on, real_load = threading.Event(), threading.Event(), openvino_runtime.load
@@ -171,7 +169,7 @@ def test_other_versions_serve_while_one_is_loaded(
     assert models.champion == versions[1]
 
 
-def test_all_who_wait_for_an_unusable_model_hear_of_it(
+def test_an_unusable_model_raises_in_every_waiting_thread(
     shipped: Path, registry: Registry, tmp_path: Path, threads: int
 ) -> None:
     bad = publish(shipped, tmp_path, b"nothing")
@@ -183,9 +181,9 @@ def test_all_who_wait_for_an_unusable_model_hear_of_it(
     assert models.champion is None
 
 
-def test_a_version_that_is_not_there_is_unusable(registry: Registry, threads: int) -> None:
+def test_an_unknown_version_is_unusable(registry: Registry, threads: int) -> None:
     for version in ("nothing-20260101-00000000", "../models", ".hidden"):
-        with pytest.raises(ModelUnusable, match="no model"):
+        with pytest.raises(ModelUnusable, match="model"):
             ModelCache(registry, threads).get(version)
 
 
@@ -213,7 +211,7 @@ def test_a_file_that_cannot_be_loaded_is_unusable(
     real = (shipped / served_file).read_bytes()
     middle = len(real) // 2
     contents = {
-        "no archive": b"these are no weights",
+        "no archive": b"not weights",
         "cut archive": real[:middle],
         "another archive": _zipped(tmp_path),
         "broken weights": real[:middle] + bytes(2000) + real[middle + 2000 :],
@@ -239,7 +237,7 @@ def test_a_damaged_card_is_unusable(shipped: Path, registry: Registry, tmp_path:
         ModelCache(registry, threads).get(version)
 
 
-def test_a_card_with_another_size_of_pictures_is_unusable(
+def test_a_card_with_another_image_size_is_unusable(
     shipped: Path, registry: Registry, tmp_path: Path, threads: int
 ) -> None:
     version = publish(shipped, tmp_path, input={"height": 48, "width": 48, "channels": 3})
@@ -258,7 +256,7 @@ def test_a_card_with_other_labels_is_unusable(shipped: Path, registry: Registry,
         ModelCache(registry, threads).get(version)
 
 
-def test_after_an_unusable_model_a_good_one_still_loads(
+def test_a_good_model_loads_after_an_unusable_one(
     shipped: Path, registry: Registry, tmp_path: Path, threads: int
 ) -> None:
     bad, good = publish(shipped, tmp_path, b"nothing"), publish(shipped, tmp_path)

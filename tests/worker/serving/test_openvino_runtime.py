@@ -1,4 +1,4 @@
-"""The network that OpenVINO runs: the same answers as Keras gives, in a process that has no TensorFlow."""
+"""Inference with OpenVINO: the same results as with Keras, without loading TensorFlow."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def test_any_number_of_images(file: Path, model: Any, count: int) -> None:
     np.testing.assert_allclose(answers, model.predict(IMAGES[:count], verbose=0), atol=1e-5)
 
 
-def test_images_of_which_the_memory_is_in_another_order(file: Path, model: Any) -> None:
+def test_images_with_another_memory_layout(file: Path, model: Any) -> None:
     turned = np.flip(IMAGES, axis=2)
     np.testing.assert_allclose(openvino_runtime.load(file, 2)(turned), model.predict(turned, verbose=0), atol=1e-5)
 
 
-def test_threads_do_not_mix_their_answers(file: Path) -> None:
+def test_threads_do_not_mix_their_results(file: Path) -> None:
     network = openvino_runtime.load(file, 1)
     expected = network(IMAGES)
     with ThreadPoolExecutor(8) as pool:
@@ -80,8 +80,8 @@ def test_a_damaged_file_is_unusable(file: Path, tmp_path: Path, damage: str) -> 
         openvino_runtime.load(bad, 2)
 
 
-def test_it_needs_no_tensorflow_and_tells_nobody(file: Path, tmp_path: Path) -> None:
-    """Left alone, the library reports every import to its makers, and writes into the home folder."""
+def test_it_loads_no_tensorflow_and_sends_no_telemetry(file: Path, tmp_path: Path) -> None:
+    """By default the library reports every import to Intel and writes into the home folder."""
     code = (
         "import sys, numpy as np\n"
         "from pathlib import Path\n"
@@ -90,7 +90,7 @@ def test_it_needs_no_tensorflow_and_tells_nobody(file: Path, tmp_path: Path) -> 
         "print([name for name in sys.modules if name.startswith(('tensorflow', 'keras', 'openvino_telemetry.'))])\n"
     )
     environment = os.environ | {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    environment.pop("CI", None)  # there it would keep quiet by itself
+    environment.pop("CI", None)  # with CI set it would send nothing anyway
     printed = subprocess.check_output([sys.executable, "-c", code], env=environment, cwd=tmp_path, text=True)
     assert printed == "[]\n"
     assert list(tmp_path.iterdir()) == []

@@ -1,3 +1,5 @@
+"""Test-time augmentation: the views and the choice of the threshold."""
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,13 +9,13 @@ from numpy.typing import NDArray
 from worker.serving import tta
 
 
-def test_six_different_views_whose_weights_sum_to_one() -> None:
+def test_there_are_six_views_with_weights_that_sum_to_one() -> None:
     assert sum(view.weight for view in tta.VIEWS) == 1
     assert len({(view.shift, view.mirrored) for view in tta.VIEWS}) == len(tta.VIEWS) == 6
     assert tta.VIEWS[0] == tta.View(0.25, 0, mirrored=False)
 
 
-def test_a_logarithm_of_zero_is_no_error() -> None:
+def test_the_logarithm_of_zero_is_finite() -> None:
     np.testing.assert_allclose(tta.softmax(tta.log(np.eye(3))), np.eye(3), atol=1e-6)
 
 
@@ -29,12 +31,12 @@ def turned(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     return probabilities[:, ::-1]
 
 
-def test_one_view_will_do_where_six_change_nothing() -> None:
+def test_the_threshold_is_zero_if_six_views_change_nothing() -> None:
     assert tta.choose_threshold(answers(0.6, 0.9), answers(0.7, 0.8)) == 0
 
 
 @pytest.mark.parametrize(("confidence", "threshold"), [(0.834, 0.84), (0.52, 0.53), (0.996, 1.0), (1.0, 1.0)])
-def test_the_threshold_is_just_above_what_six_views_change(confidence: float, threshold: float) -> None:
+def test_the_threshold_is_just_above_the_last_changed_image(confidence: float, threshold: float) -> None:
     one = answers(0.55, confidence, 0.999)
     six = np.where([[False], [True], [False]], turned(one), one)
     assert tta.choose_threshold(one, six) == pytest.approx(threshold)
