@@ -49,12 +49,12 @@ def _begin() -> Response | None:
     body = HashedStream(request.stream, request.mimetype_params.get("boundary", ""))
     request.stream = cast(IO[bytes], body)
     if before is not None:
-        return _again(before, body)
+        return _replay(before, body)
     g.idempotency = key, body
     return None
 
 
-def _again(before: StoredResponse, body: HashedStream) -> Response:
+def _replay(before: StoredResponse, body: HashedStream) -> Response:
     while body.read(READ_BYTES):
         pass
     if _digest(body) != before.request:
