@@ -6,7 +6,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -164,7 +164,7 @@ def test_every_public_method_is_in_calls() -> None:
     )
     assert set(CALLS) == set().union(*map(public_methods, parts)) - {
         "Messenger.close",
-        "Messenger.wake_for_items",  # which leaves it to the reconciler
+        "Messenger.wake_for_items",  # raises nothing
     }
 
 
@@ -175,16 +175,20 @@ def is_unavailable(call: Callable[[str], object], url: str) -> None:
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_every_call_says_that_redis_is_not_running(call: Callable[[str], object]) -> None:
-    is_unavailable(call, f"redis://127.0.0.1:{free_port()}/0")
+    is_unavailable(call, url_of(free_port()))
+
+
+def url_of(port: int) -> str:
+    return f"redis://127.0.0.1:{port}/0"
 
 
 @contextmanager
 def redis_process(command: str, folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """A Redis whose process can be stopped and killed, with its data in `folder`."""
+    """Run a Redis whose process can be stopped and killed, with its data in `folder`."""
     words = [command, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--appendonly", "yes"]
     server = subprocess.Popen([*words, "--save", ""], stdout=subprocess.DEVNULL)
     try:
-        wait_until(lambda: answers(f"redis://127.0.0.1:{port}/0"), "Redis answers")
+        wait_until(lambda: answers(url_of(port)), "Redis answers")
         yield server
     finally:
         server.kill()
@@ -200,7 +204,7 @@ def test_every_call_says_that_redis_hangs(tmp_path: Path) -> None:
     port = free_port()
     with redis_process(redis_server_path(), tmp_path, port) as server, ThreadPoolExecutor(len(CALLS)) as pool:
         server.send_signal(signal.SIGSTOP)
-        answered = {name: pool.submit(call, f"redis://127.0.0.1:{port}/0") for name, call in CALLS.items()}
+        answered = {name: pool.submit(call, url_of(port)) for name, call in CALLS.items()}
         try:
             errors = {name: future.exception(PATIENCE_S) for name, future in answered.items()}
         finally:
@@ -210,23 +214,23 @@ def test_every_call_says_that_redis_hangs(tmp_path: Path) -> None:
 
 def test_connections_recover_after_a_pause(redis_command: str, tmp_path: Path) -> None:
     port = free_port()
-    with redis_process(redis_command, tmp_path, port) as server:
-        kit = Kit(connect(f"redis://127.0.0.1:{port}/0"))
-        assert kit.chunks.claim("worker", RINGS) is None  # now Redis knows the script, and runs it when it wakes up
+    with redis_process(redis_command, tmp_path, port) as server, closing(connect(url_of(port))) as client:
+        kit = Kit(client)
+        assert kit.chunks.claim("worker", RINGS) is None  # loads the script, which Redis runs when it continues
         job = kit.sealed_job(uploads(3))
         server.send_signal(signal.SIGSTOP)
         for call in (lambda: kit.chunks.claim("worker", RINGS), lambda: kit.store.get(job)):
             is_unavailable(lambda _, call=call: call(), "")
         server.send_signal(signal.SIGCONT)
         assert kit.store.get(job).counts.total == 3
-        for lost in wait_until(lambda: lapse_all(kit), "the claim whose answer was lost is seen"):
+        for lost in wait_until(lambda: lapse_all(kit), "the claim with the lost response is visible"):
             kit.chunks.release(lost)
         kit.work_off()
         assert kit.counted(job) == Counts(3, succeeded=3)
 
 
 def lapse_all(kit: Kit) -> list[str]:
-    """Ids of all live chunks, their leases put into the past."""
+    """Expire the leases of all chunks and return their ids."""
     chunks = [name.rpartition(":")[2] for name in kit.redis.scan_iter("darkroom:chunk:*")]
     for chunk in chunks:
         kit.lapse(chunk)
@@ -235,31 +239,35 @@ def lapse_all(kit: Kit) -> list[str]:
 
 def test_data_survive_a_kill_and_restart_of_redis(redis_command: str, tmp_path: Path) -> None:
     port = free_port()
-    url = f"redis://127.0.0.1:{port}/0"
-    kit, messenger = Kit(connect(url)), Messenger(url)
-    with redis_process(redis_command, tmp_path, port):
+    with closing(connect(url_of(port))) as client, closing(Messenger(url_of(port))) as messenger:
+        check_restart(redis_command, tmp_path, port, Kit(client), messenger)
+
+
+def check_restart(command: str, folder: Path, port: int, kit: Kit, messenger: Messenger) -> None:
+    with redis_process(command, folder, port):
         done, running = kit.sealed_job(uploads(2)), kit.sealed_job(uploads(20))
         kit.finish(kit.claim())
         chunk = kit.claim()
         assert messenger.wake_workers(Queue.BULK) == 1
         before = kit.store.get(done), kit.results.finished(done, 5), kit.store.get(running)
+        # Redis delays writes to the file by up to 2 s while an fsync is in progress.
+        wait_until(lambda: not kit.redis.info("persistence")["aof_buffer_length"], "all writes are in the file")
     for call in (
         lambda: kit.store.get(done),
         lambda: messenger.wake_workers(Queue.BULK),
         lambda: kit.chunks.renew(chunk.id),
     ):
         is_unavailable(lambda _, call=call: call(), "")
-    with redis_process(redis_command, tmp_path, port):
+    with redis_process(command, folder, port):
         assert (kit.store.get(done), kit.results.finished(done, 5), kit.store.get(running)) == before
         kit.finish(chunk)
         assert kit.counted(running) == Counts(20, succeeded=20)
         assert messenger.wake_workers(Queue.BULK) == 1
         assert messenger.message_count(Queue.BULK) == 2
-    messenger.close()
 
 
 def test_a_call_with_a_cut_connection_is_retried(each_redis, each_redis_url: str) -> None:
-    """The call has reached Redis, which holds it back; then the connection breaks."""
+    """Redis has received the call and delays it; then the connection breaks."""
     store = JobStore(connect(f"{each_redis_url}?client_name=victim"))
     store.ping()
 
@@ -311,13 +319,13 @@ def test_memory_is_checked_between_the_batches_of_many_items(each_redis) -> None
 
 def test_out_of_memory_refuses_writes_but_not_commits(redis_command: str, tmp_path: Path) -> None:
     port = free_port()
-    with redis_process(redis_command, tmp_path, port):
-        kit = Kit(connect(f"redis://127.0.0.1:{port}/0"))
+    with redis_process(redis_command, tmp_path, port), closing(connect(url_of(port))) as client:
+        kit = Kit(client)
         job = kit.open_job(uploads(3))
         chunk = kit.claim()
         kit.redis.config_set("maxmemory", "1mb")
         with pytest.raises(Unavailable, match="refuses writes"):
             kit.store.set_metadata(job, 1)
         assert kit.store.get(job).counts == Counts(3)
-        kit.finish(chunk)  # work in hand is not lost: it makes room
+        kit.finish(chunk)  # a commit is allowed: it frees memory
         assert kit.counted(job) == Counts(3, succeeded=3)
