@@ -25,8 +25,9 @@ from tests.fixtures import make
 from tests.integration.helpers import redis_of
 
 MIB = 1024 * 1024
-#: Pictures of one job: at least six seconds' work, so that something can happen in the middle of it.
-PICTURES = 2000
+#: Pictures of one job: four chunks, at least three seconds' work for two workers, so that something can happen in the
+#: middle of it.
+PICTURES = 1000
 #: The workers that make it so many seconds.
 SLOW = "tests.faults.slow"
 #: Seconds in which a job of so many must end, whatever was done to the service.

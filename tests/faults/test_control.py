@@ -18,7 +18,7 @@ from celery import Celery
 from cli.stack.embedded_redis import redis_server_path
 from shared.redis.connection import connect
 from shared.settings import Settings
-from tests.conftest import ROOT, running_redis, wait_until
+from tests.conftest import ROOT, START_STOP_S, running_redis, wait_until
 from tests.faults.harm import kill
 
 #: Tasks, and how many of them are done between two kills.
@@ -36,7 +36,7 @@ def late_worker(url: str) -> Iterator[psutil.Process]:
         yield psutil.Process(worker.pid)
     finally:
         worker.send_signal(signal.SIGTERM)
-        worker.wait(30)
+        worker.wait(START_STOP_S)
 
 
 def test_late_acknowledgement_doubles_results(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Each fault in the middle of a job of 2,000 pictures: nothing is lost, and nothing is there twice."""
+"""Each fault in the middle of a job of 1,000 pictures: nothing is lost, and nothing is there twice."""
 
 from __future__ import annotations
 

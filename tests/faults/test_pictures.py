@@ -1,4 +1,4 @@
-"""Pictures that kill whoever decodes them, in the middle of a job of 2,000."""
+"""Pictures that kill whoever decodes them, in the middle of a job of 1,000."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.faults.poison import HANGS, KILLS, TIMEOUT_S, poison
 from tests.integration.helpers import zip_of
 
 #: In two chunks, so that neither is in hand when the other does harm for the first time.
-KILLER, SLEEPER = f"{2 * CHUNK_ITEMS + 100:05}.png", f"{4 * CHUNK_ITEMS + 100:05}.png"
+KILLER, SLEEPER = f"{100:05}.png", f"{3 * CHUNK_ITEMS + 100:05}.png"
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from shared.models.versions import PREFIX
 from shared.redis import keys
 from shared.services import Services
 from shared.settings import Settings
-from tests.conftest import ROOT, running_redis, wait_until
+from tests.conftest import ROOT, START_STOP_S, running_redis, wait_until
 from tests.faults.kit import words
 from tests.faults.mortal import DEATHS, Fate
 
@@ -156,7 +156,7 @@ def reconciler(environment: dict[str, str]) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(START_STOP_S)
 
 
 @pytest.fixture(scope="module")

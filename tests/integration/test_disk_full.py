@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
 from contextlib import contextmanager
 
 import pytest
@@ -24,6 +23,7 @@ from tests.integration.helpers import (
     results,
     submit,
 )
+from tests.programs import small_disk
 
 MIB = 1024 * 1024
 #: Bytes of the disk beyond the reserve: for Redis's file, the logs and some pictures.
@@ -34,13 +34,9 @@ NOISE = random.Random(2).randbytes(MIB)
 @pytest.fixture(scope="module")
 def cramped(tmp_path_factory):
     """A service on a small disk of its own; mounting it takes root."""
-    disk = tmp_path_factory.mktemp("disk")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={RESERVE_BYTES + SPARE}", "tmpfs", disk], check=True)
-    try:
-        with running_service(disk / "var") as service:
-            yield service
-    finally:
-        subprocess.run(["umount", "--lazy", disk], check=True)
+    folder = tmp_path_factory.mktemp("disk")
+    with small_disk(folder, RESERVE_BYTES + SPARE) as disk, running_service(disk / "var") as service:
+        yield service
 
 
 @pytest.fixture

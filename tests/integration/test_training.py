@@ -25,8 +25,9 @@ from shared.services import Services
 from shared.settings import Settings
 from shared.storage.blobs import RESERVE_BYTES
 from tests.cli.kit import darkroom
-from tests.conftest import ROOT, Service, running_redis, running_service, wait_until
+from tests.conftest import ROOT, START_STOP_S, Service, running_redis, running_service, wait_until
 from tests.integration.helpers import png, redis_of, submit
+from tests.programs import small_disk
 from tests.versions_kit import shipped
 
 #: Seconds for a short training, most of them TensorFlow's start.
@@ -279,7 +280,7 @@ def train_worker(
         yield
     finally:
         worker.send_signal(signal.SIGTERM)
-        worker.wait(30)
+        worker.wait(START_STOP_S)
 
 
 def test_a_training_longer_than_the_visibility_timeout_runs_once(tmp_path: Path, small_cifar10: Path) -> None:
@@ -320,10 +321,8 @@ def runs(process: psutil.Process, job_id: str) -> bool:
 @pytest.fixture
 def cramped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A disk with room for Redis and the logs, but not for a checkpoint; mounting it takes root."""
-    disk = tmp_path_factory.mktemp("disk")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={RESERVE_BYTES + 20 * MIB}", "tmpfs", disk], check=True)
-    yield disk
-    subprocess.run(["umount", "--lazy", disk], check=True)
+    with small_disk(tmp_path_factory.mktemp("disk"), RESERVE_BYTES + 20 * MIB) as disk:
+        yield disk
 
 
 def test_a_full_disk_fails_the_training_and_says_so(cramped: Path, small_cifar10: Path) -> None:
