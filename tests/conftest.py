@@ -28,8 +28,8 @@ from tests import programs, quick
 from tests.fixtures import make
 
 ROOT = Path(__file__).resolve().parent.parent
-#: Modules that go to one process together: those of the browser tests that need models which the service has trained,
-#: and those of the service with keys.
+#: Modules that run in one process: browser tests that need models which the service has trained, and tests of the
+#: service with API keys.
 TOGETHER = (
     {
         "test_accessibility",
@@ -41,7 +41,7 @@ TOGETHER = (
     },
     {"test_keys", "test_page_sign_in", "test_request_limits"},
 )
-#: Modules to begin with, so that at the end no process is left with one of them: they take more than half a minute.
+#: Modules that take more than half a minute. They run first, so that no process is left with one at the end.
 LONGEST = {
     "test_faults",
     "test_schema",
@@ -57,16 +57,16 @@ LONGEST = {
     "test_blobs",
 }
 IN_CI = os.environ.get("CI") == "true"
-# No example fails for being slow: the cores may be busy with other things.
+# No deadline for one example: the cores may be busy.
 hypothesis.settings.register_profile("whole", deadline=None, max_examples=50 if IN_CI else 100)
 hypothesis.settings.register_profile("quick", deadline=None, max_examples=10)
-#: Seconds for something that takes well under one on an idle machine. The cores may be busy with other things.
+#: Seconds for something that takes well under one on an idle machine. The cores may be busy.
 PATIENCE_S = 60
-#: Seconds for a process to end that was told to, and for a service to start.
+#: Seconds for a process to stop, and for a service to start.
 START_STOP_S = 180
-#: For clients: nothing here speaks TLS, and each would read all certificates anew, which takes 25 ms.
+#: For HTTP clients: no test uses TLS, and loading the certificates takes 25 ms per client.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-# What a shell starts in the background ignores Ctrl-C, and so would all that the tests start.
+# A shell's background processes ignore SIGINT, and so would every process that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -108,14 +108,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 
 def pytest_collection_finish() -> None:
-    """Leave what was imported out of the later garbage collections, which then take a moment only."""
+    """Exclude imported modules from later garbage collections, which are quick then."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(scope="module", autouse=True)
 def no_leaks() -> Iterator[None]:
-    """Fail the last test of a module for what the module has not closed, and not a test that comes later."""
+    """Fail the last test of a module, and not a later module, for resources that are still open."""
     yield
     gc.collect()
 
@@ -130,7 +130,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Confi
 
 
 class ByFile(LoadFileScheduling):
-    """A module goes to one process as a whole, and so do those of TOGETHER."""
+    """Run each module, and each set of TOGETHER, in one process."""
 
     def _split_scope(self, nodeid: str) -> str:
         module = str(super()._split_scope(nodeid))
@@ -142,7 +142,7 @@ def pytest_xdist_make_scheduler(config, log) -> ByFile:
 
 
 def wait_until(condition, what: str, seconds: float = PATIENCE_S, every: float = 0.05):
-    """The condition's first true value; fails the test where it never comes."""
+    """Return the condition's first true value; fail the test after `seconds` without one."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > deadline:
@@ -153,7 +153,7 @@ def wait_until(condition, what: str, seconds: float = PATIENCE_S, every: float =
 
 @contextmanager
 def running_redis(command: str, folder: Path, port: int | None = None) -> Iterator[str]:
-    """A Redis server of its own, with an append-only file in `folder`; gives its URL."""
+    """Run a Redis server with an append-only file in `folder`; yield its URL."""
     port = port or free_port()
     words = [command, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--appendonly", "yes"]
     server = subprocess.Popen([*words, "--save", ""], stdout=subprocess.DEVNULL)
@@ -176,7 +176,7 @@ def answers(url: str) -> bool:
 
 @pytest.fixture(scope="session")
 def redis_command(request) -> str:
-    """The program of each kind of Redis server in turn."""
+    """Return the program of each kind of Redis server in turn."""
     if request.param == "redis-server":
         programs.need("redis-server")
     return request.param
@@ -184,14 +184,14 @@ def redis_command(request) -> str:
 
 @pytest.fixture(scope="session")
 def each_redis_url(redis_command, tmp_path_factory) -> Iterator[str]:
-    """The URL of each kind of Redis server in turn."""
+    """Return the URL of each kind of Redis server in turn."""
     with running_redis(redis_command, tmp_path_factory.mktemp("redis")) as url:
         yield url
 
 
 @pytest.fixture
 def each_redis(each_redis_url) -> Iterator[Client]:
-    """An empty database of each kind of Redis server in turn."""
+    """Return a client of an empty database on each kind of Redis server in turn."""
     client = connect(each_redis_url)
     client.flushall()
     yield client
@@ -215,15 +215,15 @@ class Service:
 
 @contextmanager
 def running_service(data_dir: Path, *, app: str | None = None, **settings: str) -> Iterator[Service]:
-    """Darkroom as `darkroom up` starts it, on a free port; stopped as Ctrl-C stops it.
+    """Run `darkroom up` on a free port; stop it with SIGINT.
 
-    `app` is another Celery app for its workers.
+    `app` replaces the Celery app of its workers.
     """
     port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     environment |= {"DARKROOM_PORT": str(port), "DARKROOM_DATA_DIR": str(data_dir)}
-    environment["DARKROOM_CLASSIFY_WORKERS"] = "1"  # a second one costs each start a second of processor time
-    environment["DARKROOM_WEBHOOK_ALLOW"] = "127.0.0.1"  # where the receivers of tests are
+    environment["DARKROOM_CLASSIFY_WORKERS"] = "1"  # a second one adds a second of processor time to each start
+    environment["DARKROOM_WEBHOOK_ALLOW"] = "127.0.0.1"  # the webhook receivers of the tests
     environment |= {PREFIX + name.upper(): value for name, value in settings.items()}
     with tempfile.TemporaryFile("w+") as output:
         words = ["tests.faults.up", app] if app else ["cli", "up"]
@@ -252,27 +252,27 @@ def is_ready(service: Service, output) -> bool:
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory) -> Iterator[Service]:
-    """One running Darkroom for all tests that leave it as it was."""
+    """Return a running service, for tests that leave it as it was."""
     with running_service(tmp_path_factory.mktemp("service")) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def small_cifar10(tmp_path_factory) -> Path:
-    """A data set in the form of CIFAR-10 that trains in seconds; for DARKROOM_CIFAR10."""
+    """Return a dataset file in CIFAR-10's format that trains in seconds; for DARKROOM_CIFAR10."""
     return make.small_cifar10(tmp_path_factory.mktemp("cifar10") / "small.npz")
 
 
 @pytest.fixture(scope="session")
 def training_service(tmp_path_factory, small_cifar10) -> Iterator[Service]:
-    """One running Darkroom that trains on the small data set."""
+    """Return a running service that trains on the small dataset."""
     with running_service(tmp_path_factory.mktemp("training"), cifar10=str(small_cifar10)) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def keyed_service(tmp_path_factory) -> Iterator[Service]:
-    """One running Darkroom that asks for keys."""
+    """Return a running service that requires API keys."""
     from tests.keys_kit import SETTINGS
 
     with running_service(tmp_path_factory.mktemp("keyed"), **SETTINGS) as running:
@@ -281,6 +281,6 @@ def keyed_service(tmp_path_factory) -> Iterator[Service]:
 
 @pytest.fixture
 def http(service) -> Iterator[httpx.Client]:
-    """A client of the running Darkroom."""
+    """Return a client of the running service."""
     with service.client() as client:
         yield client

@@ -1,4 +1,4 @@
-"""Corrected pictures, for the tests of what learns from them."""
+"""Corrected pictures for tests of training and evaluation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shared.domain.entities import LOCAL_OWNER, ItemState, JobKind, Outcome, Pre
 from shared.services import Services
 from shared.training.datasets import CIFAR10_LABELS
 
-#: What the model is made to have said of each picture: airplane.
+#: The recorded prediction for each picture: airplane.
 WRONG = Outcome(ItemState.SUCCEEDED, (Prediction(0, 0.5),))
 
 
@@ -18,7 +18,7 @@ def digest_of(content: bytes) -> str:
 
 
 def corrected(services: Services, contents: Mapping[str, bytes], owner: str = LOCAL_OWNER) -> str:
-    """A finished job of these pictures, each corrected to the label that its key begins with."""
+    """Create a finished job whose items are corrected to the label that their key begins with; return its id."""
     champion = services.registry.champion().version
     job_id = services.store.create(JobKind.CLASSIFICATION, retention_s=3600, model=champion, owner=owner)
     uploads = []

@@ -1,4 +1,4 @@
-"""The keys of the service that takes some, and clients that show them."""
+"""API keys of the service that requires them, and clients that use them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import httpx
 
 from tests.conftest import Service
 
-#: Owners ann and bob may submit, the others what they are called after.
+#: Owners and their keys. `train` and `admin` have the scope of that name, the others `submit`.
 KEYS = {name: f"test_{name}_" + name[0] * 32 for name in ("ann", "bob", "busy", "train", "admin")}
 SETTINGS = {
     "api_keys": ", ".join(
@@ -25,7 +25,7 @@ def bearer(key: str) -> dict[str, str]:
 
 
 def client_of(service: Service, name: str) -> httpx.Client:
-    """A client that shows the key of this name."""
+    """Return a client that sends the key of this name."""
     client = service.client()
     client.headers.update(bearer(KEYS[name]))
     return client

@@ -1,4 +1,4 @@
-"""Model files as others make them: like the small app's, older than Keras 3, and such as nobody should load."""
+"""Model files to import: a small network, the same in the format of Keras 2, and malicious ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from keras import layers
 
 
 def small_app(labels: int = 10, side: int = 32, **last: Any) -> keras.Sequential:
-    """The network of the small app that Darkroom grew out of, for pixels from 0 to 1; `last` is for its last layer."""
+    """Return a small network for pixels from 0 to 1; `last` are arguments of its last layer."""
     keras.utils.set_random_seed(3)
     return keras.Sequential(
         [
@@ -32,23 +32,23 @@ def small_app(labels: int = 10, side: int = 32, **last: Any) -> keras.Sequential
 
 
 def saved(network: keras.Model, path: Path) -> Path:
-    """The network in a file of the kind that its name says."""
+    """Save the network in the format that the suffix says; return the path."""
     network.save(path)
     return path
 
 
 def small_app_file(path: Path, labels: int = 10) -> Path:
-    """The small app's network as a file."""
+    """Save the small network; return the path."""
     return saved(small_app(labels), path)
 
 
 def small_app_answers(pixels: np.ndarray) -> np.ndarray:
-    """The probabilities (n, 10) that it gives images (n, 32, 32, 3), values 0 to 255."""
+    """Return its probabilities (n, 10) for images (n, 32, 32, 3), values 0 to 255."""
     return np.asarray(small_app()(pixels / np.float32(255)))
 
 
 def _keras_2(config: dict[str, Any]) -> dict[str, Any]:
-    """A layer's configuration as Keras 2.3 wrote it."""
+    """Return a layer's configuration as Keras 2.3 wrote it."""
     glorot = {"scale": 1.0, "mode": "fan_avg", "distribution": "uniform", "seed": None}
     named = {
         "kernel_initializer": {"class_name": "VarianceScaling", "config": glorot},
@@ -59,7 +59,7 @@ def _keras_2(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def small_app_of_keras_2(path: Path) -> Path:
-    """The same file as Keras 2.3 saved it: bare class names, `batch_input_shape`, its own names of the weights."""
+    """Save the small network as Keras 2.3 did: bare class names, `batch_input_shape`, other names of weights."""
     network = small_app()
     layer_configs = [
         {"class_name": type(layer).__name__, "config": _keras_2(layer.get_config())} for layer in network.layers
@@ -84,7 +84,7 @@ def small_app_of_keras_2(path: Path) -> Path:
 
 
 def with_config(source: Path, target: Path, change: Callable[[dict[str, Any]], None]) -> Path:
-    """A copy of a model file whose configuration was changed by hand."""
+    """Copy a model file with a changed configuration."""
     if source.suffix == ".h5":
         target.write_bytes(source.read_bytes())
         with h5py.File(target, "r+") as file:
@@ -104,7 +104,7 @@ def with_config(source: Path, target: Path, change: Callable[[dict[str, Any]], N
 
 
 def with_weights(source: Path, target: Path, change: Callable[[h5py.File], None]) -> Path:
-    """A copy of a `.keras` file whose weights were changed by hand."""
+    """Copy a `.keras` file with changed weights."""
     weights = target.with_name("weights.h5")
     with zipfile.ZipFile(source) as old:
         weights.write_bytes(old.read("model.weights.h5"))
@@ -118,7 +118,7 @@ def with_weights(source: Path, target: Path, change: Callable[[h5py.File], None]
 
 
 def lambda_that_makes(marker: Path, path: Path) -> Path:
-    """A network with a Lambda layer that makes the folder `marker` whenever it is run."""
+    """Save a network whose Lambda layer creates the folder `marker` when it runs."""
     name = str(marker)
     make = lambda values: [__import__("os").makedirs(name, exist_ok=True), values][1]  # noqa: E731  # its code is saved
     network = keras.Sequential(

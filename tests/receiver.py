@@ -1,4 +1,4 @@
-"""A receiver of webhooks: a real HTTP server that answers each call as it is told, however badly."""
+"""A webhook receiver: a real HTTP server whose responses, good or bad, a test chooses."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-#: How one call is answered: a status, or a function of the handler that does what it likes.
+#: The response to one call: a status, or a function that uses the handler as it likes.
 Manner = int | Callable[["Handler"], None]
 
 
 @dataclass
 class Call:
-    """One request as it came."""
+    """A received request."""
 
     path: str
     headers: dict[str, str]
@@ -34,12 +34,12 @@ class Call:
 
 @dataclass
 class Receiver:
-    """Where it listens, what it was called with, and how it answers the next calls; after those it says 204."""
+    """The port, the received calls and the next responses; when those are used up, it responds with 204."""
 
     port: int = 0
     calls: list[Call] = field(default_factory=list)
     manners: list[Manner] = field(default_factory=list)
-    #: Set at the end of the test: what hangs ends then.
+    #: Set at the end of the test, to end handlers that hang.
     over: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -68,47 +68,47 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *_args: object) -> None:
-        """Nothing on stderr."""
+        """Write nothing to stderr."""
 
 
 def hang(handler: Handler) -> None:
-    """No answer, until the test is over."""
+    """Send no response until the test ends."""
     handler.receiver.over.wait(60)
     handler.close_connection = True
 
 
 def drip(handler: Handler) -> None:
-    """An answer whose head comes byte by byte, each sooner than any limit on a single read."""
+    """Send the head byte by byte, each within any timeout of a single read."""
     handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
     while not handler.receiver.over.wait(0.05):
         handler.wfile.write(b"x")
 
 
 def die(handler: Handler) -> None:
-    """A head that promises more than ever comes."""
+    """Send less than the Content-Length says."""
     handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
     handler.close_connection = True
 
 
 def babble(handler: Handler) -> None:
-    """Something, but no HTTP."""
+    """Send bytes that are not HTTP."""
     handler.wfile.write(b"nonsense\r\n\r\n")
     handler.close_connection = True
 
 
 def flood(handler: Handler) -> None:
-    """More than anybody needs to say that a call has come."""
+    """Send a very large body."""
     handler.answer(200, b"x" * 1_000_000)
 
 
 def away(handler: Handler) -> None:
-    """Somewhere else, on the same server."""
+    """Redirect to another path of this server."""
     handler.answer(307, Location=f"{handler.receiver.url}/elsewhere")
 
 
 @contextmanager
 def receiving(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
-    """A receiver on a free port of this machine."""
+    """Run a receiver on a free local port."""
     receiver = Receiver()
     handler = type("ThisHandler", (Handler,), {"receiver": receiver})
     server = Server(("127.0.0.1", 0), handler)
@@ -131,4 +131,4 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 100
 
     def handle_error(self, *_args: object) -> None:
-        """A sender that hangs up, or ends, is what some tests are about."""
+        """Ignore senders that hang up, as some tests intend."""

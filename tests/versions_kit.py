@@ -1,4 +1,4 @@
-"""Versions to publish in tests: folders as a training leaves them, made from the model that ships with Darkroom."""
+"""Model versions to publish: folders as a training leaves them, made from the shipped model."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ TRUTH = bytes(range(10))
 
 
 def shipped() -> str:
-    """The version that ships with Darkroom and is the champion where nobody chose one."""
+    """Return the shipped version, the champion by default."""
     return Registry().champion().version
 
 
 def version_folder(parent: Path, model: bytes = b"no network", exported: bytes | None = None, **changes: Any) -> Path:
-    """A version with these bytes as its model, for Keras and for OpenVINO; `changes` are entries of its card."""
+    """Create a version with these bytes as its Keras and OpenVINO models; `changes` are entries of its card."""
     digest = hashlib.sha256(model).hexdigest()
     card = json.loads((SHIPPED / shipped() / CARD_FILE).read_text())
     card |= {"file_sha256": digest, "version": f"copy-20260101-{digest[:8]}", "preset": "copy"}
@@ -48,7 +48,7 @@ def version_folder(parent: Path, model: bytes = b"no network", exported: bytes |
 
 
 def measured(folder: Path, answers: bytes = TRUTH, truth: bytes = TRUTH) -> Path:
-    """The same folder with the files that a measured version has beside its card."""
+    """Add the files that an evaluated version has beside its card; return the folder."""
     (folder / PREDICTIONS_FILE).write_bytes(answers)
     (folder / TRUTH_FILE).write_bytes(truth)
     (folder / CONFUSIONS_FILE).write_bytes(b"\x89PNG")
@@ -56,18 +56,18 @@ def measured(folder: Path, answers: bytes = TRUTH, truth: bytes = TRUTH) -> Path
 
 
 def copy_of_shipped(parent: Path) -> Path:
-    """The shipped version as a folder of its own."""
+    """Copy the shipped version's folder."""
     return Path(shutil.copytree(SHIPPED / shipped(), parent / shipped()))
 
 
 def apart(function: Callable[..., Result], *args: Any) -> Result:
-    """Call a function that uses TensorFlow in a process of its own: its threads are set before its first operation."""
+    """Call a function that uses TensorFlow in a new process, since threads are set before the first operation."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         return pool.submit(function, *args).result()
 
 
 def turned_network(parent: Path) -> Path:
-    """A version whose network is the shipped one, but what that one takes for label n it takes for n + 1."""
+    """Create a version of the shipped network that predicts label n + 1 instead of n."""
     import keras
     import numpy as np
 
@@ -84,7 +84,7 @@ def turned_network(parent: Path) -> Path:
 
 @contextmanager
 def services_of(service: Service) -> Iterator[Services]:
-    """The parts of a running service, for what its API cannot do; published versions are gone afterwards."""
+    """Connect to the stores of a running service; delete published versions afterwards."""
     with redis_of(service) as client:
         where = client.connection_pool.connection_kwargs
         url = f"redis://:{where['password']}@127.0.0.1:{where['port']}/0"

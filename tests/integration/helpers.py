@@ -1,4 +1,4 @@
-"""What the tests of the running service share: requests, problems, archives, and the traces that a job leaves."""
+"""Helpers for tests of the running service: requests, problems, archives, and what a job leaves behind."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ PROBLEM_FIELDS = {"type", "title", "status", "detail", "instance"}
 
 @cache
 def png(seed: int = 0) -> bytes:
-    """A small picture that must be classified; other seeds give other bytes.
+    """Return a small valid picture; each seed has other bytes.
 
-    The shipped model is sure of it: of others, such as noise, it takes six views, which is six times the work.
+    The shipped model is confident about it. For noise it would use six views, which is six times the work.
     """
     picture = np.array(Image.open(make.CIFAR10 / "cat-0.png"))
     picture[0, 0] = seed % 256, seed // 256, 0
@@ -38,12 +38,12 @@ def png(seed: int = 0) -> bytes:
 
 
 def files(*contents: tuple[str, bytes]) -> list[tuple[str, tuple[str, bytes]]]:
-    """Multipart parts named `files`."""
+    """Return multipart parts named `files`."""
     return [("files", (name, content)) for name, content in contents]
 
 
 def submit(http: httpx.Client, *contents: tuple[str, bytes], **kwargs) -> str:
-    """Post files as one multipart request that must be accepted; the job's id."""
+    """Post files in one multipart request; assert that it is accepted and return the job's id."""
     answer = http.post("/v1/jobs", files=files(*contents), **kwargs)
     assert answer.status_code == 202, answer.text
     return answer.json()["id"]
@@ -60,7 +60,7 @@ def put(http: httpx.Client, job_id: str, key: str, content: bytes) -> httpx.Resp
 
 
 def finished(http: httpx.Client, job_id: str) -> dict:
-    """The job when it is over; it is over when its counts say so."""
+    """Wait for the job's end and return it; assert that its counts are complete."""
 
     def over():
         job = http.get(f"/v1/jobs/{job_id}", params={"wait": 5}).json()
@@ -73,7 +73,7 @@ def finished(http: httpx.Client, job_id: str) -> dict:
 
 
 def results(http: httpx.Client, job_id: str, **query) -> list[dict]:
-    """All finished items, page by page."""
+    """Return all finished items, read page by page."""
     items, after = [], None
     while True:
         page = http.get(f"/v1/jobs/{job_id}/results", params={**query, **({"after": after} if after else {})}).json()
@@ -84,7 +84,7 @@ def results(http: httpx.Client, job_id: str, **query) -> list[dict]:
 
 
 def outcomes(http: httpx.Client, *contents: tuple[str, bytes]) -> dict[str, str]:
-    """Post files and wait: how each item ended, by its name as it is kept: `succeeded`, or the code of its error."""
+    """Post files and wait; return `succeeded` or the error code of each item by its stored name."""
     job_id = submit(http, *contents)
     finished(http, job_id)
     return {item["filename"]: outcome(item) for item in results(http, job_id)}
@@ -100,7 +100,7 @@ def outcome(item: dict) -> str:
 
 
 def problem(answer: httpx.Response, *statuses: int) -> dict:
-    """The problem document of an answer, which must have one of these statuses."""
+    """Return the problem document of a response; assert that it has one of these statuses."""
     assert answer.status_code in statuses, f"{answer.status_code} {answer.text[:300]}"
     assert answer.headers["Content-Type"] == "application/problem+json"
     body = answer.json()
@@ -114,12 +114,12 @@ def problem(answer: httpx.Response, *statuses: int) -> dict:
 
 
 def traces(service: Service) -> dict[str, set[str]]:
-    """What jobs have left in this service: blobs, and their ids wherever Redis knows them."""
+    """Return what jobs have left in this service: blobs, and job ids in Redis."""
     folder = service.data_dir / "blobs"
     with redis_of(service) as client:
         keys = {key.split(":")[2] for key in client.scan_iter("darkroom:job:*", count=1000)}
         listed = {name: set(client.zrange(f"darkroom:{name}", 0, -1)) for name in ("jobs", "removing", "expiring")}
-    # os.walk, unlike Path.rglob, does not mind that a folder goes away meanwhile.
+    # os.walk, unlike Path.rglob, ignores folders that disappear meanwhile.
     paths = {Path(place, name) for place, _, names in os.walk(folder) for name in names}
     blobs = {str(path.relative_to(folder)) for path in paths if path.name != "probe"}
     return {"keys": keys, "blobs": blobs, **listed}
@@ -127,7 +127,7 @@ def traces(service: Service) -> dict[str, set[str]]:
 
 @contextmanager
 def nothing_left(service: Service) -> Iterator[None]:
-    """What happens inside leaves no job, no blob and no key behind."""
+    """Assert that the block leaves no job, blob or key behind."""
     before = traces(service)
     yield
     assert not (service.data_dir / "unpacked").exists()
@@ -140,20 +140,20 @@ def _new(before: dict[str, set[str]], service: Service) -> dict[str, set[str]]:
 
 
 def redis_of(service: Service) -> redis.Redis:
-    """A client of the service's embedded Redis."""
+    """Return a client of the service's embedded Redis."""
     lines = (service.data_dir / "redis" / "redis.conf").read_text().splitlines()
     conf = dict(line.split(" ", 1) for line in lines if " " in line)
     return redis.Redis(port=int(conf["port"]), password=conf["requirepass"], decode_responses=True)
 
 
 def connection(service: Service, timeout: float = 10) -> socket.socket:
-    """A bare connection to the web server."""
+    """Open a TCP connection to the web server."""
     host, port = service.url.removeprefix("http://").split(":")
     return socket.create_connection((host, int(port)), timeout)
 
 
 def exchange(service: Service, request: bytes) -> httpx.Response:
-    """Send bytes, say that no more come, and read the answer."""
+    """Send bytes, shut down writing, and return the response."""
     with connection(service) as sock:
         sock.sendall(request)
         sock.shutdown(socket.SHUT_WR)
@@ -166,7 +166,7 @@ def exchange(service: Service, request: bytes) -> httpx.Response:
 
 
 def head(length: int | None, content_type: str, path: str = "/v1/jobs") -> bytes:
-    """A POST's head; a chunked body follows where no length is given."""
+    """Return the head of a POST request, for a chunked body if `length` is None."""
     size = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
     return (
         f"POST {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Type: {content_type}\r\n{size}\r\n\r\n"
@@ -178,7 +178,7 @@ MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
 
 
 def multipart(*parts: tuple[bytes, bytes], end: bool = True) -> bytes:
-    """A multipart body by hand, of (Content-Disposition's parameters, content)."""
+    """Return a multipart body of (parameters of Content-Disposition, content)."""
     mark = b"--" + BOUNDARY.encode()
     body = b"".join(
         mark + b"\r\nContent-Disposition: form-data; " + parameters + b"\r\n\r\n" + content + b"\r\n"
@@ -196,14 +196,14 @@ def zip_of(*entries: tuple[str | zipfile.ZipInfo, bytes]) -> bytes:
 
 
 def zip_link(name: str) -> zipfile.ZipInfo:
-    """An entry that is a symbolic link."""
+    """Return a zip entry that is a symbolic link."""
     info = zipfile.ZipInfo(name)
     info.external_attr = 0o120777 << 16
     return info
 
 
 def encrypted(archive: bytes) -> bytes:
-    """The same zip with its first entry marked as encrypted."""
+    """Return the zip with its first entry marked as encrypted."""
     marked = bytearray(archive)
     marked[archive.index(b"PK\x03\x04") + 6] |= 1
     marked[archive.index(b"PK\x01\x02") + 8] |= 1
@@ -221,7 +221,7 @@ def tar_of(*entries: tuple[str, bytes], kind: int = tarfile.PAX_FORMAT) -> bytes
 
 
 def tar_entry(name: bytes, size: int, kind: bytes = b"0", content: bytes = b"") -> bytes:
-    """One tar entry by hand, whose header may lie about its size; content is padded to whole blocks."""
+    """Return a tar entry, padded to whole blocks; its header may lie about the size."""
     octal = (
         b"%011o\0" % size
         if 0 <= size < 8**11
@@ -237,5 +237,5 @@ TAR_END = bytes(1024)
 
 
 def cifar10() -> list[tuple[str, bytes]]:
-    """The 40 real pictures: (file name that begins with the true label, content)."""
+    """Return the 40 real pictures: (file name that begins with the label, content)."""
     return [(path.name, path.read_bytes()) for path in sorted(Path(make.CIFAR10).glob("*.png"))]

@@ -1,4 +1,4 @@
-"""The worker's Celery app, with a broker that delivers again what is not acknowledged within a second."""
+"""The worker's Celery app with a visibility timeout of one second."""
 
 import time
 
@@ -11,14 +11,14 @@ app = celery_app(load_settings().resolved_broker_url())
 app.conf.broker_transport_options |= {
     "visibility_timeout": 1,
     "unacked_restore_interval": 1,
-    "unacked_restore_throttle": 1,  # look at each interval, not at every tenth
+    "unacked_restore_throttle": 1,  # check at each interval, not at every tenth
 }
 register(app)
 
 
 @app.task(name="late", acks_late=True)
 def late() -> None:
-    """Be acknowledged when it ends, which it does once it was begun a second time; the key `late` counts that."""
+    """Run until the task is delivered a second time; the key `late` counts deliveries."""
     redis = connect(load_settings().resolved_redis_url())
     redis.incr("late")
     while int(redis.get("late")) < 2:

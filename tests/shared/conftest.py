@@ -1,4 +1,4 @@
-"""A job store over each kind of Redis server in turn."""
+"""A job store on each kind of Redis server in turn."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A small dataset that a network learns in a few steps; the fixtures of `kit.py` for every test of the worker."""
+"""A small dataset that a network learns in a few steps, and the fixtures of `kit.py`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ __all__ = ["redis_client", "redis_url", "services", "squares", "squares_file", "
 
 @pytest.fixture(scope="session")
 def squares_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Noisy images whose class shows in a bright square at a place of its own, laid out as CIFAR-10 is."""
+    """Save noisy images in CIFAR-10's format; the place of a bright square tells the class."""
     path = tmp_path_factory.mktemp("data") / "images.npz"
     generator = np.random.default_rng(5)
     arrays: dict[str, Any] = {}
@@ -33,7 +33,7 @@ def squares_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def squares(squares_file: Path) -> Dataset:
-    """380 training images of squares, 20 for validation and 100 for the test."""
+    """Return 380 training, 20 validation and 100 test images of squares."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(CIFAR10_SETTING, str(squares_file))
         return load_cifar10()
@@ -41,7 +41,7 @@ def squares(squares_file: Path) -> Dataset:
 
 @pytest.fixture(scope="module")
 def few_passes() -> Iterator[None]:
-    """Latencies are measured in few passes: what they are is for `test_evaluate.py` to say."""
+    """Measure latencies in few passes. `test_evaluate.py` tests the measurement."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluate, "WARM_UP", 1)
         patch.setattr(evaluate.latency, "__defaults__", (2,))

@@ -1,4 +1,4 @@
-"""What the tests of the worker share: its services over a real Redis and a local folder, and real pictures."""
+"""Helpers for tests of the worker: its services on a real Redis and a local folder, and real pictures."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ PICTURES = Path(__file__).parents[1] / "fixtures" / "cifar10"
 
 @pytest.fixture(scope="session", autouse=True)
 def threads() -> int:
-    """TensorFlow's threads: set before its first operation, and the same for all tests of this process."""
+    """Set TensorFlow's threads before its first operation, for all tests of this process; return their number."""
     count = threads_per_process(1)
-    if "tensorflow" in sys.modules:  # imported by a module that was collected
+    if "tensorflow" in sys.modules:  # imported by a collected module
         import tensorflow as tf
 
         tf.config.threading.set_intra_op_parallelism_threads(count)
@@ -40,7 +40,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def redis_client(redis_url: str) -> Iterator[Client]:
-    """An empty Redis."""
+    """Return a client of an empty Redis."""
     client = connect(redis_url)
     client.flushall()
     yield client
@@ -49,7 +49,7 @@ def redis_client(redis_url: str) -> Iterator[Client]:
 
 @pytest.fixture
 def services(redis_client: Client, redis_url: str, tmp_path: Path) -> Iterator[Services]:
-    """All parts of the service, with no process around them."""
+    """Return the parts of the service, without its processes."""
     assert redis_client.ping()
     services = Services.build(Settings(redis_url=redis_url, data_dir=tmp_path, classify_workers=1))
     yield services
@@ -57,12 +57,12 @@ def services(redis_client: Client, redis_url: str, tmp_path: Path) -> Iterator[S
 
 
 def pictures(count: int | None = None) -> dict[str, bytes]:
-    """Real pictures by a key that begins with what they show."""
+    """Return real pictures by a key that begins with their label."""
     return {path.stem: path.read_bytes() for path in sorted(PICTURES.glob("*.png"))[:count]}
 
 
 def stored(services: Services, contents: dict[str, bytes], *, sealed: bool = True) -> str:
-    """A job with these pictures, their bytes in the blob store."""
+    """Create a job with these pictures, their bytes in the blob store; return its id."""
     champion = services.registry.champion().version
     job_id = services.store.create(JobKind.CLASSIFICATION, retention_s=3600, model=champion)
     services.store.add(job_id, put(services, job_id, contents), 1000)
@@ -72,7 +72,7 @@ def stored(services: Services, contents: dict[str, bytes], *, sealed: bool = Tru
 
 
 def put(services: Services, job_id: str, contents: dict[str, bytes]) -> Sequence[Upload]:
-    """The uploads of these pictures, whose bytes are then stored."""
+    """Store the bytes of these pictures; return their uploads."""
     uploads = []
     for key, content in contents.items():
         digest = hashlib.sha256(content).hexdigest()
