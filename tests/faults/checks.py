@@ -1,4 +1,4 @@
-"""What must be true of a job when it is over, whatever was done to the service meanwhile."""
+"""What must be true of a finished job, whatever faults the service had meanwhile."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.faults.kit import Arena
 from tests.integration.helpers import outcome, results, traces
 from worker.serving import openvino_runtime
 
-#: What separates the scores of one picture in two runs: batches of other sizes are rounded otherwise.
+#: Difference of one picture's scores in two runs: rounding depends on the batch size.
 TOLERANCE = 1e-4
 
 #: Each picture's probabilities, by file name and label.
@@ -27,9 +27,9 @@ Expected = dict[str, dict[str, float]]
 
 
 def expected_of(model: Path, contents: Mapping[str, bytes]) -> Expected:
-    """What the network in the folder `model` says of each picture, by file name: label → probability.
+    """Return the predictions of the network in the folder `model`: file name → label → probability.
 
-    It is asked here, without the service: an undisturbed job would cost more.
+    Run it here, without the service, which takes less time than an undisturbed job.
     """
     images = np.stack([np.asarray(Image.open(io.BytesIO(content)).convert("RGB")) for content in contents.values()])
     labels = json.loads((model / CARD_FILE).read_text())["labels"]
@@ -38,13 +38,13 @@ def expected_of(model: Path, contents: Mapping[str, bytes]) -> Expected:
 
 
 def check(arena: Arena, job_id: str, expected: Expected, failed: Mapping[str, str] | None = None) -> None:
-    """The job ended as if nothing had happened, and once it is deleted nothing is left of it; see `check_results`."""
+    """Assert that the job has the expected results, and that deleting it leaves nothing behind."""
     check_results(arena, job_id, expected, failed)
     check_deleted(arena, job_id)
 
 
 def check_results(arena: Arena, job_id: str, expected: Expected, failed: Mapping[str, str] | None = None) -> None:
-    """The job is over; the pictures in `failed` ended with that code, all others as `expected`, nobody twice."""
+    """Wait for the job; assert the codes of the pictures in `failed` and the predictions of all others, each once."""
     failed = failed or {}
     job, good = arena.ended(job_id), len(expected) - len(failed)
     assert job["state"] == "succeeded", job
@@ -58,20 +58,20 @@ def check_results(arena: Arena, job_id: str, expected: Expected, failed: Mapping
 
 
 def check_answer(item: dict, expected: dict[str, float]) -> None:
-    """The item's predictions are the best of what is expected."""
+    """Assert that the item's predictions are the best expected ones."""
     found = {each["label"]: each["score"] for each in item["predictions"]}
     assert found == pytest.approx({label: expected[label] for label in found}, abs=TOLERANCE), item
     assert min(found.values()) >= sorted(expected.values())[-len(found)] - TOLERANCE, item
 
 
 def check_deleted(arena: Arena, job_id: str) -> None:
-    """The job can be deleted, and nothing is left of it."""
+    """Delete the job; assert that nothing is left of it."""
     assert arena.http.delete(f"/v1/jobs/{job_id}").status_code in (204, 404), "404: the first answer was lost"
     wait_until(lambda: not left(arena, job_id), f"nothing is left of {job_id}")
 
 
 def left(arena: Arena, job_id: str) -> dict[str, list[str]]:
-    """The traces of a job, and its chunks and leases, which nobody should hold."""
+    """Return what is left of a job, and its chunks and leases."""
     try:
         return _left(arena, job_id)
     except redis.RedisError as error:

@@ -1,4 +1,4 @@
-"""The model that the tests of faults use, and what it says of each picture."""
+"""The model of the fault tests and its predictions."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.faults.tiny import tiny_network
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A version that takes next to no time: what is tested is everything around it."""
+    """Return a version that takes next to no time. The tests are about everything around it."""
     return tiny_network(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="session")
 def expected(model: Path) -> Expected:
-    """What its network says of each picture, with no service around it."""
+    """Return the predictions of its network for each picture."""
     expected = expected_of(model, pictures())
     best = {max(scores, key=scores.__getitem__) for scores in expected.values()}
     assert len(best) > 1, "pictures that look alike would prove nothing"

@@ -1,4 +1,4 @@
-"""Ways to hurt a running service. A job outlives each of them without anybody's help."""
+"""Faults of a running service. A job survives each of them without help."""
 
 from __future__ import annotations
 
@@ -16,51 +16,51 @@ from shared.domain.entities import Queue
 from shared.jobs.messenger import Messenger
 from tests.faults.kit import Arena
 
-#: Seconds that a worker may be stopped to lose its lease for certain, see `shared.jobs.chunks.LEASE_S`.
+#: Seconds after which a stopped worker has lost its lease, see `shared.jobs.chunks.LEASE_S`.
 STALL_S = 14
 
 
 def kill_worker_in_work(arena: Arena, _chance: random.Random) -> None:
-    """SIGKILL of the process that has a chunk in hand."""
+    """Kill a process that holds a chunk."""
     kill(arena.worker_in_work()[0])
 
 
 def kill_worker_parent(arena: Arena, _chance: random.Random) -> None:
-    """SIGKILL of the parent of the processes that classify."""
+    """Kill the parent of the processes that classify."""
     kill(arena.process("classify-bulk"))
 
 
 def kill_every_worker(arena: Arena, _chance: random.Random) -> None:
-    """SIGKILL of all worker processes and their parents at once."""
+    """Kill all worker processes and their parents at once."""
     families = [arena.family(name) for name in ("classify-bulk", "classify-interactive", "train")]
     for process in itertools.chain.from_iterable(families):
         kill(process)
 
 
 def kill_reconciler(arena: Arena, _chance: random.Random) -> None:
-    """SIGKILL of the reconciler, and of a worker whose chunk it would have brought back."""
+    """Kill the reconciler, and a worker whose chunk it would have recovered."""
     kill(arena.worker_in_work()[0])
     kill(arena.process("reconcile"))
 
 
 def kill_redis(arena: Arena, _chance: random.Random) -> None:
-    """SIGKILL of Redis."""
+    """Kill Redis."""
     kill(arena.process("redis"))
 
 
 def kill_web(arena: Arena, chance: random.Random) -> None:
-    """SIGKILL of one of the web server's processes, or of their parent."""
+    """Kill a process of the web server or their parent."""
     kill(chance.choice(arena.family("web")))
 
 
 def empty_broker(arena: Arena, _chance: random.Random) -> None:
-    """All messages vanish, and whatever else the broker knows."""
+    """Delete all messages and everything else in the broker."""
     with contextlib.suppress(redis.RedisError), arena.broker() as client:
         client.flushdb()
 
 
 def stall_worker(arena: Arena, _chance: random.Random) -> None:
-    """SIGSTOP of a worker with a chunk in hand for longer than its lease, then SIGCONT."""
+    """Stop a worker that holds a chunk for longer than its lease, then let it continue."""
     while True:
         worker, chunk = arena.worker_in_work()
         with contextlib.suppress(psutil.NoSuchProcess, redis.RedisError):
@@ -75,7 +75,7 @@ def stall_worker(arena: Arena, _chance: random.Random) -> None:
 
 @contextmanager
 def paused(arena: Arena) -> Iterator[None]:
-    """The worker of big jobs is stopped while the block runs: what is posted there waits."""
+    """Stop the worker of big jobs while the block runs, so that posted jobs wait."""
     family = arena.family("classify-bulk")
     for process in family:
         process.suspend()
@@ -88,9 +88,9 @@ def paused(arena: Arena) -> Iterator[None]:
 
 
 def send_to_a_stopped_worker(arena: Arena) -> int:
-    """Stop the worker of big jobs and send it a message, which Redis hands over: the number of tries that this took.
+    """Stop the worker of big jobs and send it a message that Redis delivers; return how many tries this took.
 
-    It asks Redis for a message again and again, for a second each time; the message must come before that is over.
+    The worker polls Redis for a second at a time. The message must arrive within such a second.
     """
     worker, messenger = arena.process("classify-bulk"), Messenger(arena.broker_url())
     with closing(messenger), arena.broker() as broker:
@@ -106,13 +106,13 @@ def send_to_a_stopped_worker(arena: Arena) -> int:
 
 
 def kill(process: psutil.Process) -> None:
-    """SIGKILL, where it still runs."""
+    """Kill the process if it still runs."""
     with contextlib.suppress(psutil.NoSuchProcess):
         process.kill()
 
 
 Fault = Callable[[Arena, random.Random], None]
-#: Every fault that a job outlives without anybody's help.
+#: Every fault that a job survives without help.
 FAULTS: tuple[Fault, ...] = (
     kill_worker_in_work,
     kill_worker_parent,

@@ -1,4 +1,4 @@
-"""A service to break: many real pictures, ways to hurt it, and what must be true when it is over."""
+"""A service to break, and many real pictures for it."""
 
 from __future__ import annotations
 
@@ -25,25 +25,24 @@ from tests.fixtures import make
 from tests.integration.helpers import redis_of
 
 MIB = 1024 * 1024
-#: Pictures of one job: four chunks, at least three seconds' work for two workers, so that something can happen in the
-#: middle of it.
+#: Pictures of one job: four chunks, at least three seconds of work for two workers, so that a fault can hit the middle.
 PICTURES = 1000
-#: The workers that make it so many seconds.
+#: The Celery app whose workers are that slow.
 SLOW = "tests.faults.slow"
-#: Seconds in which a job of so many must end, whatever was done to the service.
+#: Seconds in which a job ends, whatever the faults.
 ENDS_S = 600
 
 
 @cache
 def pictures(count: int = PICTURES) -> dict[str, bytes]:
-    """So many different files by name: the 40 real pictures, each moved by up to three pixels, and mirrored."""
+    """Return `count` different files by name: the 40 real pictures, moved by up to three pixels and mirrored."""
     sources = sorted(make.CIFAR10.glob("*.png"))
     padded = [np.pad(np.asarray(Image.open(path)), ((3, 3), (3, 3), (0, 0)), mode="reflect") for path in sources]
     return {f"{n:05}.png": make.encode(varied(padded[n % 40], n // 40), "PNG") for n in range(count)}
 
 
 def varied(padded: np.ndarray, which: int) -> np.ndarray:
-    """One of 98 variations of a picture that has three more pixels at each side."""
+    """Return one of 98 variations of a picture that has three more pixels at each side."""
     down, right = divmod(which // 2, 7)
     picture = padded[down : down + 32, right : right + 32]
     return np.ascontiguousarray(picture[:, ::-1] if which % 2 else picture)
@@ -51,7 +50,7 @@ def varied(padded: np.ndarray, which: int) -> np.ndarray:
 
 @cache
 def archive(count: int = PICTURES) -> bytes:
-    """The pictures as one zip."""
+    """Return the pictures as a zip."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as file:
         for name, content in pictures(count).items():
@@ -60,7 +59,7 @@ def archive(count: int = PICTURES) -> bytes:
 
 
 class PatientClient(httpx.Client):
-    """A client that asks again, for a minute, while it gets no answer or an excuse."""
+    """A client that retries for a minute after a connection error, a 429 or a 503."""
 
     def request(self, method: str, url: str, **kwargs: object) -> httpx.Response:
         def answer() -> httpx.Response | None:
@@ -75,10 +74,10 @@ class PatientClient(httpx.Client):
 
 @contextmanager
 def arena_in(data_dir: Path, model: Path, app: str = SLOW, **settings: str) -> Iterator[Arena]:
-    """A service of its own whose champion is the version in the folder `model`.
+    """Run a service whose champion is the version in the folder `model`.
 
-    Its Redis loses nothing when it is killed, see docs/guarantees.md. Two of its workers serve big jobs: where one of
-    them is lost, there is another.
+    Its Redis loses nothing when it is killed, see docs/guarantees.md. Two of its workers serve big jobs: if one is
+    lost, there is another.
     """
     with running_service(
         data_dir, app=app, **{"redis_fsync": "always", "classify_workers": "2", **settings}
@@ -92,13 +91,13 @@ def arena_in(data_dir: Path, model: Path, app: str = SLOW, **settings: str) -> I
 
 @contextmanager
 def entered(service: Service) -> Iterator[Arena]:
-    """The arena of a service that runs."""
+    """Return the arena of a running service."""
     with PatientClient(base_url=service.url, timeout=60, trust_env=False, verify=NO_TLS) as http:
         yield Arena(service, http)
 
 
 class Arena:
-    """A running service of its own, and a client that does not give up."""
+    """A running service and a client that retries."""
 
     def __init__(self, service: Service, http: PatientClient) -> None:
         self.service, self.http = service, http
@@ -110,7 +109,7 @@ class Arena:
         assert answer.status_code == 200, answer.text
 
     def submit(self, content: bytes | None = None) -> str:
-        """Post a zip, of all pictures unless it is given; the job's id."""
+        """Post a zip, by default of all pictures; return the job's id."""
         answer = self.http.post("/v1/jobs", content=content or archive(), headers={"Content-Type": "application/zip"})
         assert answer.status_code == 202, answer.text
         return answer.json()["id"]
@@ -124,37 +123,37 @@ class Arena:
         return wait_until(lambda: (job := self.job(job_id))["done"] and job, f"{job_id} is over", ENDS_S, every=0.3)
 
     def begun(self, job_id: str) -> None:
-        """Wait until the first chunk of the job is done, and not all of it."""
+        """Wait for the job's first finished chunk; assert that the job is still running."""
         job = wait_until(
             lambda: (job := self.job(job_id))["counts"]["succeeded"] and job, f"{job_id} is begun", ENDS_S, every=0.01
         )
         assert not job["done"], "the job was over before anything could happen to it"
 
     def redis(self) -> redis.Redis:
-        """A client of the job store."""
+        """Return a Redis client of the job store."""
         return redis_of(self.service)
 
     def broker(self) -> redis.Redis:
-        """A client of the queues."""
+        """Return a Redis client of the broker."""
         return redis.Redis.from_url(self.broker_url(), decode_responses=True)
 
     def broker_url(self) -> str:
-        """Where the queues are."""
+        """Return the broker's URL."""
         with self.redis() as client:
             address = client.connection_pool.connection_kwargs
         return f"redis://:{address['password']}@127.0.0.1:{address['port']}/1"
 
     def counter(self, name: str) -> int:
-        """How often something rare has happened."""
+        """Return the value of a counter in the job store."""
         with self.redis() as client:
             return int(client.hget(keys.COUNTERS, name) or 0)
 
     def process(self, name: str) -> psutil.Process:
-        """The one process of a program that the supervisor has started; waits while it is started again."""
+        """Return the main process of a program; wait while the supervisor restarts it."""
         return self.family(name)[0]
 
     def family(self, name: str) -> list[psutil.Process]:
-        """That process and those that it has started."""
+        """Return that process and its descendants."""
         return wait_until(lambda: self._family(name), f"{name} runs")
 
     def _family(self, name: str) -> list[psutil.Process]:
@@ -167,14 +166,14 @@ class Arena:
         return []
 
     def own_bytes(self) -> dict[str, int]:
-        """Memory that no other process shares, by program: all its processes together."""
+        """Return the unshared memory in bytes of each program's processes together."""
         family = psutil.Process(self.service.process.pid).children(recursive=True)
         programs = {name: [one for one in family if mark in " ".join(words(one))] for name, mark in MARKS.items()}
         return {name: sum(one.memory_full_info().uss for one in found) for name, found in programs.items()}
 
     def worker_in_work(self) -> tuple[psutil.Process, str]:
-        """A process that has a chunk in hand, and the chunk's id."""
-        return wait_until(self._worker_in_work, "a worker has a chunk in hand", every=0.01)
+        """Wait for a process that holds a chunk; return it and the chunk's id."""
+        return wait_until(self._worker_in_work, "a worker holds a chunk", every=0.01)
 
     def _worker_in_work(self) -> tuple[psutil.Process, str] | None:
         with contextlib.suppress(redis.RedisError, psutil.NoSuchProcess), self.redis() as client:
@@ -185,20 +184,20 @@ class Arena:
         return None
 
     def holds(self, chunk: str) -> bool:
-        """Whether a worker has this chunk."""
+        """Tell whether a worker holds this chunk."""
         with self.redis() as client:
             return client.zscore(keys.LEASES, chunk) is not None
 
 
 def words(process: psutil.Process) -> list[str]:
-    """The command of a process, empty where it has just ended."""
+    """Return the command line of a process, empty if it has just ended."""
     try:
         return process.cmdline()
     except psutil.Error:
         return []
 
 
-#: What the command of each program has that no other has.
+#: A part of each program's command line that no other program has.
 MARKS = {
     "web": "gunicorn",
     "classify-interactive": "classify-interactive@",

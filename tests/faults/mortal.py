@@ -1,7 +1,7 @@
-"""A train worker whose trainings die where a test says: `python -m tests.faults.mortal`.
+"""A train worker that dies at the points that a test chooses: `python -m tests.faults.mortal`.
 
-All that runs is the product's own code, in processes of its own; what is added is the kill. The file that DEATHS names
-holds the deaths to come, one a line, `<whom> <where>`; only the first is waited for, so each happens once and in turn.
+It runs the product's code in the product's processes; only the kills are added. The file in DEATHS lists the deaths,
+one a line: `<whom> <where>`. Each happens once, in this order.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from shared.settings import load_settings
 from worker.runtime.heartbeat import Heartbeat
 from worker.training import job, supervisor
 
-#: The environment's name for the file of deaths.
+#: Environment variable with the path of the file of deaths.
 DEATHS = "MORTAL_DEATHS"
-#: Bytes that are written at a time of a blob in whose middle a process dies.
+#: Bytes per write of a blob in whose middle a process dies.
 PIECE_BYTES = 64 * 1024
-#: Seconds between two looks for a training.
+#: Seconds between two polls for a training.
 LOOK_S = 0.1
 
 
 class Fate:
-    """The deaths to come. `whom` is process, or worker: the one that started the process, and the process."""
+    """The deaths that remain. `whom` is `process`, or `worker` for the process and its parent."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -52,7 +52,7 @@ class Fate:
         return bool(left := self.left()) and left[0].partition(" ")[2] == where
 
     def meet(self, where: str) -> None:
-        """Die, if it is time."""
+        """Die if this is the place of the next death."""
         if self.is_at(where):
             whom, *rest = self.left()
             self.write(*rest)
@@ -62,7 +62,7 @@ class Fate:
 
 
 def doomed(function: Callable[..., Any], fate: Fate, name: Callable[..., str]) -> Callable[..., Any]:
-    """The same function, before and after which one may die."""
+    """Return the function with places to die before and after it."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         fate.meet(f"before {name(*args)}")
@@ -74,7 +74,7 @@ def doomed(function: Callable[..., Any], fate: Fate, name: Callable[..., str]) -
 
 
 def put_in_pieces(put: Callable[..., Any], fate: Fate) -> Callable[..., Any]:
-    """The same `obstore.put`, in the middle of which one may die: half of the blob is on the disk then."""
+    """Return `obstore.put` with a place to die when half of the blob is on the disk."""
 
     def call(store: Any, key: str, content: Any, **how: Any) -> Any:
         where = f"half of {blob_name(store, key)}"
@@ -97,7 +97,7 @@ def blob_name(_store: Any, key: str, *_: Any) -> str:
 
 
 def train(words: list[str]) -> int:
-    """The process of a training, with its deaths."""
+    """Run a training's process, with its deaths."""
     fate = Fate(Path(os.environ[DEATHS]))
     TrainingStore.add_row = doomed(TrainingStore.add_row, fate, lambda _store, _training, row, *_: f"row {row['n']}")
     TrainingStore.succeed = doomed(TrainingStore.succeed, fate, lambda *_: "end")
@@ -107,7 +107,7 @@ def train(words: list[str]) -> int:
 
 
 def work() -> None:
-    """The train worker, which starts the process above instead of the product's."""
+    """Run the train worker, which starts the process above instead of the product's."""
     supervisor.subprocess = SimpleNamespace(Popen=popen, TimeoutExpired=subprocess.TimeoutExpired)
     services, name = Services.build(load_settings()), f"mortal:{os.getpid()}"
     heartbeat = Heartbeat(services.workers, services.chunks, lambda: Worker(name, ("train",), None))

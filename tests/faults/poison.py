@@ -1,4 +1,4 @@
-"""Pictures that do harm to workers whose Celery app is `tests.faults.poisoned`; to others they are as good as any."""
+"""Pictures that harm workers whose Celery app is `tests.faults.poisoned`. To other workers they are ordinary."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from PIL.PngImagePlugin import PngInfo
 
 from tests.fixtures import make
 
-#: What a PNG has in a text chunk to be poison.
+#: Content of a PNG text chunk that makes it poison.
 KILLS, HANGS = b"kills its worker", b"is never decoded"
-#: Seconds for one chunk there, beyond which its process is killed.
+#: Seconds after which that app kills the process of a chunk.
 TIMEOUT_S = 4
 
 
 def poison(content: bytes, how: bytes) -> bytes:
-    """The same picture with a text that makes it poison."""
+    """Return the picture with a text chunk that makes it poison."""
     text = PngInfo()
     text.add_text("Comment", how.decode())
     return make.encode(Image.open(io.BytesIO(content)), "PNG", pnginfo=text)

@@ -1,4 +1,4 @@
-"""The worker's Celery app, for which some pictures are poison: one ends its process, another is never decoded."""
+"""The worker's Celery app, in which some pictures kill the process and others are never decoded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ decode = classifier.decode
 
 
 def decode_poison(data: bytes, height: int, width: int, max_pixels: int) -> np.ndarray:
-    """As the worker does it, but for pictures that are poison."""
+    """Decode as the worker does, except for poison."""
     if KILLS in data:
         os.kill(os.getpid(), signal.SIGKILL)
     if HANGS in data:

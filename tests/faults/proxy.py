@@ -1,4 +1,4 @@
-"""A connection to Redis that can be broken on purpose: between the service and the real Redis."""
+"""A TCP proxy between the service and Redis that can delay and break connections."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ CHUNK_BYTES = 65536
 
 @dataclass
 class Proxy:
-    """Passes on what comes, from `port` to `target`, until it is told otherwise; any thread may tell it."""
+    """Forwards connections from `port` to `target`. Any thread may set its faults."""
 
     target: int
     port: int = field(default_factory=free_port)
-    #: Whether all connections are cut, and new ones as soon as they are made.
+    #: Whether existing and new connections are closed at once.
     is_down: bool = False
-    #: Seconds by which each answer is held back.
+    #: Seconds by which each response is delayed.
     delay_s: float = 0.0
-    #: The next request with one of these in it reaches Redis, but its answer is lost with the connection.
+    #: The next request that contains one of these reaches Redis, but the connection closes before the response.
     cuts: set[bytes] = field(default_factory=set)
 
     async def serve(self) -> None:
-        """Run until it is cancelled."""
+        """Serve until cancelled."""
         async with await asyncio.start_server(self._connected, "127.0.0.1", self.port) as server:
             await server.serve_forever()
 
@@ -48,7 +48,7 @@ class Proxy:
 
 
 class Link:
-    """One connection."""
+    """Serve one connection."""
 
     def __init__(self, proxy: Proxy) -> None:
         self._proxy, self._is_cut = proxy, False
@@ -76,7 +76,7 @@ class Link:
 
 @contextmanager
 def running_proxy(target: int) -> Iterator[Proxy]:
-    """A proxy in a thread of its own."""
+    """Run a proxy in a thread."""
     proxy, loop = Proxy(target), asyncio.new_event_loop()
     serving = loop.create_task(proxy.serve())
 

@@ -1,4 +1,4 @@
-"""The worker's Celery app, where each chunk takes a moment longer: so that things happen in the middle of a job."""
+"""The worker's Celery app with slower chunks, so that faults can hit the middle of a job."""
 
 import time
 
@@ -9,12 +9,12 @@ from worker.runtime import app as real
 from worker.runtime import process
 from worker.serving.models import LoadedModel
 
-#: Seconds more for each picture: 1.5 for a chunk of 256, next to nothing for a picture that goes alone.
+#: Additional seconds per picture: 1.5 for a chunk of 256, next to nothing for a single picture.
 PICTURE_S = 0.006
 
 
 class SlowClassifier(Classifier):
-    """Waits, then does what it should."""
+    """A classifier that first waits."""
 
     def classify(self, chunk: Chunk, model: LoadedModel, stages: Timings | None = None) -> dict[str, Outcome]:
         time.sleep(PICTURE_S * len(chunk.uploads))

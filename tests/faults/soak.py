@@ -1,7 +1,7 @@
-"""Faults at random, for as long as asked: `./darkroom test --faults --rounds 100 --seed 1`.
+"""Random faults, as many as wanted: `./darkroom test --faults --rounds 100 --seed 1`.
 
-There are always jobs in work, and each is checked as in the other tests. The seed decides which faults come and when;
-what they meet is up to the machine.
+Jobs run all the time, and each is checked as in the other tests. The seed determines the faults and their times, but
+not what they hit.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from tests.faults.kit import MIB, Arena, arena_in, pictures
 from tests.faults.tiny import tiny_network
 from tests.integration.helpers import results
 
-#: Seconds from one fault to the next, at most, unless another number is given.
+#: Default of the most seconds between two faults.
 PAUSE_S = 2.0
-#: What a program may grow by, in MiB.
+#: MiB by which a program may grow.
 GROWTH_MIB = 64
-#: Jobs that are in work at a time.
+#: Jobs that run at a time.
 JOBS = 3
 
 
 class Soak:
-    """A schedule of faults over jobs of a service that nobody else uses."""
+    """A schedule of faults and jobs for a service without other clients."""
 
     def __init__(self, arena: Arena, expected: Expected, chance: random.Random, pause_s: float = PAUSE_S) -> None:
         self._arena, self._expected, self._chance, self._pause_s = arena, expected, chance, pause_s
         self._over = threading.Event()
 
     def run(self, rounds: int) -> int:
-        """Bring so many faults about while jobs run, see that every job ends as it should, and return their items."""
-        check(self._arena, self._arena.submit(), self._expected)  # no process is as small as before its first chunks
+        """Cause `rounds` faults while jobs run, check every job, and return the number of items."""
+        check(self._arena, self._arena.submit(), self._expected)  # every process grows with its first chunks
         before = self._arena.own_bytes()
         with ThreadPoolExecutor(JOBS) as pool:
             feeders = [pool.submit(self._feed) for _ in range(JOBS)]
@@ -54,7 +54,7 @@ class Soak:
         return items
 
     def _check_memory(self, before: dict[str, int]) -> None:
-        """No program has grown, of those that run: some may just be started again."""
+        """Assert that no running program has grown. Some may be restarting."""
         grown = {name: (size - before[name]) / MIB for name, size in self._arena.own_bytes().items()}
         print("MiB more than before: " + ", ".join(f"{name} {size:.0f}" for name, size in grown.items()))
         assert max(grown.values()) < GROWTH_MIB
@@ -64,7 +64,7 @@ class Soak:
         for number in range(1, rounds + 1):
             time.sleep(self._chance.uniform(0, self._pause_s))
             if any(feeder.done() for feeder in feeders):
-                break  # one has failed, and says how
+                break  # it has failed, and its exception says how
             fault = self._chance.choice(FAULTS)
             print(f"{time.monotonic() - began:7.1f} s  {number:5}  {fault.__name__}", flush=True)
             fault(self._arena, self._chance)
@@ -72,7 +72,7 @@ class Soak:
         return done
 
     def _feed(self) -> tuple[int, int]:
-        """Give the service one job after the other, until it is over: how many, and how many items were given up."""
+        """Submit one job after another until the end; return the numbers of jobs and of crashed items."""
         jobs = crashed = 0
         while not self._over.is_set():
             job_id = self._arena.submit()
@@ -82,7 +82,7 @@ class Soak:
         return jobs, crashed
 
     def _retried(self, job_id: str) -> int:
-        """Wait for the job's end; where pictures were in hand at all those deaths by chance, have them tried again."""
+        """Wait for the job's end; retry pictures that failed since their workers were killed too often."""
         crashed = 0
         while failed := self._arena.ended(job_id)["counts"]["failed"]:
             items = results(self._arena.http, job_id, state="failed")
@@ -93,7 +93,7 @@ class Soak:
 
 
 def main() -> None:
-    """Run, and say with which seed."""
+    """Run, and print the seed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=100, help="faults (default: 100)")
     parser.add_argument("--seed", type=int, default=None, help="of the schedule (default: another one each time)")

@@ -1,4 +1,4 @@
-"""Clocks that are an hour wrong, and a clock of Redis that steps by an hour in the middle of a job."""
+"""Programs whose clocks are an hour wrong, and Redis's clock stepping by an hour during a job."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from tests.faults.kit import SLOW, Arena, entered
 from tests.programs import need
 
 HOUR_S = 3600
-#: The clock of each program, for libfaketime. Whoever looked at another clock than Redis's would be an hour off or two.
+#: Each program's clock, for libfaketime. A program that used its own clock instead of Redis's would be off by an hour.
 WRONG = {"web": "-1h", "classify-bulk": "+1h", "reconcile": "-1h"}
 
 
 def fake_clock(**how: str) -> dict[str, str]:
-    """What a program must find in its environment to see another time of day; how fast time passes stays as it is."""
+    """Return environment variables that change a program's time of day, but not the speed of time."""
     need("faketime")
     library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-    # Without the last one, waits with a limit end at once, and a program of several threads does nothing but wait.
+    # Without the last one, waits with a timeout return at once, and programs with threads are always busy waiting.
     fixed = {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1", "FAKETIME_FORCE_MONOTONIC_FIX": "0"}
     return {"LD_PRELOAD": str(library), **fixed, **how}
 
 
 class Clock:
-    """Redis's clock: the true one, and what a file says on top, which is read once a second."""
+    """Redis's clock: the true time plus an offset in a file, which is read once a second."""
 
     def __init__(self, file: Path) -> None:
         self._file, self._ahead_s = file, 0
@@ -52,7 +52,7 @@ class Clock:
         return fake_clock(FAKETIME_TIMESTAMP_FILE=str(self._file), FAKETIME_CACHE_DURATION="1")
 
     def step(self, arena: Arena, seconds: int) -> None:
-        """Set it ahead or back, and wait until Redis goes by it."""
+        """Set the clock ahead or back, and wait until Redis follows."""
         self._ahead_s += seconds
         self._write()
         with arena.redis() as client:
@@ -71,7 +71,7 @@ def clock(tmp_path_factory: pytest.TempPathFactory) -> Clock:
 
 @pytest.fixture(scope="module")
 def arena(tmp_path_factory: pytest.TempPathFactory, clock: Clock, model: Path) -> Iterator[Arena]:
-    """The programs that a classification needs, each by a clock of its own."""
+    """Run the programs that a classification needs, each with its own clock."""
     data_dir = tmp_path_factory.mktemp("arena")
     server, port = embedded_redis.prepare(Settings(data_dir=data_dir)), embedded_redis.free_port()
     settings = Settings(data_dir=data_dir, redis_url=server.url, port=port, web_processes=1)
@@ -104,7 +104,7 @@ def running(words: list[str], environment: dict[str, str]) -> Iterator[subproces
 
 @contextmanager
 def stopped_worker(arena: Arena) -> Iterator[tuple[psutil.Process, str]]:
-    """A worker that was stopped (SIGSTOP) with a chunk in hand, and the chunk's id; it goes on afterwards."""
+    """Stop a worker that holds a chunk (SIGSTOP); yield it and the chunk's id; let it continue afterwards."""
     while True:
         worker, chunk = arena.worker_in_work()
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -120,18 +120,18 @@ def stopped_worker(arena: Arena) -> Iterator[tuple[psutil.Process, str]]:
 
 
 def wait_until_lost(arena: Arena, chunk: str) -> None:
-    """Wait until a chunk is taken away from its worker."""
+    """Wait until the chunk's worker has lost it."""
     wait_until(lambda: not arena.holds(chunk), "the chunk is taken away")
 
 
 def seconds_by_redis(arena: Arena, job_id: str) -> float:
-    """How long a job has taken, as the job store tells it."""
+    """Return how long a job took by the timestamps of the job store."""
     job = arena.ended(job_id)
     return (datetime.fromisoformat(job["finished_at"]) - datetime.fromisoformat(job["started_at"])).total_seconds()
 
 
 def test_clocks_that_are_an_hour_wrong_change_nothing(arena: Arena, expected: Expected) -> None:
-    """Nobody loses a chunk that is alive, and one whose worker died comes back when its lease is over."""
+    """No live worker loses its chunk, and a dead worker's chunk is recovered when its lease ends."""
     before, job_id = arena.counter("stale_commits"), arena.submit()
     with stopped_worker(arena) as (worker, chunk):
         kill(worker)
@@ -144,7 +144,7 @@ def test_clocks_that_are_an_hour_wrong_change_nothing(arena: Arena, expected: Ex
 
 
 def test_redis_is_set_an_hour_ahead(arena: Arena, clock: Clock, expected: Expected) -> None:
-    """All leases are over at once: work is done again, and counts once."""
+    """All leases end at once: chunks are processed again, and count once."""
     before, job_id = arena.counter("stale_commits"), arena.submit()
     with stopped_worker(arena) as (_, chunk):
         clock.step(arena, HOUR_S)
@@ -156,7 +156,7 @@ def test_redis_is_set_an_hour_ahead(arena: Arena, clock: Clock, expected: Expect
 
 
 def test_redis_is_set_an_hour_back(arena: Arena, clock: Clock, expected: Expected) -> None:
-    """A lease that would last for another hour is over: its worker died before the step."""
+    """A dead worker's lease, which would last for another hour, ends in time."""
     job_id = arena.submit()
     with stopped_worker(arena) as (worker, chunk):
         kill(worker)

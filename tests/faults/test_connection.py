@@ -1,4 +1,4 @@
-"""The connection to Redis is lost, slow, or cut between a request and its answer."""
+"""The connection to Redis is down, slow, or closed between a request and its response."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tests.faults.checks import Expected, check
 from tests.faults.kit import Arena, arena_in
 from tests.faults.proxy import Proxy, running_proxy
 
-#: Those that make a job, in the order of its life.
+#: The scripts of a job's life, in order.
 SCRIPTS = ("create", "add", "seal", "claim", "renew", "commit", "remove")
 #: Seconds without Redis: longer than a chunk's lease.
 DOWN_S = 12
-#: Seconds in which the web server says that it has no Redis, even if the cores are busy.
+#: Seconds in which the web server answers 503 without Redis, even if the cores are busy.
 EXCUSE_S = 25
-#: Seconds by which answers are late, which is too late, and for how long.
+#: Seconds by which responses are delayed, which is beyond the timeout, and for how long.
 LATE_S, SLOW_S = 2, 10
 
 
@@ -83,11 +83,11 @@ def test_redis_answers_late(arena: Arena, proxy: Proxy, expected: Expected) -> N
 
 
 def test_answers_are_lost(arena: Arena, proxy: Proxy, expected: Expected) -> None:
-    """Redis has done what it was asked, but nobody hears of it: once for each step of a job."""
+    """Redis runs a script, but its response is lost: once for each step of a job."""
     with arena.redis() as client:
         scripts = Scripts(client)._scripts
         for script in scripts.values():
-            client.script_load(script.script)  # or the first answer to each would be that Redis does not know it
+            client.script_load(script.script)  # otherwise the first response to each would be NOSCRIPT
     before = arena.counter("duplicate_commits")
     proxy.cuts = {scripts[name].sha.encode() for name in SCRIPTS}
     check(arena, arena.submit(), expected)

@@ -1,4 +1,4 @@
-"""The control: the same kills on plain Celery with late acknowledgement are seen to do harm."""
+"""The control experiment: the same kills double results of plain Celery with late acknowledgement."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from shared.settings import Settings
 from tests.conftest import ROOT, START_STOP_S, running_redis, wait_until
 from tests.faults.harm import kill
 
-#: Tasks, and how many of them are done between two kills.
+#: Tasks, and finished tasks between two kills.
 TASKS, BETWEEN = 200, 10
 
 

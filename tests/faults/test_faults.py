@@ -1,4 +1,4 @@
-"""Each fault in the middle of a job of 1,000 pictures: nothing is lost, and nothing is there twice."""
+"""Each fault in the middle of a job of 1,000 pictures: nothing is lost or doubled."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def test_a_job_outlives(faults: tuple[harm.Fault, ...], arena: Arena, expected: 
 
 
 def test_a_message_is_lost_with_the_worker_that_got_it(arena: Arena, expected: Expected) -> None:
-    """Redis gives it to a worker that is stopped, and has it no more; then the worker is killed."""
+    """Redis delivers it to a stopped worker, which is then killed."""
     reconciler = arena.process("reconcile")
     reconciler.suspend()
     with harm.paused(arena), arena.broker() as broker:
         job_id = arena.submit()
-        broker.delete("bulk")  # the message of this job is the one that is sent below
+        broker.delete("bulk")  # this job's message is the one sent below
     tries = harm.send_to_a_stopped_worker(arena)
     harm.kill_worker_parent(arena, random.Random(4))
     reconciler.resume()
@@ -79,7 +79,7 @@ def test_redis_is_killed_ten_times(arena: Arena, expected: Expected) -> None:
 
 
 def test_the_web_server_is_killed_while_a_thousand_files_are_uploaded(arena: Arena, expected: Expected) -> None:
-    """Ten times. The client repeats what it got no answer to, under the same keys."""
+    """Ten kills. The client retries requests without a response with the same keys."""
     names, chance, added = sorted(expected)[:1000], random.Random(4), []
     job_id = arena.http.post("/v1/jobs", json={"kind": "classification"}).json()["id"]
 
@@ -100,13 +100,13 @@ def test_the_web_server_is_killed_while_a_thousand_files_are_uploaded(arena: Are
 
 
 def test_faults_at_random(arena: Arena, expected: Expected) -> None:
-    """`./darkroom test --faults` goes on with this for as long as it is told."""
+    """`./darkroom test --faults` runs more of this."""
     soak = Soak(arena, expected, random.Random(4))
     assert soak.run(6) >= len(expected)
 
 
 def test_everything_is_killed_at_once_and_started_again(arena: Arena, expected: Expected) -> None:
-    """The last test here: the service that the others share is gone then."""
+    """The last test here, since it kills the service that the others share."""
     job_id = arena.submit()
     arena.begun(job_id)
     main = psutil.Process(arena.service.process.pid)

@@ -1,4 +1,4 @@
-"""Pictures that kill whoever decodes them, in the middle of a job of 1,000."""
+"""Pictures that kill or block the process that decodes them, in a job of 1,000."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from tests.faults.kit import Arena, arena_in, pictures
 from tests.faults.poison import HANGS, KILLS, TIMEOUT_S, poison
 from tests.integration.helpers import zip_of
 
-#: In two chunks, so that neither is in hand when the other does harm for the first time.
+#: In two chunks, so that no worker holds one when the other does harm for the first time.
 KILLER, SLEEPER = f"{100:05}.png", f"{3 * CHUNK_ITEMS + 100:05}.png"
 
 
 @pytest.fixture(scope="module")
 def arena(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Arena]:
-    """A service whose workers know poison."""
+    """Run a service whose workers are harmed by poison."""
     with arena_in(tmp_path_factory.mktemp("poisoned"), model, app="tests.faults.poisoned") as arena:
         yield arena
 
 
 def test_a_picture_that_kills_or_stops_its_worker_fails_alone(arena: Arena, expected: Expected) -> None:
-    """Given two such pictures in one job, then each costs some processes and fails, and all others get their answers.
+    """Given two such pictures in one job, then they fail after some deaths, and all others are classified.
 
     The first kills its process; the other hangs, and Celery's hard time limit ends its process.
     """

@@ -1,4 +1,4 @@
-"""Many items and many jobs leave every process as small as it was; `./darkroom bench status` has figures of more."""
+"""No process grows with the number of past items and jobs; `./darkroom bench status` measures more of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.faults.kit import MIB, Arena, arena_in
 from tests.integration.helpers import png, zip_of
 
 ITEMS, JOBS = 5_000, 200
-#: What all processes of a program may grow by together, and what an item with its result may take in Redis.
+#: Bytes by which all processes of a program may grow together, and bytes in Redis per item with its result.
 GROWTH_BYTES, ITEM_BYTES = 24 * MIB, 1200
 
 
@@ -23,14 +23,14 @@ def arena(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Are
 
 
 def one_job_of(arena: Arena, count: int) -> None:
-    """So many pictures in one zip."""
+    """Run one job of `count` pictures in a zip."""
     content = zip_of(*((f"{number}.png", png()) for number in range(count)))
     answer = arena.http.post("/v1/jobs", content=content, headers={"Content-Type": "application/zip"})
     assert arena.ended(answer.json()["id"])["counts"]["succeeded"] == count
 
 
 def jobs_of_one(arena: Arena, count: int) -> None:
-    """So many jobs of one picture, several at a time."""
+    """Run `count` jobs of one picture, several at a time."""
 
     def one(_: int) -> None:
         answer = arena.http.post("/v1/jobs", content=png(), headers={"Content-Type": "image/png", "Prefer": "wait=30"})

@@ -1,4 +1,4 @@
-"""The disk loses or changes what it holds, is read-only or full: in jobs of 1,000 pictures. Mounting takes root."""
+"""The disk loses or changes files, is read-only or full during jobs of 1,000 pictures. Mounting disks takes root."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ SPARE = 64 * 1024 * 1024
 
 @pytest.fixture(scope="module")
 def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A small disk."""
+    """Mount a small disk."""
     with small_disk(tmp_path_factory.mktemp("disk"), RESERVE_BYTES + SPARE) as disk:
         yield disk
 
 
 @pytest.fixture(scope="module")
 def arena(disk: Path, tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Arena]:
-    """A service on that disk, but for its logs, which must be read when it is full."""
+    """Run a service on that disk, except for its logs, which must be readable when it is full."""
     (disk / "var").mkdir()
     (disk / "var" / "run").symlink_to(tmp_path_factory.mktemp("run"))
     with arena_in(disk / "var", model, redis_fsync="always") as arena:
@@ -47,7 +47,7 @@ def arena(disk: Path, tmp_path_factory: pytest.TempPathFactory, model: Path) -> 
 
 
 def begun(arena: Arena) -> str:
-    """A job of which the first chunks are done."""
+    """Submit a job and wait until its first chunk is done; return its id."""
     with paused(arena):
         job_id = arena.submit()
     arena.begun(job_id)
@@ -55,7 +55,7 @@ def begun(arena: Arena) -> str:
 
 
 def folder_of(arena: Arena, job_id: str) -> Path:
-    """Where the pictures of a job are stored."""
+    """Return the folder of a job's pictures."""
     return arena.service.data_dir / "blobs" / "jobs" / job_id
 
 
@@ -75,12 +75,12 @@ def become_a_folder(file: Path) -> None:
 
 
 def become_unreadable(file: Path) -> None:
-    """What is there now cannot be opened, not by root either (ENXIO)."""
+    """Replace the file with something that cannot be opened, even by root (ENXIO)."""
     file.unlink()
     os.mknod(file, stat.S_IFSOCK | 0o600)
 
 
-#: What happens to a stored picture, and how its item ends.
+#: Damages to a stored picture, and the error code of its item.
 DAMAGES: tuple[tuple[Callable[[Path], None], str], ...] = (
     (Path.unlink, "missing"),
     (become_a_folder, "missing"),
@@ -91,9 +91,9 @@ DAMAGES: tuple[tuple[Callable[[Path], None], str], ...] = (
 
 
 def test_what_happens_to_a_stored_picture_costs_that_picture_only(arena: Arena, expected: Expected) -> None:
-    """Given pictures that are damaged on the disk, then they alone fail, and can be tried again when they are back."""
+    """Given pictures that are damaged on the disk, then they alone fail, and can be retried once restored."""
     good, job_id = pictures(), begun(arena)
-    victims = sorted(good)[-200::40]  # of the last chunk
+    victims = sorted(good)[-200::40]  # in the last chunk
     files = [folder_of(arena, job_id) / hashlib.sha256(good[each]).hexdigest() for each in victims]
     with paused(arena):
         for (damage, _), file in zip(DAMAGES, files, strict=True):
@@ -113,7 +113,7 @@ def test_what_happens_to_a_stored_picture_costs_that_picture_only(arena: Arena, 
 
 @contextmanager
 def read_only(folder: Path) -> Iterator[None]:
-    """No file in this folder can be made, opened for writing or deleted while the block runs."""
+    """Make the folder read-only while the block runs."""
     subprocess.run(["mount", "--bind", folder, folder], check=True)
     try:
         subprocess.run(["mount", "-o", "remount,bind,ro", folder], check=True)
@@ -123,7 +123,7 @@ def read_only(folder: Path) -> Iterator[None]:
 
 
 def test_a_read_only_disk_refuses_what_is_new_and_fails_no_job(arena: Arena, expected: Expected) -> None:
-    """Given a data folder that becomes read-only, then a running job goes on, and what is deleted goes later."""
+    """Given a data folder that becomes read-only, then a running job ends, and deleted files are removed later."""
     job_id = begun(arena)
     with read_only(arena.service.data_dir), arena.service.client() as http:
         problem(http.post("/v1/jobs", content=png(), headers={"Content-Type": "image/png"}), 503)
@@ -137,7 +137,7 @@ def test_a_read_only_disk_refuses_what_is_new_and_fails_no_job(arena: Arena, exp
 
 @contextmanager
 def full(disk: Path) -> Iterator[None]:
-    """No byte more fits on the disk while the block runs."""
+    """Fill the disk to the last byte while the block runs."""
     wait_until(lambda: resized(disk, used_bytes(disk)), "the disk is full")
     try:
         yield
@@ -151,15 +151,15 @@ def used_bytes(disk: Path) -> int:
 
 
 def resized(disk: Path, size: int) -> bool:
-    """Give the disk this size; False where more is stored on it by now."""
+    """Resize the disk; return False if more is stored on it."""
     command = ["mount", "-o", f"remount,size={size}", disk]
     return subprocess.run(command, check=False, stderr=subprocess.DEVNULL).returncode == 0
 
 
 def test_a_full_disk_holds_a_job_up_and_fails_no_picture(arena: Arena, disk: Path, expected: Expected) -> None:
-    """Given a disk on which nothing fits, not even Redis's own writes, then the job waits, and goes on later.
+    """Given a disk that is too full even for Redis's writes, then the job waits, and continues later.
 
-    Redis takes no writes meanwhile (`appendfsync everysec`), or ends, and again when it is started (`always`).
+    Meanwhile Redis refuses writes (`appendfsync everysec`), or exits at each start (`always`).
     """
     job_id = begun(arena)
     with redis_of(arena.service) as client, arena.service.client() as http:
@@ -182,7 +182,7 @@ def test_a_full_disk_holds_a_job_up_and_fails_no_picture(arena: Arena, disk: Pat
 def test_a_model_that_is_damaged_after_it_was_published_fails_its_own_jobs_only(
     arena: Arena, model: Path, tmp_path: Path
 ) -> None:
-    """Given a damaged champion, then it is said why, what the old one had begun goes on, and mending the file helps."""
+    """Given a damaged champion, then its jobs fail with the reason, jobs of the old one end, and a repair helps."""
     settings = Settings(redis_url="redis://127.0.0.1:1/0", data_dir=arena.service.data_dir)
     version = Services.build(settings).registry.publish(tiny_network(tmp_path, b"another")).version
     file = arena.service.data_dir / "blobs" / PREFIX / version / OPENVINO_FILE
@@ -206,7 +206,7 @@ def test_a_model_that_is_damaged_after_it_was_published_fails_its_own_jobs_only(
 
 
 def refuses(client: redis.Redis) -> bool:
-    """Whether Redis refuses a write."""
+    """Tell whether Redis refuses writes."""
     try:
         client.set("darkroom:probe", "x", px=1)
     except redis.ResponseError as error:

@@ -1,4 +1,4 @@
-"""A training is killed in each of its phases, and what comes out is the same as if it had not been."""
+"""A training that is killed in each of its phases makes the same version as an undisturbed one."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ from tests.faults.kit import words
 from tests.faults.mortal import DEATHS, Fate
 
 PARAMS = {"preset": "seed", "epochs": 2, "batch_size": 64, "seed": 7, "promote": "always", "base": None}
-#: What holds the weights in the file that OpenVINO loads.
+#: The file with the weights in the archive that OpenVINO loads.
 WEIGHTS = "network.bin"
-#: Rows of one epoch of the small data set; a checkpoint comes with the last of them.
+#: Rows of one epoch of the small dataset; the last comes with a checkpoint.
 ROWS = 6
-#: Seconds in which a training must end by itself, whatever happened: two leases, and a start after each death.
+#: Seconds in which a training ends by itself, whatever the faults: two leases, and a start after each death.
 ENDS_S = 280
 
-#: Deaths while the version is made. MAX_DEATHS of them with no new row in between would fail the training.
+#: Deaths before the version exists. MAX_DEATHS of them without a new row in between would fail the training.
 MAKING = (
     "worker after row 2",  # in mid-epoch, before the first checkpoint
     "process after checkpoint",  # the first one, before the row that comes with it
-    "process half of checkpoint",  # the second one, over the first; five rows are lost
-    "process half of openvino.zip",  # one file of the version is there
+    "process half of checkpoint",  # the second one, which replaces the first; five rows are lost
+    "process half of openvino.zip",  # one file of the version exists
     "worker before card.json",  # all but its card, which is written last
 )
-#: Deaths when it is there: before and after it becomes the champion, and when the checkpoint is gone.
+#: Deaths once it exists: before and after its promotion, and after the checkpoint's deletion.
 PROMOTING = ("worker after card.json", "process after promotion", "process before end")
 
 
 @dataclass
 class Ended:
-    """A training that is over: what it left, and by how much the alias's revision grew."""
+    """A finished training, and by how much the alias's revision grew."""
 
     job: Job
     rows: list[dict[str, Any]]
@@ -58,25 +58,25 @@ class Ended:
     answers: bytes
     starts: int
     promotions: int
-    #: The times that the last row of the first epoch had: one, where nobody trained that epoch again.
+    #: Timestamps of the first epoch's last row: one, unless that epoch was trained again.
     first_epochs: set[str]
 
 
 @dataclass
 class Place:
-    """A job store, a blob store, a reconciler, and a train worker that is started again whenever it was killed."""
+    """A job store, a blob store, a reconciler, and a train worker that is restarted after each kill."""
 
     services: Services
     environment: dict[str, str]
     fate: Fate
     worker: subprocess.Popen[bytes] | None = None
-    #: Versions that were ever listed.
+    #: Versions that have been listed.
     listed: set[str] = field(default_factory=set)
-    #: See `Ended`, of the training that runs.
+    #: See `Ended`; of the running training.
     first_epochs: set[str] = field(default_factory=set)
 
     def train(self, *deaths: str) -> Ended:
-        """Train to the end, whatever dies on the way."""
+        """Train to the end, through these deaths."""
         self.fate.write(*deaths)
         self.first_epochs = set()
         before = self.services.registry.alias().revision
@@ -100,7 +100,7 @@ class Place:
         )
 
     def look(self, job_id: str) -> Job | None:
-        """The job when it is over. What the supervisor and the readers of the list of models do is done meanwhile."""
+        """Return the job if it is finished. Restart the worker, and read the list of models as clients do."""
         if self.worker is None or self.worker.poll() is not None:
             self.worker = subprocess.Popen(
                 [sys.executable, "-m", "tests.faults.mortal"], cwd=ROOT, env=self.environment
@@ -119,12 +119,12 @@ class Place:
         return digests == {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
 
     def remove(self, job_id: str) -> None:
-        """As the web server does."""
+        """Delete the job as the web server does."""
         self.services.store.remove(job_id)
         self.services.delete_bytes(job_id)
 
     def left(self, job_id: str) -> list[str]:
-        """What is left of a job, and chunks and leases, which nobody should hold."""
+        """Return what is left of a job, and all chunks and leases."""
         client, blobs = self.services.redis, self.services.settings.data_dir / "blobs"
         found = [key for key in client.scan_iter("*") if job_id in key]
         found += list(client.scan_iter("darkroom:chunk:*")) + client.zrange(keys.LEASES, 0, -1)
@@ -161,17 +161,17 @@ def reconciler(environment: dict[str, str]) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def promoted(place: Place) -> Ended:
-    """A training that nothing happened to until its version was there."""
+    """Run a training that is killed only after its version exists."""
     return place.train(*PROMOTING)
 
 
 def curve(ended: Ended) -> list[dict[str, Any]]:
-    """The rows without what is about the time."""
+    """Return the rows without timestamps and speed."""
     return [{name: value for name, value in row.items() if name not in ("at", "images_per_s")} for row in ended.rows]
 
 
 def check(place: Place, ended: Ended, deaths: tuple[str, ...]) -> None:
-    """It went on after each death, published and promoted one version once, and leaves nothing."""
+    """Assert that it continued after each death, promoted one version once, and leaves nothing behind."""
     assert [row["n"] for row in ended.rows] == list(range(1, PARAMS["epochs"] * ROWS + 1))
     assert ended.starts == len(deaths) + 1
     assert len(ended.first_epochs) == 1

@@ -1,7 +1,7 @@
 """Run a Python program under libfaketime: `python -m tests.faults.timed MODULE ARGUMENTS…`.
 
-Since Python 3.11, `time.sleep` makes a call that libfaketime 0.9.10 gets wrong where it leaves the monotonic clock
-alone (its issue 426), and fails. So here it waits in another way.
+Since Python 3.11, `time.sleep` fails under libfaketime 0.9.10 if the monotonic clock is not faked (its issue 426). So
+here it waits in another way.
 """
 
 import runpy
@@ -11,7 +11,7 @@ import time
 
 
 def sleep(seconds: float) -> None:
-    """As `time.sleep`."""
+    """Sleep as `time.sleep` does."""
     select.select([], [], [], seconds)
 
 

@@ -1,4 +1,4 @@
-"""A version to publish that is there at once: its network is written down for OpenVINO, without Keras."""
+"""A version that is made at once: its network is built for OpenVINO, without Keras."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from worker.serving.openvino_runtime import LAYERS, WEIGHTS
 
 
 def tiny_network(parent: Path, kept: bytes = b"no network") -> Path:
-    """A version whose network has learned nothing and takes next to no time; other pictures get other answers.
+    """Create a version with an untrained, very fast network; other pictures get other predictions.
 
-    What is `kept` for Keras is no network: it serves only where OpenVINO does. Other bytes make another version.
+    Its Keras file is not a network but the bytes `kept`, so it only runs with OpenVINO. Other bytes make another
+    version.
     """
     parent.mkdir(parents=True, exist_ok=True)
     return version_folder(parent, kept, exported(), views=None, metrics=None)
 
 
 def exported() -> bytes:
-    """A convolution and a dense layer with random weights, as `worker.serving.openvino_runtime` reads them."""
+    """Return a convolution and a dense layer with random weights as `worker.serving.openvino_runtime` reads them."""
     openvino = openvino_runtime._openvino()
     layers, chance = openvino.opset13, np.random.default_rng(0)
     filters = chance.normal(0, 0.3, (8, 3, 3, 3)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""`darkroom up` whose workers have another Celery app: `python -m tests.faults.up tests.faults.slow`."""
+"""`darkroom up` with another Celery app for the workers: `python -m tests.faults.up tests.faults.slow`."""
 
 import sys
 
