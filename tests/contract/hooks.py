@@ -1,4 +1,4 @@
-"""What schemathesis is told beside the document: real pictures, short waits, and that no answer has a field more."""
+"""Hooks for schemathesis: real pictures, short waits, and no undocumented fields."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.integration.helpers import zip_of
 
 PICTURES = [path.read_bytes() for path in sorted(make.CIFAR10.glob("*.png"))[:4]]
 ARCHIVE = zip_of(*((f"{number}.png", picture) for number, picture in enumerate(PICTURES)))
-#: Most bodies are what they should be, so that what comes after an upload is reached too.
+#: Most are valid, so that calls after an upload are reached too.
 FILES = st.sampled_from([*PICTURES, *PICTURES, ARCHIVE, PICTURES[0][:40], b"", b"text"])
 
 schemathesis.openapi.format("binary", FILES)
@@ -26,13 +26,13 @@ schemathesis.openapi.media_type(
     FILES,
     aliases=["application/x-zip-compressed", "application/gzip", "application/x-gzip", "application/x-tar"],
 )
-#: Calls that fill an open job, of which by chance there is never one.
+#: Calls that need an open job, which random data never hits.
 FILLING = {"POST /v1/jobs/{job_id}/items", "PUT /v1/jobs/{job_id}/items/{key}"}
 
 
 @schemathesis.hook
 def before_load_schema(_context: Any, raw_schema: dict[str, Any]) -> None:
-    """A field that is not described is a fault, though clients are told to expect that there may be more one day."""
+    """Forbid undocumented fields, although clients must expect new ones."""
     for schema in raw_schema["components"]["schemas"].values():
         if "properties" in schema:
             schema.setdefault("additionalProperties", False)
@@ -40,7 +40,7 @@ def before_load_schema(_context: Any, raw_schema: dict[str, Any]) -> None:
 
 @schemathesis.hook
 def before_call(_context: Any, case: Any, _kwargs: dict[str, Any]) -> None:
-    """What may wait for seconds waits for a second; some really prefer to; and what fills a job gets one to fill."""
+    """Shorten waits to a second, prefer to wait in some calls, and open a job for calls that fill one."""
     wait = (case.query or {}).get("wait")
     if isinstance(wait, int | float) and 1 < wait <= 30:
         case.query["wait"] = 1
@@ -59,7 +59,7 @@ def open_job(url: str) -> str:
 
 @schemathesis.hook
 def map_body(context: Any, body: Any) -> Any:
-    """Text that is JSON, and keys that fit; no archive as a model: it is taken for one, and read for seconds."""
+    """Send metadata as JSON, and keys that match the files; no archive as a model, which takes seconds to read."""
     if isinstance(body, dict):
         if isinstance(body.get("metadata"), str):
             body["metadata"] = json.dumps(body["metadata"])

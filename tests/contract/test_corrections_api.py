@@ -1,4 +1,4 @@
-"""`GET /v1/corrections`, and a training on too few of them."""
+"""`GET /v1/corrections`, and training on too few corrections."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_corrected_pictures_are_counted_once_by_label(services: Services, web: F
     assert (answer["total"], answer["needed"]) == (7, 8)
     assert {label: count for label, count in answer["per_label"].items() if count} == {"cat": 3, "dog": 4}
     services.corrections.put(job, dict.fromkeys(CATS))
-    assert web.get("/v1/corrections").json["total"] == 7  # another job has them still
+    assert web.get("/v1/corrections").json["total"] == 7  # another job still has them
     assert web.get("/v1/corrections?label=cat").status_code == 422
 
 

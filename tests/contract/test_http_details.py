@@ -1,4 +1,4 @@
-"""What HTTP itself asks of the API: conditions, methods, numbers in queries, links between pages."""
+"""HTTP semantics of the API: conditional requests, methods, query numbers, links between pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""API keys against a running service: whose is whose, who may do what, and how the pages sign in."""
+"""API keys of a running service: owners, scopes, and signing in on the pages."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from tests.keys_kit import KEYS, bearer, client_of
 from web.app import create_app
 from web.auth.identity import SAFE
 
-#: Views for everybody: they show nothing of anybody.
+#: Public views: they show nothing that has an owner.
 OPEN = {"static", "bootstrap.static", "health.healthz", "health.readyz", "pages.chart_library",
         "docs.openapi", "docs.docs", "docs.swagger_file"}  # fmt: skip
 SIGN_IN = {"sign_in.page", "sign_in.sign_in", "sign_in.sign_out"}
-#: They need another scope, which may depend on the body, or none.
+#: Calls that need another scope, which may depend on the body, or none.
 CHECKED_LATER = {"jobs.create", "webhooks.replace_secret", *SIGN_IN}
 UNKNOWN = "0" * 32
 HTML = {"Accept": "text/html"}
 
 
 def rules() -> list[Rule]:
-    """Every call that the app knows, so that a new one cannot be forgotten here."""
+    """Return every call of the app, so that the tests cover new ones too."""
     services = Services.build(Settings(redis_url="redis://127.0.0.1:1/0"))
     return list(create_app(services).url_map.iter_rules())
 
 
 def calls(wanted) -> list[tuple[str, str]]:
-    """Methods and addresses, with {job}, of the rules that are wanted."""
+    """Return methods and paths, with {job}, of the matching rules."""
     found = []
     for rule in rules():
         path = re.sub(r"<(?:\w+:)?(\w+)>", lambda part: "{job}" if part[1] == "job_id" else "000001", rule.rule)
@@ -49,7 +49,7 @@ def calls(wanted) -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def people(keyed_service: Service) -> Iterator[dict[str, httpx.Client]]:
-    """A client for each key, and `nobody`, who has none."""
+    """Return a client for each key, and `nobody` without one."""
     with ExitStack() as opened:
         found = {name: opened.enter_context(client_of(keyed_service, name)) for name in KEYS}
         yield found | {"nobody": opened.enter_context(keyed_service.client())}
@@ -57,7 +57,7 @@ def people(keyed_service: Service) -> Iterator[dict[str, httpx.Client]]:
 
 @pytest.fixture(scope="module")
 def anns(people) -> str:
-    """A finished job of ann's."""
+    """Return a finished job of ann's."""
     job = submit(people["ann"], ("a.png", png()))
     finished(people["ann"], job)
     return job
@@ -76,7 +76,7 @@ def test_every_call_needs_a_key(people, anns, method, path):
 
 @pytest.mark.parametrize(("method", "path"), calls(lambda rule: "job_id" in rule.arguments))
 def test_a_job_of_somebody_else_is_as_one_that_is_not_there(people, anns, method, path):
-    """Given ann's job, When bob makes any call on it, Then the answer is that of an unknown id, and nothing changes."""
+    """Given ann's job, when bob calls it, then the response is as for an unknown id, and nothing changes."""
     before = people["ann"].get(f"/v1/jobs/{anns}").json()
     theirs, unknown = (people["bob"].request(method, path.format(job=job)) for job in (anns, UNKNOWN))
     assert theirs.status_code == unknown.status_code == 404
@@ -96,7 +96,7 @@ def test_a_list_has_ones_own_jobs_and_admin_sees_all(people, anns):
 
 
 def test_an_idempotency_key_is_its_owners(people):
-    """Given a key that ann has used, When bob uses the same one, Then he gets a job of his own."""
+    """Given an Idempotency-Key that ann has used, when bob uses it too, then he gets his own job."""
     headers = {"Idempotency-Key": "the-same", **JSON}
     body = json.dumps({"kind": "classification"})
     jobs = [people[name].post("/v1/jobs", content=body, headers=headers).json()["id"] for name in ("ann", "ann", "bob")]
@@ -125,7 +125,7 @@ def test_a_wrong_key_is_said_to_be_wrong_and_never_repeated(people, keyed_servic
 
 
 def missing(answer: httpx.Response) -> str:
-    """The scope that an answer says is missing."""
+    """Return the missing scope that a response names."""
     problem(answer, 403)
     (scope,) = re.findall(r'error="insufficient_scope", scope="(\w+)"', answer.headers["WWW-Authenticate"])
     assert f"`{scope}`" in answer.json()["detail"]
@@ -167,7 +167,7 @@ def test_health_and_static_files_are_open(people):
 
 @contextmanager
 def signed_in(service: Service, name: str, path: str = "/jobs") -> Iterator[tuple[httpx.Client, httpx.Response]]:
-    """A client with the cookie of somebody who signed in, and the answer to that."""
+    """Sign in; return a client with the cookie, and the response."""
     with service.client() as client:
         page = client.get(client.get(path, headers=HTML).headers["Location"])
         fields = dict(re.findall(r'name="(csrf_token|next)" value="([^"]*)"', page.text))
@@ -192,7 +192,7 @@ def test_the_pages_sign_in_and_out_with_a_cookie(keyed_service, anns):
 
 
 def test_a_cookie_alone_changes_nothing(keyed_service):
-    """Given somebody who signed in, When another site sends a change with their cookie, Then it is refused."""
+    """Given a signed-in user, when another site sends a change with their cookie, then it is rejected."""
     with signed_in(keyed_service, "bob") as (client, _):
         token, body = token_of(client), {"kind": "classification"}
         for headers in ({}, {"X-CSRF-Token": "x"}, {**token, "Origin": "http://evil.example"},
@@ -216,7 +216,7 @@ def test_behind_tls_the_cookie_is_secure_and_a_wrong_key_gets_none(keyed_service
 
 @pytest.mark.parametrize("path", ["/sign-in", "/sign-out"])
 def test_what_anybody_may_send_is_short(keyed_service, path):
-    """Given no key, When more comes than a form, Then it is refused, and the connection goes on."""
+    """Given no key, when the body is longer than a form, then it is rejected and the connection stays usable."""
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     much = bytes(1_000_000)
     with keyed_service.client() as client:

@@ -1,4 +1,4 @@
-"""Correcting Items, and how often each Label occurs, against the running service."""
+"""Corrections of items, and label counts, in the running service."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UNKNOWN = "0" * 32
 
 @pytest.fixture
 def job(http) -> dict:
-    """A finished job of six pictures, and two files of which one was refused and one cannot be decoded."""
+    """Return a finished job of six pictures, a rejected file and an undecodable file."""
     job_id = submit(http, *cifar10()[:6], ("text.png", b"no picture"))
     return finished(http, job_id)
 
@@ -26,7 +26,7 @@ def corrected(http, job: dict) -> dict[str, str | None]:
 
 
 def counts(http, job: dict) -> dict[str, tuple[int, int]]:
-    """Label → (count, corrected), without those that do not occur."""
+    """Return label → (count, corrected) of the labels that occur."""
     answer = http.get(f"{job['links']['self']}/labels")
     assert answer.status_code == 200 and answer.headers["Content-Type"] == "application/json"
     data = answer.json()["data"]
@@ -62,7 +62,7 @@ def test_a_correction_is_shown_counted_and_taken_back(http, job):
     assert first["key"] not in {item["key"] for item in results(http, job["id"], label=was)}
     assert [item["key"] for item in results(http, job["id"], corrected="true")] == [first["key"]]
     assert len(results(http, job["id"], corrected="false")) == 6
-    assert http.get(job["links"]["self"]).headers["ETag"] == status  # neither state nor counts have changed
+    assert http.get(job["links"]["self"]).headers["ETag"] == status  # state and counts have not changed
     rows = csv.DictReader(io.StringIO(http.get(f"{job['links']['results']}.csv").text))
     assert {row["key"]: (row["label"], row["corrected_label"]) for row in rows}[first["key"]] == (was, now)
     lines = map(json.loads, http.get(f"{job['links']['results']}.ndjson").text.splitlines())

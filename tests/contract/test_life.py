@@ -1,4 +1,4 @@
-"""What ends, repeats or removes a job: cancel, retry, delete."""
+"""Cancel, retry and delete of jobs."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.integration.helpers import (
 
 @pytest.fixture(scope="module")
 def photos():
-    """Pictures that keep a worker busy for a while, and of which few make a chunk."""
+    """Return pictures that keep a worker busy, few of which make a chunk."""
     photo = make.photo(12)
     return [(f"{number}.jpg", photo) for number in range(40)]
 
 
 @pytest.fixture
 def stopped(http, photos) -> dict:
-    """A job that was cancelled while it ran."""
+    """Return a job that was cancelled while running."""
     job_id = submit(http, *photos)
     answer = http.post(f"/v1/jobs/{job_id}/cancel")
     assert answer.status_code == 202 and answer.json()["state"] in ("cancelling", "cancelled")

@@ -1,4 +1,4 @@
-"""`GET /metrics` of the running service: the sums of all processes, in names and words that Prometheus knows."""
+"""`GET /metrics` of the running service: sums over all processes, in the format of Prometheus."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ DEPLOY = ROOT / "deploy"
 
 
 def scrape(service: Service) -> list[Metric]:
-    """A scrape on a connection of its own, so by any of the processes; parsed by the strict rules of OpenMetrics."""
+    """Return a scrape on a new connection, which any process may serve, parsed strictly as OpenMetrics."""
     with service.client() as client:
         return list(text_string_to_metric_families(client.get("/metrics", headers=OPEN_METRICS).text))
 
 
 def value(service: Service, name: str, **labels: str) -> float:
-    """The sum of the samples with these labels."""
+    """Return the sum of the samples with these labels."""
     samples = [sample for family in scrape(service) for sample in family.samples if sample.name == name]
     return sum(sample.value for sample in samples if sample.labels.items() >= labels.items())
 
 
 def test_any_process_answers_with_the_requests_of_all(service: Service) -> None:
-    """Given two gunicorn processes, When requests come on many connections, Then each scrape has counted all."""
+    """Given two gunicorn processes, when requests come on many connections, then each scrape counts all."""
     labels = {"method": "GET", "route": "/v1/jobs/<job_id>", "status": "404"}
     before = value(service, "darkroom_http_requests_total", **labels)
 
@@ -102,7 +102,7 @@ def test_names_are_as_prometheus_wants_them(service: Service, http: httpx.Client
 
 
 def queries(path: Path) -> Iterator[str]:
-    """Every PromQL expression of a dashboard or a file of rules."""
+    """Return every PromQL expression of a dashboard or a rules file."""
 
     def below(node: Any) -> Iterator[str]:
         if isinstance(node, dict):
@@ -116,7 +116,7 @@ def queries(path: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", ["grafana/dashboard.json", "prometheus/alerts.yml"])
 def test_what_is_drawn_and_watched_exists(service: Service, name: str) -> None:
-    """Given a scrape, Then each metric that the file names is in it, with the labels' values that it asks for."""
+    """Given a scrape, then it has each metric that the file names, with the label values in its queries."""
     found = {family.name for family in scrape(service)}
     found |= {f"{family}_{ending}" for family in found for ending in ("total", "info", "bucket", "count", "sum")}
     expressions = list(queries(DEPLOY / name))
@@ -136,7 +136,7 @@ def test_each_alert_is_explained() -> None:
 
 
 def test_prometheus_and_grafana_read_the_files_that_are_there() -> None:
-    """Given the files of the profile `monitoring`, Then they parse, and name each other rightly."""
+    """Given the files of the profile `monitoring`, then they parse, and their references match."""
     config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
     assert all((DEPLOY / "prometheus" / file).is_file() for file in config["rule_files"])
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]

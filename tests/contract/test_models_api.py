@@ -1,4 +1,4 @@
-"""`/v1/models` as docs/api.md has it: cards, files, comparisons, and the champion, against the running service."""
+"""`/v1/models` of the running service: cards, files, comparisons, and the champion."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNKNOWN = "nothing-20260101-00000000"
 
 @pytest.fixture
 def two(service, tmp_path: Path) -> Iterator[tuple[str, str]]:
-    """Two measured versions beside the shipped one; afterwards the service is as it was."""
+    """Publish two evaluated versions; remove them afterwards."""
     with services_of(service) as parts:
         folders = [measured(version_folder(tmp_path, b"1"), bytes(10)), measured(version_folder(tmp_path, b"2"))]
         yield tuple(parts.registry.publish(folder).version for folder in folders)
@@ -30,7 +30,7 @@ def two(service, tmp_path: Path) -> Iterator[tuple[str, str]]:
 
 @pytest.fixture
 def seen(http: httpx.Client) -> str:
-    """The ETag of the aliases."""
+    """Return the ETag of the aliases."""
     return http.get(ALIASES).headers["ETag"]
 
 
@@ -133,12 +133,12 @@ def test_the_aliases_name_the_champion(http: httpx.Client) -> None:
     champion = answer.json()["champion"]
     assert (champion["version"], champion["previous"]) == (shipped(), None)
     assert TIME.fullmatch(champion["since"])
-    assert re.fullmatch(r'"[^"]+"', answer.headers["ETag"])  # strong: If-Match takes no weak one
+    assert re.fullmatch(r'"[^"]+"', answer.headers["ETag"])  # strong, since If-Match does not accept weak ones
     assert http.get(ALIASES, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
 
 
 def test_promote_and_roll_back(http: httpx.Client, two: tuple[str, str], seen: str) -> None:
-    """Whoever has seen the champion may change it; the answer tells what is needed to change it back."""
+    """A client that knows the champion may change it; the response has what is needed to change it back."""
     answer = put(http, two[0], If_Match=seen)
     assert answer.status_code == 200, answer.text
     champion = answer.json()["champion"]

@@ -1,4 +1,4 @@
-"""`POST /v1/models` against the running service: from a file to a version that classifies, or the reason why not."""
+"""`POST /v1/models` of the running service: from a file to a version that classifies, or the reason for a refusal."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from tests.versions_kit import services_of, shipped
 from tests.worker.kit import threads
 from web.uploads import model_import as web_imports
 
-__all__ = ["threads"]  # the models are made in this process
+__all__ = ["threads"]  # the models are built in this process
 
 
 @pytest.fixture
 def parts(service: Service) -> Iterator[Services]:
-    """The service's parts; what was imported is gone afterwards."""
+    """Return the service's parts; remove imported models afterwards."""
     with services_of(service) as services:
         yield services
 
@@ -42,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def post(http: httpx.Client, file: Path, **fields: str) -> httpx.Response:
-    """Import a file; `fields` are the parts beside it."""
+    """Import a file; `fields` are the other parts of the form."""
     return http.post("/v1/models", files=[("file", (file.name, file.read_bytes()))], data=fields)
 
 
@@ -154,7 +154,7 @@ def test_a_model_needs_a_file(http: httpx.Client, folder: Path) -> None:
 
 
 def test_a_model_over_the_limit_is_refused_by_its_length(service: Service) -> None:
-    """It is refused by its head: the body is not even sent."""
+    """The head is enough to reject it: the body is not sent."""
     length = web_imports.MAX_MODEL_BYTES + web_imports.OVERHEAD_BYTES + 1
     problem(exchange(service, head(length, MULTIPART, "/v1/models")), 413)
 
@@ -167,7 +167,7 @@ def reconciler(service: Service) -> psutil.Process:
 def test_the_service_goes_on_while_a_model_is_imported(
     service: Service, http: httpx.Client, parts: Services, folder: Path
 ) -> None:
-    """Given an importer that stands still, then jobs are done meanwhile, and only so many requests wait for it."""
+    """Given a stopped importer, then jobs still run, and only a limited number of requests wait for it."""
     file = small_app_file(folder / "four.keras", 4)
     labels = [json.dumps([prefix, "b", "c", "d"]) for prefix in "klmnop"]
     process = reconciler(service)
@@ -181,7 +181,7 @@ def test_the_service_goes_on_while_a_model_is_imported(
                     assert "send this one again" in problem(one.result(), 503)["detail"]
                     assert int(one.result().headers["Retry-After"]) >= 1
             assert finished(http, submit(http, ("a.png", png())))["state"] == "succeeded"
-            # All but one go to another importer, which is stopped: each real import takes seconds.
+            # All but one go to a stopped importer, since each real import takes seconds.
             for _ in range(waiting(asked) - 1):
                 parts.imports.finish(
                     parts.imports.take(), ImportResult(ImportStatus.FAILED, "the importer was stopped")
@@ -194,5 +194,5 @@ def test_the_service_goes_on_while_a_model_is_imported(
 
 
 def waiting(asked: list[Future[httpx.Response]]) -> int:
-    """How many have no answer yet."""
+    """Return the number of requests without a response."""
     return sum(not one.done() for one in asked)

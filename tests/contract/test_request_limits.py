@@ -1,4 +1,4 @@
-"""What one key may ask for in an hour, against the running service that asks for keys; its limits are small."""
+"""Hourly quotas of API keys, in the running service with small ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST = {name: int(SETTINGS[f"{name}_per_hour"]) for name in ("requests", "bytes"
 
 
 def left(answer: httpx.Response) -> dict[str, int]:
-    """What is left of each quota, after a check of both headers."""
+    """Return what is left of each quota; check both headers."""
     policy = dict(re.findall(r'"(\w+)";q=(\d+);w=3600', answer.headers["RateLimit-Policy"]))
     found = re.findall(r'"(\w+)";r=(\d+);t=(\d+)', answer.headers["RateLimit"])
     assert {name: MOST[name] for name in policy} == {name: int(most) for name, most in policy.items()}
@@ -30,7 +30,7 @@ def refused(answer: httpx.Response, counted: str) -> None:
 
 
 def key_of(service: Service, http: httpx.Client, name: str) -> httpx.Client:
-    """A client of a key of its own, so that its quotas are whole."""
+    """Return a client with a new key, so that its quotas are unused."""
     from tests.contract.test_keys import keys_command
     from tests.keys_kit import bearer
 
@@ -39,7 +39,7 @@ def key_of(service: Service, http: httpx.Client, name: str) -> httpx.Client:
 
 
 def test_bytes_and_items_run_out(keyed_service):
-    """Given a key of its own, When it sends more than it may, Then it is told when to come again."""
+    """Given a new key, when it sends more than its quota, then the response says when to retry."""
     with keyed_service.client() as client:
         http = key_of(keyed_service, client, "sender")
         rest = left(http.post("/v1/jobs", files=files(("a.png", png(1)), ("b.png", png(2)))))
@@ -49,7 +49,7 @@ def test_bytes_and_items_run_out(keyed_service):
         assert len(jobs) == 1, "of the refused request nothing is left"
         problem(http.post("/v1/jobs", content=bytes(MOST["bytes"] + 1), headers={"Content-Type": "image/png"}), 413)
         unsaid = http.post("/v1/jobs", content=iter([bytes(1000)]), headers={"Content-Type": "image/png"})
-        problem(unsaid, 413)  # a body of unknown length is counted by the MiB, which is more than all
+        problem(unsaid, 413)  # a body of unknown length counts in MiB, which is more than the quota
         body = bytes(left(http.get("/v1/jobs")).get("bytes", MOST["bytes"] - 20_000))
         refused(http.post("/v1/jobs", content=body, headers={"Content-Type": "image/png"}), "bytes")
         assert http.get("/v1/jobs").status_code == 200
@@ -105,7 +105,7 @@ def expecting(key: str, length: int) -> bytes:
 
 
 def test_who_waits_for_leave_to_send_is_refused_before(keyed_service):
-    """Given a client that asks before it sends, Then it is told to go on, or refused without having sent anything."""
+    """Given `Expect: 100-continue`, then the client may continue, or is rejected before it sends the body."""
     assert exchange(keyed_service, expecting("wrong", 10**9)).status_code == 401
     assert exchange(keyed_service, expecting(KEYS["ann"], 10**9)).status_code == 413
     with closing(connection(keyed_service)) as sock:

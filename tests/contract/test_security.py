@@ -1,4 +1,4 @@
-"""What protects the keyless start from strange web pages, and what each answer tells a browser."""
+"""Protection of a service without keys from other web pages, and security headers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_our_own_pages_and_clients_without_an_origin_do(http, service):
     "host", ["evil.example", "evil.example:5000", "127.0.0.1.evil.example", "localhost.evil.example"]
 )
 def test_a_name_that_was_pointed_here_is_refused(http, host):
-    """Given a stranger's name for this machine (DNS rebinding), Then nothing is read and nothing done under it."""
+    """Given a foreign host name for this machine (DNS rebinding), then every call is rejected."""
     assert "localhost" in problem(http.get("/v1/jobs", headers={"Host": host}), 403)["detail"]
     problem(http.post("/v1/jobs", json=BODY, headers={"Host": host, "Sec-Fetch-Site": "same-origin"}), 403)
 
@@ -76,7 +76,7 @@ def test_each_answer_says_what_a_browser_may_do_with_it(http):
 
 
 def test_over_tls_a_browser_stays_with_it(http):
-    """The web server believes a proxy on this machine."""
+    """Run a web server that trusts a local proxy."""
     headers = http.get("/", headers={"X-Forwarded-Proto": "https"}).headers
     assert headers["Strict-Transport-Security"] == "max-age=31536000"
 
@@ -94,7 +94,7 @@ def disposition(answer: httpx.Response) -> str | None:
 
 
 def test_what_is_downloaded_is_named_by_us_and_never_run(http):
-    """Given a picture under a name that is none of a picture, Then no header has it, and nothing is guessed."""
+    """Given a picture with another type's name, then no header has that name, and browsers must not sniff the type."""
     job = open_job(http)
     key = "evil.html"
     assert put(http, job, key, png()).status_code == 201

@@ -1,4 +1,4 @@
-"""Every way to submit pictures that docs/api.md names, against the running service."""
+"""Every way to submit pictures to the running service."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def check_job(job: dict) -> None:
 
 
 def check_item(item: dict) -> None:
-    """A succeeded item."""
+    """Assert that the item has succeeded."""
     check_fields(item, ITEM_FIELDS)
     scores = [prediction["score"] for prediction in item["predictions"]]
     assert scores == sorted(scores, reverse=True)
@@ -139,7 +139,7 @@ def test_archive_among_the_files(http, name, archive):
 
 @pytest.mark.parametrize("kind", ["image/png", "image/jpeg", "application/octet-stream"])
 def test_raw_picture_as_body(http, kind):
-    """The content counts, whatever kind of image the header says."""
+    """The content decides, whatever image type the header says."""
     answer = http.post("/v1/jobs", content=png(), headers={"Content-Type": kind})
     job = check_accepted(answer)
     assert finished(http, job["id"])["state"] == "succeeded"
@@ -161,7 +161,7 @@ def test_raw_archive_as_body(http):
 
 
 def test_chunked_body(http):
-    """A body whose length is not said."""
+    """A body without a Content-Length."""
     content = make.photo(0.5)
     pieces = (content[start : start + 5000] for start in range(0, len(content), 5000))
     job = check_accepted(http.post("/v1/jobs", content=pieces, headers={"Content-Type": "image/jpeg"}))
@@ -170,7 +170,7 @@ def test_chunked_body(http):
 
 
 def test_fifteen_hundred_files_in_one_request_are_each_seen_once(http):
-    """Given a request of 1,500 files, when its results are read by cursor while it runs, then each comes once."""
+    """Given a job of 1,500 files, when its results are paged while it runs, then each appears once."""
     names = [f"{number}.png" for number in range(1500)]
     job_id = submit(http, *((name, png(number % 50)) for number, name in enumerate(names)))
     seen, after, done, waits = [], None, False, 0
@@ -182,7 +182,7 @@ def test_fifteen_hundred_files_in_one_request_are_each_seen_once(http):
         seen += [item["filename"] for item in body["data"]]
         after, done = body["next"] or after, body["done"]
         if not body["data"]:
-            http.get(f"/v1/jobs/{job_id}", params={"wait": 5})  # until more is there
+            http.get(f"/v1/jobs/{job_id}", params={"wait": 5})  # until there are more
             waits += 1
     assert waits, "the job was over before it was read"
     assert sorted(seen) == sorted(names)
@@ -232,13 +232,13 @@ def test_open_job_is_filled_worked_on_and_sealed(http):
 
     wait_until(lambda: http.get(own).json()["counts"]["succeeded"] == 1, "the item is worked on")
     now = http.get(own).json()
-    assert now["state"] == "open" and not now["done"]  # worked on before it is sealed
+    assert now["state"] == "open" and not now["done"]  # processed before it is sealed
     assert http.get(f"{own}/results").json()["data"][0]["key"] == "cat.A_1-x"
 
     check_accepted(http.post(f"{own}/seal"))
     assert finished(http, job["id"])["state"] == "succeeded"
     problem(put(http, job["id"], "late", png(3)), 409)
-    late = put(http, job["id"], "cat.A_1-x", png(1))  # the answer to the first one may have been lost
+    late = put(http, job["id"], "cat.A_1-x", png(1))  # the first response may have been lost
     assert late.status_code == 200 and late.json()["sha256"] == first.json()["sha256"]
     problem(put(http, job["id"], "cat.A_1-x", png(2)), 409)
     problem(http.post(f"{own}/items", files=files(("late.png", png(3)))), 409)

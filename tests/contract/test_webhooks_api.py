@@ -1,4 +1,4 @@
-"""Webhooks of the running service: asked for in every way, sent when the job is over, listed and sent again."""
+"""Webhooks of the running service: every way to request one, delivery at the job's end, list and redelivery."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def deliveries(http: httpx.Client, job_id: str) -> list[dict]:
 
 
 def delivered(http: httpx.Client, job_id: str) -> dict:
-    """The job's only delivery, when a receiver has taken it."""
+    """Wait until the job's only delivery has succeeded; return it."""
     (delivery,) = wait_until(
         lambda: [found for found in deliveries(http, job_id) if found["state"] == "delivered"], "it is delivered"
     )
@@ -58,7 +58,7 @@ def by_json(http: httpx.Client, url: str) -> str:
 
 
 def by_part(http: httpx.Client, url: str) -> str:
-    """The part stands behind the files, as a form may have it."""
+    """The part may come after the files in a form."""
     parts = [*files(("a.png", png()), ("broken.png", b"no picture")), ("webhook", (None, url))]
     return http.post("/v1/jobs", files=parts).json()["id"]
 
@@ -105,7 +105,7 @@ def test_a_cancelled_training_is_told_of(http: httpx.Client, receiver: Receiver)
 
 
 def test_a_receiver_that_hangs_stalls_neither_work_nor_others(http: httpx.Client, receiver: Receiver) -> None:
-    """Given a receiver that holds every call, When other jobs come, Then they end, and their receiver is called."""
+    """Given a receiver that hangs, when other jobs run, then they end and their receiver is called."""
     with receiving() as dead:
         dead.manners = [hang] * 20
         waiting = [by_query(http, dead.url) for _ in range(8)]
@@ -179,7 +179,7 @@ def test_a_new_secret_signs_beside_the_one_before(http: httpx.Client, receiver: 
 
 
 def test_the_example_in_the_docs_receives_and_checks(http: httpx.Client, tmp_path: Path) -> None:
-    """Given the receiver of docs/webhooks.md as it stands, Then it prints what was signed and refuses what was not."""
+    """Given the receiver of docs/webhooks.md, then it prints signed calls and rejects others."""
     text = (ROOT / "docs" / "webhooks.md").read_text()
     example = text.partition("```python\n")[2].partition("```")[0]
     port, out = free_port(), tmp_path / "out"

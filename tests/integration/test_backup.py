@@ -1,4 +1,4 @@
-"""The commands of docs/operations.md for backup and restore, run as they stand there on a service that works."""
+"""The backup and restore commands of docs/operations.md, run as written on a busy service."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.integration.helpers import finished, open_job, png, put, submit
 
 
 def commands() -> list[str]:
-    """The shell commands of the section, the backup's and the restoring's."""
+    """Return the shell commands of the section: backup, restore."""
     text = (ROOT / "docs" / "operations.md").read_text()
     section = text.partition("## Backup and restore\n")[2].partition("\n## ")[0]
     return re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
@@ -28,7 +28,7 @@ def run(script: str, data: Path, backup: Path) -> str:
 
 
 def test_a_copy_of_a_working_service_is_whole_elsewhere(service: Service, http: httpx.Client, tmp_path: Path) -> None:
-    """Given results, and a job that is still filled, When they are copied and restored, Then both go on in the copy."""
+    """Given results and an open job, when they are backed up and restored, then both work in the copy."""
     ended, filling = submit(http, *((f"{n}.png", png(n)) for n in range(20))), open_job(http)
     finished(http, ended)
     for key in "ab":

@@ -1,4 +1,4 @@
-"""Archives that are broken, that lie, or that mean harm: bad entries fail alone, bombs are refused whole."""
+"""Archives that are broken, false or malicious: bad entries fail alone, bombs are rejected as a whole."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_encrypted_entry(http):
 
 
 def damaged(at: bytes, offset: int, data: bytes) -> bytes:
-    """A zip of two pictures with some bytes after a signature overwritten."""
+    """Return a zip of two pictures in which the bytes after a signature are overwritten."""
     archive = bytearray(zip_of(("first.png", png()), ("good.png", png(1))))
     start = archive.index(at) + offset
     archive[start : start + len(data)] = data
@@ -65,11 +65,11 @@ def damaged(at: bytes, offset: int, data: bytes) -> bytes:
     "archive",
     [
         damaged(b"first.png", 60, b"\xaa" * 60),  # its content
-        damaged(b"PK\x01\x02", 10, b"\x63\0"),  # a method that nobody has
-        damaged(b"PK\x01\x02", 42, b"\xff\xff\xff\x7f"),  # an offset far away
-        damaged(b"PK\x03\x04", 30, b"other"),  # another name at the entry than in the directory
+        damaged(b"PK\x01\x02", 10, b"\x63\0"),  # an unknown method
+        damaged(b"PK\x01\x02", 42, b"\xff\xff\xff\x7f"),  # an offset beyond the file
+        damaged(b"PK\x03\x04", 30, b"other"),  # the entry's name differs from the directory's
         damaged(b"PK\x01\x02", 16, b"\0\0\0\0"),  # its checksum
-        damaged(b"PK\x01\x02", 24, struct.pack("<I", 100)),  # it claims to be short
+        damaged(b"PK\x01\x02", 24, struct.pack("<I", 100)),  # a false, small size
     ],
     ids=["content", "method", "offset", "name", "checksum", "size"],
 )
@@ -111,7 +111,7 @@ def test_other_methods(http, tmp_path, method):
          "chain of pax", "negative link", "negative pax"],
 )  # fmt: skip
 def test_archive_that_cannot_be_read(service, http, archive):
-    """Alone it is the request's error; beside a picture it is one failed item."""
+    """Alone it fails the request; beside a picture it is one failed item."""
     with nothing_left(service):
         assert problem(http.post("/v1/jobs", files=files(("a.zip", archive))), 422)["code"] == "bad_archive"
     assert outcomes(http, ("bad.zip", archive), ("good.png", png())) == {

@@ -1,4 +1,4 @@
-"""Requests that are wrong in every way: each gets a problem document that says why, and leaves nothing behind."""
+"""Invalid requests of all kinds: each gets a problem document with the reason and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PICTURE = b'name="files"; filename="a.png"'
 
 @pytest.fixture(scope="module")
 def job(service):
-    """A finished job to ask wrong things about."""
+    """Return a finished job for invalid requests."""
     with service.client() as http:
         job_id = submit(http, ("a.png", png()))
         finished(http, job_id)
@@ -51,7 +51,7 @@ def job(service):
     ],
 )  # fmt: skip
 def test_file_that_cannot_be_taken(service, http, name, code):
-    """Alone it fails the request; among others it fails alone, whatever its name promises."""
+    """Alone it fails the request; among others it fails alone, whatever its name says."""
     content = {**odd.NO_PICTURES, **odd.BROKEN}[name]()
     statuses = {"unsupported_format": 415, "too_many_pixels": 413}
     with nothing_left(service):
@@ -113,7 +113,7 @@ def test_wrong_boundary(service, http, kind):
 @pytest.mark.parametrize("kind", [MULTIPART, "image/png", "application/json", "application/zip"])
 @pytest.mark.parametrize("framing", ["short", "cut chunk", "no last chunk", "malformed chunk"])
 def test_body_that_breaks_off(service, kind, framing):
-    """Given a client that ends its side too early, then what it sent is not taken for the whole."""
+    """Given a client that closes its side too early, then the incomplete request is rejected."""
     body = {"application/json": b"{}", MULTIPART: multipart((PICTURE, png()))}.get(kind, png())
     sent = {
         "short": body,
@@ -155,7 +155,7 @@ def test_wrong_json(service, http, body, status):
 
 
 def test_metadata_that_is_taken_can_be_read_again(http):
-    """At any depth: one job must never make the list unreadable."""
+    """At any depth, since one job must never break the list."""
     for depth in (1, 60, 64, 200, 940, 970, 977, 985):
         http.post("/v1/jobs", content=b'{"metadata":' + b"[" * depth + b"]" * depth + b"}", headers=JSON)
         assert http.get("/v1/jobs").status_code == 200
@@ -273,6 +273,6 @@ def test_unknown_address(http, path):
 
 
 def test_huge_list_of_refusals_leaves_the_service_well(http, service):
-    """After all of this file: the list can be read, and no blob belongs to no job."""
+    """After all tests above, the list is readable and every blob belongs to a job."""
     known = {job["id"] for job in http.get("/v1/jobs", params={"limit": 1000}).json()["data"]}
     assert {blob.split("/")[1] for blob in traces(service)["blobs"]} <= known

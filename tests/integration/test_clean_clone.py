@@ -23,11 +23,11 @@ from tests.conftest import NO_TLS, ROOT, START_STOP_S, wait_until
 from tests.programs import need
 
 PICTURES = sorted((ROOT / "tests" / "fixtures" / "cifar10").glob("*.png"))
-PYTHON = getattr(sys, "_base_executable", sys.executable)  # that of .venv has packages
+PYTHON = getattr(sys, "_base_executable", sys.executable)  # the Python of .venv has packages
 
 
 def newcomer(home: Path, data_dir: Path, port: int) -> dict[str, str]:
-    """An environment that knows nothing of this checkout."""
+    """Return environment variables without a trace of this checkout."""
     hidden = {"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"}
     kept = {name: value for name, value in os.environ.items() if name not in hidden}
     path = os.pathsep.join(part for part in kept["PATH"].split(os.pathsep) if ".venv" not in part)
@@ -43,7 +43,7 @@ def answers(client: httpx.Client) -> bool:
 
 
 def link_packages(clone: Path) -> None:
-    """Make the clone's environment, as its start script would, of links to the packages in this one."""
+    """Create the clone's virtual environment as its start script would, with links to this one's packages."""
     script = runpy.run_path(str(clone / "darkroom"))
     venv.create(script["ENVIRONMENT"], symlinks=True)
     (target,) = script["ENVIRONMENT"].glob("lib/*/site-packages")
@@ -56,7 +56,7 @@ def link_packages(clone: Path) -> None:
 
 
 def requirements(file: Path) -> list[Requirement]:
-    """Return those that this machine needs."""
+    """Return the requirements that apply to this machine."""
     lines = [line for line in file.read_text().splitlines() if line and not line.lstrip().startswith("#")]
     found = [Requirement(line) for line in lines]
     return [each for each in found if not each.marker or each.marker.evaluate()]

@@ -1,4 +1,4 @@
-"""Clients that go away, dawdle or talk in odd ways, on bare sockets; and a thousand odd files."""
+"""Clients that disconnect, are slow or send unusual requests, on plain sockets; and a thousand odd files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.integration.helpers import (
 @pytest.mark.parametrize("kind", [MULTIPART, "image/png", "application/zip"])
 @pytest.mark.parametrize("chunked", [False, True])
 def test_client_goes_away_in_the_middle(service, kind, chunked):
-    """Given half a body, when the connection is closed, then neither a record nor a blob stays."""
+    """Given half a body, when the connection closes, then no record or blob remains."""
     parts = [(b'name="files"; filename="%d.png"' % n, png(n % 20)) for n in range(600)]
     body = {MULTIPART: multipart(*parts), "application/zip": zip_of(*((f"{n}.png", png(n)) for n in range(20)))}
     whole = body.get(kind, make.photo(0.5))
@@ -62,7 +62,7 @@ def test_job_of_a_request_on_its_way_is_not_listed(service, http):
 
 
 def test_client_goes_away_while_it_waits(service):
-    """The job was accepted, so it is done, though nobody reads the answer."""
+    """An accepted job is processed even if its client does not read the response."""
     body = multipart(*((b'name="files"; filename="a.png"', png(n)) for n in range(20)))
     with redis_of(service) as client:
         before = set(client.zrange("darkroom:jobs", 0, -1))
@@ -80,7 +80,7 @@ def test_slow_client(service):
         step = len(body) // 30 + 1
         for start in range(0, len(body), step):
             sock.sendall(body[start : start + step])
-            time.sleep(0.05)  # this is what makes it slow
+            time.sleep(0.05)  # a slow client
         answer = b"".join(iter(lambda: sock.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 202 ")
 
@@ -103,7 +103,7 @@ def test_file_without_a_name_is_taken_whole(http):
 
 
 def test_connection_is_used_again_after_a_refusal(service):
-    """What is left of a refused body is not taken for the next request."""
+    """The rest of a rejected body is not read as the next request."""
     smuggled = b"DELETE /v1/jobs HTTP/1.1\r\nHost: test\r\n\r\n" * 100
     refused = head(len(smuggled), "text/plain").replace(b"Connection: close\r\n", b"") + smuggled
     answer = exchange(service, refused + b"GET /healthz HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
@@ -112,7 +112,7 @@ def test_connection_is_used_again_after_a_refusal(service):
 
 
 def ways(http, many):
-    """The odd files in requests of every form; the jobs' ids."""
+    """Send the odd files in requests of every form; return the jobs' ids."""
     small = [(name, content) for name, content in many if content]
     yield http.post("/v1/jobs", files=files(*many[:400]))
     yield http.post("/v1/jobs", files=files(("a.zip", zip_of(*unique(many[400:550])))))
@@ -131,13 +131,13 @@ def ways(http, many):
 
 
 def unique(many):
-    """A zip's names may not repeat, or Python warns."""
+    """Return a zip without repeated names, of which Python would warn."""
     return [(f"{number}/{name.replace(chr(0), '')}", content) for number, (name, content) in enumerate(many)]
 
 
 @pytest.mark.timeout(120)
 def test_a_thousand_odd_files(service, http):
-    """No request fails on the server's side, every job ends, and every failure says why."""
+    """No request causes a server error, every job ends, and every failure has a reason."""
     many = list(odd.odd_files(20261122, 1000))
     jobs = []
     for answer in ways(http, many):

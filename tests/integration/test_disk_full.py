@@ -1,4 +1,4 @@
-"""The disk fills up: uploads are refused with 503 before Redis runs out of room, and work again when there is some."""
+"""The disk fills up: uploads get 503 before Redis runs out of space, and work again once there is space."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NOISE = random.Random(2).randbytes(MIB)
 
 @pytest.fixture(scope="module")
 def cramped(tmp_path_factory):
-    """A service on a small disk of its own; mounting it takes root."""
+    """Run a service on a small disk; mounting it takes root."""
     folder = tmp_path_factory.mktemp("disk")
     with small_disk(folder, RESERVE_BYTES + SPARE) as disk, running_service(disk / "var") as service:
         yield service
@@ -47,7 +47,7 @@ def http(cramped):
 
 @contextmanager
 def full(service):
-    """Something else takes all room but the reserve."""
+    """Fill the disk up to the reserve while the block runs."""
     filler = service.data_dir / "filler"
     with filler.open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, SPARE)
@@ -58,7 +58,7 @@ def full(service):
 
 
 def test_no_room_for_anything(cramped, http):
-    """Given a full disk, then uploads get 503 and leave nothing, and what is there can be read."""
+    """Given a full disk, then uploads get 503 and leave nothing behind, and existing jobs are readable."""
     job_id, filling = submit(http, ("a.png", png()), ("b.png", png(1))), open_job(http)
     finished(http, job_id)
     before = results(http, job_id)
@@ -89,7 +89,7 @@ def test_request_that_cannot_fit_is_refused_by_its_length(cramped, http):
 
 @pytest.mark.parametrize("kind", ["application/zip", "image/png"])
 def test_request_of_unknown_length_that_does_not_fit(cramped, http, kind):
-    """Given a body without a length, when the disk fills up on the way, then the reserve is kept and Redis goes on."""
+    """Given a body without a length, when the disk fills up meanwhile, then the reserve is kept and Redis works."""
     job_id = open_job(http)
     assert put(http, job_id, "a", png()).status_code == 201
     pieces = [b"PK\x03\x04" if "zip" in kind else png(), *[NOISE] * 400]

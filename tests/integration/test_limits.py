@@ -1,4 +1,4 @@
-"""What is over a limit, on a service whose limits are small: 413 for a request, a failed item for one file."""
+"""Limits, on a service with small ones: 413 for a request, a failed item for a file."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ BIG = png() + PAYLOAD
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    """A service with small limits."""
+    """Run a service with small limits."""
     limits = {"max_items": MAX_ITEMS, "max_file_bytes": MAX_FILE, "max_request_bytes": MAX_REQUEST}
     folder = tmp_path_factory.mktemp("small")
     settings = {name: str(value) for name, value in {**limits, "max_pixels": MAX_PIXELS, "web_processes": 1}.items()}
@@ -86,7 +86,7 @@ def test_pixels_over_the_limit(http):
 
 @pytest.mark.parametrize("kind", [MULTIPART, "image/png", "application/zip", "application/json"])
 def test_request_over_the_limit_by_its_length(small, kind):
-    """It is refused by its head: the body needs not even be sent."""
+    """The head is enough to reject it: the body need not be sent."""
     with nothing_left(small):
         problem(exchange(small, head(MAX_REQUEST + 1, kind)), 413)
 
@@ -98,7 +98,7 @@ def test_request_over_the_limit_in_chunks(small, http):
 
 
 def test_request_over_the_limit_from_a_client_that_reads_only_at_the_end(small):
-    """The client has sent everything before it reads, and still gets the answer."""
+    """The client sends everything before it reads, and still gets the response."""
     body = multipart((b'name="files"; filename="a.png"', PAYLOAD * 20))
     with nothing_left(small):
         problem(httpx.post(f"{small.url}/v1/jobs", content=body, headers={"Content-Type": MULTIPART}), 413)
@@ -144,7 +144,7 @@ def test_open_job_that_is_full(http):
 
 
 def bombs():
-    zeros = bytes(200_000)  # under the size from which the ratio counts
+    zeros = bytes(200_000)  # below the size from which the ratio counts
     yield "total of a zip", zip_of(*((f"{n}.bmp", zeros) for n in range(20)))
     yield "total of a tar.gz", gzip.compress(tar_of(*((f"{n}.bmp", zeros) for n in range(20))))
     yield "system files of a tar.gz", gzip.compress(tar_of(*((f"__MACOSX/{n}", zeros) for n in range(20))))
@@ -162,7 +162,7 @@ def test_archive_that_unpacks_to_too_much(small, http, bomb):
 
 
 def test_link_of_negative_size_gives_no_credit(small, http):
-    """Given a link that claims less than no bytes, then the entries after it are still counted."""
+    """Given a link with a negative size, then the entries after it are still counted."""
     bomb = gzip.compress(
         tar_entry(b"link", -(2**40), b"2") + tar_of(*((f"{n}.bmp", bytes(200_000)) for n in range(20)))
     )

@@ -1,4 +1,4 @@
-"""What is no HTTP, or too long for it, never reaches the app; it gets a problem document all the same."""
+"""Malformed or oversized HTTP requests never reach the app, but get a problem document."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 
 def answer_to(service, request: bytes) -> tuple[int, dict[str, str], bytes]:
-    """Send bytes as they are and read to the end: status, headers, body."""
+    """Send raw bytes; return status, headers and body."""
     address = urlsplit(service.url)
     with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
         connection.sendall(request)

@@ -1,4 +1,4 @@
-"""What a worker does with a message that is not ours: whoever reaches the broker must not run code through it."""
+"""Foreign messages in the queue: access to the broker must not allow running code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.integration.helpers import finished, png, redis_of, submit
 
 
 class Harm:
-    """Unpickled, it makes a file."""
+    """An object that creates a file when unpickled."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -25,7 +25,7 @@ class Harm:
 
 
 def test_a_pickled_message_is_refused_unread(service: Service, http: httpx.Client, tmp_path: Path) -> None:
-    """Given a message that runs code when it is unpickled, then a worker drops it, says so, and works on."""
+    """Given a message that would run code when unpickled, then a worker drops it, logs it, and continues."""
     with redis_of(service) as client:
         own = client.connection_pool.connection_kwargs
     url = f"redis://:{own['password']}@127.0.0.1:{own['port']}/1"

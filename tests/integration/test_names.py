@@ -1,4 +1,4 @@
-"""File names are shown, never obeyed: any name is taken, and kept without what could do harm."""
+"""File names are data: any name is accepted and stored without harmful characters."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def check(name: str) -> None:
 
 
 def test_hostile_names_in_multipart(service, http):
-    """Every name that an attacker or an old system may send, and the same picture under each."""
+    """Return hostile and outdated names, each with the same picture."""
     job_id = submit(http, *((name, png(number)) for number, name in enumerate(odd.HOSTILE_NAMES)))
     assert finished(http, job_id)["counts"]["succeeded"] == len(odd.HOSTILE_NAMES)
     for item in results(http, job_id):

@@ -1,4 +1,4 @@
-"""The champion changes under load: no item fails, each job stays with its version, and every worker follows in time."""
+"""The champion changes under load: no item fails, each job keeps its version, and every worker follows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.integration.helpers import cifar10, files, finished, open_job, put, r
 from tests.versions_kit import services_of, shipped, turned_network, version_folder
 from tests.worker.kit import threads
 
-__all__ = ["threads"]  # a network is made in this process
+__all__ = ["threads"]  # a network is built in this process
 
 #: Seconds until every worker holds a new champion, at most: 2 are promised, on a machine that does nothing else.
 PATIENCE_S = 15
@@ -39,7 +39,7 @@ def http(own: Service) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def parts(own: Service) -> Iterator[Services]:
-    """The service's parts, when every worker holds the shipped model."""
+    """Return the service's parts once every worker holds the shipped model."""
     with services_of(own) as services:
         followed(services, shipped())
         yield services
@@ -52,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def turned(parts: Services, folder: Path) -> str:
-    """A published version that answers other labels than the shipped one, so that its answers are known by them."""
+    """Publish a version that predicts other labels than the shipped one, so that its predictions are recognizable."""
     return parts.registry.publish(folder).version
 
 
@@ -62,7 +62,7 @@ def promote(http: httpx.Client, version: str) -> None:
 
 
 def held(parts: Services) -> list[str | None]:
-    """What the processes that classify hold."""
+    """Return the versions that the classifying processes hold."""
     return [worker.model for worker in parts.workers.alive() if Queue.INTERACTIVE in worker.queues]
 
 
@@ -74,12 +74,12 @@ def followed(parts: Services, version: str) -> float:
 
 
 def answers(http: httpx.Client, job_id: str) -> dict[str, int]:
-    """The best label's index for each picture."""
+    """Return the best label's index for each picture."""
     return {item["filename"]: item["predictions"][0]["index"] for item in results(http, job_id, limit=1000)}
 
 
 def reference(http: httpx.Client, version: str) -> dict[str, int]:
-    """What one version answers to the pictures, asked while nothing else happens."""
+    """Return one version's predictions for the pictures."""
     promote(http, version)
     job = finished(http, submit(http, *PICTURES))
     assert job["model"] == version
@@ -87,7 +87,7 @@ def reference(http: httpx.Client, version: str) -> dict[str, int]:
 
 
 def test_every_worker_follows_in_time(http: httpx.Client, parts: Services, turned: str) -> None:
-    """Given a busy service, when the champion changes and is rolled back, then each worker holds it soon.
+    """Given a busy service, when the champion changes and is rolled back, then each worker follows.
 
     The first change is to a model that no worker has loaded before.
     """
@@ -101,7 +101,7 @@ def test_every_worker_follows_in_time(http: httpx.Client, parts: Services, turne
 
 
 def test_switching_under_load(own: Service, http: httpx.Client, turned: str) -> None:
-    """Given jobs in flight, when the champion changes again and again, then every answer is by its job's version."""
+    """Given running jobs, when the champion changes repeatedly, then every prediction is by its job's version."""
     expected = {version: reference(http, version) for version in (turned, shipped())}
     assert all(label == (expected[shipped()][name] + 1) % 10 for name, label in expected[turned].items())
     many = [(f"{turn}/{name}", content) for turn in range(3) for name, content in PICTURES]
@@ -111,7 +111,7 @@ def test_switching_under_load(own: Service, http: httpx.Client, turned: str) -> 
         with own.client() as client:
             answer = client.post("/v1/jobs", files=files(*many)).json()
         jobs[answer["id"]] = answer["model"]
-        assert answer["model"] == version  # the alias had changed before the job was made
+        assert answer["model"] == version  # the alias changed before the job was created
 
     in_flight = []
     with ThreadPoolExecutor(4) as pool:
@@ -146,7 +146,7 @@ def test_an_open_job_keeps_its_version(http: httpx.Client, parts: Services, turn
 def test_a_champion_that_cannot_be_loaded_stops_no_worker(
     own: Service, http: httpx.Client, parts: Services, tmp_path: Path
 ) -> None:
-    """Its own jobs fail and say why, jobs of other versions go on, and one PUT mends it."""
+    """Its own jobs fail with the reason, jobs of other versions continue, and one PUT repairs it."""
     processes = {child.pid for child in psutil.Process(own.process.pid).children(recursive=True)}
     pinned = open_job(http)
     broken = parts.registry.publish(version_folder(tmp_path, exported=b"no network")).version

@@ -1,4 +1,4 @@
-"""Redis goes away, hangs, and comes back: every call says so in time, and no job is lost."""
+"""Redis stops, hangs, and comes back: every call gets 503, and no job is lost."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ANSWER_S = 25
 
 
 class OwnRedis:
-    """A Redis that the test stops and starts again on the same port and files."""
+    """A Redis that a test stops and restarts on the same port and files."""
 
     def __init__(self, folder) -> None:
         self._folder, self._port, self._running = folder, free_port(), ExitStack()
@@ -45,7 +45,7 @@ class OwnRedis:
 
     @contextmanager
     def frozen(self):
-        """It keeps its connections and answers nothing."""
+        """Keep Redis from responding while the block runs."""
         with redis.Redis.from_url(self.url) as client:
             process = client.info("server")["process_id"]
         os.kill(process, signal.SIGSTOP)
@@ -64,7 +64,7 @@ def own(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def apart(own, tmp_path_factory):
-    """A service on that Redis."""
+    """Run a service on that Redis."""
     with running_service(tmp_path_factory.mktemp("apart"), redis_url=own.url) as service:
         yield service
 
@@ -77,7 +77,7 @@ def http(apart):
 
 @pytest.fixture
 def calls(http):
-    """Every call of the API that needs Redis, on a finished and on an open job."""
+    """Return every API call that needs Redis, on a finished and on an open job."""
     done, filling = submit(http, ("a.png", png())), open_job(http)
     finished(http, done)
     own, other = f"/v1/jobs/{done}", f"/v1/jobs/{filling}"
@@ -145,7 +145,7 @@ def test_redis_hangs(own, apart, http, calls):
 
 
 def test_redis_is_killed_while_a_job_runs(own, http):
-    """Given a job that was accepted, when Redis dies while it runs, then it is finished afterwards."""
+    """Given a running job, when Redis is killed and restarted, then the job ends."""
     job_id = submit(http, *((f"{n}.png", png(n % 50)) for n in range(1200)))
     assert not http.get(f"/v1/jobs/{job_id}").json()["done"]
     own.kill()
@@ -154,7 +154,7 @@ def test_redis_is_killed_while_a_job_runs(own, http):
 
 
 def test_redis_dies_while_a_client_waits(own, apart, http):
-    """A long poll ends with 503 when Redis goes away, and not after its 30 s."""
+    """A long poll gets 503 when Redis stops, not after its 30 s."""
     job_id, answers = open_job(http), []
 
     def poll():
@@ -176,7 +176,7 @@ def test_redis_dies_while_a_client_waits(own, apart, http):
 
 
 def test_upload_that_redis_dies_under_is_no_job(own, apart, http):
-    """What was stored before Redis died is out of sight, and the reconciler removes it when its time is over."""
+    """Blobs stored before Redis stopped are invisible, and the reconciler removes them later."""
     folder, listed = apart.data_dir / "blobs" / "jobs", http.get("/v1/jobs").json()["data"]
     before = set(folder.iterdir())
 

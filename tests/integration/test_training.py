@@ -1,4 +1,4 @@
-"""Training jobs through the running service: as a client sees them, and what kills and cancels do to them."""
+"""Training jobs in the running service: the API, kills and cancellation."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from tests.integration.helpers import png, redis_of, submit
 from tests.programs import small_disk
 from tests.versions_kit import shipped
 
-#: Seconds for a short training, most of them TensorFlow's start.
+#: Seconds for a short training, mostly TensorFlow's start.
 TRAINING_S = 120
-#: Trains for hours unless somebody stops it.
+#: Trains for hours unless cancelled.
 ENDLESS = {"preset": "seed", "epochs": 1000, "batch_size": 8}
 #: Trains long enough to be killed in the middle.
 SHORT = {"preset": "seed", "epochs": 8, "batch_size": 8, "seed": 5}
@@ -56,12 +56,12 @@ def status(http: httpx.Client, job_id: str) -> dict[str, Any]:
 
 
 def later(http: httpx.Client, job_id: str) -> dict[str, Any]:
-    """The job when something about it has changed, or after a while."""
+    """Return the job once it has changed, or after a while."""
     return http.get(f"/v1/jobs/{job_id}", params={"wait": 5}).json()
 
 
 def ended(http: httpx.Client, job_id: str) -> dict[str, Any]:
-    """The job when it is over."""
+    """Wait for the job's end; return it."""
     return wait_until(lambda: (job := later(http, job_id))["done"] and job, "the training is over", TRAINING_S)
 
 
@@ -77,7 +77,7 @@ def wait_for_rows(http: httpx.Client, job_id: str) -> None:
 
 
 def trainers(service: Service, job_id: str) -> list[psutil.Process]:
-    """The processes that work on a training."""
+    """Return the processes of a training."""
     found = []
     for process in psutil.Process(service.process.pid).children(recursive=True):
         try:
@@ -90,7 +90,7 @@ def trainers(service: Service, job_id: str) -> list[psutil.Process]:
 
 @pytest.fixture(scope="module")
 def whole(training_service: Service) -> str:
-    """A short training that nothing happened to."""
+    """Return a short, undisturbed training."""
     with training_service.client() as http:
         job_id = train(http, **SHORT, promote="if_better")
         assert ended(http, job_id)["state"] == "succeeded"
@@ -188,7 +188,7 @@ def test_a_training_outlives_a_restart_of_darkroom(tmp_path: Path, small_cifar10
 
 
 def curve(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows without what is about the time."""
+    """Return the rows without timestamps and speed."""
     return [{name: value for name, value in row.items() if name not in ("at", "images_per_s")} for row in found]
 
 
@@ -271,7 +271,7 @@ def test_only_trainings_have_rows_an_early_end_and_params(http: httpx.Client) ->
 def train_worker(
     data_dir: Path, redis_url: str, cifar10: Path, app: str = "worker.runtime.app", processes: int = 1
 ) -> Iterator[None]:
-    """A Celery worker for trainings alone."""
+    """Run a Celery worker for trainings only."""
     environment = {**os.environ, "DARKROOM_REDIS_URL": redis_url, "DARKROOM_DATA_DIR": str(data_dir)}
     environment |= {"DARKROOM_CIFAR10": str(cifar10)}
     command = [sys.executable, "-m", "celery", "--app", app, "worker", "--queues", "train", "--pool", "prefork"]
@@ -284,10 +284,10 @@ def train_worker(
 
 
 def test_a_training_longer_than_the_visibility_timeout_runs_once(tmp_path: Path, small_cifar10: Path) -> None:
-    """Celery's transport delivers a message again that is not acknowledged in time, here after a second.
+    """Celery's transport redelivers messages that are not acknowledged in time, here after a second.
 
-    A task that is acknowledged when it ends shows it: it runs a second time beside the first. The training was begun
-    before it, and two more processes are there that could begin it again.
+    A task with late acknowledgement proves this: it runs twice at once. The training started before it, and two more
+    processes could start it again.
     """
     with running_redis(redis_server_path(), tmp_path) as url:
         services = Services.build(Settings(redis_url=url, data_dir=tmp_path))
@@ -320,7 +320,7 @@ def runs(process: psutil.Process, job_id: str) -> bool:
 
 @pytest.fixture
 def cramped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A disk with room for Redis and the logs, but not for a checkpoint; mounting it takes root."""
+    """Mount a disk with space for Redis and the logs, but not for a checkpoint; this takes root."""
     with small_disk(tmp_path_factory.mktemp("disk"), RESERVE_BYTES + 20 * MIB) as disk:
         yield disk
 

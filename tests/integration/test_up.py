@@ -1,4 +1,4 @@
-"""`darkroom up` as a person runs it: it starts once, survives kills, stops without a trace, and says what is wrong."""
+"""`darkroom up`: it runs once per data folder, survives kills, stops completely, and reports errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PICTURE = ROOT / "tests" / "fixtures" / "cifar10" / "cat-0.png"
 
 
 def darkroom(data_dir: Path, port: int | str | None = None, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run `darkroom up` where it is expected to end by itself."""
+    """Run `darkroom up` when it should exit by itself."""
     environment = {**os.environ, "DARKROOM_DATA_DIR": str(data_dir), "DARKROOM_PORT": str(port or free_port())}
     command = [sys.executable, "-m", "cli", "up"]
     return subprocess.run(
@@ -32,19 +32,19 @@ def darkroom(data_dir: Path, port: int | str | None = None, **settings: str) -> 
 
 
 def family(service: Service) -> list[psutil.Process]:
-    """Every process of a running service."""
+    """Return all processes of a running service."""
     main = psutil.Process(service.process.pid)
     return [main, *main.children(recursive=True)]
 
 
 def of_program(service: Service, words: str) -> list[psutil.Process]:
-    """The processes of one program, the oldest first."""
+    """Return the processes of one program, oldest first."""
     found = [process for process in family(service) if words in " ".join(process.cmdline())]
     return sorted(found, key=lambda process: process.create_time())
 
 
 def classify(service: Service) -> dict:
-    """Post one picture and wait for its result."""
+    """Post one picture and wait; return the response."""
     with service.client() as http:
         answer = http.post(
             "/v1/jobs", files={"files": (PICTURE.name, PICTURE.read_bytes())}, headers={"Prefer": "wait=30"}
@@ -54,7 +54,7 @@ def classify(service: Service) -> dict:
 
 
 def succeeds(service: Service) -> bool:
-    """Whether a picture is classified at the moment; a connection that a kill has cut counts as not."""
+    """Tell whether a picture is classified now; a broken connection counts as no."""
     try:
         return classify(service)["state"] == "succeeded"
     except (httpx.TransportError, AssertionError):
@@ -171,6 +171,6 @@ def test_ctrl_c_ends_a_start_that_waits_for_the_redis_of_an_earlier_one(tmp_path
 
 
 def test_ctrl_c_stops_everything_and_leaves_no_process(up):
-    """The last test of this module: nothing of its service is left."""
+    """The last test of this module, since it stops the service."""
     classify(up)
     check_that_a_signal_stops(up, signal.SIGINT)

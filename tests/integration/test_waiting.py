@@ -14,10 +14,10 @@ from tests.conftest import NO_TLS, PATIENCE_S, Service
 from tests.integration.helpers import open_job, png, put
 
 CLIENTS, WAIT_S = 200, 30
-#: Clients that the service lets wait: half of its threads.
+#: Clients that may wait at a time: half of the service's threads.
 PLACES = Settings().web_processes * Settings().web_threads // 2
-#: Seconds for a request that waits for nothing. Less than WAIT_S: if the clients that wait held all threads, it would
-#: be answered when the first of them gives up.
+#: Seconds for any other request. Less than WAIT_S: if waiting clients held all threads, it would only be answered when
+#: the first of them gives up.
 PROMPT_S = 25
 #: Requests of each kind that are made while the others wait.
 ROUNDS = 5
@@ -34,20 +34,20 @@ async def client_of(service: Service) -> AsyncIterator[httpx.AsyncClient]:
 
 
 class Waiting:
-    """Clients that follow a job to its end; half of them waited for the result of a picture of their own before."""
+    """Clients that follow a job to its end. Half of them first wait for the result of a picture."""
 
     def __init__(self, client: httpx.AsyncClient, job: str) -> None:
         self._client, self._job = client, job
         self._turned_away: set[int] = set()
 
     async def settled(self) -> None:
-        """Return when all have asked: those for whom there is no place were answered at once."""
+        """Wait until all have asked; those without a place were answered at once."""
         async with asyncio.timeout(PATIENCE_S):
             while len(self._turned_away) < CLIENTS - PLACES:
                 await asyncio.sleep(0.1)
 
     async def follow(self, number: int) -> str:
-        """The state that the job ends in."""
+        """Follow the job; return its final state."""
         if number % 2:
             await self._submit()
         while not (job := await self._ask())["done"]:
@@ -68,7 +68,7 @@ class Waiting:
 
 
 async def ask_for_other_things(client: httpx.AsyncClient, job: str) -> None:
-    """Ask several times for a status, for a picture's classification and for a sign of life."""
+    """Request a status, a classification and a health check, several times."""
     for _ in range(ROUNDS):
         for method, path, content in (
             ("GET", f"/v1/jobs/{job}", None),
@@ -77,11 +77,11 @@ async def ask_for_other_things(client: httpx.AsyncClient, job: str) -> None:
         ):
             answer = await client.request(method, path, content=content, headers=PNG, timeout=PROMPT_S)
             assert answer.status_code in (200, 202)
-        await asyncio.sleep(0.3)  # who was turned away comes again meanwhile
+        await asyncio.sleep(0.3)  # clients without a place retry meanwhile
 
 
 async def wait_and_ask(service: Service, job: str) -> list[str]:
-    """Let the clients wait, ask for other things, then end the job; return the states that the clients saw."""
+    """Let the clients wait, send other requests, then end the job; return the states that the clients saw."""
     async with client_of(service) as client, client_of(service) as other:
         waiting = Waiting(client, job)
         clients = [asyncio.create_task(waiting.follow(number)) for number in range(CLIENTS)]
@@ -94,7 +94,7 @@ async def wait_and_ask(service: Service, job: str) -> list[str]:
 
 
 def test_two_hundred_that_wait_starve_nobody(service, http):
-    """Given an open job that 200 clients follow, others are answered promptly; and when it ends, all are told."""
+    """Given an open job that 200 clients follow, then other requests are answered; when it ends, all clients know."""
     job = open_job(http)
     put(http, job, "a", png())
     with ThreadPoolExecutor(1) as thread:  # Playwright has an event loop in this one, where browser tests ran before

@@ -1,4 +1,4 @@
-"""The web process is light: no TensorFlow in it, and little memory."""
+"""The web process loads no TensorFlow and uses little memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_importing_the_app_loads_no_tensorflow():
 
 
 def web_processes(service) -> list[psutil.Process]:
-    """Gunicorn's processes, the one that starts the others too."""
+    """Return Gunicorn's processes, including their parent."""
     children = psutil.Process(service.process.pid).children(recursive=True)
     return [process for process in children if any("gunicorn" in word for word in process.cmdline())]
 
