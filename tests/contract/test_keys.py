@@ -252,7 +252,7 @@ def test_a_key_is_made_and_revoked_while_the_service_runs(people, keyed_service)
     assert again.returncode == 1 and "key eve" in again.stderr
     assert keys_command(keyed_service, "revoke", "eve").returncode == 0
     refused = lambda: people["nobody"].get("/v1/jobs", headers=bearer(key)).status_code == 401  # noqa: E731
-    wait_until(refused, "the revoked key is refused", 5)
+    wait_until(refused, "the revoked key is refused")
     assert not any(key in path.read_text(errors="replace") for path in keyed_service.data_dir.rglob("*.aof"))
 
 

@@ -20,7 +20,7 @@ from cli.stack.embedded_redis import redis_server_path
 from shared.redis import keys
 from shared.services import Services
 from shared.settings import Settings
-from tests.conftest import NO_TLS, Service, running_service, wait_until
+from tests.conftest import NO_TLS, START_STOP_S, Service, running_service, wait_until
 from tests.fixtures import make
 from tests.integration.helpers import redis_of
 
@@ -59,7 +59,7 @@ def archive(count: int = PICTURES) -> bytes:
 
 
 class PatientClient(httpx.Client):
-    """A client that retries for a minute after a connection error, a 429 or a 503."""
+    """A client that retries after a connection error, a 429 or a 503."""
 
     def request(self, method: str, url: str, **kwargs: object) -> httpx.Response:
         def answer() -> httpx.Response | None:
@@ -69,7 +69,7 @@ class PatientClient(httpx.Client):
                 return None
             return None if got.status_code in (429, 503) else got
 
-        return wait_until(answer, f"{method} {url} is answered", 60, every=0.2)
+        return wait_until(answer, f"{method} {url} is answered", START_STOP_S, every=0.2)
 
 
 @contextmanager

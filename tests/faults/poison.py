@@ -12,7 +12,7 @@ from tests.fixtures import make
 #: Content of a PNG text chunk that makes it poison.
 KILLS, HANGS = b"kills its worker", b"is never decoded"
 #: Seconds after which that app kills the process of a chunk.
-TIMEOUT_S = 4
+TIMEOUT_S = 6
 
 
 def poison(content: bytes, how: bytes) -> bytes:

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.conftest import running_service, wait_until
+from tests.conftest import START_STOP_S, running_service, wait_until
 from tests.faults import harm
 from tests.faults.checks import Expected, check
 from tests.faults.kit import Arena, arena_in, entered, pictures
@@ -90,7 +90,7 @@ def test_the_web_server_is_killed_while_a_thousand_files_are_uploaded(arena: Are
     with ThreadPoolExecutor(8) as pool:
         adding = [pool.submit(add, name) for name in names]
         for count in range(50, len(names), 100):
-            wait_until(lambda count=count: len(added) >= count, f"{count} files are there", 60)
+            wait_until(lambda count=count: len(added) >= count, f"{count} files are there", START_STOP_S)
             harm.kill_web(arena, chance)
     for one in adding:
         one.result()

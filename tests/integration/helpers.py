@@ -19,7 +19,7 @@ import numpy as np
 import redis
 from PIL import Image
 
-from tests.conftest import Service, wait_until
+from tests.conftest import START_STOP_S, Service, wait_until
 from tests.fixtures import make
 
 JSON = {"Content-Type": "application/json"}
@@ -66,7 +66,7 @@ def finished(http: httpx.Client, job_id: str) -> dict:
         job = http.get(f"/v1/jobs/{job_id}", params={"wait": 5}).json()
         return job if job["done"] else None
 
-    job = wait_until(over, f"job {job_id} is over", 120)
+    job = wait_until(over, f"job {job_id} is over", START_STOP_S)
     counts = job["counts"]
     assert counts["succeeded"] + counts["failed"] + counts["cancelled"] == counts["total"]
     return job

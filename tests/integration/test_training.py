@@ -31,7 +31,7 @@ from tests.programs import small_disk
 from tests.versions_kit import shipped
 
 #: Seconds for a short training, mostly TensorFlow's start.
-TRAINING_S = 120
+TRAINING_S = 300
 #: Trains for hours unless cancelled.
 ENDLESS = {"preset": "seed", "epochs": 1000, "batch_size": 8}
 #: Trains long enough to be killed in the middle.
