@@ -34,7 +34,7 @@ def test_a_picture_that_kills_or_stops_its_worker_fails_alone(arena: Arena, expe
     job_id = arena.submit(zip_of(*(good | harm).items()))
     check_results(arena, job_id, expected, {KILLER: "crashed", SLEEPER: "crashed"})
     log = arena.service.log()
-    lost, late = log.count("is gone: its"), log.count(f"Hard time limit ({TIMEOUT_S}s) exceeded")
+    lost, late = log.count("the lease of chunk"), log.count(f"Hard time limit ({TIMEOUT_S}s) exceeded")
     assert lost >= 2 * MAX_DEATHS
     assert late >= MAX_DEATHS
     check_deleted(arena, job_id)
