@@ -26,7 +26,7 @@ def test(arguments: tuple[str, ...], *, quick: bool, faults: bool) -> None:
         sys.exit(run("tests.faults.soak", *arguments))
     if not (quick or arguments):
         run("tests.programs")
-    sys.exit(run("pytest", *(["--quick"] if quick else []), *arguments))
+    sys.exit(run("pytest", *(["--quick", "-n2"] if quick else []), *arguments))
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
