@@ -122,8 +122,8 @@ def index() -> Response:
 def status(job_id: str) -> Response:
     """Get a job's state and counts, at a cost that does not depend on its size.
 
-    With `wait` the answer comes when the state or the counts change, or after so many seconds. Where many wait already
-    it comes at once: heed `Retry-After`, which is there until the job is done.
+    With `wait` the answer is sent when the state or the counts change, or after that many seconds. If too many requests
+    wait already it is sent at once: heed `Retry-After`, which is present until the job is done.
     """
     asked = query(StatusQuery, request)
     job, store = services().store.get(job_id), services().store
