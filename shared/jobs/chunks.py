@@ -52,10 +52,10 @@ class ChunkStore:
         chunk = new_id()
         names = [keys.READY[queue] for queue in queues]
         limits = CHUNK_ITEMS, SUSPECT_ITEMS, CHUNK_BYTES
-        answer = self._scripts.run("claim", chunk, worker, LEASE_S * 1000, *limits, *names)
-        if not answer:
+        result = self._scripts.run("claim", chunk, worker, LEASE_S * 1000, *limits, *names)
+        if not result:
             return None
-        job_id, model, request_id, waited_ms, *records = answer
+        job_id, model, request_id, waited_ms, *records = result
         uploads = tuple(read_upload(key, record)[0] for key, record in zip(records[::2], records[1::2], strict=True))
         return Chunk(chunk, job_id, model, uploads, request_id or None, int(waited_ms) / 1000)
 

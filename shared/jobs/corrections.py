@@ -52,9 +52,9 @@ class Corrections:
         Raise NotFound, or Conflict if an Item was not classified.
         """
         parts = [part for key, index in labels.items() for part in (key, "" if index is None else index)]
-        answer = self._scripts.run("correct", job_id, *parts)
-        if answer != ["corrected"]:
-            _refuse(job_id, *answer)
+        result = self._scripts.run("correct", job_id, *parts)
+        if result != ["corrected"]:
+            _refuse(job_id, *result)
 
     @redis_errors()
     def counts(self, job_id: str) -> dict[int, LabelCount]:

@@ -78,10 +78,10 @@ class DeliveryStore:
     def claim(self, busy: Iterable[str] = ()) -> ClaimedDelivery | None:
         """Claim the delivery that has been due longest, of a receiver that is not `busy`; None if there is none."""
         fence = new_id()
-        answer = self._scripts.run("claim_delivery", fence, LEASE_S * 1000, *busy)
-        if not answer:
+        result = self._scripts.run("claim_delivery", fence, LEASE_S * 1000, *busy)
+        if not result:
             return None
-        delivery_id, receiver, url, *fields = answer
+        delivery_id, receiver, url, *fields = result
         record = dict(zip(fields[::2], fields[1::2], strict=True))
         job = read_job(_job_of(delivery_id), record)
         return ClaimedDelivery(delivery_id, fence, receiver, url, int(record["tries"]), job)

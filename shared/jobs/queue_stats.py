@@ -67,5 +67,5 @@ class QueueStats:
         for job_id in ids:
             pipeline.llen(keys.job(job_id, "pending"))
             pipeline.hget(keys.job(job_id), "created_at")
-        answers = pipeline.execute() if ids else []
-        return sum(answers[::2]), min((int(at) for at in answers[1::2] if at), default=None)
+        results = pipeline.execute() if ids else []
+        return sum(results[::2]), min((int(at) for at in results[1::2] if at), default=None)

@@ -54,7 +54,7 @@ class JobStore:
 
     @redis_errors()
     def ping(self) -> None:
-        """Return if Redis answers."""
+        """Return if Redis results."""
         self._redis.ping()
 
     @redis_errors()
@@ -116,7 +116,7 @@ class JobStore:
 
         Repeating the call changes nothing. Raise NotFound, or Conflict if the job is sealed.
         """
-        answers: list[AddResult] = []
+        results: list[AddResult] = []
         for number, batch in enumerate(_batches(uploads)):
             if number:
                 self.check_memory()  # the caller has checked before the first one
@@ -125,8 +125,8 @@ class JobStore:
                 raise job_not_found(job_id)
             if words == ["closed"]:
                 raise Conflict(f"job {job_id} is sealed: it accepts no more items")
-            answers += [AddResult(word) for word in words]
-        return answers
+            results += [AddResult(word) for word in words]
+        return results
 
     @redis_errors()
     def reserve_numbers(self, job_id: str, count: int) -> int:
@@ -139,35 +139,15 @@ class JobStore:
 
         A training job, which has no items, is queued.
         """
-        answer = self._scripts.run("seal", job_id)
-        if answer == "missing":
+        result = self._scripts.run("seal", job_id)
+        if result == "missing":
             raise job_not_found(job_id)
-        if answer == "empty":
+        if result == "empty":
             raise Conflict(f"job {job_id} has no items: add some before you seal it, or cancel it")
 
-    def submit_training(
-        self,
-        params: dict[str, Any],
-        metadata: Any = None,
-        *,
-        retention_s: int,
-        owner: str = LOCAL_OWNER,
-        max_unfinished: int | None = None,
-        request_id: str | None = None,
-        webhook: WebhookTarget | None = None,
-    ) -> str:
-        """Create and queue a training job and return its id. Raise TooManyRequests as `create` does."""
-        job_id = self.create(
-            JobKind.TRAINING,
-            retention_s=retention_s,
-            owner=owner,
-            max_unfinished=max_unfinished,
-            request_id=request_id,
-            params=params,
-            metadata=metadata,
-            webhook=webhook,
-            listed=False,
-        )
+    def submit_training(self, params: dict[str, Any], metadata: Any = None, **options: Any) -> str:
+        """Create and queue a training job and return its id. `options` and errors are those of `create`."""
+        job_id = self.create(JobKind.TRAINING, params=params, metadata=metadata, listed=False, **options)
         self.seal(job_id)
         return job_id
 
@@ -284,10 +264,10 @@ class JobStore:
 
         Unfinished jobs are removed only with `force`.
         """
-        answer = self._scripts.run("remove", job_id, "1" if force else "0")
-        if answer == "missing" and self._redis.zscore(keys.REMOVING, job_id) is None:
+        result = self._scripts.run("remove", job_id, "1" if force else "0")
+        if result == "missing" and self._redis.zscore(keys.REMOVING, job_id) is None:
             raise job_not_found(job_id)
-        if answer == "busy":
+        if result == "busy":
             raise Conflict(f"job {job_id} is unfinished: cancel it before you delete it")
 
     @redis_errors()
@@ -312,10 +292,10 @@ class JobStore:
         return self._redis.zscore(keys.JOBS, job_id) is not None
 
     def _change(self, job_id: str, command: str, field: str, value: str | int) -> Any:
-        answer = self._scripts.run("change", job_id, command, field, value)
-        if answer == "missing":
+        result = self._scripts.run("change", job_id, command, field, value)
+        if result == "missing":
             raise job_not_found(job_id)
-        return answer
+        return result
 
     def _stop(self, job_id: str, ending: ItemState, failure: str) -> bool:
         stopped = False
@@ -333,8 +313,8 @@ class JobStore:
         for queue in [Queue.TRAIN] if kind is JobKind.TRAINING else CLASSIFICATION_QUEUES:
             pipeline.zrank(keys.READY[queue], job_id)
             pipeline.zcard(keys.READY[queue])
-        answers = pipeline.execute()
-        for place, length in zip(answers[::2], answers[1::2], strict=True):
+        results = pipeline.execute()
+        for place, length in zip(results[::2], results[1::2], strict=True):
             if place is not None:
                 return ahead + int(place)
             ahead += length

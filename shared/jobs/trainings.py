@@ -43,10 +43,10 @@ class TrainingStore:
     def claim(self, worker: str) -> Training | None:
         """Claim the training job that has waited longest. Return None if none is waiting."""
         fence = new_id()
-        answer = self._scripts.run("claim_training", fence, worker, LEASE_S * 1000)
-        if not answer:
+        result = self._scripts.run("claim_training", fence, worker, LEASE_S * 1000)
+        if not result:
             return None
-        job_id, params, request_id = answer
+        job_id, params, request_id = result
         return Training(fence, job_id, json.loads(params), request_id or None)
 
     @redis_errors()

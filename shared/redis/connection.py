@@ -16,7 +16,7 @@ from shared.domain.entities import INTERACTIVE_ITEMS
 from shared.domain.errors import Unavailable
 
 #: Timeouts in seconds. Together they stay below the 5 s within which the API must respond.
-CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 1.0, 2.0
+CONNECT_TIMEOUT_S, RESPONSE_TIMEOUT_S = 1.0, 2.0
 #: One immediate retry, for pooled connections that a restart of Redis has closed. Every script is idempotent.
 #: Timeouts are not retried: connecting retries too, and four timeouts would exceed 5 s.
 RETRIES = 1
@@ -52,7 +52,7 @@ def connect(url: str) -> Client:
         url,
         decode_responses=True,
         socket_connect_timeout=CONNECT_TIMEOUT_S,
-        socket_timeout=ANSWER_TIMEOUT_S,
+        socket_timeout=RESPONSE_TIMEOUT_S,
         socket_keepalive=True,
         health_check_interval=HEALTH_CHECK_S,
         retry=Retry(NoBackoff(), RETRIES, supported_errors=(redis.ConnectionError,)),

@@ -44,17 +44,17 @@ class Resolver:
         """Return the addresses, or [] if the lookup fails, times out, or finds too many others in progress."""
         if not self._slots.acquire(blocking=False):
             return []
-        answers: SimpleQueue[list[str]] = SimpleQueue()
-        Thread(target=self._run_lookup, args=(host, port, answers), daemon=True).start()
+        results: SimpleQueue[list[str]] = SimpleQueue()
+        Thread(target=self._run_lookup, args=(host, port, results), daemon=True).start()
         try:
-            return answers.get(timeout=timeout_s)
+            return results.get(timeout=timeout_s)
         except Empty:
             return []
 
-    def _run_lookup(self, host: str, port: int, answers: SimpleQueue[list[str]]) -> None:
+    def _run_lookup(self, host: str, port: int, results: SimpleQueue[list[str]]) -> None:
         try:
-            answers.put(self._lookup(host, port))
+            results.put(self._lookup(host, port))
         except OSError:
-            answers.put([])
+            results.put([])
         finally:
             self._slots.release()

@@ -38,13 +38,13 @@ def with_tta(network: Network, below: float = NEVER) -> Network:
         return network
 
     def forward(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        answers = network(images)
-        unsure = answers.max(axis=1) < below
+        scores = network(images)
+        unsure = scores.max(axis=1) < below
         if not unsure.any():
-            return answers
-        answers = answers.copy()
-        answers[unsure] = _average_views(network, images[unsure], answers[unsure])
-        return answers
+            return scores
+        scores = scores.copy()
+        scores[unsure] = _average_views(network, images[unsure], scores[unsure])
+        return scores
 
     return forward
 
@@ -52,8 +52,8 @@ def with_tta(network: Network, below: float = NEVER) -> Network:
 def _average_views(network: Network, images: NDArray[np.uint8], first: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the geometric mean over all views, normalised: the mean of the logits. `first` is that of VIEWS[0]."""
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
-    answers = [first, *(network(_apply_view(padded, view)) for view in VIEWS[1:])]
-    logs = sum(view.weight * log(answer) for view, answer in zip(VIEWS, answers, strict=True))
+    scores = [first, *(network(_apply_view(padded, view)) for view in VIEWS[1:])]
+    logs = sum(view.weight * log(each) for view, each in zip(VIEWS, scores, strict=True))
     return softmax(logs).astype(np.float32)
 
 

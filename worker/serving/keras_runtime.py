@@ -29,8 +29,8 @@ def compiled(model: Any) -> Network:
     run = graph(model)
 
     def network(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        answers: NDArray[np.float32] = run(images).numpy()
-        return answers
+        scores: NDArray[np.float32] = run(images).numpy()
+        return scores
 
     return network
 

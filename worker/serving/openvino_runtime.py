@@ -82,8 +82,8 @@ def _one_at_a_time(compiled: Any) -> Network:
 
     def infer(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         with lock:
-            answers: NDArray[np.float32] = request.infer([images], share_inputs=True)[0]
-        return answers
+            scores: NDArray[np.float32] = request.infer([images], share_inputs=True)[0]
+        return scores
 
     return infer
 
@@ -92,11 +92,11 @@ def _in_batches(infer: Network, labels: int) -> Network:
     """Return `infer` in batches whose sizes are powers of two: OpenVINO compiles for each new size."""
 
     def network(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        answers = np.empty((len(images), labels), np.float32)
+        scores = np.empty((len(images), labels), np.float32)
         for start in range(0, len(images), BATCH_SIZE):
             batch = images[start : start + BATCH_SIZE]
-            answers[start : start + len(batch)] = infer(_padded(batch))[: len(batch)]
-        return answers
+            scores[start : start + len(batch)] = infer(_padded(batch))[: len(batch)]
+        return scores
 
     return network
 

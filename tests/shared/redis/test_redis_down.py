@@ -26,7 +26,7 @@ from shared.jobs.store import MAX_MEMORY_SHARE, SCRIPT_BATCH, JobStore
 from shared.jobs.trainings import TrainingStore
 from shared.jobs.workers import Worker, Workers
 from shared.models.champion import Alias, ChampionAlias
-from shared.redis.connection import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S, connect
+from shared.redis.connection import CONNECT_TIMEOUT_S, RESPONSE_TIMEOUT_S, connect
 from shared.training.speeds import Speed, TrainingSpeeds
 from shared.webhooks.signing_secrets import WebhookSecrets
 from shared.webhooks.target import parse
@@ -200,7 +200,7 @@ def test_every_call_says_that_redis_hangs(tmp_path: Path) -> None:
 
     How long it waits is not measured here: the cores may be busy.
     """
-    assert CONNECT_TIMEOUT_S + ANSWER_TIMEOUT_S < IN_TIME_S
+    assert CONNECT_TIMEOUT_S + RESPONSE_TIMEOUT_S < IN_TIME_S
     port = free_port()
     with redis_process(redis_server_path(), tmp_path, port) as server, ThreadPoolExecutor(len(CALLS)) as pool:
         server.send_signal(signal.SIGSTOP)
