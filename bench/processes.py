@@ -32,7 +32,7 @@ class Rounds:
     def _answer(self) -> Any:
         line = self._process.stdout.readline() if self._process.stdout else ""
         if not line:
-            raise RuntimeError(f"{self._process.args} ended")
+            raise RuntimeError(f"{self._process.args!r} ended")
         return json.loads(line)
 
 
@@ -76,7 +76,7 @@ def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
                 return
         except OSError:
             continue
-    raise RuntimeError(f"{process.args} is not ready")
+    raise RuntimeError(f"{process.args!r} is not ready")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -19,7 +19,7 @@ from bench.service import ROOT, running_service
 from bench.table import Figures, Row
 from cli.stack import embedded_redis
 from shared.jobs.chunks import CHUNK_ITEMS
-from shared.settings import Settings
+from shared.settings import load_settings
 
 #: Messages and pictures in each repeat.
 MESSAGES, PICTURES = 400, 10_000
@@ -53,7 +53,7 @@ def _drain(broker: redis.Redis) -> float:
 def _celery() -> Iterator[redis.Redis]:
     """Run a Redis as `up` starts it, and a Celery worker, and yield a client of the Redis."""
     with tempfile.TemporaryDirectory() as folder:
-        server = embedded_redis.prepare(Settings(data_dir=Path(folder)))
+        server = embedded_redis.prepare(load_settings({"DARKROOM_DATA_DIR": folder}))
         os.environ["BENCH_BROKER"] = server.url
         empty_task.app.conf.broker_url = server.url
         worker = [sys.executable, "-m", "celery", "-A", "bench.references.empty_task", "worker", "--concurrency", "1"]

@@ -42,14 +42,14 @@ def darkroom(epochs: int) -> dict[str, Any]:
     """Train preset `seed` as a training job does."""
     import numpy as np
 
-    from shared.training.presets import SeedParams
     from worker.evaluation import evaluate
     from worker.presets import PRESETS
     from worker.training.train import train
 
     preset, data = PRESETS["seed"], load_cifar10()
+    params = preset.params.model_copy(update={"epochs": epochs})
     begin = time.perf_counter()
-    trained = train(preset, data, 0, SeedParams(epochs=epochs))
+    trained = train(preset, data, 0, params)
     seconds = time.perf_counter() - begin
     answers = evaluate.predict(trained.model, data.x_test)
     return {"seconds": seconds, "accuracy": float(np.mean(answers.argmax(axis=1) == data.y_test))}

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -49,7 +50,7 @@ class Service:
     def submit(self, archive: bytes) -> str:
         """Post a zip, and return the job's id."""
         headers = {"Content-Type": "application/zip", "Content-Length": str(len(archive))}
-        answer = self.http.post("/v1/jobs", content=_pieces(archive), headers=headers)
+        answer = self.http.post("/v1/jobs", content=_pieces(archive), headers=headers)  # type: ignore[arg-type]  # sockets accept memoryviews
         answer.raise_for_status()
         return str(answer.json()["id"])
 
@@ -76,12 +77,12 @@ class Service:
             raise RuntimeError(f"no result: {answer.status_code} {answer.text[:200]}")
         return took
 
-    def job(self, job_id: str, wait: int = 0) -> dict[str, object]:
+    def job(self, job_id: str, wait: int = 0) -> dict[str, Any]:
         """Return the job's status; with `wait`, after its next change or that many seconds."""
         answer = self.http.get(f"/v1/jobs/{job_id}", params={"wait": wait} if wait else None)
         return dict(answer.raise_for_status().json())
 
-    def wait_until_done(self, job_id: str) -> dict[str, object]:
+    def wait_until_done(self, job_id: str) -> dict[str, Any]:
         """Wait until the job has ended, and return it."""
         while not (job := self.job(job_id, wait=30))["done"]:
             pass

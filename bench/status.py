@@ -95,7 +95,7 @@ def _speed(service: Service, job_id: str) -> float:
     """Return images per second from now to the end of the job."""
     before, begin = service.job(job_id), time.perf_counter()
     after = service.wait_until_done(job_id)
-    done = [job["counts"]["succeeded"] for job in (before, after)]  # type: ignore[index]
+    done: list[int] = [job["counts"]["succeeded"] for job in (before, after)]
     return (done[1] - done[0]) / (time.perf_counter() - begin)
 
 

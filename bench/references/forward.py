@@ -11,7 +11,9 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +47,7 @@ def main() -> None:
     speeds = {batch: min(speed(network, images[:BULK], batch) for _ in range(2)) for batch in (1, *BATCHES)}
     best = max(BATCHES, key=lambda batch: speeds[batch])
     print(json.dumps({"batch": best}), flush=True)
-    rounds = {
+    rounds: dict[str, Callable[[], Any]] = {
         "bulk": lambda: speed(network, images[:BULK], best),
         "one": lambda: speed(network, images[:ONE], 1),
         "answers": lambda: network(images[:COMPARED]).tolist(),
