@@ -21,7 +21,7 @@ Source = str | os.PathLike[str] | bytes | tuple[str, bytes]
 #: Extensions of archives in folders. By their content, office documents and models are archives too.
 ARCHIVE_NAMES = (".zip", ".tar", ".tar.gz", ".tgz")
 #: Characters of a file's name in its key; with the digest a key has at most 121.
-KEY_NAME = 100
+KEY_NAME_LENGTH = 100
 #: Hexadecimal digits of that digest: 80 bits, so that the keys of 100,000 files differ.
 KEY_DIGITS = 20
 
@@ -115,4 +115,4 @@ def _unreadable(path: str, error: OSError) -> File:
 
 def _key(name: str, version: str) -> str:
     digest = hashlib.sha256(f"{name}\n{version}".encode(errors="surrogateescape")).hexdigest()[:KEY_DIGITS]
-    return f"{re.sub('[^A-Za-z0-9._-]+', '-', name)[-KEY_NAME:]}-{digest}"
+    return f"{re.sub('[^A-Za-z0-9._-]+', '-', name)[-KEY_NAME_LENGTH:]}-{digest}"

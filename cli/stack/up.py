@@ -87,7 +87,7 @@ def _watch(supervisor: subprocess.Popen[bytes], settings: Settings, logs: Path) 
     began, missing = time.monotonic(), "the web server does not answer"
     client = httpx.Client(base_url=address, timeout=5, trust_env=False)
     while (seconds := time.monotonic() - began) < READY_TIMEOUT_S and supervisor.poll() is None:
-        missing = not_ready(client)
+        missing = failing_checks(client)
         if not missing:
             click.echo(f"Darkroom is ready at {address} ({seconds:.1f} s). Ctrl-C stops it. Logs: {logs}")
             supervisor.wait()
@@ -100,7 +100,7 @@ def _watch(supervisor: subprocess.Popen[bytes], settings: Settings, logs: Path) 
     return 1
 
 
-def not_ready(client: httpx.Client) -> str:
+def failing_checks(client: httpx.Client) -> str:
     """Return which checks of the service fail; empty if it is ready."""
     try:
         checks = client.get("/readyz").json()["checks"]
