@@ -90,16 +90,16 @@ class Results:
     def finished(self, job_id: str, limit: int, after: str | None = None, wanted: Filter = NO_FILTER) -> Page:
         """Return finished items in the order of finishing. The cursors return each item once."""
         is_done = self._store.get(job_id).state.done  # first: items that finish from now on are on a later page
-        place = 0 if after is None else decode_cursor("place", after, int)
+        position = 0 if after is None else decode_cursor("place", after, int)
         found: list[Item] = []
         batch = min(READ_BATCH, limit + 1) if wanted == NO_FILTER else READ_BATCH
-        for scanned, item in enumerate(self._by_place(job_id, place, batch)):
+        for scanned, item in enumerate(self._by_finish(job_id, position, batch)):
             if len(found) == limit or scanned == SCAN_LIMIT:
-                return Page(found, encode_cursor("place", place), done=False, more=True)
-            place += 1
+                return Page(found, encode_cursor("place", position), done=False, more=True)
+            position += 1
             if item is not None and wanted.matches(item):
                 found.append(item)
-        return Page(found, None if is_done else encode_cursor("place", place), done=is_done, more=False)
+        return Page(found, None if is_done else encode_cursor("place", position), done=is_done, more=False)
 
     @redis_errors()
     def least_confident(self, job_id: str, limit: int, after: str | None = None, wanted: Filter = NO_FILTER) -> Page:
@@ -108,25 +108,22 @@ class Results:
         While the job runs, results that arrive before the cursor are missed.
         """
         is_done = self._store.get(job_id).state.done
-        place = "" if after is None else decode_cursor("score", after, str)
+        position = "" if after is None else decode_cursor("score", after, str)
         found: list[Item] = []
-        for scanned, (item, score) in enumerate(self._by_score(job_id, place, wanted.score_range)):
+        for scanned, (item, score) in enumerate(self._by_score(job_id, position, wanted.score_range)):
             if len(found) == limit or scanned == SCAN_LIMIT:
-                return Page(found, encode_cursor("score", place), done=False, more=True)
-            place = f"{score!r} {item.upload.key}"
+                return Page(found, encode_cursor("score", position), done=False, more=True)
+            position = f"{score!r} {item.upload.key}"
             if wanted.matches(item):
                 found.append(item)
-        return Page(found, None if is_done else encode_cursor("score", place), done=is_done, more=False)
+        return Page(found, None if is_done else encode_cursor("score", position), done=is_done, more=False)
 
     @redis_errors()
     def items(self, job_id: str, limit: int, after: str | None = None) -> Page:
         """Return all items, finished or not, in the order in which they were added."""
-        self._store.get(job_id)
-        start = 0 if after is None else decode_cursor("item", after, int)
-        names = self._redis.lrange(keys.job(job_id, "keys"), start, start + limit)
-        more = len(names) > limit
-        items = [item for item, _ in self._read(job_id, names[:limit])]
-        return Page(items, encode_cursor("item", start + limit) if more else None, done=not more, more=more)
+        names, cursor = self.item_keys(job_id, limit, after)
+        items = [item for item, _ in self._read(job_id, names)]
+        return Page(items, cursor, done=cursor is None, more=cursor is not None)
 
     @redis_errors()
     def item_keys(self, job_id: str, limit: int, after: str | None = None) -> tuple[list[str], str | None]:
@@ -139,14 +136,14 @@ class Results:
     def stream(self, job_id: str) -> Iterator[Item]:
         """Iterate over all items that have finished by now, in the order of finishing, reading lazily."""
         with redis_errors():
-            yield from (item for item in self._by_place(job_id, 0, READ_BATCH) if item is not None)
+            yield from (item for item in self._by_finish(job_id, 0, READ_BATCH) if item is not None)
 
-    def _by_place(self, job_id: str, start: int, batch: int) -> Iterator[Item | None]:
+    def _by_finish(self, job_id: str, start: int, batch: int) -> Iterator[Item | None]:
         """Iterate over the finished items from a position on; None for one that finished again after a retry."""
         for begin in count(start, batch):
             names = self._redis.lrange(keys.job(job_id, "finished"), begin, begin + batch - 1)
-            for place, (item, finished_at) in enumerate(self._read(job_id, names), begin):
-                yield item if finished_at == place else None
+            for position, (item, last) in enumerate(self._read(job_id, names), begin):
+                yield item if last == position else None
             if len(names) < batch:
                 return
 
@@ -166,11 +163,11 @@ class Results:
         """
         if not after:
             return 0
-        (score, _, key), place = after.partition(" "), keys.job(job_id, "scores")
+        (score, _, key), scores = after.partition(" "), keys.job(job_id, "scores")
         if not SCORE.fullmatch(score):
             raise invalid_cursor()
-        equal = range(self._redis.zcount(place, "-inf", f"({score}"), self._redis.zcount(place, "-inf", score))
-        return equal.start + bisect_right(equal, [key], key=lambda rank: self._redis.zrange(place, rank, rank))
+        equal = range(self._redis.zcount(scores, "-inf", f"({score}"), self._redis.zcount(scores, "-inf", score))
+        return equal.start + bisect_right(equal, [key], key=lambda rank: self._redis.zrange(scores, rank, rank))
 
     def _read(self, job_id: str, names: Sequence[str]) -> list[tuple[Item, int | None]]:
         """Return the items with these keys, each with its position in the order of finishing or None."""

@@ -314,9 +314,9 @@ class JobStore:
             pipeline.zrank(keys.READY[queue], job_id)
             pipeline.zcard(keys.READY[queue])
         results = pipeline.execute()
-        for place, length in zip(results[::2], results[1::2], strict=True):
-            if place is not None:
-                return ahead + int(place)
+        for rank, length in zip(results[::2], results[1::2], strict=True):
+            if rank is not None:
+                return ahead + int(rank)
             ahead += length
         return None
 
