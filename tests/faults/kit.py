@@ -25,7 +25,7 @@ from tests.fixtures import make
 from tests.integration.helpers import redis_of
 
 MIB = 1024 * 1024
-#: Pictures of one job: four chunks, at least three seconds of work for two workers, so that a fault can hit the middle.
+#: Pictures of one job: four chunks, at least 4.6 s of work for two workers, so that a fault can hit the middle.
 PICTURES = 1000
 #: The Celery app whose workers are that slow.
 SLOW = "tests.faults.slow"
