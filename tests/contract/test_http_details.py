@@ -25,7 +25,7 @@ def test_if_none_match_is_compared_weakly_and_may_be_a_list(http, form):
         ("POST", "/openapi.json", {"GET", "HEAD", "OPTIONS"}),
     ],
 )
-def test_a_wrong_method_is_told_the_right_ones(http, method, path, allowed):
+def test_a_405_lists_the_allowed_methods(http, method, path, allowed):
     answer = http.request(method, path)
     problem(answer, 405)
     assert set(answer.headers["Allow"].split(", ")) == allowed
@@ -58,7 +58,7 @@ def test_results_say_when_there_is_more_already(http):
     assert second.json()["done"] and len(second.json()["data"]) == 1 and "next" not in second.links
 
 
-def test_what_is_asked_for_again_is_not_kept_by_a_cache(http):
+def test_changing_resources_are_not_cached(http):
     job = submit(http, ("a.png", png()))
     for path in ("/v1/jobs", f"/v1/jobs/{job}", f"/v1/jobs/{job}/results", "/v1/queues"):
         assert http.get(path).headers["Cache-Control"] == "private, no-cache"

@@ -88,7 +88,7 @@ def test_items_are_added_once(http):
     assert finished(http, job)["counts"]["total"] == 2
 
 
-def test_files_without_keys_are_added_once_where_the_answer_is_kept_no_longer(http, service):
+def test_files_without_keys_are_added_once_after_the_stored_response_expired(http, service):
     job, key = open_job(http), new_key()
     archive = files(("a.zip", zip_of(("a.png", png(1)), ("b.png", png(2)))))
     first = http.post(f"/v1/jobs/{job}/items", files=archive, headers=key)
@@ -145,7 +145,7 @@ def test_a_key_that_is_none_is_refused(http, value):
     assert problem(answer, 422)["errors"][0]["pointer"] == "Idempotency-Key"
 
 
-def test_where_nothing_is_there_a_key_changes_nothing(http):
+def test_a_key_does_not_change_a_404_or_405(http):
     for address, status in (("/v1/nothing", 404), (f"/v1/jobs/{'0' * 32}", 405), ("/v1/jobs/", 404)):
         problem(http.post(address, headers=new_key()), status)
 

@@ -75,7 +75,7 @@ def test_every_call_needs_a_key(people, anns, method, path):
 
 
 @pytest.mark.parametrize(("method", "path"), calls(lambda rule: "job_id" in rule.arguments))
-def test_a_job_of_somebody_else_is_as_one_that_is_not_there(people, anns, method, path):
+def test_a_foreign_job_looks_like_an_unknown_one(people, anns, method, path):
     """Given ann's job, when bob calls it, then the response is as for an unknown id, and nothing changes."""
     before = people["ann"].get(f"/v1/jobs/{anns}").json()
     theirs, unknown = (people["bob"].request(method, path.format(job=job)) for job in (anns, UNKNOWN))
@@ -116,7 +116,7 @@ def test_an_idempotency_key_is_its_owners(people):
         "Bearer a b",
     ],
 )
-def test_a_wrong_key_is_said_to_be_wrong_and_never_repeated(people, keyed_service, authorization):
+def test_a_wrong_key_is_reported_without_its_text(people, keyed_service, authorization):
     headers = [(b"Authorization", authorization.encode("latin-1"))]
     answer = people["nobody"].get("/v1/jobs", headers=headers)
     assert KEYS["ann"] not in problem(answer, 401)["detail"]
@@ -256,7 +256,7 @@ def test_a_key_is_made_and_revoked_while_the_service_runs(people, keyed_service)
     assert not any(key in path.read_text(errors="replace") for path in keyed_service.data_dir.rglob("*.aof"))
 
 
-def test_the_command_line_shows_its_key_and_ends_with_4_where_that_is_not_enough(keyed_service, anns, tmp_path):
+def test_the_command_line_sends_its_key_and_exits_with_4_without_the_scope(keyed_service, anns, tmp_path):
     def run(name: str, *words: str) -> int:
         key = {"DARKROOM_API_KEY": KEYS[name]} if name in KEYS else {}
         return darkroom(keyed_service.url, tmp_path, *words, **key).returncode

@@ -122,7 +122,7 @@ def test_a_wrong_label_is_named_with_the_allowed_ones(http, job, body, status, p
     assert set(corrected(http, job).values()) == {None}
 
 
-def test_what_is_no_json_is_refused(http, job):
+def test_invalid_json_is_refused(http, job):
     own = f"{job['links']['self']}/items/{results(http, job['id'])[0]['key']}/label"
     problem(http.put(own, content=b'{"label": "cat"', headers=JSON), 400)
     problem(http.put(own, content=b'{"label": "cat"}', headers={"Content-Type": "text/plain"}), 415)

@@ -35,7 +35,7 @@ def stopped(http, photos) -> dict:
     return finished(http, job_id)
 
 
-def test_cancel_stops_a_running_job_and_keeps_what_is_finished(http, stopped):
+def test_cancel_stops_a_running_job_and_keeps_finished_items(http, stopped):
     counts = stopped["counts"]
     assert stopped["state"] == "cancelled" and counts["cancelled"] > 0 and counts["failed"] == 0
     again = http.post(f"/v1/jobs/{stopped['id']}/cancel")
@@ -67,7 +67,7 @@ def test_retry_of_failed_items_gives_the_same_failure(http):
     assert len(results(http, job_id)) == 2
 
 
-def test_retry_where_nothing_failed(http):
+def test_retry_without_failed_items(http):
     job_id = submit(http, ("a.png", png()))
     finished(http, job_id)
     problem(http.post(f"/v1/jobs/{job_id}/retry"), 409)
@@ -98,7 +98,7 @@ def test_delete_removes_every_trace(service, http):
         assert not any(job_id in path for path in traces(service)["blobs"])
 
 
-def test_delete_of_a_job_that_is_not_over(http):
+def test_delete_of_a_running_job(http):
     job_id = open_job(http)
     put(http, job_id, "a", png())
     problem(http.delete(f"/v1/jobs/{job_id}"), 409)

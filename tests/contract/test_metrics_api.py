@@ -82,7 +82,7 @@ def test_items_are_counted_by_outcome_and_chunks_by_stage(service: Service, http
     wait_until(lambda: all(now > then for now, then in zip(stages(), chunks, strict=True)), "the stages are told")
 
 
-def test_what_serves_and_what_waits_is_told(service: Service, http: httpx.Client) -> None:
+def test_metrics_of_the_champion_and_the_queues(service: Service, http: httpx.Client) -> None:
     for queue in Queue:
         assert value(service, "darkroom_workers", queue=queue) >= 1
         assert value(service, "darkroom_queue_items", queue=queue) == 0
@@ -115,7 +115,7 @@ def queries(path: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", ["grafana/dashboard.json", "prometheus/alerts.yml"])
-def test_what_is_drawn_and_watched_exists(service: Service, name: str) -> None:
+def test_metrics_in_dashboards_and_rules_exist(service: Service, name: str) -> None:
     """Given a scrape, then it has each metric that the file names, with the label values in its queries."""
     found = {family.name for family in scrape(service)}
     found |= {f"{family}_{ending}" for family in found for ending in ("total", "info", "bucket", "count", "sum")}

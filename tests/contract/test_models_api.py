@@ -40,7 +40,7 @@ def put(http: httpx.Client, version: str, **headers: str) -> httpx.Response:
     )
 
 
-def test_a_model_is_its_card_and_where_its_files_are(http: httpx.Client) -> None:
+def test_a_model_has_its_card_and_links_to_its_files(http: httpx.Client) -> None:
     version = shipped()
     model = http.get(f"/v1/models/{version}").json()
     own = f"/v1/models/{version}"
@@ -155,7 +155,7 @@ def test_promote_and_roll_back(http: httpx.Client, two: tuple[str, str], seen: s
     assert finished(http, submit(http, ("a.png", png())))["model"] == shipped()
 
 
-def test_somebody_else_changed_the_champion_first(http: httpx.Client, two: tuple[str, str], seen: str) -> None:
+def test_a_lost_update_of_the_champion_is_prevented(http: httpx.Client, two: tuple[str, str], seen: str) -> None:
     assert put(http, two[0], If_Match=seen).status_code == 200
     for stale in (seen, '"other"', f"W/{seen}", '"a", "b"'):
         assert two[0] in problem(put(http, two[1], If_Match=stale), 412)["detail"]
@@ -204,5 +204,5 @@ def test_a_promotion_is_one_json_object(
         ("GET", CHAMPION),
     ],
 )
-def test_what_there_is_not(http: httpx.Client, method: str, path: str) -> None:
+def test_unknown_models_files_and_methods(http: httpx.Client, method: str, path: str) -> None:
     problem(http.request(method, path), 404, 405)

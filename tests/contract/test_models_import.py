@@ -81,7 +81,7 @@ def _pixels(content: bytes) -> np.ndarray:
 
 
 @pytest.mark.usefixtures("parts")
-def test_what_is_said_of_a_model_counts(http: httpx.Client, folder: Path) -> None:
+def test_import_parameters_are_used(http: httpx.Client, folder: Path) -> None:
     file = small_app_file(folder / "three.keras", 3)
     labels = ["ä", "b", "c"]
     model = post(http, file, labels=json.dumps(labels), value_range="0-255", name="Anna's network").json()
@@ -131,7 +131,7 @@ def test_a_wrong_part_is_named(
 
 
 @pytest.mark.parametrize("content", [b"no model", png(), b"\x89HDF"])
-def test_what_is_no_model_file_is_refused_at_once(http: httpx.Client, folder: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_model_is_refused_at_once(http: httpx.Client, folder: Path, content: bytes) -> None:
     file = folder / "no.keras"
     file.write_bytes(content)
     assert "neither a .keras nor a .h5" in problem(post(http, file), 422)["detail"]

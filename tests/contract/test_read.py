@@ -66,7 +66,7 @@ def test_wait_returns_when_something_changes(service, http):
     thread.join()
 
 
-def test_wait_returns_after_its_time_where_nothing_changes(http):
+def test_wait_ends_after_its_time_without_a_change(http):
     job_id = open_job(http)
     etag = http.get(f"/v1/jobs/{job_id}").headers["ETag"]
     for headers, status in (({}, 200), ({"If-None-Match": etag}, 304)):
@@ -76,7 +76,7 @@ def test_wait_returns_after_its_time_where_nothing_changes(http):
         assert answer.status_code == status
 
 
-def test_wait_returns_at_once_where_the_client_is_behind_or_the_job_is_over(http, job):
+def test_wait_returns_at_once_if_the_client_is_behind_or_the_job_has_ended(http, job):
     old = {"If-None-Match": 'W/"old"'}
     http.get(f"/v1/jobs/{open_job(http)}", params={"wait": 30}, headers=old, timeout=SOONER_S)
     http.get(job["links"]["self"], params={"wait": 30}, timeout=SOONER_S)

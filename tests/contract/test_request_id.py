@@ -28,7 +28,7 @@ def test_an_answer_has_the_id_that_the_request_came_with(http: httpx.Client, pat
 
 
 @pytest.mark.parametrize("given", [None, "", "two words", "a" * 129, '{"a":1}', "é".encode()])
-def test_an_id_is_made_where_none_came_or_one_that_no_log_should_hold(http: httpx.Client, given) -> None:
+def test_an_id_is_made_if_the_request_has_none_or_an_unsafe_one(http: httpx.Client, given) -> None:
     headers = {} if given is None else {"X-Request-Id": given}
     found = [http.get("/healthz", headers=headers).headers["X-Request-Id"] for _ in range(2)]
     assert all(re.fullmatch(r"[0-9a-f]{32}", own) for own in found)

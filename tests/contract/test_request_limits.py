@@ -104,7 +104,7 @@ def expecting(key: str, length: int) -> bytes:
     ).encode()
 
 
-def test_who_waits_for_leave_to_send_is_refused_before(keyed_service):
+def test_expect_100_continue_is_refused_before_the_body(keyed_service):
     """Given `Expect: 100-continue`, then the client may continue, or is rejected before it sends the body."""
     assert exchange(keyed_service, expecting("wrong", 10**9)).status_code == 401
     assert exchange(keyed_service, expecting(KEYS["ann"], 10**9)).status_code == 413

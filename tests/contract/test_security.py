@@ -45,7 +45,7 @@ def test_a_name_that_was_pointed_here_is_refused(http, host):
 
 
 @pytest.mark.parametrize("host", ["[", "[::1", "a]", "::"])
-def test_a_host_that_is_none_is_no_fault_of_ours(http, host):
+def test_a_malformed_host_is_a_client_error(http, host):
     assert http.get("/v1/jobs", headers={"Host": host}).status_code < 500
 
 
@@ -93,7 +93,7 @@ def disposition(answer: httpx.Response) -> str | None:
     return answer.headers.get("Content-Disposition")
 
 
-def test_what_is_downloaded_is_named_by_us_and_never_run(http):
+def test_downloads_have_safe_names_and_are_not_executed(http):
     """Given a picture with another type's name, then no header has that name, and browsers must not sniff the type."""
     job = open_job(http)
     key = "evil.html"

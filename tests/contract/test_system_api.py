@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.integration.helpers import finished, png, problem, submit
 
 
-def test_room_is_told_in_bytes(http):
+def test_disk_space_is_in_bytes(http):
     finished(http, submit(http, ("a.png", png(1))))
     room = http.get("/v1/system").json()
     assert set(room) == {"disk", "blobs", "redis"} and room["blobs"] == "disk"

@@ -68,7 +68,7 @@ def by_query(http: httpx.Client, url: str) -> str:
 
 
 @pytest.mark.parametrize("ask", [by_json, by_part, by_query])
-def test_whoever_asks_is_called_when_the_job_is_over(
+def test_a_webhook_is_called_when_the_job_ends(
     http: httpx.Client, receiver: Receiver, ask: Callable[[httpx.Client, str], str]
 ) -> None:
     url = f"{receiver.url}?key=a%20b&more"
@@ -95,7 +95,7 @@ def test_whoever_asks_is_called_when_the_job_is_over(
     assert (attempt["status"], attempt["error"]) == (204, None) and attempt["duration_s"] >= 0
 
 
-def test_a_cancelled_training_is_told_of(http: httpx.Client, receiver: Receiver) -> None:
+def test_a_cancelled_training_calls_its_webhook(http: httpx.Client, receiver: Receiver) -> None:
     wanted = {"kind": "training", "params": {"preset": "seed", "epochs": 1}, "webhook": receiver.url}
     job_id = http.post("/v1/jobs", json=wanted).json()["id"]
     http.post(f"/v1/jobs/{job_id}/cancel")

@@ -122,7 +122,7 @@ def read_only(folder: Path) -> Iterator[None]:
         subprocess.run(["umount", folder], check=True)
 
 
-def test_a_read_only_disk_refuses_what_is_new_and_fails_no_job(arena: Arena, expected: Expected) -> None:
+def test_a_read_only_disk_refuses_uploads_and_fails_no_job(arena: Arena, expected: Expected) -> None:
     """Given a data folder that becomes read-only, then a running job ends, and deleted files are removed later."""
     job_id = begun(arena)
     with read_only(arena.service.data_dir), arena.service.client() as http:

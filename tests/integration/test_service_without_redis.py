@@ -175,7 +175,7 @@ def test_redis_dies_while_a_client_waits(own, apart, http):
     assert put(http, job_id, "a", png()).status_code == 201
 
 
-def test_upload_that_redis_dies_under_is_no_job(own, apart, http):
+def test_an_upload_during_which_redis_dies_makes_no_job(own, apart, http):
     """Blobs stored before Redis stopped are invisible, and the reconciler removes them later."""
     folder, listed = apart.data_dir / "blobs" / "jobs", http.get("/v1/jobs").json()["data"]
     before = set(folder.iterdir())

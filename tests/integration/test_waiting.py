@@ -93,7 +93,7 @@ async def wait_and_ask(service: Service, job: str) -> list[str]:
             return await asyncio.gather(*clients)
 
 
-def test_two_hundred_that_wait_starve_nobody(service, http):
+def test_two_hundred_waiting_clients_do_not_block_others(service, http):
     """Given an open job that 200 clients follow, then other requests are answered; when it ends, all clients know."""
     job = open_job(http)
     put(http, job, "a", png())
