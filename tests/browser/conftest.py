@@ -27,7 +27,7 @@ def browser() -> Iterator[Browser]:
         try:
             browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
         except Error as error:  # this machine has none, and Playwright has not downloaded its own, or lacks libraries
-            pytest.skip(f"needs chromium-headless-shell: {error}")
+            pytest.skip(f"needs chromium-headless-shell: {str(error).splitlines()[0]}")
         yield browser
         browser.close()
 
