@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from shared.domain.entities import Chunk, Failure, ItemState, Outcome, Queue, new_id
 from shared.jobs.records import SCORE_DECIMALS, dump, failure_record, outcome_json, read_upload
@@ -29,14 +28,6 @@ CRASHED = Outcome(
     ItemState.FAILED, failure=Failure("crashed", f"{MAX_DEATHS} workers died while classifying this image")
 )
 CRASHED_TRAINING = Failure("crashed", f"{MAX_DEATHS} workers died during this training without progress")
-
-
-@dataclass(frozen=True)
-class Backlog:
-    """The number of jobs that wait in one queue."""
-
-    queue: Queue
-    jobs: int
 
 
 class ChunkStore:
@@ -96,9 +87,9 @@ class ChunkStore:
         return [chunk for chunks in found for chunk in chunks][:limit]
 
     @redis_errors()
-    def backlog(self) -> list[Backlog]:
+    def backlog(self) -> dict[Queue, int]:
         """Return the number of waiting jobs of each queue."""
-        return [Backlog(Queue(name), self._redis.zcard(ring)) for name, ring in keys.READY.items()]
+        return {Queue(name): self._redis.zcard(ring) for name, ring in keys.READY.items()}
 
 
 def _commit_args(key: str, outcome: Outcome) -> tuple[str, str, str, str, str]:

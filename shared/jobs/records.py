@@ -31,15 +31,8 @@ def dump(value: Any) -> str:
 
 def upload_json(upload: Upload) -> str:
     """Return an upload as JSON, without its key (the name of its field) and its failure."""
-    fields = {
-        "filename": upload.filename,
-        "size": upload.size,
-        "sha256": upload.sha256,
-        "media_type": upload.media_type,
-        "width": upload.width,
-        "height": upload.height,
-    }
-    return dump({name: value for name, value in fields.items() if value is not None})
+    names = ("filename", "size", "sha256", "media_type", "width", "height")
+    return dump({name: value for name in names if (value := getattr(upload, name)) is not None})
 
 
 def outcome_json(outcome: Outcome) -> str:

@@ -54,7 +54,7 @@ class JobStore:
 
     @redis_errors()
     def ping(self) -> None:
-        """Return if Redis results."""
+        """Return if Redis responds."""
         self._redis.ping()
 
     @redis_errors()

@@ -101,6 +101,6 @@ class ChunkWorker:
 
     def _wake_another_worker(self) -> None:
         """Make sure that each queue with waiting jobs has a message: one chunk's end wakes a worker for the next."""
-        for backlog in self.chunks.backlog():
-            if backlog.jobs and backlog.queue in self.queues and not self.messenger.message_count(backlog.queue):
-                self.messenger.wake_workers(backlog.queue)
+        for queue, jobs in self.chunks.backlog().items():
+            if jobs and queue in self.queues and not self.messenger.message_count(queue):
+                self.messenger.wake_workers(queue)

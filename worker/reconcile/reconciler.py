@@ -49,9 +49,9 @@ class Reconciler:
         for chunk_id in self.chunks.expired_leases(BATCH):
             items = self.chunks.release(chunk_id, died=True)
             log.warning("the lease of chunk %s expired: its %d items are queued again", chunk_id, items)
-        for backlog in self.chunks.backlog():
-            if backlog.jobs and not self.messenger.message_count(backlog.queue):
-                self.messenger.wake_workers(backlog.queue, WAKE_MESSAGES)
+        for queue, jobs in self.chunks.backlog().items():
+            if jobs and not self.messenger.message_count(queue):
+                self.messenger.wake_workers(queue, WAKE_MESSAGES)
         for job in self.jobs.expired(BATCH):
             self._expire(job)
         for job_id in self.jobs.removing():

@@ -15,7 +15,7 @@ from shared.domain.entities import (
     Upload,
     new_id,
 )
-from shared.jobs.chunks import CHUNK_BYTES, CHUNK_ITEMS, LEASE_S, MAX_DEATHS, SUSPECT_ITEMS, Backlog
+from shared.jobs.chunks import CHUNK_BYTES, CHUNK_ITEMS, LEASE_S, MAX_DEATHS, SUSPECT_ITEMS
 from shared.redis import keys
 from shared.redis.connection import SCHEMA, Scripts, now_ms
 from tests.shared.kit import HOUR_MS, RINGS, UNREADABLE, Kit, names, sure, upload, uploads
@@ -32,7 +32,7 @@ def test_a_claim_returns_the_job_its_model_and_the_uploads(kit: Kit) -> None:
 
 def test_an_empty_store_has_nothing_to_claim(kit: Kit) -> None:
     assert kit.chunks.claim("worker", RINGS) is None
-    assert kit.chunks.backlog() == [Backlog(queue, 0) for queue in Queue]
+    assert kit.chunks.backlog() == dict.fromkeys(Queue, 0)
     assert kit.chunks.expired_leases(10) == []
 
 
@@ -48,7 +48,7 @@ def test_small_jobs_have_priority(kit: Kit) -> None:
     big = kit.sealed_job(uploads(CHUNK_ITEMS + 1))
     assert kit.claim().job_id == big
     small = kit.sealed_job(uploads(16))
-    assert kit.chunks.backlog() == [Backlog(Queue.INTERACTIVE, 1), Backlog(Queue.BULK, 1), Backlog(Queue.TRAIN, 0)]
+    assert kit.chunks.backlog() == {Queue.INTERACTIVE: 1, Queue.BULK: 1, Queue.TRAIN: 0}
     assert [kit.claim().job_id for _ in range(2)] == [small, big]
 
 

@@ -38,16 +38,12 @@ def numbers(kit: Kit, job: str, after: int = 0, limit: int = 100) -> list[int]:
     return [found["n"] for found in kit.trainings.rows(job, after, limit)]
 
 
-def backlog(kit: Kit) -> dict[Queue, int]:
-    return {entry.queue: entry.jobs for entry in kit.chunks.backlog()}
-
-
 def test_a_training_is_queued_and_listed(kit):
     job = submit(kit)
     waiting = kit.store.get(job)
     assert (waiting.kind, waiting.state, waiting.params) == (JobKind.TRAINING, JobState.QUEUED, PARAMS)
     assert waiting.queue_position == 0
-    assert backlog(kit) == {Queue.INTERACTIVE: 0, Queue.BULK: 0, Queue.TRAIN: 1}
+    assert kit.chunks.backlog() == {Queue.INTERACTIVE: 0, Queue.BULK: 0, Queue.TRAIN: 1}
     assert [found.id for found in JobList(kit.redis).page(10)[0]] == [job]
     assert kit.store.expired(10) == []
 
@@ -76,7 +72,7 @@ def test_trainings_of_a_newer_schema_are_skipped(kit):
     kit.redis.hset(keys.job(newer), "schema", SCHEMA + 1)
     assert claim(kit).job_id == known
     assert kit.trainings.claim("other") is None
-    assert backlog(kit)[Queue.TRAIN] == 1
+    assert kit.chunks.backlog()[Queue.TRAIN] == 1
 
 
 def test_rows_are_read_in_order_and_after_a_number(kit):
@@ -195,7 +191,7 @@ def test_a_queued_training_is_cancelled_at_once(kit):
     assert kit.store.cancel(job)
     assert kit.store.get(job).state is JobState.CANCELLED
     assert kit.trainings.claim("worker") is None
-    assert backlog(kit)[Queue.TRAIN] == 0
+    assert kit.chunks.backlog()[Queue.TRAIN] == 0
 
 
 def test_a_running_training_is_cancelled_when_released(kit):
