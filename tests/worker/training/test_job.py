@@ -132,6 +132,7 @@ def test_an_early_end_keeps_the_best_model_so_far(services: Services) -> None:
     job = services.store.get(job_id)
     assert job.state is JobState.SUCCEEDED
     assert len(services.registry.card(job.model or "").history) < 1000
+    assert services.speeds.all()["seed"].images_per_s > 0
 
 
 @pytest.mark.usefixtures("environment")
