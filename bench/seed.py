@@ -49,7 +49,7 @@ def darkroom(epochs: int) -> dict[str, Any]:
     preset, data = PRESETS["seed"], load_cifar10()
     params = preset.params.model_copy(update={"epochs": epochs})
     begin = time.perf_counter()
-    trained = train(preset, data, 0, params)
+    trained = train(preset, data, params)
     seconds = time.perf_counter() - begin
     answers = evaluate.predict(trained.model, data.x_test)
     return {"seconds": seconds, "accuracy": float(np.mean(answers.argmax(axis=1) == data.y_test))}

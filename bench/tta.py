@@ -40,8 +40,8 @@ class Part:
 
     def __init__(self, network: forward.Network, images: NDArray[np.uint8], truth: NDArray[Any]) -> None:
         self.truth = truth
-        self.one = evaluate.answers(forward.with_tta(network, forward.NEVER), images)
-        self.six = evaluate.answers(forward.with_tta(network, forward.ALWAYS), images)
+        self.one = evaluate.predict_served(forward.with_tta(network, forward.NEVER), images)
+        self.six = evaluate.predict_served(forward.with_tta(network, forward.ALWAYS), images)
 
     def unsure(self, below: float) -> NDArray[np.bool_]:
         """Return which images get six views."""

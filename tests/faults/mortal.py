@@ -112,7 +112,7 @@ def work() -> None:
     services, name = Services.build(load_settings()), f"mortal:{os.getpid()}"
     heartbeat = Heartbeat(services.workers, services.chunks, lambda: Worker(name, ("train",), None))
     heartbeat.start()
-    mine = supervisor.TrainingSupervisor(services, heartbeat.renewing, name)
+    mine = supervisor.TrainingSupervisor(services.trainings, services.chunks, heartbeat.renewing, name)
     while True:
         if not mine.work():
             time.sleep(LOOK_S)

@@ -1,7 +1,7 @@
-"""Batches of training images, each image varied by draws of its own.
+"""Batches of augmented training images.
 
-Every draw follows from the seed, the epoch and the image's place, never from what was drawn before. So a batch can be
-made again, in any order and on any thread, and the random state of a training is its seed and its step.
+Random draws depend only on the seed, the epoch and the index of the image. So batches can be made again, in any order
+and on any thread, and the random state of a training is its seed and its step.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: The value that a stretch of the contrast leaves as it is: between black and white.
+#: The value that a change of contrast does not alter: halfway between black and white.
 GREY = 127.5
 
-#: Names of the independent streams of random numbers that one seed gives.
+#: Independent streams of random numbers for one seed.
 MIRROR, EPOCH = 1, 2
 
 Images = NDArray[Any]
-#: Images and one-hot targets of one step, or of a group of steps, one after the other along the first axis.
+#: Images and one-hot targets of one step, or of a group of steps stacked along a first axis.
 Batch = tuple[Images, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How training images are varied; by default not at all.
+    """How training images are augmented; not at all by default.
 
-    `flip`: `random` mirrors half of the images, drawn anew in each epoch; `alternate` draws once, and turns all of them
-    in every other epoch (K. Jordan, arXiv:2404.00498, section 3.6). `translate`: greatest shift along each axis in
-    pixels. `brightness`, `contrast`: greatest shift and stretch, as shares of the value range and of 1.
+    `flip`: `random` mirrors half of the images, drawn in each epoch; `alternate` draws once and mirrors the others in
+    every second epoch (K. Jordan, arXiv:2404.00498, section 3.6). `translate`: largest shift along each axis in pixels.
+    `brightness`: largest shift of the values as a fraction of their range; `contrast`: largest relative change.
     """
 
     flip: str = "none"
@@ -46,7 +46,7 @@ class Augmentation:
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """What one epoch drew: the order of the images, and by image whether it is mirrored, its shift and its light."""
+    """Random draws of one epoch: the order of the images, and for each its mirroring, shift and light."""
 
     order: NDArray[np.int64]
     mirrored: NDArray[np.bool_]
@@ -54,8 +54,8 @@ class Draws:
     light: NDArray[np.float32]
 
 
-def mirrored(images: Images, which: NDArray[np.bool_]) -> Images:
-    """Return images (n, height, width, channels), those of which `which` (n,) is true turned left to right."""
+def mirror(images: Images, which: NDArray[np.bool_]) -> Images:
+    """Return images (n, height, width, channels), mirrored left to right if `which` (n,) is true."""
     if not which.any():
         return images
     turned = images.copy()
@@ -63,54 +63,62 @@ def mirrored(images: Images, which: NDArray[np.bool_]) -> Images:
     return turned
 
 
-def shifted(images: Images, shifts: NDArray[np.int64], greatest: int) -> Images:
-    """Return images moved by their row and column of `shifts` (n, 2), each within ±`greatest`.
+def shift(images: Images, shifts: NDArray[np.int64], largest: int) -> Images:
+    """Return images moved by the rows and columns in `shifts` (n, 2), each within ±`largest`.
 
-    What comes in from outside is the image mirrored at its edge, the edge itself not repeated.
+    Pixels from outside are reflected at the edge, without repeating the edge itself.
     """
-    if greatest == 0:
+    if largest == 0:
         return images
     height, width = images.shape[1:3]
-    padded = np.pad(images, ((0, 0), (greatest, greatest), (greatest, greatest), (0, 0)), mode="reflect")
+    padded = np.pad(images, ((0, 0), (largest, largest), (largest, largest), (0, 0)), mode="reflect")
     windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(1, 2))
-    rows, columns = (greatest - shifts).T
+    rows, columns = (largest - shifts).T
     return np.moveaxis(windows[np.arange(len(images)), rows, columns], 1, -1)
 
 
-def lit(images: Images, light: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return images made lighter and stretched about GREY, as float32, by `light` (n, 2): shift in values, and stretch.
+def adjust_light(images: Images, light: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return images as float32 with brightness and contrast changed by `light` (n, 2): shift, and factor about GREY.
 
-    Values may leave 0 to 255.
+    Values may lie outside 0 to 255.
     """
-    shift, stretch = light.T[:, :, None, None, None]
-    varied: NDArray[np.float32] = (images + shift - np.float32(GREY)) * stretch + np.float32(GREY)
-    return varied
+    shifts, factors = light.T[:, :, None, None, None]
+    adjusted: NDArray[np.float32] = (images + shifts - np.float32(GREY)) * factors + np.float32(GREY)
+    return adjusted
 
 
 class Batches:
-    """The batches of every epoch: images (batch, height, width, channels) and one-hot targets (batch, classes).
+    """The batches of all epochs: images (batch, height, width, channels) and one-hot targets (batch, classes).
 
-    Images that fill no whole batch are left out, others in each epoch. Batches are no larger than there are images.
+    The images of an incomplete last batch are left out, different ones in each epoch. `batch_size` is limited to the
+    number of images.
     """
 
     def __init__(
-        self, images: Images, truth: NDArray[Any], *, classes: int, batch_size: int, seed: int, how: Augmentation
+        self,
+        images: Images,
+        truth: NDArray[Any],
+        *,
+        classes: int,
+        batch_size: int,
+        seed: int,
+        augmentation: Augmentation,
     ) -> None:
-        self._images, self._truth, self._seed, self._how = images, truth, seed, how
+        self._images, self._truth, self._seed, self._augmentation = images, truth, seed, augmentation
         self._one_hot = np.eye(classes, dtype=np.float32)
         self.size = min(batch_size, len(images))
         self.steps = len(images) // self.size
         self.draws = lru_cache(maxsize=1)(self._draws)
 
     def batch(self, step: int) -> Batch:
-        """Return the batch of a step, counted from 0 over the whole training."""
+        """Return the batch of a step, which counts from 0 over the whole training."""
         epoch, index = divmod(step, self.steps)
         draws = self.draws(epoch)
         rows = draws.order[index * self.size : (index + 1) * self.size]
-        images = shifted(self._images[rows], draws.shifts[rows], self._how.translate)
-        images = mirrored(images, draws.mirrored[rows])
-        if self._how.brightness or self._how.contrast:
-            images = lit(images, draws.light[rows])
+        images = shift(self._images[rows], draws.shifts[rows], self._augmentation.translate)
+        images = mirror(images, draws.mirrored[rows])
+        if self._augmentation.brightness or self._augmentation.contrast:
+            images = adjust_light(images, draws.light[rows])
         return images, self._one_hot[self._truth[rows]]
 
     def group(self, steps: range) -> Batch:
@@ -120,7 +128,7 @@ class Batches:
 
     def _draws(self, epoch: int) -> Draws:
         generator, count = np.random.default_rng((self._seed, EPOCH, epoch)), len(self._images)
-        how = self._how
+        how = self._augmentation
         return Draws(
             order=generator.permutation(count),
             shifts=generator.integers(-how.translate, how.translate, (count, 2), endpoint=True),
@@ -129,22 +137,25 @@ class Batches:
         )
 
     def _light(self, drawn: NDArray[np.float64]) -> NDArray[np.float32]:
-        shift, stretch = 255 * self._how.brightness * drawn[:, 0], 1 + self._how.contrast * drawn[:, 1]
+        shift, stretch = (
+            255 * self._augmentation.brightness * drawn[:, 0],
+            1 + self._augmentation.contrast * drawn[:, 1],
+        )
         return np.stack([shift, stretch], axis=1).astype(np.float32)
 
     def _mirrored(self, epoch: int, drawn: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        if self._how.flip == "none":
+        if self._augmentation.flip == "none":
             return np.zeros(len(drawn), np.bool_)
-        if self._how.flip == "random":
+        if self._augmentation.flip == "random":
             return drawn
         first = np.random.default_rng((self._seed, MIRROR)).random(len(drawn)) < 0.5
         return first if epoch % 2 == 0 else ~first
 
 
 class Prefetch:
-    """The batches of groups of steps, each group made in a thread of its own while the one before it is trained on.
+    """Batches of groups of steps, each made in a thread during the training on the previous one.
 
-    `making_s` is how many seconds the thread worked, `waiting_s` how many of them the training waited for it.
+    `making_s` is the time that the thread has worked, `waiting_s` the time that the training has waited for it.
     """
 
     def __init__(self, batches: Batches, groups: Sequence[range]) -> None:

@@ -1,6 +1,6 @@
-"""Labelled images, checked and split: 32×32 RGB photographs of ten classes (CIFAR-10).
+"""CIFAR-10, checked and split: 32×32 RGB photographs of ten classes.
 
-Source of the data: Alex Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
+Source: Alex Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from shared.training.datasets import CIFAR10, CIFAR10_LABELS
 #: Height, width and channels of one image.
 CIFAR10_SHAPE = (32, 32, 3)
 
-#: The environment setting that names a local copy of the data.
+#: The environment variable with the path of a local copy.
 CIFAR10_SETTING = "DARKROOM_CIFAR10"
 
-#: The arrays of such a copy, in the order in which their digest is taken.
+#: The arrays of a local copy, in the order of the digest.
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
-#: Share of the training images held out for choices: 2,000 of CIFAR-10's 50,000, 200 of each class.
+#: Fraction of the training images used for validation: 2,000 of CIFAR-10's 50,000, 200 of each class.
 VALIDATION_SHARE = 0.04
 
-#: Fixed, so that every training run is judged on the same validation images.
+#: Fixed, so that every training has the same validation images.
 SPLIT_SEED = 10
 
 Images = NDArray[np.uint8]
@@ -39,8 +39,8 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Rival:
-    """Whom a new model is held against on the corrected pictures, and the share that it gets right; None: not known."""
+class ChampionScore:
+    """The champion and its accuracy on the held-out corrections; None if it could not be measured."""
 
     version: str
     accuracy: float | None
@@ -48,10 +48,10 @@ class Rival:
 
 @dataclass(frozen=True, eq=False)
 class Corrections:
-    """Corrected pictures beside a data set, whose own digest is `base_digest`; see `worker.training.corrections`.
+    """Corrected pictures added to the dataset with the digest `base_digest`; see `worker.training.corrections`.
 
-    `learnt` of them are among the training images, each `weight` times. `x` (n, height, width, channels) and `y` (n,)
-    are those that are held out.
+    `learnt` of them are among the training images, `weight` times each. `x` (n, height, width, channels) and `y` (n,)
+    are the held-out set.
     """
 
     base_digest: str
@@ -59,15 +59,15 @@ class Corrections:
     weight: int
     x: Images
     y: Images
-    rival: Rival | None = None
+    champion: ChampionScore | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Images as uint8 arrays (n, height, width, channels) and their label indices as uint8 arrays (n,).
 
-    Weights are fitted to `train`, choices are made on `val`, and `test` is looked at once, for the final figures.
-    `digest` is the sha256 of `ARRAYS` as they came, before `val` was split off; with `corrections`, of these as well.
+    Weights are fitted to `train`, choices are made on `val`, and `test` is used once, for the final metrics. `digest`
+    is the sha256 of `ARRAYS` before `val` is split off; it includes the corrections, if any.
     """
 
     name: str
@@ -83,9 +83,9 @@ class Dataset:
 
 
 def load_cifar10() -> Dataset:
-    """Return CIFAR-10 from the `.npz` that DARKROOM_CIFAR10 names, else through Keras, which downloads it once.
+    """Return CIFAR-10 from the `.npz` file in DARKROOM_CIFAR10, or from Keras, which downloads it once.
 
-    Raises NotFound where neither is there, InvalidRequest where the data is not laid out as CIFAR-10 is.
+    Raises NotFound if neither is available, InvalidRequest if the arrays are not laid out as CIFAR-10's.
     """
     source = os.environ.get(CIFAR10_SETTING)
     arrays = _checked(_from_file(Path(source)) if source else _from_keras())
@@ -104,7 +104,7 @@ def load_cifar10() -> Dataset:
 
 
 def digest(arrays: Arrays) -> str:
-    """Return the hexadecimal sha256 over the bytes of `ARRAYS`, in that order and each in C order."""
+    """Return the hexadecimal sha256 of the bytes of `ARRAYS`, in that order and each in C order."""
     total = hashlib.sha256()
     for name in ARRAYS:
         total.update(np.ascontiguousarray(arrays[name]).data)
@@ -112,9 +112,9 @@ def digest(arrays: Arrays) -> str:
 
 
 def validation_mask(truth: Images, share: float = VALIDATION_SHARE, seed: int = SPLIT_SEED) -> NDArray[np.bool_]:
-    """Return which rows of `truth`, an array (n,) of label indices, are validation images, as a bool array (n,).
+    """Return a bool array (n,) that selects the validation images by their label indices `truth` (n,).
 
-    Stratified: `share` of every class, rounded, but at least one image. The same input gives the same rows.
+    Stratified: `share` of each class, rounded, but at least one image. Deterministic.
     """
     generator = np.random.default_rng(seed)
     mask = np.zeros(len(truth), dtype=np.bool_)
@@ -126,25 +126,25 @@ def validation_mask(truth: Images, share: float = VALIDATION_SHARE, seed: int = 
 
 def _from_file(path: Path) -> Arrays:
     try:
-        # np.load leaves a file that it opened itself open where the archive is broken.
+        # np.load does not close a file that it has opened itself if the archive is broken.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in ARRAYS}
     except FileNotFoundError as error:
         raise NotFound(
-            f"{CIFAR10_SETTING} names {path}, which is not there: correct it, or unset it to download CIFAR-10."
+            f"{CIFAR10_SETTING} is {path}, which does not exist: correct it, or unset it to download CIFAR-10."
         ) from error
     except KeyError as error:
-        raise InvalidRequest(f"{path} lacks the arrays of CIFAR-10, which are {', '.join(ARRAYS)}.") from error
+        raise InvalidRequest(f"{path} lacks arrays of CIFAR-10; it must have {', '.join(ARRAYS)}.") from error
     except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise InvalidRequest(f"{path} is not a readable .npz file of arrays.") from error
 
 
 def _from_keras() -> Arrays:
-    from keras.datasets import cifar10  # noqa: PLC0415 - whoever has a file need not wait for TensorFlow
+    from keras.datasets import cifar10  # noqa: PLC0415 - loads TensorFlow, which a local copy does not need
 
     try:
         (x_train, y_train), (x_test, y_test) = cifar10.load_data()
-    except Exception as error:  # Keras raises a bare Exception where the download fails
+    except Exception as error:  # Keras raises a bare Exception if the download fails
         raise NotFound(
             f"CIFAR-10 could not be downloaded: set {CIFAR10_SETTING} to an .npz file with {', '.join(ARRAYS)}."
         ) from error
@@ -152,7 +152,7 @@ def _from_keras() -> Arrays:
 
 
 def _checked(arrays: Arrays) -> dict[str, Images]:
-    """Return the arrays as uint8 with labels of shape (n,), or raise InvalidRequest with what is wrong."""
+    """Return the arrays as uint8 with labels of shape (n,). Raises InvalidRequest."""
     checked = {}
     for part in ("train", "test"):
         images, truth = arrays[f"x_{part}"], arrays[f"y_{part}"]
@@ -160,7 +160,7 @@ def _checked(arrays: Arrays) -> dict[str, Images]:
         checked[f"y_{part}"] = _checked_truth(f"y_{part}", truth, len(images))
     scarce = np.flatnonzero(np.bincount(checked["y_train"], minlength=len(CIFAR10_LABELS)) < 2)
     if scarce.size:
-        raise InvalidRequest(f"y_train has fewer than two images of {CIFAR10_LABELS[scarce[0]]}: too few to split.")
+        raise InvalidRequest(f"y_train has fewer than two images of {CIFAR10_LABELS[scarce[0]]}.")
     return checked
 
 

@@ -1,12 +1,11 @@
-"""From a picture's bytes to the pixels that the network sees.
+"""Decode the bytes of a picture to the pixels that the network gets.
 
-Steps: open (format and size checked), decode the first frame, bring any kind of pixel to 8-bit grey or RGB with or
-without alpha, resize the whole picture, lay it over white, turn it upright by its EXIF orientation. Turning and
-laying over white come after resizing, where they cost nothing.
+Steps: open the file and check format and size, decode the first frame, convert the pixels to 8-bit grey, RGB or RGBA,
+resize, composite over white, and apply the EXIF orientation. The last two are cheap after resizing.
 
-Big JPEGs are decoded at a half, a quarter or an eighth of their size (`draft`), straight from their DCT coefficients.
-Measured on one core: a 12-megapixel JPEG to 32 × 32 takes 33 ms so, 79 ms decoded whole, and 168 ms where the bicubic
-filter also has to look at every pixel (no `REDUCING_GAP`).
+Big JPEGs are decoded at a half, a quarter or an eighth of their size (`draft`), directly from their DCT coefficients.
+On one core, a 12-megapixel JPEG takes 33 ms to 32 × 32 pixels, 79 ms without `draft`, and 168 ms if the bicubic filter
+also reads every pixel (no `REDUCING_GAP`).
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ from shared.domain.errors import ItemError
 from shared.images import formats
 from shared.images.headers import open_image
 
-#: Scaled decoding stops at this many times the wanted size, so that the filter still has pixels to average.
+#: Scaled decoding keeps at least this many times the target size, so that the filter has pixels to average.
 DRAFT_MARGIN: Final = 2
-#: Before the bicubic filter, a box filter shrinks to this many times the wanted size: close to one pass, and faster.
+#: A box filter shrinks to this many times the target size before the bicubic filter: nearly the same, and faster.
 REDUCING_GAP: Final = 3.0
-#: Scans in one JPEG. Encoders write about ten, but each may be a few bytes and still cost a pass over every pixel.
+#: Scans in one JPEG. Encoders write about ten; a scan of a few bytes still costs a pass over every pixel.
 MAX_JPEG_SCANS: Final = 1_000
 
 _START_OF_SCAN: Final = b"\xff\xda"
@@ -44,17 +43,16 @@ _UPRIGHT: Final = {
     7: Transpose.TRANSVERSE,
     8: Transpose.ROTATE_90,
 }
-"""What turns a picture upright, by its EXIF orientation (Exif 2.32, tag 274); 1 is upright, from 5 on sides swap."""
+"""Transposition for each EXIF orientation (Exif 2.32, tag 274); 1 is upright, and 5 to 8 swap width and height."""
 
 
 def decode(data: bytes, height: int, width: int, max_pixels: int) -> npt.NDArray[np.uint8]:
-    """The picture in `data` as a uint8 RGB array of shape (height, width, 3), its whole area resized to that size.
+    """Return the picture in `data` as a uint8 RGB array (height, width, 3), resized without cropping.
 
-    A picture of exactly that size keeps its pixels. The filter is bicubic, widened when shrinking so that it averages.
-    May be called from several threads at once.
+    A picture of exactly that size keeps its pixels. The filter is bicubic, with antialiasing. Thread-safe.
 
-    Raises ItemError, and nothing else: `empty_file`, `unsupported_format`, `too_many_pixels` (over `max_pixels`, before
-    anything is decoded), `truncated` where the end of the file is missing, `undecodable` for other damage.
+    Raises only ItemError: `empty_file`, `unsupported_format`, `too_many_pixels` (more than `max_pixels`; nothing is
+    decoded then), `truncated` if the end of the file is missing, `undecodable` for other damage.
     """
     with _only_item_errors(data):
         image = open_image(io.BytesIO(data), max_pixels)
@@ -70,7 +68,7 @@ def decode(data: bytes, height: int, width: int, max_pixels: int) -> npt.NDArray
 
 @contextmanager
 def _only_item_errors(data: bytes) -> Iterator[None]:
-    """Turn whatever decoding `data` raises into an ItemError; there is hardly a type that no plugin ever raises."""
+    """Translate every exception from decoding `data` to an ItemError; plugins raise almost any type."""
     try:
         yield
     except ItemError as error:
@@ -78,7 +76,7 @@ def _only_item_errors(data: bytes) -> Iterator[None]:
             raise _truncated() from error
         raise
     except MemoryError as error:
-        raise ItemError("undecodable", "Decoding this picture takes more memory than there is.") from error
+        raise ItemError("undecodable", "This picture takes more memory to decode than is available.") from error
     except Exception as error:
         if _is_cut_off(data) or "truncated" in str(error).lower():
             raise _truncated() from error
@@ -86,11 +84,11 @@ def _only_item_errors(data: bytes) -> Iterator[None]:
 
 
 def _truncated() -> ItemError:
-    return ItemError("truncated", "This picture is cut off: the end of the file is missing.")
+    return ItemError("truncated", "This picture is truncated: the end of the file is missing.")
 
 
 def _prepare_jpeg(image: ImageFile.ImageFile, data: bytes, side: int) -> None:
-    """Have a JPEG decoded as small as may be with both sides at least `side`; nothing for another format."""
+    """Select the smallest scale of a JPEG with both sides at least `side`; do nothing for other formats."""
     if image.format not in ("JPEG", "MPO"):
         return
     if data.count(_START_OF_SCAN) > MAX_JPEG_SCANS:
@@ -99,16 +97,16 @@ def _prepare_jpeg(image: ImageFile.ImageFile, data: bytes, side: int) -> None:
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation of a loaded picture, 1 where there is none or the EXIF data are broken."""
+    """Return the EXIF orientation of a loaded picture, or 1 if it is missing or invalid."""
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # noqa: BLE001  metadata are read by the same fragile code as pixels, but matter less
+    except Exception:  # noqa: BLE001  invalid metadata must not fail the picture
         return 1
     return value if value in _UPRIGHT else 1
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """The picture in mode L, RGB or RGBA, whatever its pixels are stored as."""
+    """Return the picture converted from any mode to L, RGB or RGBA."""
     if image.mode.startswith("I;16"):
         return _from_numbers(np.asarray(image), full_scale=65535)
     if image.mode in ("I", "F"):
@@ -123,15 +121,15 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 
 def _from_numbers(values: npt.NDArray[np.generic], full_scale: float) -> Image.Image:
-    """Grey values of any number type, shape (height, width), as an L picture: `full_scale` becomes white."""
+    """Return grey values (height, width) of any number type as an L picture; `full_scale` becomes white."""
     scaled = values.astype(np.float32) * np.float32(255 / full_scale)
     return Image.fromarray(np.rint(scaled).clip(0, 255).astype(np.uint8))
 
 
 def _full_scale(values: npt.NDArray[np.generic]) -> tuple[npt.NDArray[np.generic], float]:
-    """32-bit numbers, and which of them is white. These files do not say; by their range it is 1.0, 255 or 65535.
+    """Return 32-bit values and the value of white, which these files do not declare: 1.0, 255 or 65535 by their range.
 
-    Values outside all of these are stretched, the least to black and the greatest to white. NaN becomes black.
+    Values outside these ranges are stretched from black to white. NaN and infinity become 0.
     """
     values = np.nan_to_num(values, nan=0, posinf=0, neginf=0)
     low, high = float(values.min()), float(values.max())
@@ -143,7 +141,7 @@ def _full_scale(values: npt.NDArray[np.generic]) -> tuple[npt.NDArray[np.generic
 
 
 def _from_lab(image: Image.Image) -> Image.Image:
-    """CIE L*a*b* (a TIFF of a photo editor) as RGB."""
+    """Return a CIE L*a*b* picture (a TIFF from a photo editor) as RGB."""
     lab, rgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
     converted = ImageCms.profileToProfile(image, lab, rgb, outputMode="RGB")
     if converted is None:
@@ -152,9 +150,9 @@ def _from_lab(image: Image.Image) -> Image.Image:
 
 
 def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """The whole picture, L, RGB or RGBA, at `size` (width, height). RGBA is filtered with its alpha multiplied in.
+    """Return an L, RGB or RGBA picture resized to `size` (width, height); RGBA is filtered with premultiplied alpha.
 
-    Pillow would multiply by itself, but then it passes over the reducing gap, which makes a big picture slow.
+    Pillow premultiplies by itself, but then ignores the reducing gap, which is slow for big pictures.
     """
     if image.size == size:
         return image
@@ -165,7 +163,7 @@ def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 
 def _over_white(image: Image.Image) -> Image.Image:
-    """The picture as RGB; what is transparent shows white."""
+    """Return the picture as RGB, with transparent parts over white."""
     if image.mode != "RGBA":
         return image.convert("RGB")
     white = Image.new("RGBA", image.size, "white")
@@ -173,15 +171,15 @@ def _over_white(image: Image.Image) -> Image.Image:
 
 
 def _is_cut_off(data: bytes) -> bool:
-    """Whether a picture that could not be decoded lacks its end, as far as its format tells."""
+    """Return whether the format shows that an undecodable picture is truncated."""
     try:
         return _CUT_OFF[formats.sniff(data[: formats.HEAD_BYTES])](data)
-    except Exception:  # noqa: BLE001  it is damaged; what the check trips over says only that it is no clean cut
+    except Exception:  # noqa: BLE001  damaged in another way
         return False
 
 
 def _tiff_cut_off(data: bytes) -> bool:
-    """Whether the first directory, or a strip or tile that it lists, reaches past the end."""
+    """Return whether the first directory, or a strip or tile in it, extends past the end."""
     order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
     word, counter, entry = (8, 8, 20) if 43 in data[2:4] else (4, 2, 12)  # bytes, in BigTIFF and in TIFF
     start = int.from_bytes(data[word : 2 * word], order)
@@ -200,7 +198,7 @@ def _tiff_cut_off(data: bytes) -> bool:
 
 
 def _boxes_cut_off(data: bytes) -> bool:
-    """Whether a top-level box reaches past the end (ISO/IEC 14496-12 4.2: 0 is "to the end", 1 "64 bits follow")."""
+    """Return whether a top-level box extends past the end (ISO/IEC 14496-12 4.2: 0 is "to the end", 1 "64-bit")."""
     start = 0
     while start < len(data):
         size = int.from_bytes(data[start : start + 4], "big")

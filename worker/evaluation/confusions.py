@@ -1,4 +1,4 @@
-"""A picture of the mistakes that a model makes: for each pair of labels, those test images of which it was surest."""
+"""An image of a model's mistakes: for each pair of labels, the test images with the highest confidence."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Test images in each cell, side by side.
+#: Test images per cell, side by side.
 SHOWN = 3
 
-#: Value of every channel where no image is.
+#: Value of all channels of empty cells: white.
 BLANK = 255
 
 
-def confusions(
+def confusion_image(
     images: NDArray[np.uint8], truth: NDArray[Any], probabilities: NDArray[np.floating[Any]]
 ) -> NDArray[np.uint8]:
-    """Return the picture, uint8 (classes · height, classes · SHOWN · width, channels), of images (n, height, width,
-    channels) whose labels are `truth` (n,), and which were given `probabilities` (n, classes).
+    """Return the mistakes as one image, uint8 (classes · height, classes · SHOWN · width, channels).
 
-    The cell in row i and column j shows images of class i that were taken for j, the surest mistake first. White is
-    where there is none, and so is the diagonal: a page finds every cell by its place alone.
+    `images` is (n, height, width, channels), `truth` (n,), `probabilities` (n, classes). The cell in row i and column j
+    shows images of class i that were predicted as j, the most confident first. Empty cells and the diagonal are blank,
+    so that the position of each cell is fixed.
     """
     classes, (height, width, channels) = probabilities.shape[1], images.shape[1:]
     picture = np.full((classes, height, classes, SHOWN, width, channels), BLANK, np.uint8)

@@ -1,9 +1,8 @@
-"""How good a model is, and how fast.
+"""Metrics of a model's quality and speed.
 
-All measures are functions of `probabilities`, a float array (n, classes) whose rows sum to 1, and `truth`, an integer
-array (n,) of label indices; only `predict`, `answers`, `share_right` and `latency` touch a network. Both arrays must
-hold at least one row.
-What chooses anything, a temperature for one, is given the validation images; the test images only measure.
+Metrics are functions of `probabilities`, a float array (n, classes) whose rows sum to 1, and `truth`, an integer array
+(n,) of label indices, with n ≥ 1. Parameters, such as a temperature, are fitted to the validation images; the test
+images are used for the final metrics only.
 """
 
 from __future__ import annotations
@@ -22,22 +21,22 @@ from shared.domain.card import Bin, Calibration, ClassMetrics, Latency, Metrics
 from worker.serving.forward import Network
 from worker.serving.tta import log, softmax
 
-#: Images per forward pass when evaluating, and in the measure of throughput.
+#: Images per forward pass in evaluation and in the measurement of throughput.
 BATCH_SIZE = 256
 
-#: Equal-width bins of confidence in the calibration error; 15 as in Guo et al. 2017, section 3.
+#: Equal-width bins of confidence for the calibration error, as in Guo et al. 2017, section 3.
 CALIBRATION_BINS = 15
 
-#: Least probability that a logarithm is taken of, as in Keras's cross-entropy (`keras.config.epsilon`).
+#: Lower bound of probabilities before the logarithm, as in Keras's cross-entropy (`keras.config.epsilon`).
 EPSILON = 1e-7
 
-#: Least and greatest temperature that is looked for.
+#: Bounds of the temperature.
 TEMPERATURES = (0.05, 20.0)
 
-#: Steps of golden-section search: each leaves 0.618 of the interval, so 40 of them find ln T to eight digits.
+#: Steps of golden-section search: each keeps 0.618 of the interval, so 40 give ln T to eight digits.
 SEARCH_STEPS = 40
 
-#: Forward passes behind each median of `latency`, and those run before them to warm up.
+#: Timed forward passes per median of `latency`, and untimed ones before them.
 REPEATS, WARM_UP = 11, 2
 
 Floats = NDArray[np.floating[Any]]
@@ -45,24 +44,24 @@ Integers = NDArray[np.integer[Any]]
 
 
 def predict(model: Any, images: NDArray[np.uint8]) -> Floats:
-    """Return what `model` answers, float32 (n, classes), to uint8 images (n, height, width, 3)."""
+    """Return the outputs of `model`, float32 (n, classes), for uint8 images (n, height, width, 3)."""
     outputs: Floats = model.predict(images, batch_size=BATCH_SIZE, verbose=0)
     return outputs
 
 
-def answers(forward: Network, images: NDArray[np.uint8]) -> Floats:
-    """Return the probabilities, float32 (n, classes), that a served model gives images (n, height, width, 3)."""
+def predict_served(forward: Network, images: NDArray[np.uint8]) -> Floats:
+    """Return the probabilities of a served model, float32 (n, classes), for uint8 images (n, height, width, 3)."""
     starts = range(0, len(images), BATCH_SIZE)
     return np.concatenate([forward(images[start : start + BATCH_SIZE]) for start in starts])
 
 
-def share_right(forward: Network, images: NDArray[np.uint8], truth: Integers) -> float | None:
-    """Return the share of the images whose greatest probability is that of the right label; None without any."""
-    return float(np.mean(answers(forward, images).argmax(axis=1) == truth)) if len(images) else None
+def accuracy_on(forward: Network, images: NDArray[np.uint8], truth: Integers) -> float | None:
+    """Return the accuracy of a served model on the images, 0 to 1; None if there are no images."""
+    return float(np.mean(predict_served(forward, images).argmax(axis=1) == truth)) if len(images) else None
 
 
 def measure(probabilities: Floats, truth: Integers, labels: Sequence[str]) -> Metrics:
-    """Return every measure of quality, as a model's card records them; `labels` are the class names by index."""
+    """Return the quality metrics for a model's card; `labels` are the class names by index."""
     confusion = confusion_matrix(truth, probabilities.argmax(axis=1), len(labels))
     return Metrics(
         accuracy=accuracy(confusion),
@@ -74,13 +73,13 @@ def measure(probabilities: Floats, truth: Integers, labels: Sequence[str]) -> Me
 
 
 def confusion_matrix(truth: Integers, predicted: Integers, classes: int) -> NDArray[np.int64]:
-    """Return how many images of class i (row) were taken for class j (column), as int64 (classes, classes)."""
+    """Return the number of images of class i (row) predicted as class j (column), int64 (classes, classes)."""
     pairs = truth.astype(np.int64) * classes + predicted
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
 
 def accuracy(confusion: Integers) -> float:
-    """Return the share of images on the diagonal, 0 to 1."""
+    """Return the fraction of images on the diagonal."""
     return float(np.trace(confusion) / confusion.sum())
 
 
@@ -101,9 +100,9 @@ def cross_entropy(probabilities: Floats, truth: Integers) -> float:
 
 
 def calibration_error(probabilities: Floats, truth: Integers, bins: int = CALIBRATION_BINS) -> float:
-    """Return the expected calibration error, 0 to 1: how far confidence is from accuracy, averaged over the images.
+    """Return the expected calibration error, 0 to 1: the mean gap between confidence and accuracy.
 
-    It is the mean gap of `reliability`'s bins by their images. Guo, Pleiss, Sun and Weinberger, "On Calibration of
+    The gaps of `reliability`'s bins are weighted by their images. Guo, Pleiss, Sun and Weinberger, "On Calibration of
     Modern Neural Networks", ICML 2017, equation 3 (arXiv:1706.04599).
     """
     rows = reliability(probabilities, truth, bins)
@@ -112,7 +111,7 @@ def calibration_error(probabilities: Floats, truth: Integers, bins: int = CALIBR
 
 
 def reliability(probabilities: Floats, truth: Integers, bins: int = CALIBRATION_BINS) -> tuple[Bin, ...]:
-    """Return accuracy against confidence: images fall by their greatest probability into ((b−1)/bins, b/bins]."""
+    """Return accuracy by confidence; bin b holds the images with a confidence in ((b−1)/bins, b/bins]."""
     confidence = probabilities.max(axis=1).astype(np.float64)
     correct = probabilities.argmax(axis=1) == truth
     places = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
@@ -126,10 +125,10 @@ def reliability(probabilities: Floats, truth: Integers, bins: int = CALIBRATION_
 
 
 def temperature(logits: Floats, truth: Integers) -> float:
-    """Return the number by which to divide logits (n, classes) for the least cross-entropy, from 0.05 to 20.
+    """Return the temperature, 0.05 to 20, that minimises the cross-entropy of logits (n, classes) divided by it.
 
-    Guo et al. 2017, section 4.2. It keeps every ranking, so no accuracy changes. The cross-entropy is convex in 1/T and
-    so has a single valley in ln T, which golden-section search follows.
+    Guo et al. 2017, section 4.2. Rankings, and so the accuracy, do not change. The cross-entropy is convex in 1/T, so
+    it has one minimum in ln T, which golden-section search finds.
     """
     low, high = (math.log(bound) for bound in TEMPERATURES)
     golden = (math.sqrt(5) - 1) / 2
@@ -144,7 +143,7 @@ def temperature(logits: Floats, truth: Integers) -> float:
 
 
 def calibration(probabilities: Floats, truth: Integers, fitted: float) -> Calibration:
-    """Return how well calibrated `probabilities` are, and were before their logits were divided by `fitted`."""
+    """Return the calibration of `probabilities`, and before their logits were divided by the temperature `fitted`."""
     before = softmax(log(probabilities) * fitted)
     return Calibration(
         temperature=fitted,
@@ -156,15 +155,15 @@ def calibration(probabilities: Floats, truth: Integers, fitted: float) -> Calibr
 
 
 def latency(forward: Network, images: NDArray[np.uint8], repeats: int = REPEATS) -> Latency:
-    """Return how long a served model takes on this machine for one image and for a batch, compiled and warmed up.
+    """Return the latency of a served model on this machine for one image and for a batch, after warming up.
 
-    Every pass sees other images, of `images` in turn: a model that looks at some of them again takes as long as they
-    take it. Pictures of the kind that it was made for, then; `noise` only where there are none.
+    Each pass gets the next images of `images`, since the time of adaptive views depends on the images. Use realistic
+    images; `noise` only if there are none.
     """
 
     def seconds(rows: int) -> float:
         places = itertools.count(step=rows)
-        return median_seconds(lambda: forward(_in_turn(images, next(places), rows)), repeats)
+        return median_seconds(lambda: forward(_cyclic_slice(images, next(places), rows)), repeats)
 
     return Latency(
         single_image_ms=round(seconds(1) * 1000, 3),
@@ -175,12 +174,12 @@ def latency(forward: Network, images: NDArray[np.uint8], repeats: int = REPEATS)
 
 
 def noise(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Return the same uniform uint8 noise for the same shape."""
+    """Return uniform uint8 noise; the same for equal shapes."""
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
 def median_seconds(call: Callable[[], object], repeats: int) -> float:
-    """Return the median wall-clock time of `call` over `repeats` calls, after WARM_UP uncounted ones."""
+    """Return the median wall-clock time of `repeats` calls, after WARM_UP untimed ones."""
     times = []
     for _ in range(WARM_UP + repeats):
         start = time.perf_counter()
@@ -189,8 +188,8 @@ def median_seconds(call: Callable[[], object], repeats: int) -> float:
     return statistics.median(times[WARM_UP:])
 
 
-def _in_turn(images: NDArray[np.uint8], start: int, rows: int) -> NDArray[np.uint8]:
-    """Return so many images from a place on, with the first after the last."""
+def _cyclic_slice(images: NDArray[np.uint8], start: int, rows: int) -> NDArray[np.uint8]:
+    """Return `rows` images from `start` on, continuing with the first after the last."""
     return images.take(range(start, start + rows), axis=0, mode="wrap")
 
 

@@ -1,7 +1,7 @@
-"""Make any network for images one that Darkroom serves: RGB pixels from 0 to 255 in, probabilities out.
+"""Adapt any image network to what Darkroom serves: RGB pixels from 0 to 255 in, probabilities out.
 
-What is in the way is said with what was found and what is needed. The network itself is not changed: what it lacks is
-put in front of it and behind it.
+The network itself is not changed: missing scaling is added before it, a missing softmax after it. An error says what
+was found and what is needed.
 """
 
 from __future__ import annotations
@@ -21,51 +21,46 @@ from worker.data.datasets import Dataset
 from worker.evaluation import evaluate
 from worker.importing.model_file import first_line
 
-#: Pixels on a side: a chunk of 256 images is one batch, whose layers must fit into memory.
+#: Largest height and width in pixels: the activations of a batch of 256 images must fit into memory.
 MAX_SIDE = 256
-#: Images of the trial that tells probabilities from logits, and how far a sum may be from 1: float16 is that rough.
+#: Noise images that tell probabilities from logits, and how far their sum may be from 1: float16 is that imprecise.
 TRIAL, ROUGH = 8, 1e-2
-#: What pixels are divided by for either range; of two that do equally well the first is taken, which is the usual one.
+#: Divisor of the pixels for each range. If both are equally accurate, the first is used, which is more common.
 SCALES: dict[ValueRange, float] = {"0-1": 255.0, "0-255": 1.0}
-#: Layers that a network begins with where it scales pixels itself.
+#: First layers of a network that scales pixels itself.
 SCALING = (keras.layers.Rescaling, keras.layers.Normalization)
 
-#: How the range was found: said by the sender, seen in the network, measured, or taken for the usual one.
+#: How the range was determined: given by the client, from the first layer, measured, or the default.
 Basis = Literal["given", "first layer", "measured", "assumed"]
 
 
 @dataclass(frozen=True)
 class Range:
-    """Which values the network wants, and how that is known."""
+    """The range of values that a network expects, and how it was determined."""
 
     values: ValueRange
     basis: Basis
 
 
 def check_shapes(network: Any, labels: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the labels: those that were given, else CIFAR-10's where there are ten.
+    """Return the given labels, or CIFAR-10's if none are given and the network has ten outputs.
 
-    Raises InvalidRequest where the network does not take RGB images of one size, or does not answer a value per label.
+    Raises InvalidRequest unless the network's input is RGB images of one size and its output one value per label.
     """
-    taken, answered = (
-        _only(tensors, what) for tensors, what in ((network.inputs, "input"), (network.outputs, "output"))
-    )
+    taken, answered = _only_shape(network.inputs, "input"), _only_shape(network.outputs, "output")
     if len(taken) != 4 or taken[0] is not None or None in taken[1:] or taken[3] != 3:
         raise InvalidRequest(
-            f"the network takes {taken}; it must take (None, height, width, 3), RGB images of one size"
+            f"the network's input shape is {taken}; it must be (None, height, width, 3), RGB images of one size"
         )
     if any(side is None or side > MAX_SIDE for side in taken[1:3]):
-        raise InvalidRequest(f"the network takes images of {taken[2]} × {taken[1]} pixels; at most {MAX_SIDE} a side")
+        raise InvalidRequest(f"the network's input is {taken[2]} × {taken[1]} pixels; the limit is {MAX_SIDE} a side")
     if len(answered) != 2 or answered[1] is None:
-        raise InvalidRequest(f"the network answers {answered}; it must answer (None, labels), a value for each label")
+        raise InvalidRequest(f"the network's output shape is {answered}; it must be (None, labels), one per label")
     return _labels(answered[1], labels)
 
 
 def value_range(network: Any, given: ValueRange | None, dataset: Dataset | None) -> Range:
-    """Return which values the network wants: what was given, or what it shows, or what does better.
-
-    Measured on the validation images, which are training images: the test images choose nothing.
-    """
+    """Return the given range, or determine it from the first layer, or from the accuracy on the validation images."""
     if given is not None:
         return Range(given, "given")
     if isinstance(_first_layer(network), SCALING):
@@ -75,10 +70,10 @@ def value_range(network: Any, given: ValueRange | None, dataset: Dataset | None)
     return Range(max(SCALES, key=lambda values: _accuracy(network, values, dataset)), "measured")
 
 
-def uniform(network: Any, values: ValueRange) -> tuple[Any, bool]:
-    """Return the network as Darkroom serves it, and whether a softmax was put behind it.
+def adapt_model(network: Any, values: ValueRange) -> tuple[Any, bool]:
+    """Return the network as Darkroom serves it, and whether a softmax was added.
 
-    Raises InvalidRequest where it fails on images of its own size, or answers no finite numbers.
+    Raises InvalidRequest if the network fails on images of its own size or outputs NaN or infinity.
     """
     trial = _trial(network, values)
     inputs = keras.Input(network.inputs[0].shape[1:], name="images")
@@ -90,32 +85,32 @@ def uniform(network: Any, values: ValueRange) -> tuple[Any, bool]:
     return keras.Model(inputs, answer, name="imported"), logits
 
 
-def _only(tensors: Any, what: str) -> tuple[int | None, ...]:
-    """The shape of the one input or output."""
+def _only_shape(tensors: Any, what: str) -> tuple[int | None, ...]:
+    """Return the shape of the only input or output."""
     count = len(tensors or ())
     if count != 1:
-        raise InvalidRequest(f"the network has {count or 'no'} {what}s that are known; it must have one")
+        raise InvalidRequest(f"the network has {count or 'no'} known {what}s; it must have one")
     return tuple(tensors[0].shape)
 
 
 def _labels(count: int, given: Sequence[str] | None) -> tuple[str, ...]:
     if given is None and count != len(CIFAR10_LABELS):
-        raise InvalidRequest(f"the network answers {count} values: say which labels they stand for")
+        raise InvalidRequest(f"the network has {count} outputs: send the `labels` that they stand for")
     labels = tuple(CIFAR10_LABELS if given is None else given)
     if len(labels) != count:
-        raise InvalidRequest(f"the network answers {count} values for {len(labels)} labels")
+        raise InvalidRequest(f"the network has {count} outputs, but there are {len(labels)} labels")
     return labels
 
 
 def _first_layer(network: Any) -> Any:
-    """The layer that sees the pixels first, also inside a network that is a layer itself; None where there is none."""
+    """Return the first layer after the input, inside a nested network if that comes first; None without layers."""
     layers = [layer for layer in network.layers if not isinstance(layer, keras.layers.InputLayer)]
     first = layers[0] if layers else None
     return _first_layer(first) if isinstance(first, keras.Model) else first
 
 
 def _accuracy(network: Any, values: ValueRange, dataset: Dataset) -> float:
-    answers = evaluate.predict(uniform(network, values)[0], dataset.x_val)
+    answers = evaluate.predict(adapt_model(network, values)[0], dataset.x_val)
     return float(np.mean(answers.argmax(axis=1) == dataset.y_val))
 
 
@@ -123,10 +118,10 @@ def _trial(network: Any, values: ValueRange) -> NDArray[np.float32]:
     images = evaluate.noise((TRIAL, *network.inputs[0].shape[1:])) / np.float32(SCALES[values])
     try:
         answers = np.asarray(keras.ops.convert_to_numpy(network(images, training=False)), np.float32)
-    except Exception as error:  # Keras and TensorFlow have many words for a network that does not work
+    except Exception as error:  # Keras and TensorFlow raise many types
         raise InvalidRequest(f"the network fails on images of its own size: {first_line(error)}") from error
     if not np.isfinite(answers).all():
-        raise InvalidRequest("the network answers values that are no finite numbers")
+        raise InvalidRequest("the network's output contains NaN or infinity")
     return answers
 
 

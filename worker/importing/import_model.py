@@ -1,9 +1,9 @@
-"""Import a model that somebody else made: check it, load it safely, measure it, and publish it as a version.
+"""Import a model that was trained elsewhere: check it, load it safely, measure it, and publish it as a version.
 
 python -m worker.importing cnn_model.h5 --out models
 
-This runs in a process of its own, with limits: what a stranger sent may do no more harm than end it. Its exit status is
-EX_DATAERR, with one line that says why, where the file is refused.
+Runs in a separate process with resource limits, so that a malicious file can at most crash it. The exit status is
+EX_DATAERR if the file is refused; one line on stderr says why.
 """
 
 from __future__ import annotations
@@ -27,32 +27,32 @@ from shared.domain.errors import DarkroomError, InvalidRequest, NotFound
 from shared.models.import_queue import MAX_MODEL_BYTES, ModelImport
 from shared.training.datasets import CIFAR10_LABELS
 from worker.data.datasets import CIFAR10_SETTING, CIFAR10_SHAPE, Dataset, load_cifar10
-from worker.importing.adapt_model import check_shapes, uniform, value_range
-from worker.importing.keras2_config import renewed, with_config
+from worker.importing.adapt_model import adapt_model, check_shapes, value_range
+from worker.importing.keras2_config import to_keras_3, with_config
 from worker.importing.model_config import check
 from worker.importing.model_file import first_line, read_config
-from worker.publishing.publish import About, publish_file
+from worker.publishing.publish import Provenance, publish_file
 
-#: The preset that the card of an imported model names.
+#: The `preset` on the card of an imported model.
 PRESET = "imported"
-#: Bytes of address space beyond what TensorFlow takes for itself.
+#: Bytes of address space beyond what TensorFlow itself occupies.
 MEMORY_BYTES = 4 * 1024**3
-#: Seconds of processor time, for the case that nobody is left to end this process.
+#: Seconds of processor time, in case the supervisor dies and cannot kill this process.
 CPU_S = 1200
 
 
 def import_model(file: Path, wanted: ModelImport, out: Path) -> ModelCard:
     """Publish the model in `file` as the folder `out`/<version>, and return its card.
 
-    Where CIFAR-10 is at hand and the model is for it, its quality is measured. Raises InvalidRequest where the file is
-    refused, with the reason.
+    The model's quality is measured if it is for CIFAR-10 and the data is available. Raises InvalidRequest with the
+    reason if the file is refused.
     """
     network = _load(file)
     labels = check_shapes(network, wanted.labels)
     dataset = _dataset(network, labels)
     values = value_range(network, wanted.value_range, dataset)
-    served, softmax = uniform(network, values.values)
-    about = About(
+    served, softmax = adapt_model(network, values.values)
+    provenance = Provenance(
         preset=PRESET,
         params={
             "format": file.suffix.lstrip("."),
@@ -67,25 +67,25 @@ def import_model(file: Path, wanted: ModelImport, out: Path) -> ModelCard:
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
         saved = Path(folder) / "served.keras"
         served.save(saved)
-        return publish_file(saved, about, out, dataset, temperature=1.0 if dataset else None)
+        return publish_file(saved, provenance, out, dataset, temperature=1.0 if dataset else None)
 
 
 def _load(file: Path) -> Any:
-    """The network in the file, after a look at what it is made of. Raises InvalidRequest."""
+    """Return the network in the file after checking its configuration. Raises InvalidRequest."""
     config = read_config(file)
     check(config)
     try:
         with warnings.catch_warnings(), tempfile.TemporaryDirectory(dir=file.parent) as folder:
-            warnings.simplefilter("ignore")  # Keras's remarks on how old files were written help nobody here
+            warnings.simplefilter("ignore")  # Keras warns about old file formats
             if file.suffix == ".h5":
-                file = with_config(file, renewed(config), Path(folder))
+                file = with_config(file, to_keras_3(config), Path(folder))
             return keras.saving.load_model(file, compile=False, safe_mode=True)
-    except Exception as error:  # beside Keras's own errors, whatever the readers of ZIP and HDF5 raise
+    except Exception as error:  # Keras and the ZIP and HDF5 readers raise many types
         raise InvalidRequest(f"Keras cannot load the model: {first_line(error)}") from error
 
 
 def _dataset(network: Any, labels: tuple[str, ...]) -> Dataset | None:
-    """CIFAR-10 where the model is for it, and where the setting names a copy: nothing is downloaded for this."""
+    """Return CIFAR-10 if the model is for it and a local copy is set; never download it."""
     if labels != CIFAR10_LABELS or tuple(network.inputs[0].shape[1:]) != CIFAR10_SHAPE:
         return None
     try:
@@ -96,9 +96,9 @@ def _dataset(network: Any, labels: tuple[str, ...]) -> Dataset | None:
 
 
 def limit_resources() -> None:
-    """Let this process take no more memory, disk and time than a model of the allowed size can need."""
+    """Limit the memory, file size and processor time of this process to what the largest allowed model needs."""
     pages = Path("/proc/self/statm")
-    if pages.exists():  # only Linux keeps to a limit of the address space
+    if pages.exists():  # only Linux enforces a limit on the address space
         taken = int(pages.read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY_BYTES,) * 2)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4 * MAX_MODEL_BYTES,) * 2)
@@ -107,7 +107,7 @@ def limit_resources() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command: prints the version, or why there is none; returns the exit status."""
+    """Run the command: print the version or the error, and return the exit status."""
     options = _parser().parse_args(arguments)
     limit_resources()
     try:
@@ -136,13 +136,15 @@ def _labels(path: str) -> tuple[str, ...]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m worker.importing",
-        description="Check a Keras model that was made elsewhere, and publish it as a folder with it and its card.",
+        description="Check a Keras model that was trained elsewhere and publish it as a folder with its card.",
     )
     parser.add_argument("file", type=Path, help="a .keras or .h5 file")
     parser.add_argument(
-        "--labels", type=_labels, help="JSON file, a list of class names; CIFAR-10's where there are ten"
+        "--labels", type=_labels, help="JSON file with a list of class names (default: CIFAR-10's, for ten outputs)"
     )
-    parser.add_argument("--value-range", choices=["0-255", "0-1"], help="of the pixels that it takes; else found out")
-    parser.add_argument("--source", help="where it comes from, for the card (default: the file's name)")
-    parser.add_argument("--out", type=Path, default=Path("models"), help="folder to publish into (default: models)")
+    parser.add_argument(
+        "--value-range", choices=["0-255", "0-1"], help="range of the pixels that the model expects (default: detected)"
+    )
+    parser.add_argument("--source", help="origin, recorded on the card (default: the file's name)")
+    parser.add_argument("--out", type=Path, default=Path("models"), help="folder to publish to (default: models)")
     return parser

@@ -1,7 +1,8 @@
-"""Configurations that Keras 2 wrote, as Keras 3 reads them.
+"""Convert configurations that Keras 2 wrote into those that Keras 3 reads.
 
-Keras 2 let the first layer of a Sequential say the shape of the input. Keras 3 wants a layer of its own for that, and
-takes the batch's size in the old entry for a dimension of the images. Before Keras 2.2.3 a Sequential was a bare list.
+In Keras 2, the first layer of a Sequential may declare the input shape. Keras 3 needs an input layer instead, and
+mistakes the batch size in the old entry for a dimension of the images. Before Keras 2.2.3, the configuration of a
+Sequential was a bare list of layers.
 """
 
 from __future__ import annotations
@@ -13,25 +14,25 @@ from typing import Any
 
 import h5py
 
-#: Entry of a layer's configuration: the shape that it takes, with the batch's size in front.
+#: Entry of a layer's configuration: its input shape, including the batch size.
 OLD_SHAPE = "batch_input_shape"
 
 Config = dict[str, Any]
 
 
-def renewed(config: Config) -> Config:
-    """The same network in new words; what is new already stays as it is."""
+def to_keras_3(config: Config) -> Config:
+    """Return the configuration for Keras 3; one that is for Keras 3 already is returned unchanged."""
     if config.get("class_name") != "Sequential":
         return config
     inner = config["config"]
     if isinstance(inner, list):
         inner = {"name": "sequential", "layers": inner}
-    layers = [renewed(layer) for layer in inner["layers"]]
+    layers = [to_keras_3(layer) for layer in inner["layers"]]
     return config | {"config": inner | {"layers": [*_input_of(layers), *map(_without_shape, layers)]}}
 
 
 def with_config(file: Path, config: Config, folder: Path) -> Path:
-    """A copy of a `.h5` file in `folder`, with another configuration."""
+    """Copy a `.h5` file to `folder` with another configuration, and return the copy."""
     copy = folder / file.name
     shutil.copyfile(file, copy)
     with h5py.File(copy, "r+") as content:
@@ -40,7 +41,7 @@ def with_config(file: Path, config: Config, folder: Path) -> Path:
 
 
 def _input_of(layers: list[Config]) -> list[Config]:
-    """The input layer that is missing in front of `layers`, if one is."""
+    """Return the input layer that is missing before `layers`, as a list of none or one."""
     first = layers[0]["config"] if layers else {}
     if OLD_SHAPE not in first or layers[0]["class_name"] == "InputLayer":
         return []

@@ -1,7 +1,7 @@
-"""May Keras build a network from this configuration? Only from Keras's own parts, none of which runs code of others.
+"""Check that a model's configuration has only Keras's own parts, and none that runs foreign code.
 
-Keras names a part by its class and, since version 3, its module. What is allowed is what Keras itself has at that
-place; everything else is refused by name, before Keras sees it.
+Keras identifies a part by its class and, since version 3, its module. Allowed are the classes that Keras itself has at
+that place; every other part is refused by name before Keras sees it.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from shared.domain.errors import InvalidRequest
 
 #: Keras's own layers that run code from the file or from elsewhere, and those that read other files.
 DENIED = {
-    "Lambda": "runs code of its own",
+    "Lambda": "runs code from the file",
     "TFSMLayer": "runs a TensorFlow program from another file",
-    "TorchModuleWrapper": "runs code of its own",
-    "JaxLayer": "runs code of its own",
-    "FlaxLayer": "runs code of its own",
+    "TorchModuleWrapper": "runs code from the file",
+    "JaxLayer": "runs code from the file",
+    "FlaxLayer": "runs code from the file",
     "TextVectorization": "reads another file",
     "IndexLookup": "reads another file",
 }
-#: What a network is made of: layers and operations (Model is a Layer), and what they take as arguments.
+#: Base classes of allowed parts: layers and operations (Model is a Layer), and their arguments.
 PARTS = (
     keras.Operation,
     keras.initializers.Initializer,
@@ -37,21 +37,21 @@ PARTS = (
     keras.losses.Loss,
     keras.metrics.Metric,
 )
-#: Values that are no parts.
+#: Class names of plain values.
 VALUES = {"__keras_tensor__", "__tensor__", "__numpy__", "__slice__", "__ellipsis__", "__tuple__", "TensorShape"}
-#: Where a class is looked for that has no module: files that Keras wrote before version 3.
+#: Modules to search for a class without a module, as in files that Keras 2 wrote.
 OLD_PLACES = ("keras.layers", "keras.initializers", "keras.regularizers", "keras.constraints", "keras")
-#: Arguments of layers that name a function.
+#: Arguments of layers that are names of functions.
 FUNCTIONS = ("activation", "recurrent_activation")
-#: Models whose class has no public name.
+#: Class name of functional models, which is not public.
 FUNCTIONAL = "Functional"
 
 Config = dict[str, Any]
 
 
 def check(config: Config) -> None:
-    """Raise InvalidRequest that names the part, where one is not Keras's own or runs code of others."""
-    # How it was trained is not loaded, and may well be the author's own.
+    """Raise InvalidRequest, naming the part, if a part is not Keras's own or runs foreign code."""
+    # The compile configuration is not loaded, and may legitimately contain custom parts.
     for where, part in _dicts({**config, "compile_config": None}, "the model"):
         if "class_name" in part:
             _check_part(part, where)
@@ -61,7 +61,7 @@ def check(config: Config) -> None:
 
 
 def _dicts(value: Any, where: str) -> Iterator[tuple[str, Config]]:
-    """Every object in a configuration, with the layer that it is of, in words. No recursion: a file may go deep."""
+    """Yield each object in a configuration with a description of its layer. Iterative: nesting may be deep."""
     waiting = [(where, value)]
     while waiting:
         where, value = waiting.pop()
@@ -107,14 +107,14 @@ def _check_function(name: Any, where: str) -> None:
 
 
 def _old(name: Any) -> type | None:
-    """The class of a part without a module."""
+    """Return the class of a part without a module, or None."""
     if name == FUNCTIONAL:
         name = "Model"
     return next((found for place in OLD_PLACES if (found := _at(place, name))), None)
 
 
 def _at(module: Any, name: Any) -> type | None:
-    """Keras's own class `name` at `module`; None where there is none, or where it is no part of a network."""
+    """Return Keras's own class `name` in `module`; None if it does not exist or is not part of a network."""
     root, *path = [*str(module).split("."), str(name)]
     try:
         found: Any = reduce(getattr, path, keras) if root == "keras" else None

@@ -1,4 +1,4 @@
-"""Whether a new version takes over: the rule that the training job was given, applied to the champion of the moment."""
+"""Apply the promotion rule of a training job to its new version."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from shared.models.registry import Registry
 
 
 def promote(registry: Registry, rule: str, version: str) -> Decision:
-    """Make `version` the champion where the rule says so, and return what was decided and why.
+    """Make `version` the champion if the rule allows it, and return the decision with its reason.
 
-    Where somebody else changes the champion meanwhile, it is decided again.
+    Decides again if the champion changes in the meantime.
     """
     while True:
         alias = registry.alias()

@@ -1,4 +1,4 @@
-"""Publish a network as a version: a folder with a self-contained Keras file, its card, and its answers to the test."""
+"""Publish a network as a version: a folder with a Keras file, its card and its predictions on the test images."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ from shared.domain.errors import Conflict
 from worker import hardware
 from worker.data.datasets import Dataset
 from worker.evaluation import evaluate
-from worker.evaluation.confusions import confusions
-from worker.evaluation.metrics import Measures, ViewsServed, measured, unmeasured
+from worker.evaluation.confusions import confusion_image
+from worker.evaluation.measurements import Measurements, ViewsServed, measure_served, measure_speed
 from worker.serving import keras_runtime, openvino_runtime
 from worker.serving.forward import Network
 
 log = logging.getLogger(__name__)
 
-#: Images that OpenVINO's answers are compared with those of Keras on, and how far apart probabilities may be.
+#: Images on which OpenVINO is compared with Keras, and the largest difference of a probability.
 SAMPLES, TOLERANCE = 256, 1e-3
 
 
@@ -56,7 +56,7 @@ def _now() -> datetime:
 
 
 def _software() -> dict[Software, str]:
-    import tensorflow as tf  # noqa: PLC0415 - what Keras computes with need not be it
+    import tensorflow as tf  # noqa: PLC0415 - Keras may use another backend
 
     return {
         "python": platform.python_version(),
@@ -68,8 +68,8 @@ def _software() -> dict[Software, str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class About:
-    """What no measure tells of a model: fields of its card, as `ModelCard` describes them."""
+class Provenance:
+    """Fields of a card that are not measured: how the model was made. See `ModelCard`."""
 
     preset: str
     params: Mapping[str, Any]
@@ -88,72 +88,76 @@ class About:
 
 def publish_file(
     file: Path,
-    about: About,
+    provenance: Provenance,
     out: Path,
     dataset: Dataset | None = None,
     temperature: float | None = None,
     *,
     served: ViewsServed = "one",
 ) -> ModelCard:
-    """Measure a saved model and publish a copy of it as the folder `out`/<version>; return its card.
+    """Measure a saved model, publish a copy of it as the folder `out`/<version>, and return its card.
 
-    The folder appears whole, or not at all. `file` is one that Keras can load safely, and gives probabilities over
-    `about.labels` to one view of images (n, height, width, 3), values 0 to 255. `temperature` is what its logits are
-    divided by, where that is known. Without a dataset nothing is known of its quality: the card has no measures, the
-    folder only the file and the card, and it is served with one view.
+    The folder is created atomically. `file` must load in Keras's safe mode and output probabilities over
+    `provenance.labels` for one view of images (n, height, width, 3) with values 0 to 255. `temperature` is the divisor
+    of its logits, if known. Without a dataset, the card has no quality metrics, the folder has only the file and the
+    card, and the model is served with one view.
 
-    Raises Conflict where the version is there already.
+    Raises Conflict if the version exists.
     """
     model = keras.saving.load_model(file, compile=False, safe_mode=True)
     with staging(out) as folder:
         shutil.copyfile(file, folder / MODEL_FILE)
         shape = model.input_shape[1:]
-        network = _as_served(model, folder, dataset.x_val if dataset else evaluate.noise((SAMPLES, *shape)))
-        measures = measured(network, dataset, temperature, served) if dataset else unmeasured(network, shape)
+        network = _compile_for_serving(model, folder, dataset.x_val if dataset else evaluate.noise((SAMPLES, *shape)))
+        measurements = (
+            measure_served(network, dataset, temperature, served) if dataset else measure_speed(network, shape)
+        )
         if dataset:
-            _write_answers(folder, dataset, measures.answers)
-        card = _card(folder, model, about, dataset, measures)
+            _write_answers(folder, dataset, measurements.answers)
+        card = _card(folder, model, provenance, dataset, measurements)
         card.write(folder / CARD_FILE)
         if (out / card.version).exists():
-            raise Conflict(f"There is a version {card.version} already.")
+            raise Conflict(f"Version {card.version} exists already.")
         folder.rename(out / card.version)
     return card
 
 
-def _as_served(model: Any, folder: Path, images: NDArray[np.uint8]) -> Network:
-    """Return what will run the model, tried on `images`: OpenVINO, and where that is not as good, Keras.
+def _compile_for_serving(model: Any, folder: Path, images: NDArray[np.uint8]) -> Network:
+    """Return the model compiled as it will be served: by OpenVINO if that agrees with Keras on `images`, else by Keras.
 
-    The file for OpenVINO is kept only where its answers to the images are those of Keras.
+    The OpenVINO file is kept only if they agree.
     """
     by_keras, file = keras_runtime.compiled(model), folder / OPENVINO_FILE
     try:
         openvino_runtime.export(model, file)
         by_openvino = openvino_runtime.load(file, hardware.cores())
         _compare(by_openvino(images[:SAMPLES]), by_keras(images[:SAMPLES]))
-    except Exception as error:  # noqa: BLE001  # whatever TensorFlow and OpenVINO say of layers they do not know
-        log.warning("Keras will serve this model, which is slower: %s", error)
+    except Exception as error:  # noqa: BLE001  # TensorFlow and OpenVINO raise many types for unsupported layers
+        log.warning("this model will be served by Keras, which is slower: %s", error)
         file.unlink(missing_ok=True)
         return by_keras
     return by_keras if hardware.may_have_gpu() else by_openvino
 
 
 def _compare(answers: evaluate.Floats, expected: evaluate.Floats) -> None:
-    """Raise ValueError where answers (n, labels) are not the same but for rounding; NaN is the same as NaN."""
+    """Raise ValueError if the outputs (n, labels) differ by more than TOLERANCE; NaN equals NaN."""
     difference = np.abs(answers - expected).max()
     if not np.allclose(answers, expected, rtol=0, atol=TOLERANCE, equal_nan=True):
-        raise ValueError(f"OpenVINO's answers differ from those of Keras by {difference:.2g}")
+        raise ValueError(f"OpenVINO's output differs from that of Keras by {difference:.2g}")
 
 
 def _write_answers(folder: Path, dataset: Dataset, answers: evaluate.Floats) -> None:
-    """Write what is kept of `answers` (n, classes), to the test images; there are at most 256 classes."""
+    """Write the predicted classes and the confusion image for `answers` (n, classes); at most 256 classes."""
     (folder / PREDICTIONS_FILE).write_bytes(answers.argmax(axis=1).astype(np.uint8).tobytes())
     (folder / TRUTH_FILE).write_bytes(dataset.y_test.astype(np.uint8).tobytes())
-    Image.fromarray(confusions(dataset.x_test, dataset.y_test, answers)).save(folder / CONFUSIONS_FILE, optimize=True)
+    Image.fromarray(confusion_image(dataset.x_test, dataset.y_test, answers)).save(
+        folder / CONFUSIONS_FILE, optimize=True
+    )
 
 
 @contextmanager
 def staging(out: Path) -> Iterator[Path]:
-    """Make a folder in `out` with a name that no version has; remove what is left of it at the end."""
+    """Create a temporary folder in `out`; delete it at the end unless it was renamed."""
     folder = out / f".{uuid.uuid4().hex}"
     folder.mkdir(parents=True)
     try:
@@ -162,24 +166,26 @@ def staging(out: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _card(folder: Path, model: Any, about: About, dataset: Dataset | None, measures: Measures) -> ModelCard:
+def _card(
+    folder: Path, model: Any, provenance: Provenance, dataset: Dataset | None, measurements: Measurements
+) -> ModelCard:
     height, width, channels = model.input_shape[1:]
     file, exported = folder / MODEL_FILE, folder / OPENVINO_FILE
     digest = _digest(file)
     return ModelCard(
-        version=f"{about.preset}-{about.created_at:%Y%m%d}-{digest[:8]}",
+        version=f"{provenance.preset}-{provenance.created_at:%Y%m%d}-{digest[:8]}",
         input=Input(height=height, width=width, channels=channels),
         dataset=_dataset_info(dataset) if dataset else None,
-        corrections=_corrections_info(dataset, measures) if dataset else None,
+        corrections=_corrections_info(dataset, measurements) if dataset else None,
         hardware=Hardware(cpu=hardware.cpu_name(), cores=hardware.cores(), gpu=hardware.gpu_name()),
-        metrics=measures.metrics,
-        calibration=measures.calibration,
-        views=measures.views,
+        metrics=measurements.metrics,
+        calibration=measurements.calibration,
+        views=measurements.views,
         size=Size(file_bytes=file.stat().st_size, parameters=model.count_params()),
-        latency=measures.latency,
+        latency=measurements.latency,
         file_sha256=digest,
         openvino_sha256=_digest(exported) if exported.exists() else None,
-        **vars(about),
+        **vars(provenance),
     )
 
 
@@ -197,17 +203,17 @@ def _dataset_info(dataset: Dataset) -> DatasetInfo:
     )
 
 
-def _corrections_info(dataset: Dataset, measures: Measures) -> CorrectionsInfo | None:
+def _corrections_info(dataset: Dataset, measurements: Measurements) -> CorrectionsInfo | None:
     corrections = dataset.corrections
     if corrections is None:
         return None
-    rival = corrections.rival
+    champion = corrections.champion
     return CorrectionsInfo(
         base_digest=corrections.base_digest,
         learnt=corrections.learnt,
         weight=corrections.weight,
         held_out=len(corrections.x),
-        accuracy=measures.corrected_accuracy,
-        champion=rival.version if rival else None,
-        champion_accuracy=rival.accuracy if rival else None,
+        accuracy=measurements.corrected_accuracy,
+        champion=champion.version if champion else None,
+        champion_accuracy=champion.accuracy if champion else None,
     )

@@ -1,4 +1,4 @@
-"""Names of the temporary folders in which versions are made, for what removes those of processes that were killed."""
+"""Names of the temporary folders for new versions, so that leftovers of killed processes can be deleted."""
 
-#: What the name of a folder begins with in which a model is imported, and in which a training's version is made.
+#: Prefixes of the folders for imports, and for the versions that trainings publish.
 IMPORT_PREFIX, PUBLISH_PREFIX = "import-", "publish-"

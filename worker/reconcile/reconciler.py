@@ -19,7 +19,7 @@ from shared.jobs.messenger import Messenger
 from shared.jobs.store import JobStore
 from shared.services import Services
 from shared.settings import load_settings
-from worker.importing.supervisor import Importer
+from worker.importing.supervisor import ImportSupervisor
 from worker.reconcile.orphans import remove_orphans
 from worker.runtime.signals import stop_event
 
@@ -83,12 +83,12 @@ def main() -> None:
     stopping = stop_event()
     services = Services.build(load_settings())
     reconciler = Reconciler(services.chunks, services.store, services.messenger, services.delete_bytes)
-    importer = Importer(services)
+    importer = ImportSupervisor(services.imports, services.registry, services.blobs.temporary_folder)
     retention_s = services.settings.retention_hours * 3600
     for number in itertools.count():
         if stopping.wait(ROUND_S):
             break
-        for step in (reconciler.run, importer.turn):
+        for step in (reconciler.run, importer.poll):
             attempt(step)
         if number % ORPHAN_ROUNDS == 0:
             attempt(lambda: remove_orphans(services.blobs, services.store, retention_s))

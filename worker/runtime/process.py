@@ -49,7 +49,7 @@ class WorkerProcess:
             classifier=Classifier(services.blobs, services.settings.max_pixels, self._pool),
             renewing=self.heartbeat.renewing,
         )
-        self.trainings = TrainingSupervisor(services, self.heartbeat.renewing, self.name)
+        self.trainings = TrainingSupervisor(services.trainings, services.chunks, self.heartbeat.renewing, self.name)
 
     def start(self) -> None:
         """Load the champion if the process classifies, then start the heartbeat. A broken champion is not fatal."""

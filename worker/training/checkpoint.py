@@ -1,8 +1,8 @@
-"""Checkpoints: all that a training needs to go on as if it had never been interrupted, as bytes.
+"""Checkpoints: everything that a training needs to resume exactly, as bytes.
 
-One checkpoint holds the variables of the network (those of its random layers too) and of the optimizer, the best
-weights so far, the rows, and the step. The seed and the step are the whole random state of the batches (see
-`worker.data.augment`), and the step is the place in every schedule.
+A checkpoint holds the variables of the network (including its random layers) and of the optimizer, the best weights so
+far, the rows, and the step. The seed and the step are the whole random state of the batches (see
+`worker.data.augment`), and schedules depend on the step alone.
 """
 
 from __future__ import annotations
@@ -24,45 +24,45 @@ from shared.domain.card import Epoch
 from shared.domain.errors import Conflict, NotFound
 from worker.training.progress import Best, Progress, Row
 
-#: Written into each checkpoint; raised when its layout changes.
+#: Version of the layout, written into each checkpoint; increase it with each change.
 LAYOUT = 1
 
 Arrays = Mapping[str, NDArray[Any]]
-#: What a run is: preset, hyperparameters, seed, dataset. Two runs that agree in it have the same steps.
+#: Preset, hyperparameters, seed and dataset of a run. Runs with equal identities take the same steps.
 Identity = Mapping[str, Any]
 
 
 class CheckpointStore(Protocol):
-    """Where one run keeps its last checkpoint."""
+    """Keeps the last checkpoint of one run."""
 
     def save(self, content: bytes) -> None:
-        """Replace the checkpoint; whoever reads gets the old one or the whole new one, after a crash too."""
+        """Replace the checkpoint atomically, even if the process crashes."""
         ...
 
     def load(self) -> bytes | None:
-        """Return the last checkpoint, None where there is none yet."""
+        """Return the last checkpoint, or None before the first."""
         ...
 
 
 class NoCheckpoints:
-    """Keeps nothing."""
+    """Discards checkpoints."""
 
     def save(self, content: bytes) -> None:
-        """Forget it."""
+        """Discard the checkpoint."""
 
     def load(self) -> bytes | None:
         """Return None."""
         return None
 
 
-class FileCheckpoint:
-    """Keeps the checkpoint in a file. Raises NotFound where its folder is not there."""
+class FileCheckpointStore:
+    """Keeps the checkpoint in a file. Raises NotFound if its folder does not exist."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def save(self, content: bytes) -> None:
-        """Replace the file in one step."""
+        """Replace the file atomically."""
         temporary = self._path.with_name(f".{self._path.name}.{uuid.uuid4().hex}")
         try:
             with temporary.open("xb") as file:
@@ -71,12 +71,12 @@ class FileCheckpoint:
                 os.fsync(file.fileno())
             temporary.replace(self._path)
         except FileNotFoundError as error:
-            raise NotFound(f"There is no folder {self._path.parent} for a checkpoint.") from error
+            raise NotFound(f"The checkpoint's folder {self._path.parent} does not exist: create it first.") from error
         finally:
             temporary.unlink(missing_ok=True)
 
     def load(self) -> bytes | None:
-        """Return what is in the file, None where there is none."""
+        """Return the content of the file, or None if it does not exist."""
         try:
             return self._path.read_bytes()
         except FileNotFoundError:
@@ -105,16 +105,16 @@ def pack(progress: Progress, variables: Mapping[str, Any], identity: Identity) -
 
 
 def restore(content: bytes, variables: Mapping[str, Any], identity: Identity) -> Progress:
-    """Give the Keras variables the values that they had, and return the progress.
+    """Assign the saved values to the Keras variables and return the progress.
 
-    Raises Conflict, and changes nothing, where `content` is damaged or of another run.
+    Raises Conflict, and changes nothing, if `content` is damaged or belongs to another run.
     """
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         about = json.loads(arrays["about"].tobytes())
     except (KeyError, OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise Conflict("The checkpoint is damaged: remove it to start again.") from error
+        raise Conflict("The checkpoint is damaged: delete it to start over.") from error
     _check(about, arrays, variables, identity)
     for name, variable in variables.items():
         variable.assign(arrays[f"variable/{name}"])
@@ -136,16 +136,16 @@ def _best(about: dict[str, Any] | None, arrays: Arrays) -> Best | None:
 
 def _check(about: dict[str, Any], arrays: Arrays, variables: Mapping[str, Any], identity: Identity) -> None:
     if about.get("layout") != LAYOUT:
-        raise Conflict("The checkpoint was written by another version of Darkroom: remove it to start again.")
+        raise Conflict("Another version of Darkroom wrote the checkpoint: delete it to start over.")
     theirs, ours = about["identity"], json.loads(json.dumps(dict(identity)))
     differing = sorted(name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name))
     if differing:
-        raise Conflict(f"The checkpoint is of another run; what differs is {', '.join(differing)}.")
+        raise Conflict(f"The checkpoint belongs to another run: {', '.join(differing)} differ.")
     shapes = {f"variable/{name}": tuple(variable.shape) for name, variable in variables.items()}
     if shapes != {name: array.shape for name, array in arrays.items() if name.startswith("variable/")}:
-        raise Conflict("The checkpoint is of another network: remove it to start again.")
+        raise Conflict("The checkpoint belongs to another network: delete it to start over.")
 
 
-def named(groups: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """Return all variables of the groups, each under its group's name and its place in it."""
+def named_variables(groups: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """Return the variables of all groups, each as `group/index`."""
     return {f"{name}/{index}": variable for name, group in groups.items() for index, variable in enumerate(group)}

@@ -14,26 +14,26 @@ from shared.domain.errors import DarkroomError, InvalidRequest
 from shared.training import presets
 from shared.training.params import parse
 from worker.data.datasets import load_cifar10
-from worker.evaluation.metrics import ViewsServed
+from worker.evaluation.measurements import ViewsServed
 from worker.presets import PRESETS
-from worker.training.checkpoint import CheckpointStore, FileCheckpoint, NoCheckpoints
-from worker.training.loop import Watch
+from worker.training.checkpoint import CheckpointStore, FileCheckpointStore, NoCheckpoints
+from worker.training.loop import Callbacks
 from worker.training.publish_trained import publish_trained
 from worker.training.train import train
 
-#: Options that are hyperparameters of every preset, with what argparse shows in place of their value.
+#: Options that are hyperparameters of every preset.
 COMMON = ("epochs", "batch_size", "learning_rate")
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
+    """A parser that reports an error in one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status, 1 with one line on stderr where it cannot be done."""
+    """Run the command and return its exit status; an error is one line on stderr and status 1."""
     options = _parser().parse_args(arguments)
     try:
         card = _run(options)
@@ -49,10 +49,10 @@ def _run(options: argparse.Namespace) -> ModelCard:
     preset = PRESETS[params.preset]
     dataset = load_cifar10()
     print(f"{preset.name}, seed {params.seed}, {params.hyperparameters()}", flush=True)
-    store: CheckpointStore = FileCheckpoint(options.checkpoint) if options.checkpoint else NoCheckpoints()
-    watch = Watch(on_epoch=_print_epoch, checkpoint=store)
-    trained = train(preset, dataset, params.seed, params, watch, base=options.base)
-    print(trained.profile.sentence, flush=True)
+    store: CheckpointStore = FileCheckpointStore(options.checkpoint) if options.checkpoint else NoCheckpoints()
+    callbacks = Callbacks(on_epoch=_print_epoch, checkpoint=store)
+    trained = train(preset, dataset, params, callbacks, base=options.base)
+    print(trained.profile.summary, flush=True)
     parent = options.base.parent.name if options.base else None
     return publish_trained(trained, dataset, options.out, parent, served=options.views)
 
@@ -64,7 +64,7 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _assignment(text: str) -> tuple[str, Any]:
-    """Return name and value of `name=value`; the value is read as JSON, and as a word where it is none."""
+    """Return name and value of `name=value`; a value that is not JSON is a string."""
     name, equals, value = text.partition("=")
     if not equals or name in presets.COMMON:
         raise InvalidRequest(f"--set needs name=value with a hyperparameter's name, not {text}.")
@@ -95,25 +95,25 @@ def _summary(card: ModelCard) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m worker.training",
-        description="Train a preset on CIFAR-10, measure it on the test images, and publish it as a folder that holds "
-        f"{MODEL_FILE} and {CARD_FILE}. The data is the .npz file that DARKROOM_CIFAR10 names, or else is downloaded.",
+        description="Train a preset on CIFAR-10, evaluate it on the test images, and publish it as a folder with "
+        f"{MODEL_FILE} and {CARD_FILE}. Reads the .npz file in DARKROOM_CIFAR10, or downloads the data if unset.",
     )
     known = ", ".join(sorted(PRESETS))
-    parser.add_argument("--preset", default="seed", help=f"what to train: {known} (default: seed)")
-    parser.add_argument("--seed", type=int, default=0, help="random seed; the same one gives the same weights")
-    parser.add_argument("--out", type=Path, default=Path("models"), help="folder to publish into (default: models)")
-    parser.add_argument("--epochs", type=int, help="passes over the training images, instead of the preset's")
-    parser.add_argument("--batch-size", type=int, help="images per gradient step, instead of the preset's")
-    parser.add_argument("--learning-rate", type=float, help="the optimizer's step size, instead of the preset's")
+    parser.add_argument("--preset", default="seed", help=f"preset to train: {known} (default: seed)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed; equal seeds give equal weights")
+    parser.add_argument("--out", type=Path, default=Path("models"), help="folder to publish to (default: models)")
+    parser.add_argument("--epochs", type=int, help="passes over the training images (default: the preset's)")
+    parser.add_argument("--batch-size", type=int, help="images per gradient step (default: the preset's)")
+    parser.add_argument("--learning-rate", type=float, help="learning rate of the optimizer (default: the preset's)")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="any hyperparameter of the preset; repeatable"
     )
-    parser.add_argument("--checkpoint", type=Path, help="file to go on from where it exists, written every epoch")
-    parser.add_argument("--base", type=Path, help=f"{MODEL_FILE} of a published model of the preset to begin with")
+    parser.add_argument("--checkpoint", type=Path, help="file to resume from if it exists; written every epoch")
+    parser.add_argument("--base", type=Path, help=f"{MODEL_FILE} of a published model of the same preset to start from")
     parser.add_argument(
         "--views",
         choices=get_args(ViewsServed),
-        help="views of an image that the answer is averaged over; six are six times the work, adaptive: six only where "
-        "one is not sure (default: the preset's)",
+        help="views of an image to average over; six take six times as long, adaptive uses six only if one view "
+        "is unsure (default: the preset's)",
     )
     return parser

@@ -1,6 +1,6 @@
-"""The process of one training job: `python -m worker.training.job <training> <job>`, started by the supervisor.
+"""The process of one training job: `python -m worker.training.job TRAINING JOB`, started by the supervisor.
 
-Its exit status: 0 where the job has ended, EX_TEMPFAIL where it should be tried again; anything else is a crash.
+Exit status: 0 if the job has ended, EX_TEMPFAIL if it should be tried again; any other is a crash.
 """
 
 from __future__ import annotations
@@ -34,44 +34,56 @@ from worker.data.datasets import Dataset, load_cifar10
 from worker.presets import PRESETS
 from worker.publishing.promotion import promote
 from worker.publishing.scratch import PUBLISH_PREFIX
-from worker.training.corrections import TooFewCorrections, frozen, joined, judged
+from worker.training.corrections import (
+    TooFewCorrections,
+    freeze_corrections,
+    with_champion_score,
+    with_corrections,
+)
 from worker.training.progress import Row, TrainingCancelled, TrainingDiverged
 
 log = logging.getLogger("darkroom.train")
 
-#: Added to the process's niceness: whoever waits for a classification goes first on a shared machine.
+#: Added to the niceness of this process, so that classification has priority on a shared machine.
 NICENESS = 10
-#: Seconds between two looks at whether the worker that started this process is still there.
-LEASH_S = 0.5
-#: Seconds between two tries to write a row while Redis is away; the worker ends this process if that takes too long.
+#: Seconds between two checks that the worker that started this process is still alive.
+PARENT_CHECK_S = 0.5
+#: Seconds between two tries to write a row while Redis is down; the supervisor ends this process if it takes too long.
 RETRY_S = 1.0
 
 
-class BlobCheckpoint:
-    """Keeps a training's checkpoint in the blob store. Raises StorageFull and Unavailable."""
+class DatasetUnusable(InvalidRequest):
+    """The dataset is missing or damaged."""
+
+
+class BlobCheckpointStore:
+    """Keeps the checkpoint of a training in the blob store. Raises StorageFull and Unavailable."""
 
     def __init__(self, blobs: BlobStore, job_id: str) -> None:
         self._blobs, self._key = blobs, checkpoint_key(job_id)
 
     def save(self, content: bytes) -> None:
-        """Replace the checkpoint in one step."""
+        """Replace the checkpoint atomically."""
         self._blobs.put(self._key, content)
 
     def load(self) -> bytes | None:
-        """Return the last one, None where there is none yet."""
+        """Return the last checkpoint, or None before the first."""
         try:
             return self._blobs.get(self._key)
         except NotFound:
             return None
 
 
-class StoredControl:
-    """Passes on what is asked of the job. Where Redis is away the training goes on: its worker decides how long."""
+class JobControl:
+    """Reads the commands for a training from the job store.
+
+    A training continues while Redis is down: the supervisor decides for how long.
+    """
 
     def __init__(self, trainings: TrainingStore, training: Training) -> None:
         self._trainings, self._training = trainings, training
 
-    def ask(self, step: int) -> TrainingCommand:  # noqa: ARG002 - the port's
+    def command(self, step: int) -> TrainingCommand:  # noqa: ARG002 - part of the port
         """Return what to do now."""
         try:
             return self._trainings.command(self._training)
@@ -79,24 +91,24 @@ class StoredControl:
             return TrainingCommand.CONTINUE
 
 
-class Rows:
-    """Writes the rows of a training into the job store."""
+class RowWriter:
+    """Writes the rows of a training to the job store."""
 
     def __init__(self, trainings: TrainingStore, training: Training, batch_size: int) -> None:
         self._trainings, self._training, self._batch_size = trainings, training, batch_size
 
     def restore(self, rows: Sequence[Row]) -> None:
-        """Write the rows of a checkpoint that are not there: the worker may have died between the two."""
+        """Write the rows of a checkpoint that are missing because a worker died before it wrote them."""
         known = len(self._trainings.rows(self._training.job_id, 0, len(rows)))
         for row in rows[known:]:
             self.add(row)
 
     def add(self, row: Row) -> None:
-        """Write one row. Raises TrainingCancelled where the training is no longer ours."""
-        left = (row.steps - row.step) * self._batch_size / row.images_per_s
+        """Write one row. Raises TrainingCancelled if another worker has the training."""
+        seconds_left = (row.steps - row.step) * self._batch_size / row.images_per_s
         while True:
             try:
-                if not self._trainings.add_row(self._training, row_record(row), left):
+                if not self._trainings.add_row(self._training, row_record(row), seconds_left):
                     raise TrainingCancelled("another worker has this training now.")
                 return
             except Unavailable:
@@ -109,24 +121,27 @@ def row_record(row: Row) -> dict[str, Any]:
 
 
 def run(services: Services, training: Training) -> int:
-    """Train, publish, promote if asked to, and end the job; return the exit status."""
+    """Train, publish, promote if requested, and end the job; return the exit status."""
+    trainings, registry = services.trainings, services.registry
     try:
-        version = _published(services, training) or _train(services, training)
-        _check_ours(services, training)
-        promotion = promote(services.registry, str(training.params["promote"]), version)
-        services.blobs.delete_all(job_folder(training.job_id))  # the version is there: nobody needs the checkpoint
-        services.trainings.succeed(training, version, asdict(promotion))
+        version = trainings.planned_version(training)
+        if version is None or not registry.exists(version):  # else a process that died has published it
+            version = _train(services, training)
+        _check_still_ours(trainings, training)
+        promotion = promote(registry, str(training.params["promote"]), version)
+        services.blobs.delete_all(job_folder(training.job_id))  # the checkpoint is not needed after publishing
+        trainings.succeed(training, version, asdict(promotion))
     except (Unavailable, TrainingCancelled) as error:
         log.warning("training %s stops: %s", training.job_id, error)
         return os.EX_TEMPFAIL
     except DarkroomError as error:
         log.warning("training %s fails: %s", training.job_id, error)
-        services.trainings.fail(training, Failure(code(error), str(error)))
+        trainings.fail(training, Failure(failure_code(error), str(error)))
     return os.EX_OK
 
 
-def code(error: DarkroomError) -> str:
-    """The stable code of what ended a training."""
+def failure_code(error: DarkroomError) -> str:
+    """Return the stable code for an error that fails a training."""
     if isinstance(error, TrainingDiverged):
         return "diverged"
     if isinstance(error, StorageFull):
@@ -136,48 +151,38 @@ def code(error: DarkroomError) -> str:
     return "dataset" if isinstance(error, DatasetUnusable) else "not_trainable"
 
 
-class DatasetUnusable(InvalidRequest):
-    """The data set is missing or damaged."""
-
-
-def _published(services: Services, training: Training) -> str | None:
-    """The version that an earlier process of this job has published before it died."""
-    version = services.trainings.planned_version(training)
-    return version if version and services.registry.exists(version) else None
-
-
-def _check_ours(services: Services, training: Training) -> None:
-    """Raise TrainingCancelled where the training was cancelled, or given to another worker because we were stalled."""
-    if services.trainings.command(training) in (TrainingCommand.CANCEL, TrainingCommand.LOST):
+def _check_still_ours(trainings: TrainingStore, training: Training) -> None:
+    """Raise TrainingCancelled if the job was cancelled, or given to another worker while this one was stalled."""
+    if trainings.command(training) in (TrainingCommand.CANCEL, TrainingCommand.LOST):
         raise TrainingCancelled("it was cancelled, or another worker has it now.")
 
 
 def _train(services: Services, training: Training) -> str:
-    """Train from the checkpoint or the beginning, publish what came out, and return its version."""
-    # TensorFlow takes seconds to load: what is wrong with the request or the data shows before.
+    """Train from the checkpoint or the beginning, publish the model, and return its version."""
+    # TensorFlow takes seconds to load: report errors in the request and the data first.
     params = parse(training.params)
     preset = PRESETS[params.preset]
     dataset = _dataset(services, training.job_id, params)
     base_file = services.registry.model_file(params.base) if params.base else None
 
-    from worker.training.loop import Watch  # noqa: PLC0415 - see above
+    from worker.training.loop import Callbacks  # noqa: PLC0415 - see above
     from worker.training.publish_trained import publish_trained  # noqa: PLC0415
     from worker.training.train import train  # noqa: PLC0415
 
-    rows = Rows(services.trainings, training, params.batch_size)
-    watch = Watch(
+    rows = RowWriter(services.trainings, training, params.batch_size)
+    callbacks = Callbacks(
         on_start=rows.restore,
         on_row=rows.add,
-        control=StoredControl(services.trainings, training),
-        checkpoint=BlobCheckpoint(services.blobs, training.job_id),
+        control=JobControl(services.trainings, training),
+        checkpoint=BlobCheckpointStore(services.blobs, training.job_id),
     )
-    trained = train(preset, dataset, params.seed, params, watch, base=base_file)
-    log.info("training %s: %s", training.job_id, trained.profile.sentence)
+    trained = train(preset, dataset, params, callbacks, base=base_file)
+    log.info("training %s: %s", training.job_id, trained.profile.summary)
     if trained.model.count_params() == params.weights:
         images_per_s = statistics.median(row.images_per_s for row in trained.rows)
         services.speeds.record(params.preset, Speed(images_per_s, socket.gethostname()))
     with tempfile.TemporaryDirectory(dir=services.blobs.temporary_folder, prefix=PUBLISH_PREFIX) as folder:
-        card = publish_trained(trained, judged(services.registry, dataset), Path(folder), params.base)
+        card = publish_trained(trained, with_champion_score(services.registry, dataset), Path(folder), params.base)
         if not services.trainings.plan_version(training, card.version):
             raise TrainingCancelled("another worker has this training now.")
         services.registry.publish(Path(folder) / card.version)
@@ -185,26 +190,27 @@ def _train(services: Services, training: Training) -> str:
 
 
 def _dataset(services: Services, job_id: str, params: TrainingParams) -> Dataset:
-    """The data set of the job. Raises DatasetUnusable, TooFewCorrections, StorageFull and Unavailable."""
+    """Return the dataset of the job. Raises DatasetUnusable, TooFewCorrections, StorageFull and Unavailable."""
     try:
         base = load_cifar10()
     except (NotFound, InvalidRequest) as error:
         raise DatasetUnusable(str(error)) from error
     if params.dataset != WITH_CORRECTIONS:
         return base
-    return joined(base, frozen(services, job_id))
+    owner, max_pixels = services.store.get(job_id).owner, services.settings.max_pixels
+    return with_corrections(base, freeze_corrections(services.blobs, services.corrections, job_id, owner, max_pixels))
 
 
-def _end_with(parent: int) -> None:
-    """End this process as soon as its worker is gone: somebody else takes the training over then."""
+def _exit_with_parent(parent: int) -> None:
+    """Exit as soon as the worker that started this process is gone: another worker takes the training over."""
     while os.getppid() == parent:
-        time.sleep(LEASH_S)
+        time.sleep(PARENT_CHECK_S)
     os._exit(os.EX_TEMPFAIL)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the training job of the command line."""
-    threading.Thread(target=_end_with, args=(os.getppid(),), name="leash", daemon=True).start()
+    """Run the training job of the command line and return the exit status."""
+    threading.Thread(target=_exit_with_parent, args=(os.getppid(),), name="parent-check", daemon=True).start()
     logs.configure()
     os.nice(NICENESS)
     services = Services.build(load_settings())

@@ -1,4 +1,4 @@
-"""The training loop: steps, rows, validation and checkpoints, and who may stop it."""
+"""The training loop: steps, rows, validation and checkpoints."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from worker.training.checkpoint import CheckpointStore, NoCheckpoints
 from worker.training.progress import (
     Best,
     Control,
-    GoOn,
+    NeverStop,
     OnEpoch,
     OnRow,
     OnStart,
@@ -34,47 +34,46 @@ from worker.training.progress import (
     TrainingDiverged,
 )
 
-#: Rows per epoch, as far as it has so many steps.
+#: Rows per epoch, if it has that many steps.
 ROWS_PER_EPOCH = 6
 
-#: Seconds after which a row brings a checkpoint, where an epoch takes long; the end of an epoch always does.
+#: Seconds after which a row triggers a checkpoint within an epoch; the end of an epoch always does.
 CHECKPOINT_S = 120
 
 
 @dataclass(frozen=True)
-class Watch:
-    """Who is told of a training, who may stop it, and where its checkpoint is kept.
+class Callbacks:
+    """What a training reports to, takes commands from, and keeps its checkpoint in.
 
-    `on_start` is called once before the first step, with the rows of the checkpoint from which the training goes on.
-    `on_row` and `on_epoch` are called as each row and each epoch ends, once what they tell is in the checkpoint, if one
-    was due; what they raise ends the training.
+    `on_start` is called once before the first step, with the rows in the checkpoint. `on_row` and `on_epoch` are called
+    after the row and the epoch, and after the checkpoint if one was due; an exception in them ends the training.
     """
 
     on_start: OnStart = lambda _: None
     on_row: OnRow = lambda _: None
     on_epoch: OnEpoch = lambda _: None
-    control: Control = field(default_factory=GoOn)
+    control: Control = field(default_factory=NeverStop)
     checkpoint: CheckpointStore = field(default_factory=NoCheckpoints)
 
 
-def marks(steps: int) -> list[int]:
-    """Return after which of an epoch's steps, counted from 1, there is a row, in order."""
+def row_steps(steps: int) -> list[int]:
+    """Return the steps of an epoch, counted from 1, after which a row ends, in order."""
     return sorted({math.ceil(part * steps / ROWS_PER_EPOCH) for part in range(1, ROWS_PER_EPOCH + 1)})
 
 
-def grouped(first: int, stop: int, steps: int, size: int) -> Iterator[range]:
-    """Yield the steps from `first` to before `stop` in groups of at most `size`; each row ends with a group.
+def step_groups(first: int, stop: int, steps: int, size: int) -> Iterator[range]:
+    """Yield the steps from `first` to `stop`, exclusive, in groups of at most `size`; each row ends with a group.
 
-    `steps` is how many an epoch has.
+    `steps` is the number of steps per epoch.
     """
     while first < stop:
         within = first % steps
-        mark = next(mark for mark in marks(steps) if mark > within)
+        mark = next(mark for mark in row_steps(steps) if mark > within)
         yield range(first, first + min(size, mark - within))
         first += min(size, mark - within)
 
 
-class Run:
+class TrainingLoop:
     """One training, from its checkpoint or its beginning to its end.
 
     `model` must be compiled; `identity` must match the checkpoint's. Training stops after `epochs`, or after `patience`
@@ -86,68 +85,68 @@ class Run:
         model: Any,
         batches: Batches,
         dataset: Dataset,
-        watch: Watch,
+        callbacks: Callbacks,
         *,
         epochs: int,
         patience: int,
         identity: checkpoints.Identity,
     ) -> None:
-        self._model, self._batches, self._dataset, self._watch = model, batches, dataset, watch
+        self._model, self._batches, self._dataset, self._callbacks = model, batches, dataset, callbacks
         self._steps, self._patience, self._identity = epochs * batches.steps, patience, identity
         self._row_s = self._step_s = self._validation_s = 0.0
         self._sums, self._finishing = np.zeros(2), False
         self._train_on = steps.trainer(model)
         model.optimizer.build(model.trainable_variables)
         layers = [variable for layer in model.layers for variable in layer.variables]
-        self._variables = checkpoints.named({"network": layers, "optimizer": model.optimizer.variables})
-        content = watch.checkpoint.load()
+        self._variables = checkpoints.named_variables({"network": layers, "optimizer": model.optimizer.variables})
+        content = callbacks.checkpoint.load()
         self.progress = checkpoints.restore(content, self._variables, identity) if content else Progress()
         self._first = self.progress.step
-        groups = list(grouped(self._first, self._steps, batches.steps, steps.group_size(batches.size)))
+        groups = list(step_groups(self._first, self._steps, batches.steps, steps.group_size(batches.size)))
         self._source = Prefetch(batches, groups)
 
     @property
     def profile(self) -> Profile:
-        """Where the time of this process went so far."""
+        """Return how this process has spent its time so far."""
         steps, source = self.progress.step - self._first, self._source
         return Profile(steps, self._step_s, source.making_s, source.waiting_s, self._validation_s)
 
-    def go(self) -> Best:
-        """Train to the end, leave the network with the best weights, and return them.
+    def run(self) -> Best:
+        """Train to the end, set the network's weights to the best ones, and return them.
 
-        Raises TrainingDiverged where the loss stops being a number, TrainingCancelled where the control says so.
+        Raises TrainingDiverged if the loss becomes NaN or infinite, TrainingCancelled if the control commands it.
         """
-        self._watch.on_start(self.progress.rows)
+        self._callbacks.on_start(self.progress.rows)
         self._saved_s, self._began = self.progress.seconds, time.perf_counter() - self.progress.seconds
         with closing(iter(self._source)) as batches:
             self._train(batches)
         best = self.progress.best
-        assert best is not None  # noqa: S101 - every way to end here has validated once
+        assert best is not None  # noqa: S101 - every path to here has validated once
         self._model.set_weights(best.weights)
         return best
 
     def _train(self, batches: Iterator[Batch]) -> None:
         progress = self.progress
         while progress.step < self._steps and not self._is_stale():
-            order = self._watch.control.ask(progress.step)
-            if order in (TrainingCommand.CANCEL, TrainingCommand.LOST):
+            command = self._callbacks.control.command(progress.step)
+            if command in (TrainingCommand.CANCEL, TrainingCommand.LOST):
                 raise TrainingCancelled(f"The training was cancelled after {progress.step} of {self._steps} steps.")
-            if order is TrainingCommand.FINISH and self._has_ended():
+            if command is TrainingCommand.FINISH and self._can_finish():
                 return
-            self._take(*next(batches))
+            self._train_group(*next(batches))
 
     def _is_stale(self) -> bool:
         return 0 < self._patience <= self.progress.stale_epochs
 
-    def _has_ended(self) -> bool:
-        """Validate the weights in hand where that is still to do; False where that takes another group of steps."""
+    def _can_finish(self) -> bool:
+        """Validate the current weights if they are not validated yet; return False before the first step."""
         self._finishing = True
         if self._row_s:
             self._close_row(validated=True)
         return bool(self.progress.rows) and self.progress.rows[-1].val_loss is not None
 
-    def _take(self, images: Any, targets: Any) -> None:
-        """Train on the batches of a group of steps; where a row is due, close it."""
+    def _train_group(self, images: Any, targets: Any) -> None:
+        """Train on the batches of a group of steps, and close the row if it ends there."""
         self._lr = float(f"{float(self._model.optimizer.learning_rate):.6g}")
         began = time.perf_counter()
         means = self._train_on(images, targets)
@@ -159,27 +158,27 @@ class Run:
         if not math.isfinite(means[0]):
             raise self._diverged()
         within = (self.progress.step - 1) % self._batches.steps + 1
-        if within in marks(self._batches.steps):
+        if within in row_steps(self._batches.steps):
             self._close_row(validated=self._finishing or within == self._batches.steps)
 
     def _close_row(self, *, validated: bool) -> None:
-        """Write down what was done since the last row; at the end of an epoch validate, and note the epoch."""
-        progress, watch = self.progress, self._watch
-        figures = self._validate() if validated else (None, None)
+        """Record the steps since the previous row; if `validated`, also validate and record the epoch."""
+        progress, callbacks = self.progress, self._callbacks
+        metrics = self._validate() if validated else (None, None)
         progress.seconds = time.perf_counter() - self._began
-        progress.rows.append(self._row(*figures))
+        progress.rows.append(self._row(*metrics))
         self._row_s, self._sums = 0.0, np.zeros(2)
         if validated:
             progress.history.append(self._epoch())
         if validated or progress.seconds - self._saved_s >= CHECKPOINT_S:
-            watch.checkpoint.save(checkpoints.pack(progress, self._variables, self._identity))
+            callbacks.checkpoint.save(checkpoints.pack(progress, self._variables, self._identity))
             self._saved_s = progress.seconds
-        watch.on_row(progress.rows[-1])
+        callbacks.on_row(progress.rows[-1])
         if validated:
-            watch.on_epoch(progress.history[-1])
+            callbacks.on_epoch(progress.history[-1])
 
     def _validate(self) -> tuple[float, float]:
-        """Return loss and accuracy on the validation images, and keep the weights where they are the best so far."""
+        """Return loss and accuracy on the validation images, and keep the weights if they are the best so far."""
         began = time.perf_counter()
         data, progress = self._dataset, self.progress
         logits = evaluate.predict(self._model, data.x_val)
@@ -211,7 +210,7 @@ class Run:
         )
 
     def _epoch(self) -> Epoch:
-        """Return the means over the epoch's rows, each by its number of steps."""
+        """Return the means over the epoch's rows, weighted by their steps."""
         progress = self.progress
         last = progress.rows[-1]
         rows = [row for row in progress.rows if row.epoch == last.epoch]
@@ -227,7 +226,7 @@ class Run:
 
     @property
     def _current_epoch(self) -> int:
-        """The epoch of the last step, from 1."""
+        """Return the epoch of the last step, counted from 1."""
         return (self.progress.step - 1) // self._batches.steps + 1
 
     def _diverged(self) -> TrainingDiverged:

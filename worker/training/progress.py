@@ -1,9 +1,9 @@
-"""How far a training is: its rows, and what may be asked of it while it runs.
+"""The progress of a training, and the errors and commands that end it early.
 
 DarkroomError
 ├── InvalidRequest
-│   └── TrainingDiverged   the loss is no number any more; other hyperparameters are needed
-└── TrainingCancelled      somebody asked for it
+│   └── TrainingDiverged   the loss is NaN or infinite; other hyperparameters are needed
+└── TrainingCancelled      the job was cancelled, or another worker has it
 """
 
 from __future__ import annotations
@@ -18,38 +18,37 @@ from shared.jobs.trainings import TrainingCommand
 
 
 class TrainingDiverged(InvalidRequest):
-    """The loss is no number any more. The last checkpoint is from before."""
+    """The loss is NaN or infinite. The last checkpoint predates this."""
 
 
 class TrainingCancelled(DarkroomError):
-    """The training was cancelled before its end. The last checkpoint stays."""
+    """The training was stopped before its end. The last checkpoint is kept."""
 
 
 class Control(Protocol):
-    """Whoever may stop a training."""
+    """A source of commands for a running training."""
 
-    def ask(self, step: int) -> TrainingCommand:
-        """Return what to do now that `step` steps are done; called before each step, so it must not take long."""
+    def command(self, step: int) -> TrainingCommand:
+        """Return what to do after `step` steps; called before each group of steps, so it must be fast."""
         ...
 
 
-class GoOn:
-    """Never stops a training."""
+class NeverStop:
+    """A control that lets a training run to its end."""
 
-    def ask(self, step: int) -> TrainingCommand:  # noqa: ARG002 - the port's
-        """Return that it goes on."""
+    def command(self, step: int) -> TrainingCommand:  # noqa: ARG002 - part of the port
+        """Return CONTINUE."""
         return TrainingCommand.CONTINUE
 
 
 @dataclass(frozen=True)
 class Row:
-    """Where a training was at one moment; several of them per epoch, the last with the validation's figures.
+    """The metrics of a few steps; an epoch has several rows, and the last of them has validation metrics.
 
-    `n` counts the rows from 1, `epoch` from 1; `step` is how many steps of the planned `steps` were done. `loss` (nats,
-    with label smoothing) and `accuracy` are means since the row before, while the weights were changing; `val_loss` and
-    `val_accuracy` are of the validation images, None within an epoch. `lr` is the step size at the beginning of the
-    last group of steps (`worker.training.steps`), `images_per_s` the speed since the row before, validation left
-    out, and `at` the time in seconds since 1970.
+    `n` and `epoch` count from 1; `step` of `steps` are done. `loss` (nats, with label smoothing) and `accuracy` are
+    means since the previous row, taken while the weights change; `val_loss` and `val_accuracy` are None within an
+    epoch. `lr` is the learning rate at the start of the last group of steps (`worker.training.steps`), `images_per_s`
+    the training speed since the previous row, without validation, and `at` the time in seconds since 1970.
     """
 
     n: int
@@ -71,7 +70,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Profile:
-    """Where the seconds of a training went: batches are made beside the steps, and waited for where they are late."""
+    """How a process spent its seconds: on steps, on making batches in a thread, on waiting for them, on validation."""
 
     steps: int
     step_s: float
@@ -80,20 +79,20 @@ class Profile:
     validation_s: float
 
     @property
-    def sentence(self) -> str:
-        """The profile for people."""
+    def summary(self) -> str:
+        """Return the profile as one line for the log."""
         steps = max(1, self.steps)
         share = self.making_s / self.step_s if self.step_s else 0.0
         making, waiting = self.making_s / steps, self.waiting_s / steps
         return (
-            f"{self.steps} steps of {self.step_s / steps:.3f} s; a batch was made in {making:.4f} s beside it "
-            f"({share:.2%}) and waited for {waiting:.4f} s; validation took {self.validation_s:.0f} s"
+            f"{self.steps} steps of {self.step_s / steps:.3f} s; a batch took {making:.4f} s in a second thread "
+            f"({share:.2%}), of which the step waited {waiting:.4f} s; validation took {self.validation_s:.0f} s"
         )
 
 
 @dataclass(frozen=True, eq=False)
 class Best:
-    """The weights that did best on the validation images, arrays in Keras's order, and the epoch that they are from."""
+    """The weights with the best validation metrics, as arrays in Keras's order, and the epoch they are from."""
 
     epoch: int
     val_accuracy: float
@@ -101,16 +100,16 @@ class Best:
     weights: list[Any]
 
     def beaten_by(self, val_accuracy: float, val_loss: float) -> bool:
-        """Return whether these figures are better: a smaller loss, or the same and more accurate.
+        """Return whether these metrics are better: a smaller loss, or the same loss and a higher accuracy.
 
-        The loss tells two epochs apart that differ in the labels of three images, which says nothing.
+        The loss also separates epochs whose accuracy differs by a few images, which is noise.
         """
         return (val_loss, -val_accuracy) < (self.val_loss, -self.val_accuracy)
 
 
 @dataclass
 class Progress:
-    """What changes while a training runs, but for the network. `seconds` is of this process and those before."""
+    """The state of a training apart from the network. `seconds` includes the processes before a resume."""
 
     step: int = 0
     rows: list[Row] = field(default_factory=list)
@@ -120,7 +119,7 @@ class Progress:
 
     @property
     def stale_epochs(self) -> int:
-        """How many epochs ended since the best one."""
+        """Return the number of epochs since the best one."""
         return len(self.history) - self.best.epoch if self.best else 0
 
 

@@ -1,4 +1,4 @@
-"""Publish what a training made: the network with its temperature, and which sources made it."""
+"""Publish a trained network with its temperature and the version of the code that trained it."""
 
 from __future__ import annotations
 
@@ -14,21 +14,20 @@ import worker
 from shared.domain.card import MODEL_FILE, ModelCard
 from worker.data.datasets import Dataset
 from worker.evaluation import evaluate
-from worker.evaluation.metrics import ViewsServed
+from worker.evaluation.measurements import ViewsServed
 from worker.presets import Preset
-from worker.publishing.publish import About, publish_file, staging
+from worker.publishing.publish import Provenance, publish_file, staging
 from worker.training.train import TrainedModel
 
-#: Presets that are served with adaptive views unless somebody says otherwise: those that are after accuracy. The others
-#: are after speed and plainness. The figures are in docs/decisions/0008-views.md.
+#: Presets that aim for accuracy and are served with adaptive views by default. See docs/decisions/0008-views.md.
 ADAPTIVE_PRESETS = frozenset({"fast", "wide"})
 
-#: The sources in `worker/` that decide what a training run gives, but for the preset's own.
+#: Sources in `worker/` that determine the result of a training, apart from the preset's own.
 SOURCES = (
     "data/augment.py",
     "data/datasets.py",
     "evaluation/evaluate.py",
-    "evaluation/metrics.py",
+    "evaluation/measurements.py",
     "presets/base.py",
     "presets/muon.py",
     "presets/whitening.py",
@@ -39,6 +38,7 @@ SOURCES = (
     "serving/tta.py",
     "training/corrections.py",
     "training/loop.py",
+    "training/progress.py",
     "training/publish_trained.py",
     "training/steps.py",
     "training/train.py",
@@ -50,46 +50,46 @@ def publish_trained(
 ) -> ModelCard:
     """Save, measure and publish a trained network as the folder `out`/<version>, and return its card.
 
-    `served` is over how many views; None leaves it to the preset. The validation images choose the temperature, and
-    the threshold of adaptive views.
+    `served` is the number of views; None means the preset's default. The temperature and the threshold of adaptive
+    views are fitted to the validation images.
     """
-    network = plain(trained)
+    network = in_float32(trained)
     temperature = evaluate.temperature(evaluate.predict(network, dataset.x_val), dataset.y_val)
-    about = About(
+    provenance = Provenance(
         preset=trained.preset.name,
         params=trained.params.hyperparameters(),
         labels=dataset.labels,
-        seed=trained.seed,
+        seed=trained.params.seed,
         code_version=code_version(trained.preset),
         history=trained.history,
         best_epoch=trained.best_epoch,
         parent=parent,
         training_seconds=trained.seconds,
     )
-    default: ViewsServed = "adaptive" if about.preset in ADAPTIVE_PRESETS else "one"
+    default: ViewsServed = "adaptive" if provenance.preset in ADAPTIVE_PRESETS else "one"
     with staging(out) as folder:
-        answering(network, temperature).save(folder / MODEL_FILE)
-        return publish_file(folder / MODEL_FILE, about, out, dataset, temperature, served=served or default)
+        with_probabilities(network, temperature).save(folder / MODEL_FILE)
+        return publish_file(folder / MODEL_FILE, provenance, out, dataset, temperature, served=served or default)
 
 
-def plain(trained: TrainedModel) -> Any:
-    """Return the network with its weights in float32 throughout, which any machine can serve; it gives logits."""
+def in_float32(trained: TrainedModel) -> Any:
+    """Return the network with float32 arithmetic, which every machine can serve; it outputs logits."""
     network = trained.preset.build(trained.params, replace(trained.setup, precision="float32"))
     network.set_weights(trained.model.get_weights())
     return keras.Model(network.inputs[0], network.outputs[0], name=trained.preset.name)
 
 
-def answering(network: Any, temperature: float) -> Any:
-    """Return the network with its logits divided by `temperature` and turned into probabilities."""
+def with_probabilities(network: Any, temperature: float) -> Any:
+    """Return the network with a softmax over its logits divided by `temperature`."""
     scaled = keras.layers.Rescaling(1 / temperature, name="temperature")(network.outputs[0])
     answer = keras.layers.Softmax(name="probabilities")(scaled)
     return keras.Model(network.inputs[0], answer, name=network.name)
 
 
 def code_version(preset: Preset[Any]) -> str:
-    """Return `src-` and the first 12 digits of the sha256 over SOURCES and then the preset's own modules.
+    """Return `src-` and the first 12 hex digits of the sha256 of SOURCES followed by the preset's own modules.
 
-    It tells apart what the training code was even where there is no git, and ignores commits that did not touch it.
+    Unlike a commit id, it works without git and changes only with the training code.
     """
     here = Path(worker.__file__).parent
     modules = dict.fromkeys([preset.build.__module__, type(preset.params).__module__])

@@ -1,4 +1,4 @@
-"""The train worker's turn: claim a training job, run it in a process of its own, and watch over both."""
+"""The training worker: claims a training job, runs it in a child process and supervises that process."""
 
 from __future__ import annotations
 
@@ -15,39 +15,44 @@ from typing import Any
 from shared import logs
 from shared.domain.entities import Training
 from shared.domain.errors import Unavailable
-from shared.jobs.chunks import LEASE_S
-from shared.jobs.trainings import TrainingCommand
-from shared.services import Services
+from shared.jobs.chunks import LEASE_S, ChunkStore
+from shared.jobs.trainings import TrainingCommand, TrainingStore
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two looks at the job: a cancelled training is gone after this and the moment that killing takes.
-LOOK_S = 0.5
-#: Seconds in which a process that has ended its job must be gone.
-LAST_WORDS_S = 2.0
+#: Seconds between two checks of the job: a cancelled training is killed after at most this long.
+POLL_S = 0.5
+#: Seconds for a process to exit after it has ended its job.
+EXIT_GRACE_S = 2.0
 
 
 class Stopping(Exception):
-    """This worker was told to stop (SIGTERM)."""
+    """This worker received SIGTERM."""
 
 
 class TrainingSupervisor:
-    """Runs trainings one after the other, each in a process that can be killed within a step.
+    """Runs trainings one after another, each in a process that can be killed in the middle of a step.
 
-    A step of a big network takes seconds, in which Python cannot be interrupted; a process can. It also gives back all
-    memory, and takes nothing with it when it crashes.
+    A step of a big network takes seconds, and Python cannot interrupt it; a process can be killed. Its end also frees
+    all memory, and its crash leaves the worker alive.
     """
 
-    def __init__(self, services: Services, holding: Callable[[str], AbstractContextManager[None]], name: str) -> None:
-        """`holding` renews the lease of the training with that id while its block runs; `name` is the worker's."""
-        self._services, self._holding, self._name = services, holding, name
+    def __init__(
+        self,
+        trainings: TrainingStore,
+        chunks: ChunkStore,
+        renewing: Callable[[str], AbstractContextManager[None]],
+        name: str,
+    ) -> None:
+        """`renewing` renews the lease of the training with that id while its block runs; `name` is the worker's."""
+        self._trainings, self._chunks, self._renewing, self._name = trainings, chunks, renewing, name
 
     def work(self) -> bool:
-        """Claim a training and bring it to its end; False where none waits. Raises Unavailable."""
-        training = self._services.trainings.claim(self._name)
+        """Run the next training to its end; return False if none is queued. Raises Unavailable."""
+        training = self._trainings.claim(self._name)
         if training is None:
             return False
-        with self._holding(training.id), logs.job_context(training.job_id, training.request_id):
+        with self._renewing(training.id), logs.job_context(training.job_id, training.request_id):
             self._run(training)
         return True
 
@@ -57,46 +62,48 @@ class TrainingSupervisor:
             with _stopped_by_sigterm():
                 code = self._wait(process, training)
         except Stopping:
-            log.info("training %s goes back: this worker stops", training.job_id)
+            log.info("training %s is returned to the queue: this worker stops", training.job_id)
             code = os.EX_TEMPFAIL
         finally:
             process.kill()
             process.wait()
-        self._settle(training, code)
+        self._release(training, code)
 
     def _wait(self, process: subprocess.Popen[Any], training: Training) -> int:
-        """Return how the process ended, or, where it must not go on, how it is to be taken."""
-        heard = time.monotonic()
+        """Return the process's exit status, or the one to assume if it must be killed."""
+        last_answer = time.monotonic()
         while process.poll() is None:
             try:
-                order, heard = self._services.trainings.command(training), time.monotonic()
+                command, last_answer = self._trainings.command(training), time.monotonic()
             except Unavailable:
-                is_ours = time.monotonic() - heard < LEASE_S  # later, another worker may have claimed it
-                order = TrainingCommand.CONTINUE if is_ours else TrainingCommand.LOST
-            if order is TrainingCommand.LOST:
-                return self._last_words(process, training)
-            if order is TrainingCommand.CANCEL:
+                is_ours = time.monotonic() - last_answer < LEASE_S  # later, another worker may have claimed it
+                command = TrainingCommand.CONTINUE if is_ours else TrainingCommand.LOST
+            if command is TrainingCommand.LOST:
+                return self._wait_for_exit(process, training)
+            if command is TrainingCommand.CANCEL:
                 return os.EX_TEMPFAIL
-            time.sleep(LOOK_S)
+            time.sleep(POLL_S)
         return int(process.returncode)
 
-    def _last_words(self, process: subprocess.Popen[Any], training: Training) -> int:
-        """Wait a moment for a process that has just ended its job; what has lost the training is killed after it."""
+    def _wait_for_exit(self, process: subprocess.Popen[Any], training: Training) -> int:
+        """Return the exit status of a process that has just ended its job, or EX_OK if it has lost the training."""
         try:
-            return process.wait(LAST_WORDS_S)
+            return process.wait(EXIT_GRACE_S)
         except subprocess.TimeoutExpired:
-            log.warning("training %s is no longer ours", training.job_id)
+            log.warning("training %s belongs to another worker now", training.job_id)
             return os.EX_OK
 
-    def _settle(self, training: Training, code: int) -> None:
-        """Give the training back where its process did not end its job; a death counts against it."""
+    def _release(self, training: Training, code: int) -> None:
+        """Return the training to the queue if its process did not end the job; a crash counts against it."""
         if code != os.EX_OK:
-            log.warning("the process of training %s ended with %d", training.job_id, code)
-            self._services.chunks.release(training.id, died=code != os.EX_TEMPFAIL)
+            log.warning("the process of training %s exited with status %d", training.job_id, code)
+            self._chunks.release(training.id, died=code != os.EX_TEMPFAIL)
 
 
 @contextmanager
 def _stopped_by_sigterm() -> Iterator[None]:
+    """Raise Stopping in the block on SIGTERM."""
+
     def stop(*_: Any) -> None:
         raise Stopping
 

@@ -18,35 +18,38 @@ def noise(count: int, side: int = 8) -> NDArray[np.uint8]:
 
 
 def batches(how: Augmentation, count: int = 10, size: int = 5, seed: int = 3) -> Batches:
-    return Batches(noise(count), np.arange(count) % 4, classes=4, batch_size=size, seed=seed, how=how)
+    return Batches(noise(count), np.arange(count) % 4, classes=4, batch_size=size, seed=seed, augmentation=how)
 
 
-def test_a_shift_moves_down_and_right_and_mirrors_what_comes_in() -> None:
+def test_a_shift_moves_down_and_right_and_reflects_the_edge() -> None:
     image = np.arange(16, dtype=np.uint8).reshape(1, 4, 4, 1)
-    moved = augment.shifted(image, np.array([[1, 2]]), 2)
+    moved = augment.shift(image, np.array([[1, 2]]), 2)
     assert moved[0, :, :, 0].tolist() == [[6, 5, 4, 5], [2, 1, 0, 1], [6, 5, 4, 5], [10, 9, 8, 9]]
 
 
 @given(st.integers(-2, 2), st.integers(-2, 2), st.integers(1, 5))
-def test_each_image_has_a_shift_of_its_own(row: int, column: int, count: int) -> None:
+def test_each_image_has_its_own_shift(row: int, column: int, count: int) -> None:
     images, shifts = noise(count), np.zeros((count, 2), np.int64)
     shifts[-1] = row, column
-    moved = augment.shifted(images, shifts, 2)
+    moved = augment.shift(images, shifts, 2)
     np.testing.assert_array_equal(moved[:-1], images[:-1])
     padded = np.pad(images[-1], ((2, 2), (2, 2), (0, 0)), mode="reflect")
     np.testing.assert_array_equal(moved[-1], padded[2 - row : 10 - row, 2 - column : 10 - column])
 
 
-def test_mirrored_turns_only_the_chosen() -> None:
+def test_mirror_only_selected_images() -> None:
     images = noise(3)
-    turned = augment.mirrored(images, np.array([True, False, True]))
+    turned = augment.mirror(images, np.array([True, False, True]))
     np.testing.assert_array_equal(turned[1], images[1])
     np.testing.assert_array_equal(turned[0], images[0, :, ::-1])
 
 
-def test_light_shifts_then_stretches() -> None:
+def test_light_is_brightness_then_contrast() -> None:
     light = np.array([[10, 1.5]], np.float32)
-    assert augment.lit(np.full((1, 2, 2, 3), 90, np.uint8), light).tolist() == np.full((1, 2, 2, 3), 86.25).tolist()
+    assert (
+        augment.adjust_light(np.full((1, 2, 2, 3), 90, np.uint8), light).tolist()
+        == np.full((1, 2, 2, 3), 86.25).tolist()
+    )
 
 
 def test_an_epoch_has_every_image_once_with_its_label() -> None:
@@ -60,7 +63,7 @@ def test_an_epoch_has_every_image_once_with_its_label() -> None:
     assert targets.sum(axis=1).tolist() == [1.0] * 10
 
 
-def test_what_fills_no_batch_is_left_out() -> None:
+def test_an_incomplete_batch_is_left_out() -> None:
     assert (batches(FULL, count=10, size=4).steps, batches(FULL, count=10, size=4).size) == (2, 4)
     assert (batches(FULL, count=10, size=40).steps, batches(FULL, count=10, size=40).size) == (1, 10)
 
@@ -81,40 +84,40 @@ def mirrors(flip: str, epoch: int) -> NDArray[np.bool_]:
     return batches(Augmentation(flip=flip), count=400).draws(epoch).mirrored
 
 
-def test_alternating_mirrors_turn_every_image_every_other_epoch() -> None:
+def test_alternate_flip_mirrors_each_image_in_every_second_epoch() -> None:
     first, second, third = (mirrors("alternate", epoch) for epoch in range(3))
     assert 150 < first.sum() < 250
     np.testing.assert_array_equal(second, ~first)
     np.testing.assert_array_equal(third, first)
 
 
-def test_random_mirrors_are_drawn_anew() -> None:
+def test_random_flip_is_drawn_in_each_epoch() -> None:
     first, second = mirrors("random", 0), mirrors("random", 1)
     assert 150 < first.sum() < 250
     assert 100 < (first != second).sum() < 300
     assert not mirrors("none", 0).any()
 
 
-def test_shifts_are_drawn_by_image_and_reach_both_ends() -> None:
+def test_shifts_are_drawn_for_each_image_and_reach_both_ends() -> None:
     shifts = batches(FULL, count=400).draws(0).shifts
     assert {tuple(shift) for shift in shifts.tolist()} == {
         (row, column) for row in range(-2, 3) for column in range(-2, 3)
     }
 
 
-def test_light_keeps_to_its_bounds() -> None:
+def test_light_stays_within_bounds() -> None:
     light = batches(FULL, count=400).draws(0).light
     assert 20 < np.abs(light[:, 0]).max() <= 25.5
     assert 0.8 <= light[:, 1].min() < 0.85
     assert 1.15 < light[:, 1].max() <= 1.2
 
 
-def test_images_stay_bytes_unless_their_light_changes() -> None:
+def test_images_are_uint8_unless_their_light_changes() -> None:
     assert batches(Augmentation("random", 2)).batch(0)[0].dtype == np.uint8
     assert batches(FULL).batch(0)[0].dtype == np.float32
 
 
-def test_prefetch_gives_the_same_batches_and_ends_its_thread() -> None:
+def test_prefetch_yields_the_same_batches_and_ends_its_thread() -> None:
     source = batches(FULL)
     groups = [range(3, 5), range(5, 6)]
     ahead = Prefetch(source, groups)
@@ -126,15 +129,15 @@ def test_prefetch_gives_the_same_batches_and_ends_its_thread() -> None:
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("augment")]
 
 
-def test_prefetch_raises_what_went_wrong() -> None:
+def test_prefetch_raises_errors_of_its_thread() -> None:
     class Broken(Batches):
         def batch(self, step: int) -> Any:
             raise ZeroDivisionError(step)
 
-    broken = Broken(noise(4), np.zeros(4, int), classes=1, batch_size=2, seed=0, how=FULL)
+    broken = Broken(noise(4), np.zeros(4, int), classes=1, batch_size=2, seed=0, augmentation=FULL)
     with pytest.raises(ZeroDivisionError):
         list(Prefetch(broken, [range(2)]))
 
 
-def test_no_groups_are_no_batches() -> None:
+def test_without_groups_there_are_no_batches() -> None:
     assert list(Prefetch(batches(FULL), [])) == []

@@ -310,7 +310,7 @@ for data, limit in (odd.png_bomb(), 10**12), (odd.webp_header(16383, 16383), 10*
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100, check=True)
 
     big, refused, small = done.stdout.splitlines()
-    assert "more memory than there is" in big
+    assert "memory" in big
     assert refused.startswith("too_many_pixels")
     assert small == "(32, 32, 3)"
 

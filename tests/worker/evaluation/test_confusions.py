@@ -1,6 +1,6 @@
 import numpy as np
 
-from worker.evaluation.confusions import confusions
+from worker.evaluation.confusions import confusion_image
 
 #: Every image is of one colour, its own number.
 IMAGES = np.arange(6, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 4, 3), np.uint8)
@@ -19,17 +19,17 @@ def cell(picture: np.ndarray, row: int, column: int) -> list[int]:
     return numbers[0, :, 0, 0].tolist()
 
 
-def test_a_cell_shows_the_surest_mistakes_first() -> None:
-    picture = confusions(IMAGES, TRUTH, ANSWERS)
+def test_a_cell_shows_the_most_confident_mistakes_first() -> None:
+    picture = confusion_image(IMAGES, TRUTH, ANSWERS)
     assert (picture.shape, picture.dtype) == ((2 * 2, 2 * 3 * 4, 3), np.uint8)
     assert cell(picture, 0, 1) == [1, 3, 2]
     assert cell(picture, 1, 0) == [5, 255, 255]
 
 
 def test_the_diagonal_is_blank() -> None:
-    picture = confusions(IMAGES, TRUTH, ANSWERS)
+    picture = confusion_image(IMAGES, TRUTH, ANSWERS)
     assert cell(picture, 0, 0) == cell(picture, 1, 1) == [255] * 3
 
 
-def test_a_model_without_mistakes_has_a_blank_picture() -> None:
-    assert (confusions(IMAGES, TRUTH, np.eye(2)[TRUTH]) == 255).all()
+def test_a_model_without_mistakes_has_a_blank_image() -> None:
+    assert (confusion_image(IMAGES, TRUTH, np.eye(2)[TRUTH]) == 255).all()

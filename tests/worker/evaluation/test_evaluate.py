@@ -38,7 +38,7 @@ def test_per_class_by_hand() -> None:
     assert (dog.label, dog.precision, dog.recall, dog.support) == ("dog", 4 / 5, 4 / 6, 6)
 
 
-def test_a_class_never_seen_nor_claimed_scores_zero() -> None:
+def test_a_class_without_images_and_predictions_scores_zero() -> None:
     _, dog = evaluate.per_class(np.array([[2, 0], [0, 0]]), ("cat", "dog"))
     assert (dog.precision, dog.recall, dog.f1, dog.support) == (0, 0, 0, 0)
 
@@ -48,7 +48,7 @@ def test_cross_entropy_by_hand() -> None:
     assert loss == pytest.approx((math.log(2) - math.log(0.75)) / 2)
 
 
-def test_cross_entropy_of_a_certain_mistake_is_finite() -> None:
+def test_cross_entropy_of_a_fully_confident_mistake_is_finite() -> None:
     assert evaluate.cross_entropy(rows((1, 0)), np.array([1])) == pytest.approx(-math.log(evaluate.EPSILON))
 
 
@@ -73,7 +73,7 @@ def test_a_bin_is_closed_above() -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(2, 12))
-def test_measures_hold_together(seed: int, count: int, classes: int) -> None:
+def test_metrics_are_consistent(seed: int, count: int, classes: int) -> None:
     generator = np.random.default_rng(seed)
     probabilities = generator.dirichlet(np.ones(classes), count).astype(np.float32)
     truth = generator.integers(0, classes, count)
@@ -103,14 +103,14 @@ def test_the_reliability_curve_holds_every_image_once() -> None:
 
 
 @pytest.mark.parametrize("true", [0.3, 1.0, 2.5])
-def test_the_temperature_that_spoilt_the_logits_is_found(true: float) -> None:
+def test_the_temperature_of_scaled_logits_is_found(true: float) -> None:
     generator = np.random.default_rng(4)
     logits = generator.normal(scale=2, size=(20_000, 5))
     truth = np.array([generator.choice(5, p=row) for row in softmax(logits)])
     assert evaluate.temperature(logits * true, truth) == pytest.approx(true, rel=0.05)
 
 
-def test_no_temperature_nearby_is_better() -> None:
+def test_the_temperature_is_a_minimum() -> None:
     generator = np.random.default_rng(5)
     logits = generator.normal(size=(200, 4)) * 3
     truth = (logits + generator.normal(size=(200, 4)) * 3).argmax(axis=1)
@@ -120,12 +120,12 @@ def test_no_temperature_nearby_is_better() -> None:
 
 
 @pytest.mark.parametrize(("right", "bound"), [(True, 0.05), (False, 20.0)])
-def test_a_temperature_keeps_to_its_bounds(right: bool, bound: float) -> None:
+def test_the_temperature_stays_within_bounds(right: bool, bound: float) -> None:
     logits = np.array([[0.1, 0.0]])
     assert evaluate.temperature(logits, np.array([0 if right else 1])) == pytest.approx(bound, rel=1e-3)
 
 
-def test_calibration_knows_what_it_was_before_the_temperature() -> None:
+def test_calibration_includes_that_before_the_temperature() -> None:
     generator = np.random.default_rng(6)
     logits, truth = generator.normal(size=(300, 4)), generator.integers(0, 4, 300)
     result = evaluate.calibration(softmax(logits / 2.5), truth, 2.5)
@@ -153,14 +153,14 @@ def network() -> Any:
     )
 
 
-def test_answers_are_those_of_keras_in_batches(network: Any) -> None:
+def test_served_predictions_equal_those_of_keras_in_batches(network: Any) -> None:
     images, sizes = evaluate.noise((300, 8, 8, 3)), []
 
     def forward(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         sizes.append(len(batch))
         return compiled(network)(batch)
 
-    answers = evaluate.answers(forward, images)
+    answers = evaluate.predict_served(forward, images)
     assert (answers.shape, sizes) == ((300, 4), [256, 44])
     np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(answers, evaluate.predict(network, images), atol=1e-5)
@@ -172,7 +172,7 @@ def test_latency_of_a_real_network(network: Any) -> None:
     assert measured.single_image_ms > 0 < measured.batch_images_per_second
 
 
-def test_latency_is_that_of_all_images_in_turn() -> None:
+def test_latency_uses_all_images_in_turn() -> None:
     images = np.arange(5, dtype=np.uint8)[:, None, None, None]
     seen: dict[int, list[NDArray[np.uint8]]] = {1: [], 256: []}
 

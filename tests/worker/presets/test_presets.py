@@ -19,7 +19,7 @@ from worker.presets import PRESETS, Setup
 from worker.presets.fast import identity_filters
 from worker.presets.whitening import EPSILON, channel_statistics, whitening_filters
 from worker.serving import openvino_runtime
-from worker.training.publish_trained import answering
+from worker.training.publish_trained import with_probabilities
 
 SETUP = Setup(0, 4, np.random.default_rng(1).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8), 10)
 SMALL: dict[str, dict[str, Any]] = {
@@ -163,7 +163,7 @@ def test_hardware_without_cpuinfo(tmp_path: Path) -> None:
 def test_openvino_agrees_with_keras(name: str, tmp_path: Path) -> None:
     """With the sample pictures: the same class, and probabilities within 0.001."""
     images = np.stack([np.asarray(Image.open(file)) for file in sorted(PICTURES.glob("*.png"))])
-    model = answering(small(name), 0.5)
+    model = with_probabilities(small(name), 0.5)
     openvino_runtime.export(model, tmp_path / OPENVINO_FILE)
     answers = openvino_runtime.load(tmp_path / OPENVINO_FILE, 2)(images)
     expected = model.predict(images, verbose=0)

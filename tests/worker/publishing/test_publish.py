@@ -20,19 +20,19 @@ from shared.models.registry import Registry
 from shared.training.presets import FastParams, SeedParams
 from worker.data.datasets import CIFAR10_SETTING, Dataset
 from worker.evaluation import evaluate
-from worker.evaluation.confusions import confusions
-from worker.evaluation.metrics import ViewsServed
+from worker.evaluation.confusions import confusion_image
+from worker.evaluation.measurements import ViewsServed
 from worker.presets import PRESETS
-from worker.publishing.publish import About, publish_file
+from worker.publishing.publish import Provenance, publish_file
 from worker.runtime.process import threads_per_process
 from worker.serving import forward, keras_runtime, openvino_runtime, tta
 from worker.serving.models import ModelCache
 from worker.training.command import main
-from worker.training.publish_trained import answering, code_version, plain, publish_trained
+from worker.training.publish_trained import code_version, in_float32, publish_trained, with_probabilities
 from worker.training.train import TrainedModel, train
 
 FAST = PRESETS["fast"]
-PARAMS = FastParams(epochs=2, batch_size=38, width1=4, width2=8, width3=8)
+PARAMS = FastParams(seed=1, epochs=2, batch_size=38, width1=4, width2=8, width3=8)
 
 
 pytestmark = pytest.mark.usefixtures("few_passes")
@@ -40,12 +40,12 @@ pytestmark = pytest.mark.usefixtures("few_passes")
 
 @pytest.fixture(scope="module")
 def trained(squares: Dataset) -> TrainedModel:
-    return train(FAST, squares, 1, PARAMS)
+    return train(FAST, squares, PARAMS)
 
 
 @pytest.fixture(scope="module")
 def folders(trained: TrainedModel, squares: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The folders of the same network published to be served in each way; adaptive is the default of the preset."""
+    """Publish one network for each number of views and return the folders; adaptive is the preset's default."""
     folders = {}
     for served in get_args(ViewsServed):
         out = tmp_path_factory.mktemp("models")
@@ -71,8 +71,10 @@ def load(published: Path) -> Any:
 
 @pytest.fixture
 def answers(published: Path, card: ModelCard, threads: int, squares: Dataset) -> NDArray[Any]:
-    """What a worker that serves the version says to the test images."""
-    return evaluate.answers(ModelCache(Registry(published.parent), threads).get(card.version).forward, squares.x_test)
+    """Return the output of a worker that serves the version, for the test images."""
+    return evaluate.predict_served(
+        ModelCache(Registry(published.parent), threads).get(card.version).forward, squares.x_test
+    )
 
 
 def test_the_folder_is_complete(published: Path) -> None:
@@ -94,10 +96,8 @@ def test_the_card_describes_the_file(published: Path, card: ModelCard, trained: 
     assert (card.history, card.best_epoch) == (trained.history, trained.best_epoch)
 
 
-def test_a_process_that_knows_only_keras_can_load_it(
-    folders: dict[str, Path], squares: Dataset, tmp_path: Path
-) -> None:
-    """It then answers by one view: the file holds the plain network, however it is served here."""
+def test_keras_alone_can_load_the_file(folders: dict[str, Path], squares: Dataset, tmp_path: Path) -> None:
+    """The file holds the network for one view, however many are served."""
     published = folders["adaptive"]
     np.save(tmp_path / "images.npy", squares.x_test)
     code = (
@@ -110,7 +110,7 @@ def test_a_process_that_knows_only_keras_can_load_it(
     np.testing.assert_allclose(np.load(files[2]), evaluate.predict(load(published), squares.x_test), atol=1e-6)
 
 
-def test_the_card_is_about_what_a_worker_serves(card: ModelCard, answers: NDArray[Any], squares: Dataset) -> None:
+def test_the_card_describes_the_served_model(card: ModelCard, answers: NDArray[Any], squares: Dataset) -> None:
     assert card.metrics is not None
     assert card.views is not None
     np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
@@ -118,37 +118,37 @@ def test_the_card_is_about_what_a_worker_serves(card: ModelCard, answers: NDArra
     assert card.metrics.loss == pytest.approx(evaluate.cross_entropy(answers, squares.y_test), rel=1e-3)
 
 
-def test_the_answers_to_the_test_images_are_kept(published: Path, answers: NDArray[Any], squares: Dataset) -> None:
+def test_predictions_on_the_test_images_are_kept(published: Path, answers: NDArray[Any], squares: Dataset) -> None:
     predictions = np.frombuffer((published / "test_predictions.bin").read_bytes(), np.uint8)
     np.testing.assert_array_equal(predictions, answers.argmax(axis=1))
     assert (published / "test_truth.bin").read_bytes() == squares.y_test.tobytes()
 
 
-def test_the_confusions_are_a_picture(published: Path, answers: NDArray[Any], squares: Dataset) -> None:
+def test_the_confusion_image_is_published(published: Path, answers: NDArray[Any], squares: Dataset) -> None:
     with Image.open(published / "confusions.png") as picture:
         assert (picture.format, picture.mode, picture.size) == ("PNG", "RGB", (10 * 3 * 32, 10 * 32))
-        np.testing.assert_array_equal(np.asarray(picture), confusions(squares.x_test, squares.y_test, answers))
+        np.testing.assert_array_equal(np.asarray(picture), confusion_image(squares.x_test, squares.y_test, answers))
 
 
-def test_the_file_gives_the_networks_probabilities_at_the_fitted_temperature(
+def test_the_file_outputs_probabilities_at_the_fitted_temperature(
     published: Path, card: ModelCard, trained: TrainedModel, squares: Dataset
 ) -> None:
     assert card.calibration is not None
-    network = plain(trained)
+    network = in_float32(trained)
     fitted = evaluate.temperature(evaluate.predict(network, squares.x_val), squares.y_val)
     assert card.calibration.temperature == pytest.approx(fitted, rel=1e-3)
     expected = tta.softmax(evaluate.predict(network, squares.x_test) / fitted)
     np.testing.assert_allclose(evaluate.predict(load(published), squares.x_test), expected, atol=1e-4)
 
 
-def test_calibration_is_about_what_is_served(card: ModelCard) -> None:
+def test_calibration_is_that_of_the_served_model(card: ModelCard) -> None:
     assert card.calibration is not None
     assert card.metrics is not None
     assert card.calibration.error_after == card.metrics.calibration_error
     assert sum(row.count for row in card.calibration.reliability) == 100
 
 
-def test_all_ways_of_serving_agree_on_the_figures_of_each(folders: dict[str, Path]) -> None:
+def test_accuracies_agree_for_all_numbers_of_views(folders: dict[str, Path]) -> None:
     cards = {served: ModelCard.read(folder / "card.json") for served, folder in folders.items()}
     found = {served: card.views for served, card in cards.items() if card.views}
     assert {served: tta.served for served, views in found.items()} == {"one": 1, "six": 6, "adaptive": "adaptive"}
@@ -157,7 +157,7 @@ def test_all_ways_of_serving_agree_on_the_figures_of_each(folders: dict[str, Pat
     assert cards["six"].metrics and cards["six"].metrics.accuracy == found["six"].six_accuracy
 
 
-def test_the_threshold_is_chosen_on_the_validation_images(folders: dict[str, Path], squares: Dataset) -> None:
+def test_the_threshold_is_fitted_to_the_validation_images(folders: dict[str, Path], squares: Dataset) -> None:
     adaptive = ModelCard.read(folders["adaptive"] / "card.json").views
     assert adaptive is not None
     model = load(folders["adaptive"])
@@ -169,13 +169,13 @@ def test_the_threshold_is_chosen_on_the_validation_images(folders: dict[str, Pat
 
 @pytest.fixture
 def saved(trained: TrainedModel, tmp_path: Path) -> Path:
-    """A model's file of which only the answers are known."""
+    """Save a model whose origin is unknown."""
     file = tmp_path / "somebodys.keras"
-    answering(plain(trained), 0.5).save(file)
+    with_probabilities(in_float32(trained), 0.5).save(file)
     return file
 
 
-ABOUT = About(preset="imported", params={}, labels=tuple("abcdefghij"), source="somebodys.keras")
+ABOUT = Provenance(preset="imported", params={}, labels=tuple("abcdefghij"), source="somebodys.keras")
 
 
 def test_a_file_of_any_network_can_be_published(saved: Path, squares: Dataset, tmp_path: Path) -> None:
@@ -207,13 +207,13 @@ def wrong(model: Any, file: Path, export: Callable[[Any, Path], None] = openvino
     params=[(without, "Novelty"), (wrong, "answers differ from those of Keras by")], ids=["without", "wrong"]
 )
 def reason(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Why OpenVINO cannot run the model, as the log says it."""
+    """Return why OpenVINO cannot run the model, as it is logged."""
     export, text = request.param
     monkeypatch.setattr(openvino_runtime, "export", export)
     return str(text)
 
 
-def test_what_openvino_cannot_run_is_served_by_keras(
+def test_a_model_that_openvino_cannot_run_is_served_by_keras(
     reason: str, saved: Path, squares: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     card = publish_file(saved, replace(ABOUT, labels=squares.labels), tmp_path / "models", squares)
@@ -221,7 +221,7 @@ def test_what_openvino_cannot_run_is_served_by_keras(
     assert (card.openvino_sha256, (tmp_path / "models" / card.version / "openvino.zip").exists()) == (None, False)
     forward = ModelCache(Registry(tmp_path / "models"), threads_per_process(1)).get(card.version).forward
     expected = evaluate.predict(load(tmp_path / "models" / card.version), squares.x_test)
-    np.testing.assert_allclose(evaluate.answers(forward, squares.x_test), expected, atol=1e-5)
+    np.testing.assert_allclose(evaluate.predict_served(forward, squares.x_test), expected, atol=1e-5)
     assert card.metrics is not None
     assert card.metrics.accuracy == np.mean(expected.argmax(axis=1) == squares.y_test)
 
@@ -247,7 +247,7 @@ def test_a_failed_publication_leaves_nothing(trained: TrainedModel, squares: Dat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_code_version_is_stable_and_the_presets_own() -> None:
+def test_the_code_version_is_stable_and_depends_on_the_preset() -> None:
     assert code_version(FAST) == code_version(FAST)
     assert code_version(FAST).startswith("src-")
     assert len({code_version(PRESETS[name]) for name in ("seed", "classic", "fast")}) == 3
@@ -255,9 +255,9 @@ def test_the_code_version_is_stable_and_the_presets_own() -> None:
 
 def test_a_model_trained_in_bfloat16_is_published_in_float32(squares: Dataset) -> None:
     preset = PRESETS["seed"]
-    trained = train(preset, squares, 1, SeedParams(epochs=1, batch_size=190, precision="bfloat16"))
+    trained = train(preset, squares, SeedParams(seed=1, epochs=1, batch_size=190, precision="bfloat16"))
     assert {layer.compute_dtype for layer in trained.model.layers} == {"bfloat16", "float32"}
-    assert {layer.compute_dtype for layer in plain(trained).layers} == {"float32"}
+    assert {layer.compute_dtype for layer in in_float32(trained).layers} == {"float32"}
 
 
 TINY = ["--preset", "seed", "--seed", "7", "--epochs", "2", "--batch-size", "95", "--learning-rate", "0.002"]
@@ -306,7 +306,7 @@ def test_the_command_trains_and_publishes(
         (["--preset", "sead"], "preset should be one of seed, classic, fast, wide"),
     ],
 )
-def test_a_wrong_option_is_one_line(
+def test_a_wrong_value_is_reported_in_one_line(
     wrong: list[str], named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*wrong, "--out", str(tmp_path)]) == 1
@@ -316,13 +316,13 @@ def test_a_wrong_option_is_one_line(
 
 
 @pytest.mark.parametrize("wrong", [["--seed", "x"], ["--views", "two"], ["--colour", "red"], ["--epochs"]])
-def test_what_is_no_option_is_one_line_too(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_option_is_reported_in_one_line(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(wrong)
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(
+def test_an_unwritable_folder_is_reported_in_one_line(
     squares_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(CIFAR10_SETTING, str(squares_file))

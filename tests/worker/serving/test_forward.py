@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from shared.domain.card import Views
-from worker.data.augment import shifted
+from worker.data.augment import shift as shift_images
 from worker.evaluation import evaluate
 from worker.serving import forward, keras_runtime, openvino_runtime
 from worker.serving.tta import VIEWS, log, softmax
@@ -60,7 +60,7 @@ def expected(model: Any) -> Callable[[float], NDArray[Any]]:
 
 
 def seen(images: NDArray[np.uint8], shift: int, *, mirrored: bool) -> NDArray[np.uint8]:
-    moved = shifted(images, np.full((len(images), 2), shift), abs(shift))
+    moved = shift_images(images, np.full((len(images), 2), shift), abs(shift))
     return moved[:, :, ::-1] if mirrored else moved
 
 
@@ -105,7 +105,7 @@ def test_results_do_not_depend_on_the_batch(network: forward.Network, half: floa
     order = np.random.default_rng(2).permutation(len(IMAGES))
     np.testing.assert_allclose(alone, together, atol=1e-5)
     np.testing.assert_allclose(serve(IMAGES[order]), together[order], atol=1e-5)
-    np.testing.assert_allclose(evaluate.answers(serve, np.tile(IMAGES, (5, 1, 1, 1)))[-60:], together, atol=1e-5)
+    np.testing.assert_allclose(evaluate.predict_served(serve, np.tile(IMAGES, (5, 1, 1, 1)))[-60:], together, atol=1e-5)
 
 
 @pytest.mark.parametrize("sure", [True, False])

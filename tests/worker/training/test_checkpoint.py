@@ -8,14 +8,16 @@ import pytest
 
 from shared.domain.card import Epoch
 from shared.domain.errors import Conflict, NotFound
-from worker.training.checkpoint import FileCheckpoint, NoCheckpoints, named, pack, restore
+from worker.training.checkpoint import FileCheckpointStore, NoCheckpoints, named_variables, pack, restore
 from worker.training.progress import Best, Progress, Row
 
 IDENTITY = {"preset": "fast", "params": {"epochs": 8}, "seed": 1}
 
 
 def variables(value: float, size: int = 3) -> dict[str, Any]:
-    return named({"network": [keras.Variable(np.full(size, value))], "optimizer": [keras.Variable(int(value))]})
+    return named_variables(
+        {"network": [keras.Variable(np.full(size, value))], "optimizer": [keras.Variable(int(value))]}
+    )
 
 
 def progress() -> Progress:
@@ -24,7 +26,7 @@ def progress() -> Progress:
     return Progress(5, [row], [epoch], Best(1, 0.6, 1.5, [np.arange(4.0), np.zeros((2, 2))]), 12.5)
 
 
-def test_what_was_packed_comes_back() -> None:
+def test_a_checkpoint_restores_everything() -> None:
     target, before = variables(0), progress()
     after = restore(pack(before, variables(7), IDENTITY), target, IDENTITY)
     assert [variable.numpy().tolist() for variable in target.values()] == [[7, 7, 7], 7]
@@ -36,15 +38,15 @@ def test_what_was_packed_comes_back() -> None:
         np.testing.assert_array_equal(old, new)
 
 
-def test_a_beginning_has_no_best() -> None:
+def test_a_checkpoint_without_best_weights() -> None:
     assert restore(pack(Progress(), variables(7), IDENTITY), variables(0), IDENTITY).best is None
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"seed": 2}, "what differs is seed"), ({"params": {"epochs": 9}, "base": "x"}, "what differs is base, params")],
+    [({"seed": 2}, ": seed differ"), ({"params": {"epochs": 9}, "base": "x"}, ": base, params differ")],
 )
-def test_a_checkpoint_of_another_run_says_what_differs(changes: dict[str, Any], message: str) -> None:
+def test_a_checkpoint_of_another_run_names_the_difference(changes: dict[str, Any], message: str) -> None:
     target = variables(0)
     with pytest.raises(Conflict, match=message):
         restore(pack(progress(), variables(7), IDENTITY), target, IDENTITY | changes)
@@ -59,13 +61,13 @@ def test_a_checkpoint_of_another_network_is_refused() -> None:
 @pytest.mark.parametrize(
     "damage", [lambda _: b"", lambda _: b"no archive", lambda whole: whole[:200], lambda _: b"PK\x03\x04"]
 )
-def test_a_damaged_checkpoint_says_so(damage: Any) -> None:
+def test_a_damaged_checkpoint_is_an_error(damage: Any) -> None:
     with pytest.raises(Conflict, match="damaged"):
         restore(damage(pack(progress(), variables(7), IDENTITY)), variables(0), IDENTITY)
 
 
-def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
-    store = FileCheckpoint(tmp_path / "run")
+def test_a_file_is_replaced_atomically(tmp_path: Path) -> None:
+    store = FileCheckpointStore(tmp_path / "run")
     assert store.load() is None
     store.save(b"old")
     store.save(b"new")
@@ -73,8 +75,8 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
-def test_a_write_that_fails_leaves_the_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = FileCheckpoint(tmp_path / "run")
+def test_a_failed_write_keeps_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = FileCheckpointStore(tmp_path / "run")
     store.save(b"old")
 
     def full(_: int) -> None:
@@ -87,12 +89,12 @@ def test_a_write_that_fails_leaves_the_old(tmp_path: Path, monkeypatch: pytest.M
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match=r"no folder .*nowhere"):
-        FileCheckpoint(tmp_path / "nowhere" / "run").save(b"")
+def test_a_missing_folder_is_named_variables(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="nowhere"):
+        FileCheckpointStore(tmp_path / "nowhere" / "run").save(b"")
 
 
-def test_keeping_nothing() -> None:
+def test_no_checkpoints_are_kept() -> None:
     NoCheckpoints().save(b"something")
     assert NoCheckpoints().load() is None
 
@@ -101,5 +103,5 @@ def test_keeping_nothing() -> None:
     ("accuracy", "loss", "better"),
     [(0.5, 1.4, True), (0.7, 1.6, False), (0.7, 1.5, True), (0.6, 1.5, False), (0.5, 1.5, False)],
 )
-def test_the_smaller_loss_is_the_better_one(accuracy: float, loss: float, better: bool) -> None:
+def test_a_smaller_loss_is_better(accuracy: float, loss: float, better: bool) -> None:
     assert Best(1, 0.6, 1.5, []).beaten_by(accuracy, loss) is better

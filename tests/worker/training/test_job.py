@@ -1,4 +1,4 @@
-"""The process of one training job, over a real Redis and a real folder: how each of its ways ends the job."""
+"""The process of one training job, with a real Redis and a real folder: every way in which a job can end."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from worker.training import job as training_job
 from worker.training.supervisor import TrainingSupervisor
 
 SMALL = {"preset": "seed", "epochs": 3, "batch_size": 64, "promote": "never", "base": None, "dataset": "cifar10"}
-#: Grows tenfold with each of its two steps per epoch, until float32 ends.
+#: Weights grow tenfold with each of the two steps per epoch until float32 overflows.
 EXPLODING = {"preset": "fast", "batch_size": 160, "epochs": 60, "learning_rate": 10, "head_learning_rate": 10,
              "weight_decay": 0.01, "norm_momentum": 0, "activation": "relu",
              "width1": 4, "width2": 4, "width3": 4}  # fmt: skip
-#: Seconds for a training of a few steps, most of them TensorFlow's start.
+#: Seconds for a training of a few steps; most of it is TensorFlow's start.
 TRAINING_S = 120
 
 
 @pytest.fixture
 def environment(services: Services, squares_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What `darkroom up` gives to a worker."""
+    """Set the environment that `darkroom up` gives a worker."""
     monkeypatch.setenv("DARKROOM_REDIS_URL", services.settings.redis_url or "")
     monkeypatch.setenv("DARKROOM_DATA_DIR", str(services.settings.data_dir))
     monkeypatch.setenv("DARKROOM_CIFAR10", str(squares_file))
@@ -59,7 +59,7 @@ def run(training: Training) -> int:
 
 
 def failure_of(services: Services, **params: Any) -> Failure:
-    """Why a training with these parameters fails, though nothing breaks."""
+    """Run a training with these parameters and return its failure."""
     job_id = submit(services, **params)
     assert training_job.run(services, claim(services)) == os.EX_OK
     failure = services.store.get(job_id).failure
@@ -68,7 +68,7 @@ def failure_of(services: Services, **params: Any) -> Failure:
 
 
 def curve(services: Services, job_id: str) -> list[tuple[Any, ...]]:
-    """The rows without what is about the time."""
+    """Return the rows without times and speeds."""
     return [
         tuple(value for name, value in row.items() if name not in ("at", "images_per_s"))
         for row in services.trainings.rows(job_id, 0, 1000)
@@ -76,7 +76,7 @@ def curve(services: Services, job_id: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.usefixtures("environment")
-def test_a_process_that_finds_its_version_published_only_ends_the_job(services: Services) -> None:
+def test_a_job_whose_version_is_published_only_ends(services: Services) -> None:
     job_id = submit(services)
     shipped = services.registry.versions()[-1].version
     training = claim(services)
@@ -100,13 +100,13 @@ def test_a_training_that_diverges_fails_and_keeps_its_last_checkpoint(services: 
 
 
 @pytest.mark.usefixtures("environment")
-def test_a_missing_data_set_fails_the_job_and_says_what_to_do(
+def test_a_missing_dataset_fails_the_job_and_says_what_to_do(
     services: Services, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DARKROOM_CIFAR10", str(tmp_path / "gone.npz"))
     failure = failure_of(services)
     assert failure.code == "dataset"
-    assert "correct it, or unset it to download CIFAR-10" in failure.detail
+    assert "DARKROOM_CIFAR10" in failure.detail
 
 
 @pytest.mark.usefixtures("environment")
@@ -117,12 +117,12 @@ def test_a_base_of_another_network_fails_the_job(services: Services) -> None:
 
 
 @pytest.mark.usefixtures("environment")
-def test_parameters_that_this_code_does_not_know_fail_the_job(services: Services) -> None:
+def test_unknown_parameters_fail_the_job(services: Services) -> None:
     assert "sharpness" in failure_of(services, sharpness=3).detail
 
 
 @pytest.mark.usefixtures("environment")
-def test_an_early_end_keeps_the_best_model_so_far(services: Services) -> None:
+def test_finishing_early_keeps_the_best_model(services: Services) -> None:
     job_id = submit(services, epochs=1000)
     with ThreadPoolExecutor(1) as thread:
         training = thread.submit(training_job.run, services, claim(services))
@@ -136,7 +136,7 @@ def test_an_early_end_keeps_the_best_model_so_far(services: Services) -> None:
 
 
 @pytest.mark.usefixtures("environment")
-def test_who_has_lost_a_training_to_another_stops_and_writes_nothing(services: Services) -> None:
+def test_a_process_that_lost_its_training_stops_and_writes_nothing(services: Services) -> None:
     job_id = submit(services, epochs=1000)
     lost = claim(services)
     with ThreadPoolExecutor(1) as thread:
@@ -149,6 +149,6 @@ def test_who_has_lost_a_training_to_another_stops_and_writes_nothing(services: S
     assert services.store.get(job_id).state is JobState.RUNNING
 
 
-def test_nothing_waits(services: Services) -> None:
+def test_no_training_is_queued(services: Services) -> None:
     heartbeat = Heartbeat(services.workers, services.chunks, lambda: pytest.fail("no heartbeat was started"))
-    assert not TrainingSupervisor(services, heartbeat.renewing, "test").work()
+    assert not TrainingSupervisor(services.trainings, services.chunks, heartbeat.renewing, "test").work()

@@ -15,22 +15,22 @@ from shared.domain.errors import Conflict, InvalidRequest
 from shared.training.presets import ClassicParams, FastParams, SeedParams, TrainingParams
 from worker.data.datasets import CIFAR10_SETTING, Dataset
 from worker.presets import PRESETS, Preset, Setup
-from worker.training.checkpoint import FileCheckpoint
-from worker.training.loop import Watch, grouped, marks
+from worker.training.checkpoint import FileCheckpointStore
+from worker.training.loop import Callbacks, row_steps, step_groups
 from worker.training.progress import Row, TrainingCancelled, TrainingCommand, TrainingDiverged
 from worker.training.train import TrainedModel, train
 
 SEED = PRESETS["seed"]
-SHORT = SeedParams(epochs=1, batch_size=19)
+SHORT = SeedParams(seed=1, epochs=1, batch_size=19)
 #: 380 training images make 10 steps of 38.
 TINY: dict[str, TrainingParams] = {
-    "fast": FastParams(epochs=3, batch_size=38, width1=4, width2=8, width3=8),
-    "classic": ClassicParams(epochs=3, batch_size=38, width=4),
+    "fast": FastParams(seed=1, epochs=3, batch_size=38, width1=4, width2=8, width3=8),
+    "classic": ClassicParams(seed=1, epochs=3, batch_size=38, width=4),
 }
 
 
 class Memory:
-    """Keeps every checkpoint."""
+    """A store that keeps every checkpoint."""
 
     def __init__(self) -> None:
         self.kept: list[bytes] = []
@@ -43,18 +43,18 @@ class Memory:
 
 
 class At:
-    """Gives an order at a step, and before it goes on."""
+    """A control that gives a command from a step on, and CONTINUE before."""
 
     def __init__(self, step: int, order: TrainingCommand) -> None:
         self.step, self.order, self.asked = step, order, list[int]()
 
-    def ask(self, step: int) -> TrainingCommand:
+    def command(self, step: int) -> TrainingCommand:
         self.asked.append(step)
         return self.order if step >= self.step else TrainingCommand.CONTINUE
 
 
-def tiny(name: str, dataset: Dataset, watch: Watch | None = None, **changes: Any) -> TrainedModel:
-    return train(PRESETS[name], dataset, 1, TINY[name].model_copy(update=changes), watch)
+def tiny(name: str, dataset: Dataset, callbacks: Callbacks | None = None, **changes: Any) -> TrainedModel:
+    return train(PRESETS[name], dataset, TINY[name].model_copy(update=changes), callbacks)
 
 
 @pytest.fixture(scope="module")
@@ -64,15 +64,15 @@ def store() -> Memory:
 
 
 @pytest.fixture(scope="module")
-def told() -> list[Row]:
-    """The rows that the undisturbed run of `fast` told of."""
+def reported() -> list[Row]:
+    """The rows that the undisturbed run of `fast` reported."""
     return []
 
 
 @pytest.fixture(scope="module")
-def fast(squares: Dataset, store: Memory, told: list[Row]) -> TrainedModel:
+def fast(squares: Dataset, store: Memory, reported: list[Row]) -> TrainedModel:
     """An undisturbed run of 30 steps."""
-    return tiny("fast", squares, Watch(on_row=told.append, checkpoint=store))
+    return tiny("fast", squares, Callbacks(on_row=reported.append, checkpoint=store))
 
 
 def weights(trained: TrainedModel) -> bytes:
@@ -85,7 +85,7 @@ def timeless(trained: TrainedModel) -> list[dict[str, Any]]:
 
 def test_the_network_learns(squares: Dataset) -> None:
     epochs: list[Epoch] = []
-    trained = train(SEED, squares, 1, SHORT.model_copy(update={"epochs": 4}), Watch(on_epoch=epochs.append))
+    trained = train(SEED, squares, SHORT.model_copy(update={"epochs": 4}), Callbacks(on_epoch=epochs.append))
     assert trained.history == tuple(epochs)
     assert [epoch.epoch for epoch in epochs] == [1, 2, 3, 4]
     assert epochs[-1].loss < epochs[0].loss
@@ -94,14 +94,14 @@ def test_the_network_learns(squares: Dataset) -> None:
 
 
 def test_another_seed_gives_other_weights(fast: TrainedModel, squares: Dataset) -> None:
-    other = train(fast.preset, squares, 2, fast.params, Watch(control=At(1, TrainingCommand.FINISH)))
-    assert (fast.seed, other.seed) == (1, 2)
+    other = tiny("fast", squares, Callbacks(control=At(1, TrainingCommand.FINISH)), seed=2)
+    assert (fast.setup.seed, other.setup.seed) == (1, 2)
     assert weights(fast) != weights(other)
 
 
-def test_rows_tell_where_the_training_is(fast: TrainedModel, told: list[Row]) -> None:
+def test_rows_have_the_progress_and_the_metrics(fast: TrainedModel, reported: list[Row]) -> None:
     rows = fast.rows
-    assert list(rows) == told
+    assert list(rows) == reported
     assert [row.n for row in rows] == list(range(1, 19))
     assert [row.step for row in rows] == [2, 4, 5, 7, 9, 10, 12, 14, 15, 17, 19, 20, 22, 24, 25, 27, 29, 30]
     assert [row.epoch for row in rows] == [1] * 6 + [2] * 6 + [3] * 6
@@ -141,19 +141,19 @@ def test_the_profile_counts_the_steps_and_the_input(fast: TrainedModel) -> None:
     assert 0 < profile.making_s < fast.seconds
     assert 0 <= profile.waiting_s < fast.seconds
     assert profile.step_s + profile.validation_s < fast.seconds + 0.1
-    assert "30 steps of" in profile.sentence
+    assert "30 steps of" in profile.summary
 
 
 @pytest.mark.parametrize(("seconds", "goes_on_at"), [(120, 10), (0, 17)])
-def test_an_interrupted_run_ends_as_an_undisturbed_one(
+def test_an_interrupted_run_resumes_exactly(
     seconds: float, goes_on_at: int, fast: TrainedModel, squares: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given a run that is stopped in the middle of its second epoch, when it goes on, then nothing is different."""
+    """Given a run that is stopped in the middle of its second epoch, when it resumes, then nothing differs."""
     monkeypatch.setattr("worker.training.loop.CHECKPOINT_S", seconds)
     store, control, rows = Memory(), At(99, TrainingCommand.CONTINUE), list[Row]()
     with pytest.raises(TrainingCancelled, match="after 17 of 30 steps"):
-        tiny("fast", squares, Watch(control=At(16, TrainingCommand.CANCEL), checkpoint=store))
-    resumed = tiny("fast", squares, Watch(on_row=rows.append, control=control, checkpoint=store))
+        tiny("fast", squares, Callbacks(control=At(16, TrainingCommand.CANCEL), checkpoint=store))
+    resumed = tiny("fast", squares, Callbacks(on_row=rows.append, control=control, checkpoint=store))
     assert control.asked == [step for step in (10, 12, 14, 15, 17, 19, 20, 22, 24, 25, 27, 29) if step >= goes_on_at]
     assert timeless(resumed) == timeless(fast)
     assert rows == list(resumed.rows[-len(rows) :])
@@ -164,19 +164,19 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(
     assert weights(resumed) == weights(fast)
 
 
-def test_dropout_goes_on_where_it_was(squares: Dataset) -> None:
+def test_dropout_resumes_exactly(squares: Dataset) -> None:
     store = Memory()
-    undisturbed = tiny("classic", squares, Watch(checkpoint=store), epochs=2)
+    undisturbed = tiny("classic", squares, Callbacks(checkpoint=store), epochs=2)
     del store.kept[1:]
-    resumed = tiny("classic", squares, Watch(checkpoint=store), epochs=2)
+    resumed = tiny("classic", squares, Callbacks(checkpoint=store), epochs=2)
     assert resumed.profile.steps == 10
     assert timeless(resumed) == timeless(undisturbed)
     assert weights(resumed) == weights(undisturbed)
 
 
-def test_a_finished_run_does_nothing_more(fast: TrainedModel, store: Memory, squares: Dataset) -> None:
+def test_a_finished_run_takes_no_more_steps(fast: TrainedModel, store: Memory, squares: Dataset) -> None:
     control = At(0, TrainingCommand.CANCEL)
-    again = tiny("fast", squares, Watch(control=control, checkpoint=store))
+    again = tiny("fast", squares, Callbacks(control=control, checkpoint=store))
     assert control.asked == []
     assert timeless(again) == timeless(fast)
     assert weights(again) == weights(fast)
@@ -187,98 +187,96 @@ import os, signal
 from pathlib import Path
 from shared.training.presets import FastParams
 from worker.presets import PRESETS
-from worker.training.checkpoint import FileCheckpoint
+from worker.training.checkpoint import FileCheckpointStore
 from worker.data.datasets import load_cifar10
 from worker.training.progress import TrainingCommand
-from worker.training.loop import Watch, grouped, marks
+from worker.training.loop import Callbacks
 from worker.training.train import train
 
 class Killer:
-    def ask(self, step):
+    def command(self, step):
         if step == 24:
             os.kill(os.getpid(), signal.SIGKILL)
         return TrainingCommand.CONTINUE
 
-params = FastParams(epochs=3, batch_size=38, width1=4, width2=8, width3=8)
-store = FileCheckpoint(Path({path!r}))
-train(PRESETS["fast"], load_cifar10(), 1, params, Watch(control=Killer(), checkpoint=store))
+params = FastParams(seed=1, epochs=3, batch_size=38, width1=4, width2=8, width3=8)
+store = FileCheckpointStore(Path({path!r}))
+train(PRESETS["fast"], load_cifar10(), params, Callbacks(control=Killer(), checkpoint=store))
 """
 
 
-def test_a_killed_process_is_continued_by_another(
+def test_another_process_resumes_a_killed_one_exactly(
     fast: TrainedModel, squares: Dataset, squares_file: Path, tmp_path: Path
 ) -> None:
-    """Given a process killed with SIGKILL in its third epoch, when another goes on, then its rows and weights agree."""
+    """Given a process killed with SIGKILL in its third epoch, when another resumes, then rows and weights are equal."""
     path = tmp_path / "checkpoint"
     environment = os.environ | {CIFAR10_SETTING: str(squares_file)}
     command = [sys.executable, "-c", KILLED.format(path=str(path))]
     killed = subprocess.run(command, env=environment, capture_output=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
     control = At(99, TrainingCommand.CONTINUE)
-    resumed = tiny("fast", squares, Watch(control=control, checkpoint=FileCheckpoint(path)))
+    resumed = tiny("fast", squares, Callbacks(control=control, checkpoint=FileCheckpointStore(path)))
     assert control.asked[0] == 20
     assert timeless(resumed) == timeless(fast)
     assert weights(resumed) == weights(fast)
 
 
 @pytest.mark.usefixtures("fast")
-def test_a_checkpoint_of_other_settings_is_refused(store: Memory, squares: Dataset) -> None:
-    with pytest.raises(Conflict, match="what differs is params"):
-        tiny("fast", squares, Watch(checkpoint=store), epochs=2)
+def test_a_checkpoint_with_other_parameters_is_refused(store: Memory, squares: Dataset) -> None:
+    with pytest.raises(Conflict, match="params"):
+        tiny("fast", squares, Callbacks(checkpoint=store), epochs=2)
 
 
 def test_finishing_early_validates_and_keeps_the_best(squares: Dataset) -> None:
-    trained = tiny("fast", squares, Watch(control=At(13, TrainingCommand.FINISH)))
+    trained = tiny("fast", squares, Callbacks(control=At(13, TrainingCommand.FINISH)))
     assert [(row.step, row.val_loss is None) for row in trained.rows[-3:]] == [(12, True), (14, True), (15, False)]
     assert [epoch.epoch for epoch in trained.history] == [1, 2]
     assert trained.best_epoch == min(trained.history, key=lambda row: (row.val_loss, -row.val_accuracy)).epoch
 
 
 @pytest.mark.parametrize(("asked_at", "ends_at"), [(0, 2), (10, 10)])
-def test_finishing_has_figures_to_show(asked_at: int, ends_at: int, squares: Dataset) -> None:
-    trained = tiny("fast", squares, Watch(control=At(asked_at, TrainingCommand.FINISH)))
+def test_finishing_early_has_validated_once(asked_at: int, ends_at: int, squares: Dataset) -> None:
+    trained = tiny("fast", squares, Callbacks(control=At(asked_at, TrainingCommand.FINISH)))
     assert trained.rows[-1].step == ends_at
     assert trained.rows[-1].val_accuracy is not None
     assert len(trained.history) == 1
 
 
-def test_steps_in_groups_are_the_same_steps(
-    fast: TrainedModel, squares: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Given rows of one or two steps, when each step is a call of its own, then the means of the rows agree."""
+def test_groups_do_not_change_the_steps(fast: TrainedModel, squares: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given rows of one or two steps, when each step is a separate call, then the rows have the same means."""
     monkeypatch.setattr("worker.training.steps.GROUP_IMAGES", 1)
     control = At(99, TrainingCommand.CONTINUE)
-    single = tiny("fast", squares, Watch(control=control))
+    single = tiny("fast", squares, Callbacks(control=control))
     assert control.asked == list(range(30))
     assert [row.loss for row in single.rows] == pytest.approx([row.loss for row in fast.rows], abs=1e-5)
     assert [row.accuracy for row in single.rows] == pytest.approx([row.accuracy for row in fast.rows], abs=1e-5)
     assert len({row.loss for row in single.rows}) == 18
 
 
-def test_groups_cover_every_step_and_end_with_rows() -> None:
-    groups = list(grouped(5, 40, steps=20, size=3))
+def test_groups_cover_all_steps_and_end_with_rows() -> None:
+    groups = list(step_groups(5, 40, steps=20, size=3))
     assert [step for group in groups for step in group] == list(range(5, 40))
     assert max(len(group) for group in groups) == 3
-    assert {20 * epoch + mark for epoch in (0, 1) for mark in marks(20)} - {4} <= {group.stop for group in groups}
+    assert {20 * epoch + mark for epoch in (0, 1) for mark in row_steps(20)} - {4} <= {group.stop for group in groups}
 
 
-def test_patience_ends_a_training_that_gets_no_better(squares: Dataset) -> None:
+def test_patience_ends_a_training_without_improvement(squares: Dataset) -> None:
     trained = tiny(
         "fast", squares, learning_rate=1e-6, bias_learning_rate=1e-6, head_learning_rate=1e-6, patience=1, epochs=9
     )
     assert len(trained.history) == trained.best_epoch + 1 < 9
 
 
-def test_what_a_listener_raises_ends_the_training(squares: Dataset) -> None:
+def test_an_exception_in_a_callback_ends_the_training(squares: Dataset) -> None:
     def stop(row: Row) -> None:
         raise KeyboardInterrupt(row.step)
 
     with pytest.raises(KeyboardInterrupt, match="2"):
-        tiny("fast", squares, Watch(on_row=stop))
+        tiny("fast", squares, Callbacks(on_row=stop))
 
 
 class Poison:
-    """Makes a weight of the network that `build` gave NaN before a step, as an overflow does."""
+    """Sets a weight of the network to NaN before a step, as an overflow does."""
 
     def __init__(self, preset: Preset[Any], step: int) -> None:
         self.preset = dataclasses.replace(preset, build=self.build)
@@ -288,17 +286,17 @@ class Poison:
         self._model = self._build(params, setup)
         return self._model
 
-    def ask(self, step: int) -> TrainingCommand:
+    def command(self, step: int) -> TrainingCommand:
         if step == self._step:
             self._model.layers[-1].bias.assign(np.full(10, np.nan))
         return TrainingCommand.CONTINUE
 
 
-def test_a_diverging_training_says_so_and_keeps_its_last_good_checkpoint(squares: Dataset) -> None:
+def test_a_diverging_training_fails_and_keeps_its_last_good_checkpoint(squares: Dataset) -> None:
     store, rows, poison = Memory(), list[Row](), Poison(SEED, 30)
-    watch = Watch(on_row=rows.append, control=poison, checkpoint=store)
+    callbacks = Callbacks(on_row=rows.append, control=poison, checkpoint=store)
     with pytest.raises(TrainingDiverged, match="diverged in epoch 2: try a smaller learning rate"):
-        train(poison.preset, squares, 1, SHORT.model_copy(update={"epochs": 3}), watch)
+        train(poison.preset, squares, SHORT.model_copy(update={"epochs": 3}), callbacks)
     assert len(store.kept) == 1
     assert all(math.isfinite(row.loss) for row in rows)
     assert issubclass(TrainingDiverged, InvalidRequest)
@@ -311,12 +309,12 @@ def base(fast: TrainedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def test_training_goes_on_from_a_published_model(base: Path, fast: TrainedModel, squares: Dataset) -> None:
-    params = fast.params.model_copy(update={"epochs": 1, "learning_rate": 1e-3})
-    trained = train(fast.preset, squares, 2, params, base=base)
+def test_training_starts_from_a_published_model(base: Path, fast: TrainedModel, squares: Dataset) -> None:
+    params = fast.params.model_copy(update={"seed": 2, "epochs": 1, "learning_rate": 1e-3})
+    trained = train(fast.preset, squares, params, base=base)
     assert trained.history[0].loss < fast.history[0].loss
 
 
 def test_a_base_of_another_network_is_refused(base: Path, squares: Dataset) -> None:
     with pytest.raises(Conflict, match=r"fast-1.* is another network"):
-        train(SEED, squares, 2, SHORT, base=base)
+        train(SEED, squares, SHORT, base=base)

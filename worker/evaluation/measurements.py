@@ -1,4 +1,4 @@
-"""How good and how fast a saved model is, as it is served: what its card will say."""
+"""Measurements of a model as it is served, for its card."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from worker.evaluation import evaluate
 from worker.serving import forward, tta
 from worker.serving.forward import Network
 
-#: Over how many views of an image a model is served; adaptive: six where one is not sure.
+#: Views of an image that a served model averages; adaptive: six for images that one view is unsure of.
 ViewsServed = Literal["one", "six", "adaptive"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Measures:
-    """Fields of a card, and the probabilities (n, classes) that the test images were given; n = 0 without any.
+class Measurements:
+    """Measured fields of a card, and the probabilities (n, classes) for the test images; n = 0 without a dataset.
 
-    `corrected_accuracy` is the share that it gets right of the corrected pictures that are held out.
+    `corrected_accuracy` is the accuracy on the held-out corrections.
     """
 
     answers: NDArray[np.floating[Any]]
@@ -33,22 +33,22 @@ class Measures:
     corrected_accuracy: float | None = None
 
 
-def unmeasured(network: Network, shape: tuple[int, int, int]) -> Measures:
-    """Return what can be said where there are no test images: how fast one view of noise of `shape` is answered."""
+def measure_speed(network: Network, shape: tuple[int, int, int]) -> Measurements:
+    """Return the measurements without a dataset: the latency of one view on noise of `shape`."""
     noise = evaluate.noise((evaluate.BATCH_SIZE, *shape))
-    return Measures(answers=np.zeros((0, 0)), latency=evaluate.latency(network, noise))
+    return Measurements(answers=np.zeros((0, 0)), latency=evaluate.latency(network, noise))
 
 
-def measured(network: Network, dataset: Dataset, temperature: float | None, served: ViewsServed) -> Measures:
-    """Return how good a network, which gives probabilities to one view, is on the test images when it is served so.
+def measure_served(network: Network, dataset: Dataset, temperature: float | None, served: ViewsServed) -> Measurements:
+    """Return the measurements on the test images of a network that outputs the probabilities of one view.
 
-    `temperature` is what its logits are divided by; there is no calibration without it. The validation images choose
-    the threshold of adaptive views.
+    `temperature` is the divisor of its logits; without it, calibration is not measured. The threshold of adaptive views
+    is fitted to the validation images.
     """
     how = _views(network, dataset, served)
     serve = forward.with_tta(network, forward.tta_threshold(how))
-    answers, truth = evaluate.answers(serve, dataset.x_test), dataset.y_test
-    return Measures(
+    answers, truth = evaluate.predict_served(serve, dataset.x_test), dataset.y_test
+    return Measurements(
         answers=answers,
         views=how,
         metrics=evaluate.measure(answers, truth, dataset.labels),
@@ -60,21 +60,23 @@ def measured(network: Network, dataset: Dataset, temperature: float | None, serv
 
 def _views(network: Network, dataset: Dataset, served: ViewsServed) -> Views:
     one, six = forward.with_tta(network, forward.NEVER), forward.with_tta(network, forward.ALWAYS)
-    answers = evaluate.answers(one, dataset.x_test)
+    answers = evaluate.predict_served(one, dataset.x_test)
     accuracies = {
         "single_accuracy": _accuracy(answers, dataset),
-        "six_accuracy": _accuracy(evaluate.answers(six, dataset.x_test), dataset),
+        "six_accuracy": _accuracy(evaluate.predict_served(six, dataset.x_test), dataset),
     }
     if served != "adaptive":
         return Views(served=1 if served == "one" else 6, **accuracies)
-    threshold = tta.choose_threshold(evaluate.answers(one, dataset.x_val), evaluate.answers(six, dataset.x_val))
+    threshold = tta.choose_threshold(
+        evaluate.predict_served(one, dataset.x_val), evaluate.predict_served(six, dataset.x_val)
+    )
     share = float(np.mean(answers.max(axis=1) < threshold))
     return Views(served="adaptive", threshold=threshold, share=share, **accuracies)
 
 
 def _corrected_accuracy(serve: forward.Network, dataset: Dataset) -> float | None:
     held = dataset.corrections
-    return evaluate.share_right(serve, held.x, held.y) if held else None
+    return evaluate.accuracy_on(serve, held.x, held.y) if held else None
 
 
 def _accuracy(answers: evaluate.Floats, dataset: Dataset) -> float:
