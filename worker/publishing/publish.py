@@ -17,6 +17,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -56,8 +57,6 @@ def _now() -> datetime:
 
 
 def _software() -> dict[Software, str]:
-    import tensorflow as tf  # noqa: PLC0415 - Keras may use another backend
-
     return {
         "python": platform.python_version(),
         "keras": keras.__version__,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import keras
-import numpy as np
+import tensorflow as tf
 
 from worker import hardware
 
@@ -24,13 +23,7 @@ def group_size(batch_size: int) -> int:
 
 
 def trainer(model: Any) -> Train:
-    """Return the function that trains a compiled `model` on a group of batches, in order."""
-    return _in_graph(model) if keras.backend.backend() == "tensorflow" else _one_by_one(model)
-
-
-def _in_graph(model: Any) -> Train:
-    """Return a trainer that runs the loop over the steps inside one TensorFlow graph."""
-    import tensorflow as tf  # noqa: PLC0415 - other backends do not need it
+    """Return the function that trains a compiled `model` on a group of batches, in order, within one graph."""
 
     def step(images: Any, targets: Any) -> Any:
         with tf.GradientTape() as tape:
@@ -52,17 +45,6 @@ def _in_graph(model: Any) -> Train:
         group = tf.constant(images), tf.constant(targets)
         any_length = [tf.TensorSpec((None, *each.shape[1:]), each.dtype) for each in group]
         loss, accuracy = run.get_concrete_function(*any_length)(*group).numpy().tolist()
-        return loss, accuracy
-
-    return train
-
-
-def _one_by_one(model: Any) -> Train:
-    """Return a trainer that calls Keras once per step, on any of its backends."""
-
-    def train(images: Any, targets: Any) -> tuple[float, float]:
-        answers = [model.train_on_batch(*batch, return_dict=True) for batch in zip(images, targets, strict=True)]
-        loss, accuracy = np.mean([(float(each["loss"]), float(each["accuracy"])) for each in answers], axis=0).tolist()
         return loss, accuracy
 
     return train

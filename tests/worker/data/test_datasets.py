@@ -136,7 +136,7 @@ def test_a_missing_file_says_what_to_do() -> None:
 
 
 def test_without_file_or_network_the_error_says_what_to_do(tmp_path: Path) -> None:
-    """Keras runs in a process of its own: it looks for its folder and its proxy once, when it is imported."""
+    """Keras runs in a separate process, since it reads its folder and proxy settings when it is imported."""
     code = (
         "from shared.domain.errors import NotFound\n"
         "from worker.data.datasets import load_cifar10\n"

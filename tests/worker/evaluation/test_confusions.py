@@ -12,7 +12,7 @@ ANSWERS = np.array([(0.4, 0.6), (0.1, 0.9), (0.3, 0.7), (0.2, 0.8), (0.99, 0.01)
 
 
 def cell(picture: np.ndarray, row: int, column: int) -> list[int]:
-    """The numbers of the images in a cell, from the left; 255 where there is none."""
+    """Return the numbers of the images in a cell, from the left; 255 for a blank one."""
     part = picture[2 * row : 2 * row + 2, 12 * column : 12 * column + 12]
     numbers = part.reshape(2, 3, 4, 3)
     assert (numbers == numbers[:1, :, :1, :1]).all()
