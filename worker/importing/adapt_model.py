@@ -24,7 +24,7 @@ from worker.importing.model_file import first_line
 #: Largest height and width in pixels: the activations of a batch of 256 images must fit into memory.
 MAX_SIDE = 256
 #: Noise images that tell probabilities from logits, and how far their sum may be from 1: float16 is that imprecise.
-TRIAL, ROUGH = 8, 1e-2
+TRIAL_IMAGES, TOLERANCE = 8, 1e-2
 #: Divisor of the pixels for each range. If both are equally accurate, the first is used, which is more common.
 SCALES: dict[ValueRange, float] = {"0-1": 255.0, "0-255": 1.0}
 #: First layers of a network that scales pixels itself.
@@ -47,16 +47,16 @@ def check_shapes(network: Any, labels: Sequence[str] | None) -> tuple[str, ...]:
 
     Raises InvalidRequest unless the network's input is RGB images of one size and its output one value per label.
     """
-    taken, answered = _only_shape(network.inputs, "input"), _only_shape(network.outputs, "output")
-    if len(taken) != 4 or taken[0] is not None or None in taken[1:] or taken[3] != 3:
+    shape, outputs = _only_shape(network.inputs, "input"), _only_shape(network.outputs, "output")
+    if len(shape) != 4 or shape[0] is not None or None in shape[1:] or shape[3] != 3:
         raise InvalidRequest(
-            f"the network's input shape is {taken}; it must be (None, height, width, 3), RGB images of one size"
+            f"the network's input shape is {shape}; it must be (None, height, width, 3), RGB images of one size"
         )
-    if any(side is None or side > MAX_SIDE for side in taken[1:3]):
-        raise InvalidRequest(f"the network's input is {taken[2]} × {taken[1]} pixels; the limit is {MAX_SIDE} a side")
-    if len(answered) != 2 or answered[1] is None:
-        raise InvalidRequest(f"the network's output shape is {answered}; it must be (None, labels), one per label")
-    return _labels(answered[1], labels)
+    if any(side is None or side > MAX_SIDE for side in shape[1:3]):
+        raise InvalidRequest(f"the network's input is {shape[2]} × {shape[1]} pixels; the limit is {MAX_SIDE} a side")
+    if len(outputs) != 2 or outputs[1] is None:
+        raise InvalidRequest(f"the network's output shape is {outputs}; it must be (None, labels), one per label")
+    return _labels(outputs[1], labels)
 
 
 def value_range(network: Any, given: ValueRange | None, dataset: Dataset | None) -> Range:
@@ -115,7 +115,7 @@ def _accuracy(network: Any, values: ValueRange, dataset: Dataset) -> float:
 
 
 def _trial(network: Any, values: ValueRange) -> NDArray[np.float32]:
-    images = evaluate.noise((TRIAL, *network.inputs[0].shape[1:])) / np.float32(SCALES[values])
+    images = evaluate.noise((TRIAL_IMAGES, *network.inputs[0].shape[1:])) / np.float32(SCALES[values])
     try:
         answers = np.asarray(keras.ops.convert_to_numpy(network(images, training=False)), np.float32)
     except Exception as error:  # Keras and TensorFlow raise many types
@@ -126,4 +126,4 @@ def _trial(network: Any, values: ValueRange) -> NDArray[np.float32]:
 
 
 def _are_probabilities(answers: NDArray[np.float32]) -> bool:
-    return bool((answers >= 0).all() and np.allclose(answers.sum(axis=1), 1, atol=ROUGH))
+    return bool((answers >= 0).all() and np.allclose(answers.sum(axis=1), 1, atol=TOLERANCE))
