@@ -89,7 +89,7 @@ def _only_shape(tensors: Any, what: str) -> tuple[int | None, ...]:
     """Return the shape of the only input or output."""
     count = len(tensors or ())
     if count != 1:
-        raise InvalidRequest(f"the network has {count or 'no'} known {what}s; it must have one")
+        raise InvalidRequest(f"the network has {count or 'no known'} {what}s; it must have one")
     return tuple(tensors[0].shape)
 
 
