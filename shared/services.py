@@ -1,4 +1,4 @@
-"""The parts of the service, put together from the settings for the web process, a worker and the reconciler."""
+"""The parts of the service, built from the settings, for the web process, the workers and the reconciler."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MODEL_CACHE = "cache/models"
 
 @dataclass(frozen=True)
 class Services:
-    """What there is one of in each process. Nothing connects before it is used."""
+    """One of each part for a process. Nothing connects before it is used."""
 
     settings: Settings
     redis: Client
@@ -61,7 +61,7 @@ class Services:
 
     @classmethod
     def build(cls, settings: Settings) -> Services:
-        """Raises ConfigError for settings that cannot work."""
+        """Build the parts. Raise ConfigError for settings that cannot work."""
         client = connect(settings.resolved_redis_url())
         blobs = BlobStore.open(settings.storage_url, settings.data_dir)
         published = PublishedVersions(blobs, settings.data_dir / MODEL_CACHE)
@@ -91,7 +91,7 @@ class Services:
         )
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self.redis.close()
         self.messenger.close()
 
@@ -101,5 +101,5 @@ class Services:
         self.store.forget(job_id)
 
     def picture(self, job_id: str, sha256: str) -> bytes:
-        """The stored bytes of a picture. Raises NotFound."""
+        """Return the stored bytes of a picture. Raise NotFound."""
         return self.blobs.get(blob_key(job_id, sha256))

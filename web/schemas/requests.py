@@ -11,6 +11,7 @@ from flask import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from werkzeug.http import parse_list_header
 
+from shared.domain import json_pointer
 from shared.domain.entities import ItemState, JobKind, JobState
 from shared.domain.errors import Fault, InvalidRequest, MalformedRequest, TooLarge, UnsupportedMedia
 
@@ -120,7 +121,10 @@ def checked(model: type[Model], values: Any, where: str = "") -> Model:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        faults = [Fault(where + "/".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
+        faults = [
+            Fault(where + "/".join(json_pointer.escape(str(part)) for part in fault["loc"]), fault["msg"])
+            for fault in error.errors()
+        ]
         named = ", ".join(fault.pointer.lstrip("/") or "the body" for fault in faults)
         raise InvalidRequest(f"invalid: {named}", faults) from error
 
