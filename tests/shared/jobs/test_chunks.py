@@ -201,7 +201,7 @@ def test_a_repeated_commit_changes_nothing(kit: Kit) -> None:
     chunk = kit.claim()
     kit.finish(chunk, sure(0.8))
     before = kit.store.get(job), kit.results.finished(job, 10)
-    assert kit.chunks.commit(chunk, {"k0": UNREADABLE, "k1": UNREADABLE}), "whoever repeats it missed the answer"
+    assert kit.chunks.commit(chunk, {"k0": UNREADABLE, "k1": UNREADABLE}), "a repeated commit"
     assert kit.redis.hget(keys.COUNTERS, "duplicate_commits") == "1"
     assert 0 < kit.redis.ttl(keys.committed(chunk.id)) <= 60
     assert (kit.store.get(job), kit.results.finished(job, 10)) == before
