@@ -6,20 +6,20 @@ import { serve } from "./service.js";
 
 test("a problem document becomes a Problem", () => {
   const errors = [{ pointer: "/params/epochs", detail: "too many" }];
-  const problem = api.problemOf(422, JSON.stringify({ title: "invalid", detail: "see errors", errors }), null);
+  const problem = api.parseProblem(422, JSON.stringify({ title: "invalid", detail: "see errors", errors }), null);
   assert.deepEqual([problem.status, problem.title, problem.detail, problem.retryAfter], [422, "Invalid.", "See errors.", 0]);
-  assert.deepEqual(problem.faults, errors);
+  assert.deepEqual(problem.errors, errors);
   assert.equal(problem.message, "See errors.");
 });
 
 test("any other answer becomes a Problem that names the status", () => {
-  for (const text of ["<h1>Bad gateway</h1>", "", "null", "[]"]) assert.match(api.problemOf(502, text, "7").title, /502/);
-  assert.equal(api.problemOf(502, "", "7").retryAfter, 7);
+  for (const text of ["<h1>Bad gateway</h1>", "", "null", "[]"]) assert.match(api.parseProblem(502, text, "7").title, /502/);
+  assert.equal(api.parseProblem(502, "", "7").retryAfter, 7);
 });
 
 test("only some statuses may pass", () => {
-  const passing = [0, 400, 401, 404, 409, 413, 422, 429, 500, 502, 503, 504].filter((status) => new api.Problem(status, "", "").passing);
-  assert.deepEqual(passing, [0, 429, 502, 503, 504]);
+  const retryable = [0, 400, 401, 404, 409, 413, 422, 429, 500, 502, 503, 504].filter((status) => new api.Problem(status, "", "").retryable);
+  assert.deepEqual(retryable, [0, 429, 502, 503, 504]);
 });
 
 test("sentence capitalizes and ends with a full stop", () => {
@@ -67,10 +67,10 @@ test("a signed-in page sends its CSRF token", async () => {
   assert.equal(requests[0].headers["X-CSRF-Token"], "token");
 });
 
-test("readKeys follows the pages to the last", async () => {
+test("readArrivedKeys follows the pages to the last", async () => {
   const pages = { "": { data: [{ key: "a" }], next: "1" }, 1: { data: [{ key: "b" }], next: null } };
   serve(({ path }) => ({ json: pages[new URLSearchParams(path.split("?")[1]).get("after") ?? ""] }));
-  assert.deepEqual(await api.readKeys("x"), new Set(["a", "b"]));
+  assert.deepEqual(await api.readArrivedKeys("x"), new Set(["a", "b"]));
 });
 
 test("a promotion names the champion that was seen", async () => {

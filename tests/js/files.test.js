@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { alone, bytesOf, gather, splitOff, takeOutUnreadable } from "../../web/static/batches.js";
-import { fromDrop, fromInput, sort, titleFor, tooMany } from "../../web/static/files.js";
-import { kindOf, kindsOf } from "../../web/static/heads.js";
-import { giveKeys } from "../../web/static/keys.js";
+import { archiveBatch, totalBytes, nextBatch, splitBatch, removeUnreadable } from "../../web/static/batches.js";
+import { fromDrop, fromInput, checkFiles, titleOfFiles, tooManyFiles } from "../../web/static/files.js";
+import { kindOf, kindsOf } from "../../web/static/file-types.js";
+import { assignKeys } from "../../web/static/file-keys.js";
 
 const PNG = "\x89PNG\r\n\x1a\n";
 const LIMITS = { maxFileBytes: 1000, maxRequestBytes: 5000, maxItems: 3 };
@@ -30,14 +30,14 @@ test("kindsOf keeps the order, reports progress and marks unreadable files", asy
   assert.deepEqual(progress, [64, 67]);
 });
 
-test("sort accepts pictures and archives and gives a reason for each other file", async () => {
+test("checkFiles accepts pictures and archives and gives a reason for each other file", async () => {
   const found = [
     ["a.png", PNG, 100], ["b.zip", "PK\x03\x04", 4000], ["noname", PNG, 10], ["empty.png", "", 0], ["raw.NEF", "II*\0", 100], ["fake.jpg", "text", 4],
     ["notes.txt", "text", 4], ["big.png", PNG, 1001], ["big.zip", "PK\x03\x04", 5001],
   ].map(([name, head, length]) => ({ file: fileOf(name, head, length), name }));
-  const { choices, leftOut } = await sort([...found, { file: null, name: "gone.png" }], LIMITS);
+  const { choices, skipped } = await checkFiles([...found, { file: null, name: "gone.png" }], LIMITS);
   assert.deepEqual(choices.map(({ name, archive }) => [name, archive]), [["a.png", false], ["b.zip", true], ["noname", false]]);
-  const reasons = Object.fromEntries(leftOut.map(({ name, reason }) => [name, reason]));
+  const reasons = Object.fromEntries(skipped.map(({ name, reason }) => [name, reason]));
   assert.deepEqual(Object.keys(reasons), ["empty.png", "raw.NEF", "fake.jpg", "notes.txt", "big.png", "big.zip", "gone.png"]);
   assert.match(reasons["raw.NEF"], /raw/);
   assert.notEqual(reasons["fake.jpg"], reasons["notes.txt"]);
@@ -45,13 +45,13 @@ test("sort accepts pictures and archives and gives a reason for each other file"
   assert.match(reasons["big.zip"], /4\.9 KB/);
 });
 
-test("tooMany names the limit", () => {
-  assert.equal(tooMany(Array.from({ length: 3 }), LIMITS), "");
-  assert.match(tooMany(Array.from({ length: 4 }), LIMITS), /\b4\b.*\b3\b/);
+test("tooManyFiles names the limit", () => {
+  assert.equal(tooManyFiles(Array.from({ length: 3 }), LIMITS), "");
+  assert.match(tooManyFiles(Array.from({ length: 4 }), LIMITS), /\b4\b.*\b3\b/);
 });
 
-test("titleFor takes the only file or the common folder", () => {
-  const titleOf = (...names) => titleFor(names.map((name) => ({ name })));
+test("titleOfFiles takes the only file or the common folder", () => {
+  const titleOf = (...names) => titleOfFiles(names.map((name) => ({ name })));
   assert.equal(titleOf("trip/a.png"), "a.png");
   assert.equal(titleOf("trip/a.png", "trip/below/b.png"), "trip");
   assert.equal(titleOf("trip/a.png", "other/b.png"), "");
@@ -78,7 +78,7 @@ test("fromDrop reads folders a hundred entries at a time and names what cannot b
 });
 
 test("a file's key depends on its path, size and time, and is unique in a selection", () => {
-  const keysOf = (...choices) => (giveKeys(choices), choices.map(({ key }) => key));
+  const keysOf = (...choices) => (assignKeys(choices), choices.map(({ key }) => key));
   const one = () => choiceOf("trip/a.png");
   const [key] = keysOf(one());
   assert.match(key, /^[0-9a-f]{16}$/);
@@ -91,45 +91,45 @@ test("a file's key depends on its path, size and time, and is unique in a select
 const { signal } = new AbortController();
 const asIs = (file) => file;
 
-test("gather makes batches of at most 50 files and about 8 MB", async () => {
+test("nextBatch makes batches of at most 50 files and about 8 MB", async () => {
   const small = Array.from({ length: 120 }, (_, at) => choiceOf(`${at}.png`)).values();
   const sizes = [];
-  for (let batch; (batch = await gather(small, asIs, signal)); ) sizes.push(batch.parts.length);
+  for (let batch; (batch = await nextBatch(small, asIs, signal)); ) sizes.push(batch.parts.length);
   assert.equal(Math.max(...sizes), 50);
   assert.equal(sizes.reduce((sum, size) => sum + size), 120);
   const large = Array.from({ length: 4 }, (_, at) => choiceOf(`${at}.png`, PNG, 5 * 1024 * 1024)).values();
-  assert.equal((await gather(large, asIs, signal)).parts.length, 2);
+  assert.equal((await nextBatch(large, asIs, signal)).parts.length, 2);
 });
 
-test("gather sends what it has after a second, and stops when aborted", async () => {
+test("nextBatch sends what it has after a second, and stops when aborted", async () => {
   let now = 0;
   const { now: real } = performance;
   performance.now = () => now;
   try {
     const slow = (file) => Promise.resolve(file).finally(() => (now += 600));
     const pictures = Array.from({ length: 10 }, (_, at) => choiceOf(`${at}.png`)).values();
-    assert.equal((await gather(pictures, slow, signal)).parts.length, 2);
-    assert.equal(await gather(pictures, slow, AbortSignal.abort()), null);
+    assert.equal((await nextBatch(pictures, slow, signal)).parts.length, 2);
+    assert.equal(await nextBatch(pictures, slow, AbortSignal.abort()), null);
   } finally {
     performance.now = real;
   }
 });
 
 test("a batch counts the bytes on the wire and on this computer", async () => {
-  const batch = await gather([choiceOf("a.png", PNG, 900)].values(), () => new Blob(["x".repeat(90)]), signal);
-  assert.deepEqual([batch.bytes, batch.weight, batch.archive], [90, 900, false]);
-  assert.equal(alone(choiceOf("b.zip")).archive, true);
-  assert.equal(bytesOf([choiceOf("a.png"), choiceOf("b.png", PNG, 50)]), 150);
+  const batch = await nextBatch([choiceOf("a.png", PNG, 900)].values(), () => new Blob(["x".repeat(90)]), signal);
+  assert.deepEqual([batch.bytes, batch.originalBytes, batch.archive], [90, 900, false]);
+  assert.equal(archiveBatch(choiceOf("b.zip")).archive, true);
+  assert.equal(totalBytes([choiceOf("a.png"), choiceOf("b.png", PNG, 50)]), 150);
 });
 
-test("splitOff halves a batch", async () => {
-  const batch = await gather(Array.from({ length: 5 }, (_, at) => choiceOf(`${at}`)).values(), asIs, signal);
-  const half = splitOff(batch);
+test("splitBatch halves a batch", async () => {
+  const batch = await nextBatch(Array.from({ length: 5 }, (_, at) => choiceOf(`${at}`)).values(), asIs, signal);
+  const half = splitBatch(batch);
   assert.deepEqual([batch, half].map(({ parts, bytes }) => [parts.map(({ name }) => name).join(""), bytes]), [["012", 300], ["34", 200]]);
 });
 
-test("takeOutUnreadable keeps what can still be read", async () => {
+test("removeUnreadable keeps what can still be read", async () => {
   const batch = { parts: [{ file: unreadable(), name: "gone.png" }, { file: fileOf("a.png"), name: "a.png" }] };
-  assert.deepEqual(await takeOutUnreadable(batch), ["gone.png"]);
+  assert.deepEqual(await removeUnreadable(batch), ["gone.png"]);
   assert.deepEqual(batch.parts.map(({ name }) => name), ["a.png"]);
 });

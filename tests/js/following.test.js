@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { Corrections } from "../../web/static/corrections.js";
-import { Rows } from "../../web/static/rows.js";
-import { Trail } from "../../web/static/trail.js";
-import { pause, watch } from "../../web/static/watch.js";
+import { Rows } from "../../web/static/metric-rows.js";
+import { Pagination } from "../../web/static/pagination.js";
+import { sleep, watch } from "../../web/static/watch.js";
 import { serve, skipWaiting } from "./service.js";
 
 /** Follow a job whose requests are answered with `replies`, one after the other. */
@@ -46,9 +46,9 @@ test("following ends with its signal", async () => {
   assert.deepEqual((await follow([jobIn("running")], stopping.signal)).seen, ["running"]);
 });
 
-test("a pause ends at once when it is aborted", async () => {
+test("a sleep ends at once when it is aborted", async () => {
   const stopping = new AbortController();
-  const waiting = pause(3_600_000, stopping.signal);
+  const waiting = sleep(3_600_000, stopping.signal);
   stopping.abort();
   await waiting;
 });
@@ -78,7 +78,7 @@ test("corrections are made one after the other, and undone in reverse", async ()
   const texts = [];
   const corrections = new Corrections("j", (_, text) => texts.push(text));
   const now = (...keys) => () => keys.map((key) => itemOf(key, labels[key]));
-  await Promise.all([corrections.give(now("a"), "cat"), corrections.give(now("a", "b"), "dog")]);
+  await Promise.all([corrections.correct(now("a"), "cat"), corrections.correct(now("a", "b"), "dog")]);
   assert.deepEqual(labels, { a: "dog", b: "dog" });
   await corrections.undo();
   assert.deepEqual(labels, { a: "cat", b: null });
@@ -95,14 +95,14 @@ test("a correction that fails cannot be undone, and the next one works", async (
   let status = 503;
   serve(() => (status === 200 ? { json: { data: [] } } : { status }));
   const corrections = new Corrections("j", () => {});
-  await assert.rejects(corrections.give(() => [itemOf("a")], "cat"), { status: 503 });
+  await assert.rejects(corrections.correct(() => [itemOf("a")], "cat"), { status: 503 });
   assert.equal(corrections.undoable, false);
   status = 200;
-  await corrections.give(() => [itemOf("a")], "cat");
+  await corrections.correct(() => [itemOf("a")], "cat");
   assert.equal(corrections.undoable, true);
 });
 
-/** A browser's history, as far as Trail uses it. */
+/** A browser's history, as far as Pagination uses it. */
 function openHistory() {
   const entries = [null];
   const listeners = [];
@@ -117,23 +117,23 @@ function openHistory() {
   return { window, entries, go: (steps) => (window.at += steps, listeners.forEach((listener) => listener({ state: entries[window.at] }))) };
 }
 
-test("the trail keeps where each page begins, in the browser's history", () => {
+test("the pagination keeps where each page begins, in the browser's history", () => {
   const { go, window, entries } = openHistory();
   let moves = 0;
-  const trail = new Trail(() => moves++);
-  assert.deepEqual([trail.start, trail.index], [null, 0]);
-  trail.forward("c1");
-  trail.forward("c2");
-  assert.deepEqual([trail.start, trail.index], ["c2", 2]);
-  trail.back();
-  assert.deepEqual([trail.start, trail.index], ["c1", 1]);
+  const pagination = new Pagination(() => moves++);
+  assert.deepEqual([pagination.start, pagination.index], [null, 0]);
+  pagination.forward("c1");
+  pagination.forward("c2");
+  assert.deepEqual([pagination.start, pagination.index], ["c2", 2]);
+  pagination.back();
+  assert.deepEqual([pagination.start, pagination.index], ["c1", 1]);
   go(-1);
-  assert.deepEqual([trail.start, trail.index, moves], ["c2", 2, 4]);
-  assert.equal(new Trail(() => {}).start, "c2"); // as after a reload
-  trail.restart("http://here/list?label=cat");
-  assert.deepEqual([trail.start, window.address], [null, "http://here/list?label=cat"]);
-  trail.back(); // there is no page before the first
-  assert.equal(trail.index, 0);
+  assert.deepEqual([pagination.start, pagination.index, moves], ["c2", 2, 4]);
+  assert.equal(new Pagination(() => {}).start, "c2"); // as after a reload
+  pagination.restart("http://here/list?label=cat");
+  assert.deepEqual([pagination.start, window.address], [null, "http://here/list?label=cat"]);
+  pagination.back(); // there is no page before the first
+  assert.equal(pagination.index, 0);
   entries[window.at] = null; // a link to an anchor of the page makes such an entry
   go(0);
   assert.deepEqual(entries[window.at], { cursors: [null] });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { about, ago, bytes, duration, number, percent, plural, points, rate, short, signed, stateOf, titleOf } from "../../web/static/format.js";
+import { compact, ago, bytes, duration, number, percent, plural, precisePercent, rate, significant, signedPoints, stateOf, titleOf } from "../../web/static/format.js";
 
 /** Check a function on pairs of argument and result. */
 const table = (name, work, pairs) => test(name, () => pairs.forEach(([given, expected]) => assert.equal(work(given), expected)));
@@ -9,10 +9,10 @@ const table = (name, work, pairs) => test(name, () => pairs.forEach(([given, exp
 table("number separates thousands", number, [[7, "7"], [12345, "12,345"]]);
 table("plural", (count) => plural(count, "picture"), [[0, "0 pictures"], [1, "1 picture"], [1000, "1,000 pictures"]]);
 table("percent never rounds to 0 or 100", percent, [[0, "<0.1 %"], [0.0009, "<0.1 %"], [0.5, "50.0 %"], [0.9995, ">99.9 %"], [1, "100.0 %"]]);
-table("points", points, [[0.12345, "12.35 %"], [0, "0.00 %"], [null, "–"], [undefined, "–"]]);
-table("signed", signed, [[0.2, "+20.00"], [-0.0123, "−1.23"], [0, "0.00"], [-0.00001, "0.00"]]);
-table("about rounds to three digits", about, [[9999, "9,999"], [167562, "168 k"], [1970000, "1.97 M"], [12345678, "12.3 M"]]);
-table("short", short, [[1.23456, "1.235"], [2, "2"], [Number.NaN, "–"]]);
+table("precisePercent", precisePercent, [[0.12345, "12.35 %"], [0, "0.00 %"], [null, "–"], [undefined, "–"]]);
+table("signedPoints", signedPoints, [[0.2, "+20.00"], [-0.0123, "−1.23"], [0, "0.00"], [-0.00001, "0.00"]]);
+table("compact rounds to three digits", compact, [[9999, "9,999"], [167562, "168 k"], [1970000, "1.97 M"], [12345678, "12.3 M"]]);
+table("significant", significant, [[1.23456, "1.235"], [2, "2"], [Number.NaN, "–"]]);
 table("bytes", bytes, [[0, "0 bytes"], [1023, "1,023 bytes"], [1024, "1.0 KB"], [150 * 1024, "150 KB"], [4 * 1024 ** 3, "4.0 GB"], [5 * 1024 ** 5, "5,120 TB"]]);
 table("rate", rate, [[0.25, "0.3"], [9.94, "9.9"], [1234.5, "1,235"]]);
 table("duration has two units", duration, [[0.01, "<0.1 s"], [9.94, "9.9 s"], [59.6, "1 min 0 s"], [75, "1 min 15 s"], [3600, "1 h 0 min"], [90061, "25 h 1 min"]]);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { giveKeys } from "../../web/static/keys.js";
+import { assignKeys } from "../../web/static/file-keys.js";
 import { Sender } from "../../web/static/sender.js";
 import { serve, skipWaiting } from "./service.js";
 
@@ -10,7 +10,7 @@ const JOB = "/v1/jobs/j";
 function choicesOf(count, archives = 0) {
   const nameOf = (at) => (at < count ? `${at}.png` : `${at}.zip`);
   const choices = Array.from({ length: count + archives }, (_, at) => ({ file: new File(["12345"], nameOf(at)), name: nameOf(at), archive: at >= count }));
-  giveKeys(choices);
+  assignKeys(choices);
   return choices;
 }
 
@@ -50,7 +50,7 @@ test("120 files take three requests, in one job, which is closed at the end", as
   assert.equal(service.requests.at(-1).path, `${JOB}/seal`);
   assert.deepEqual(events.opened, ["j"]);
   assert.deepEqual(events.arrived.toSorted(), choices.map(({ key }) => key).toSorted());
-  assert.deepEqual(events.progress.at(-1), { files: 120, bytes: 600, weight: 600 });
+  assert.deepEqual(events.progress.at(-1), { files: 120, bytes: 600, originalBytes: 600 });
   assert.deepEqual(JSON.parse(service.to(`${JOB}/items`)[0].body.get("keys")), choices.slice(0, 50).map(({ key }) => key));
 });
 
@@ -90,7 +90,7 @@ test("an archive whose answer was lost is sent again under the same name", async
   assert.equal(ids[0], ids[1]);
 });
 
-test("pictures are sent before archives, each archive alone", async () => {
+test("pictures are sent before archives, each archive archiveBatch", async () => {
   const service = keeping();
   await senderOf(choicesOf(2, 2)).sender.run();
   assert.deepEqual(service.to(`${JOB}/items`).map(({ body }) => body.getAll("files").length).toSorted(), [1, 1, 2]);
@@ -124,11 +124,11 @@ test("an upload that goes on sends only what has not arrived", async () => {
   const service = keeping();
   const choices = choicesOf(3);
   const { sender, events } = senderOf(choices, { job: "j", keys: new Set([choices[1].key]) });
-  assert.deepEqual(sender.sent, { files: 1, bytes: 0, weight: 5 });
+  assert.deepEqual(sender.sent, { files: 1, bytes: 0, originalBytes: 5 });
   assert.equal(await sender.run(), "j");
   assert.deepEqual(service.names, ["0.png", "2.png"]);
   assert.equal(service.to("/v1/jobs").length, 0);
-  assert.deepEqual(events.progress.at(-1), { files: 3, bytes: 10, weight: 15 });
+  assert.deepEqual(events.progress.at(-1), { files: 3, bytes: 10, originalBytes: 15 });
 });
 
 test("a paused upload goes on where it was", async () => {

@@ -1,15 +1,15 @@
-// Buttons that ask the service for something.
+// Buttons that call the service.
 
 import { byId, notice } from "./dom.js";
 
-/** Say in words why something could not be done. @param {any} problem */
-export function refuse(problem) {
-  notice(problem.title ?? "That did not work.", problem.detail ?? problem.message);
+/** Show an error and move the focus to it. @param {any} problem */
+export function showProblem(problem) {
+  notice(problem.title ?? "Something went wrong.", problem.detail ?? problem.message);
   byId("notice").focus();
 }
 
-/** Do `work` when a button is pressed, and say where it cannot be done. @param {string} id @param {() => any} work */
-export function does(id, work) {
+/** Run `work` when a button is clicked, and show its error. The button is disabled meanwhile. @param {string} id @param {() => any} work */
+export function onClick(id, work) {
   const button = byId(id);
   button.addEventListener("click", async () => {
     button.disabled = true;
@@ -17,7 +17,7 @@ export function does(id, work) {
       notice(null);
       await work();
     } catch (problem) {
-      refuse(problem);
+      showProblem(problem);
     } finally {
       button.disabled = false;
     }

@@ -1,57 +1,57 @@
-// What a version's card says, as pairs of a name and words.
+// The facts of a model card as pairs of name and text.
 
-import { about, bytes, duration, number, plural, points, rate } from "./format.js";
+import { compact, bytes, duration, number, plural, precisePercent, rate } from "./format.js";
 
 const NOT_MEASURED = "not measured";
 
-/** The figures. @param {object} model @returns {[string, string][]} */
+/** Return the measured figures. @param {object} model @returns {[string, string][]} */
 export function figuresOf({ metrics, calibration, size, latency }) {
   const error = metrics?.calibration_error ?? calibration?.error_after;
   return [
-    ["Accuracy", metrics ? points(metrics.accuracy) : NOT_MEASURED],
+    ["Accuracy", metrics ? precisePercent(metrics.accuracy) : NOT_MEASURED],
     ["Loss", metrics ? metrics.loss.toFixed(4) : NOT_MEASURED],
-    ["Calibration error", error === undefined ? NOT_MEASURED : points(error)],
-    ["Weights", about(size.parameters)],
+    ["Calibration error", error === undefined ? NOT_MEASURED : precisePercent(error)],
+    ["Weights", compact(size.parameters)],
     ["File", bytes(size.file_bytes)],
     ["One image", `${latency.single_image_ms.toFixed(2)} ms`],
     [`Images/s by ${latency.batch_size}`, rate(latency.batch_images_per_second)],
   ];
 }
 
-/** How it looks at a picture. @param {object} model */
+/** Describe how many views of a picture the model averages. @param {object} model */
 export function viewsOf({ metrics, dataset, views }) {
   const measured = metrics && dataset ? `Measured on ${number(dataset.test)} test images. ` : "";
   if (!views) return measured.trim();
-  const either = `One view alone gives ${points(views.single_accuracy)}, six give ${points(views.six_accuracy)}.`;
+  const either = `Accuracy with one view: ${precisePercent(views.single_accuracy)}; with six: ${precisePercent(views.six_accuracy)}.`;
   const served = {
-    1: "It looks at each picture once.",
-    6: "It looks at each picture in six views.",
-    adaptive: `It looks once, and in six views where it is less than ${points(views.threshold)} sure: at ${points(views.share)} of the test images.`,
+    1: "It classifies one view of each picture.",
+    6: "It averages six views of each picture.",
+    adaptive: `It classifies one view, and averages six if its confidence is below ${precisePercent(views.threshold)}: ${precisePercent(views.share)} of the test images.`,
   }[views.served];
   return `${measured}${served} ${either}`;
 }
 
-/** How it does on corrected pictures; none where it learnt of none. @param {object} model @returns {[string, string][]} */
+/** Return the figures about corrected pictures; none if it was not trained on any. @param {object} model @returns {[string, string][]} */
 export function correctionsOf({ corrections }) {
   if (!corrections) return [];
   const { learnt, weight, held_out: held, accuracy, champion_accuracy: champion } = corrections;
   return [
-    ["Learnt from", number(learnt)],
-    ["Each counted", plural(weight, "time")],
+    ["Trained on", number(learnt)],
+    ["Repeated", plural(weight, "time")],
     ["Held out", number(held)],
-    ["Of those right", accuracy === null ? NOT_MEASURED : points(accuracy)],
-    ["By the champion", champion === null ? NOT_MEASURED : points(champion)],
+    ["Accuracy on those", accuracy === null ? NOT_MEASURED : precisePercent(accuracy)],
+    ["Champion's accuracy", champion === null ? NOT_MEASURED : precisePercent(champion)],
   ];
 }
 
-/** How it was made. @param {object} model @returns {[string, string | number | null][]} */
-export function makingOf(model) {
+/** Return where the version came from. @param {object} model @returns {[string, string | number | null][]} */
+export function provenanceOf(model) {
   const { dataset, hardware, versions } = model;
-  const images = dataset && `${number(dataset.train)} to learn from, ${number(dataset.validation)} for choices, ${number(dataset.test)} for the figures`;
+  const images = dataset && `${number(dataset.train)} for training, ${number(dataset.validation)} for validation, ${number(dataset.test)} for the test`;
   return [
-    ["data set", dataset?.name ?? "not known"],
+    ["dataset", dataset?.name ?? "unknown"],
     ["images", images],
-    ["data digest", dataset?.digest],
+    ["dataset digest", dataset?.digest],
     ["seed", model.seed],
     ["training time", typeof model.training_seconds === "number" ? duration(model.training_seconds) : null],
     ["best epoch", model.best_epoch],

@@ -1,41 +1,41 @@
-// One result as a card.
+// Result cards.
 
 import { imageAddress, sentence } from "./api.js";
 import { element, icon } from "./dom.js";
 import { percent } from "./format.js";
 
-//: Predictions on a card.
+//: Predictions shown on a card.
 const TOP = 3;
-//: Longest side in pixels of pictures that are so small that blowing them up blurs them.
+//: Longest side in pixels of a picture that is enlarged pixel by pixel, since smoothing would blur it.
 const TINY = 64;
 
-/** A list element for one finished Item. @param {string} jobId @param {object} item */
+/** Return a list element for one finished Item. @param {string} jobId @param {object} item */
 export function card(jobId, item) {
   const body = item.predictions.length ? classified(item) : unclassified(item);
   const name = element("p", { class: "card-file", title: item.filename }, item.filename);
   return element("li", { class: `card-item card-${item.state}`, "data-key": item.key }, ...picture(jobId, item), ...body, name);
 }
 
-/** Show on its card that an item was corrected, or that this was undone. @param {Element} made @param {object} item */
-export function recorrect(made, item) {
+/** Update a card after a correction. @param {Element} made @param {object} item */
+export function updateCard(made, item) {
   made.querySelector("h3").replaceWith(heading(item));
   made.querySelector("img").alt = altOf(item);
 }
 
-/** What an item is called by now. @param {object} item */
+/** Return the corrected label of an item, or else the predicted one. @param {object} item */
 export const labelOf = (item) => item.corrected_label ?? item.predictions[0].label;
 
-/** Beside the class: what it was before it was corrected. @param {object} item */
+/** Return the remark beside the label: the class index, or what it was before a correction. @param {object} item */
 export function remarkOf({ corrected_label: corrected, predictions: [best] }) {
   if (!corrected) return `class ${best.index}`;
   return corrected === best.label ? "confirmed" : `was ${best.label}`;
 }
 
-/** Whether a picture is so small that its pixels should be seen. @param {object} item */
+/** Whether a picture should be enlarged pixel by pixel. @param {object} item */
 export const isTiny = ({ width, height }) => Math.max(width, height) <= TINY;
 
 function picture(jobId, item) {
-  // What no worker has decoded may be of any size, or no picture at all.
+  // A file that no worker has decoded may be huge, or not an image.
   if (item.state !== "succeeded") return [element("div", { class: "thumb thumb-none" }, icon(item.state === "failed" ? "alert" : "stop"))];
   const image = element("img", {
     src: imageAddress(jobId, item.key, true),
@@ -46,7 +46,7 @@ function picture(jobId, item) {
     decoding: "async",
     class: isTiny(item) ? "tiny" : "",
   });
-  // The keyboard selects with Space on the picture itself, so that a page of pictures is one stop of Tab.
+  // Space selects the focused picture, so the checkbox is not a tab stop.
   const box = element("input", { type: "checkbox", class: "form-check-input", tabindex: -1, "aria-label": `Select ${item.filename}` });
   return [element("button", { type: "button", class: "thumb", tabindex: -1 }, image), element("label", { class: "pick" }, box)];
 }
@@ -54,7 +54,7 @@ function picture(jobId, item) {
 const altOf = (item) => `${labelOf(item)}: ${item.filename}`;
 
 function classified(item) {
-  return [heading(item), element("ol", { class: "shares" }, ...item.predictions.slice(0, TOP).map(share))];
+  return [heading(item), element("ol", { class: "shares" }, ...item.predictions.slice(0, TOP).map(predictionRow))];
 }
 
 function heading(item) {
@@ -62,8 +62,8 @@ function heading(item) {
   return element("h3", corrected, element("span", {}, labelOf(item)), element("small", {}, remarkOf(item)));
 }
 
-/** A prediction with its bar. @param {{label: string, score: number}} prediction */
-export function share({ label, score }) {
+/** Return a prediction as a row with a bar. @param {{label: string, score: number}} prediction */
+export function predictionRow({ label, score }) {
   const bar = element("span", { class: "bar" });
   bar.style.setProperty("--share", String(score));
   return element("li", {}, element("span", {}, label), element("span", { class: "share" }, percent(score)), bar);
@@ -71,7 +71,7 @@ export function share({ label, score }) {
 
 function unclassified(item) {
   const title = item.state === "failed" ? "Failed" : "Cancelled";
-  if (!item.error) return [element("h3", {}, title), element("p", { class: "card-reason" }, "It was not looked at.")];
+  if (!item.error) return [element("h3", {}, title), element("p", { class: "card-reason" }, "It was not classified.")];
   const code = element("code", {}, item.error.code);
   return [element("h3", {}, title), element("p", { class: "card-reason" }, sentence(item.error.detail), " ", code)];
 }

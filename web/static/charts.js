@@ -1,15 +1,15 @@
-// Line charts in the page's colours, which grow without losing the part that somebody looks at.
-// The chart library is big, so it is loaded when the first chart is drawn.
+// Line charts in the page's colours. They keep the zoom when data is added.
+// The chart library is big, so it is loaded with the first chart.
 
 import { byId, element } from "./dom.js";
 
-//: Where the library keeps its rules: a style sheet of ours, since the page's policy forbids it one of its own.
+//: The style sheet that the library adds its rules to, since the content security policy forbids inline styles.
 const RULES = "plotly.js-style-global";
-//: The element that the library looks for before it adds the rules of maps, which nobody needs here.
+//: If an element with this id exists, the library does not add the rules for maps.
 const MAP_RULES = "9f215cf04c5486422605d13261cb87401f4e7763b6296af81e98efbc0130da53";
 const MARGIN = { l: 48, r: 12, t: 10, b: 40 };
 const OPTIONS = { displayModeBar: false, responsive: true, doubleClick: "reset" };
-//: How each kind of line is drawn; they differ in more than the colour.
+//: Line styles. They differ in more than colour.
 const LINES = {
   first: { color: "--accent", dash: "solid", width: 2, symbol: "circle" },
   second: { color: "--second", dash: "dash", width: 2, symbol: "diamond" },
@@ -20,20 +20,20 @@ let library = null;
 
 /** @typedef {{name: string, line: "first" | "second" | "ideal", marks: boolean, x: number[], y: (number | null)[]}} Line */
 
-/** One chart in the elements `<id>-area` and `<id>-whole`, the button that shows the whole again. */
+/** One chart in the element `<id>-area`. The button `<id>-whole` resets the zoom. */
 export class Chart {
   /** @param {string} id @param {{x: string, y: string, xFormat?: string, yFormat: string, xRange?: number[], yRange?: number[], counts?: boolean}} axes
-   *  `counts`: nothing is below zero, and the axis begins there */
+   *  `counts`: the axis begins at zero */
   constructor(id, axes) {
     Object.assign(this, { area: byId(`${id}-area`), button: byId(`${id}-whole`), axes, lines: null, drawing: null });
     this.button.addEventListener("click", () => this.#showWhole());
     matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => this.lines && this.show(this.lines));
   }
 
-  /** Draw these lines instead of those before; the part that is looked at stays. @param {Line[]} lines */
+  /** Replace the lines, keeping the zoom. @param {Line[]} lines */
   async show(lines) {
     this.lines = lines;
-    if (this.drawing) return this.drawing; // it draws the newest
+    if (this.drawing) return this.drawing; // which draws the latest lines
     this.drawing = this.#draw();
     try {
       await this.drawing;
@@ -97,7 +97,7 @@ function layoutOf({ x, y, xFormat, yFormat, xRange, yRange, counts }, colours) {
     font: { family: "system-ui, sans-serif", size: 12, color: colour("--muted") },
     hovermode: "x unified",
     hoverlabel: { bgcolor: colour("--raised"), bordercolor: colour("--line"), font: { color: colour("--text") } },
-    // A finger that moves over a chart scrolls the page.
+    // On a touch screen, dragging scrolls the page.
     dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
     xaxis: { ...axis, title: { text: x }, rangemode: "tozero", hoverformat: xFormat ?? ".2f", tickformat: xFormat, ...(xRange ? { range: [...xRange] } : {}) },
     yaxis: { ...axis, tickformat: yFormat, hoverformat: yFormat, title: { text: y }, rangemode: counts ? "nonnegative" : "normal", ...(yRange ? { range: [...yRange] } : {}) },

@@ -1,16 +1,16 @@
-// Two versions on the same test images.
+// The page that compares two versions on the same test images.
 
 import { compareModels, readChampion, readModels, sentence } from "./api.js";
-import { does } from "./buttons.js";
+import { onClick } from "./buttons.js";
 import { figuresOf } from "./card-facts.js";
 import { announce, byId, element, notice, setText, show } from "./dom.js";
-import { number, points, short, signed } from "./format.js";
+import { number, precisePercent, significant, signedPoints } from "./format.js";
 import { compareAddress, modelLink } from "./model-links.js";
-import { pair } from "./outcome.js";
+import { pair } from "./training-outcome.js";
 import { promote } from "./promoting.js";
 
-const VERDICTS = { better: "The second is better", worse: "The second is worse", inconclusive: "No difference beyond chance" };
-//: How much wider than the interval the scale is that it is drawn on.
+const VERDICTS = { better: "The second is better", worse: "The second is worse", inconclusive: "No significant difference" };
+//: Width of the scale relative to the confidence interval.
 const ROOM = 1.25;
 
 const asked = (new URLSearchParams(location.search).get("versions") ?? "").split(",").filter(Boolean);
@@ -22,11 +22,11 @@ async function open() {
   try {
     [models, alias] = await Promise.all([readModels(), readChampion()]);
     fillChoice();
-    if (asked.length !== 2) return notice("Which two?", "Choose two versions to compare.");
+    if (asked.length !== 2) return notice("Choose two versions.", "Then press Compare.");
     showComparison(await compareModels(...asked));
   } catch (problem) {
-    if (problem.status === 409) return notice("These two cannot be compared.", sentence(problem.detail));
-    notice(problem.title ?? "Something cannot be shown.", problem.detail ?? problem.message);
+    if (problem.status === 409) return notice("These two versions cannot be compared.", sentence(problem.detail));
+    notice(problem.title ?? "The page could not be loaded.", problem.detail ?? problem.message);
   }
   return undefined;
 }
@@ -47,8 +47,8 @@ function showComparison(found) {
   setText("summary", sentence(found.summary));
   drawInterval(found);
   const figures = [
-    ["Test images", number(found.images)], ["Right only by the first", number(found.only_first)],
-    ["Right only by the second", number(found.only_second)], ["McNemar's p", probability(found.p_value)],
+    ["Test images", number(found.images)], ["Only the first is right", number(found.only_first)],
+    ["Only the second is right", number(found.only_second)], ["McNemar's p", probability(found.p_value)],
   ];
   byId("test").replaceChildren(...figures.map(([name, value]) => pair(name, value)));
   showBoth(first, second);
@@ -59,16 +59,16 @@ function showComparison(found) {
   announce(`${VERDICTS[found.verdict]}.`);
 }
 
-const probability = (p) => (p < 0.0001 ? "<0.0001" : short(p, 2));
+const probability = (p) => (p < 0.0001 ? "<0.0001" : significant(p, 2));
 
 function drawInterval({ difference, interval: [low, high] }) {
   const span = Math.max(Math.abs(low), Math.abs(high), Number.EPSILON) * ROOM;
   const place = (value) => String((value + span) / (2 * span));
   const box = byId("interval");
   for (const [name, value] of Object.entries({ low, high, at: difference })) box.style.setProperty(`--${name}`, place(value));
-  box.setAttribute("aria-label", `Difference ${signed(difference)} points, between ${signed(low)} and ${signed(high)}`);
-  setText("interval-low", `${signed(-span)} first better`);
-  setText("interval-high", `second better ${signed(span)}`);
+  box.setAttribute("aria-label", `Difference ${signedPoints(difference)} points, between ${signedPoints(low)} and ${signedPoints(high)}`);
+  setText("interval-low", `${signedPoints(-span)} first better`);
+  setText("interval-high", `second better ${signedPoints(span)}`);
 }
 
 function showBoth(first, second) {
@@ -82,8 +82,8 @@ function showBoth(first, second) {
 }
 
 function classRow({ label, first, second, difference }) {
-  const cell = element("td", { class: difference < 0 ? "less" : difference > 0 ? "more-of" : "" }, signed(difference));
-  return element("tr", {}, element("th", { scope: "row" }, label), element("td", {}, points(first)), element("td", {}, points(second)), cell);
+  const cell = element("td", { class: difference < 0 ? "less" : difference > 0 ? "more-of" : "" }, signedPoints(difference));
+  return element("tr", {}, element("th", { scope: "row" }, label), element("td", {}, precisePercent(first)), element("td", {}, precisePercent(second)), cell);
 }
 
 function showPromote() {
@@ -106,5 +106,5 @@ byId("choice").addEventListener("submit", (event) => {
   event.preventDefault();
   location.assign(compareAddress(byId("first").value, byId("second").value));
 });
-does("promote", takeOver);
+onClick("promote", takeOver);
 open();

@@ -1,9 +1,9 @@
-// Asks before something that cannot be taken back.
+// Asks for confirmation.
 
 import { byId } from "./dom.js";
 
 /**
- * Ask in the page's dialog. Resolves to whether the answer was yes; Escape is a no.
+ * Ask in the page's dialog. Resolve to true if confirmed; Escape cancels.
  * @param {{title: string, text: (Node | string)[], yes: string, no?: string, danger?: boolean}} question
  * @returns {Promise<boolean>}
  */

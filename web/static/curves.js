@@ -1,21 +1,21 @@
 // Loss and accuracy of a training, as charts and as a table. A point is {at, loss, accuracy, val_loss, val_accuracy}
-// at so many epochs; the validation's figures are null within an epoch.
+// with `at` in epochs; the validation figures are null within an epoch.
 
 import { Chart } from "./charts.js";
 import { byId, element, show } from "./dom.js";
-import { points as share } from "./format.js";
+import { precisePercent } from "./format.js";
 
 const X = "Epoch";
 
-/** The points of a running training's rows. @param {object[]} rows @param {number} epochs as planned */
+/** Return the points of a training's metric rows. @param {object[]} rows @param {number} epochs planned */
 export const pointsOfRows = (rows, epochs) => rows.map((row) => ({ ...row, at: (row.step / row.steps) * epochs }));
 
-/** The points of a card's history. @param {object[]} history */
+/** Return the points of a card's history. @param {object[]} history */
 export const pointsOfHistory = (history) => history.map((row) => ({ ...row, at: row.epoch }));
 
 /**
- * The epochs that have ended: the mean of each one's rows, as much as each of them counts, and the validation's figures.
- * @param {object[]} points those of one epoch follow each other
+ * Return the finished epochs: the mean of each one's points, weighted by their steps, and the validation figures.
+ * @param {object[]} points in order
  */
 export function epochsOf(points) {
   const epochs = new Map();
@@ -44,7 +44,7 @@ export class Curves {
     ];
   }
 
-  /** Show these instead of those before. Throws where the chart library does not come. @param {object[]} points */
+  /** Show these points. Throw if the chart library cannot be loaded. @param {object[]} points */
   async show(points) {
     show("curves", points.length > 0);
     if (!points.length) return;
@@ -65,6 +65,6 @@ function linesOf(points, figure) {
 }
 
 function rowOf({ epoch, loss, accuracy, val_loss: valLoss, val_accuracy: valAccuracy }) {
-  const cells = [loss.toFixed(4), share(accuracy), valLoss.toFixed(4), share(valAccuracy)];
+  const cells = [loss.toFixed(4), precisePercent(accuracy), valLoss.toFixed(4), precisePercent(valAccuracy)];
   return element("tr", {}, element("th", { scope: "row" }, String(epoch)), ...cells.map((text) => element("td", {}, text)));
 }

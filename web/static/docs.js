@@ -1,5 +1,5 @@
-// The page of the API: Swagger UI over /openapi.json. Its dark colours hang on a class of the root.
-// Without its deep links: they are links inside of buttons, which no screen reader tells apart.
+// The API page: Swagger UI for /openapi.json. A class of the root element selects its dark colours.
+// Deep links stay off: they are links inside buttons, which screen readers cannot tell apart.
 
 const root = document.documentElement;
 const follow = () => root.classList.toggle("dark-mode", root.dataset.bsTheme === "dark");

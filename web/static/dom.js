@@ -1,17 +1,17 @@
-// What all pages need of the document. Data only ever becomes text or attributes, never markup.
+// Helpers for the document. Data becomes text or attributes, never markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 const SPRITE = new URL("icons.svg", import.meta.url).pathname;
-//: Milliseconds between two sentences that a screen reader is given.
+//: Milliseconds between two announcements for screen readers.
 const ANNOUNCE_MS = 5000;
 
-/** The element with this id. @param {string} id @returns {any} */
+/** Return the element with this id. @param {string} id @returns {any} */
 export const byId = (id) => document.getElementById(id);
 
 /**
- * Make an element.
+ * Create an element.
  * @param {string} tag
- * @param {Record<string, string | number | boolean>} attributes `true` sets an empty attribute, `false` none
+ * @param {Record<string, string | number | boolean>} attributes `true` sets an empty attribute; `false` sets none
  * @param {...(Node | string)} children strings become text
  */
 export function element(tag, attributes = {}, ...children) {
@@ -23,7 +23,7 @@ export function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-/** An icon of the sprite; decoration only. @param {string} name */
+/** Return a decorative icon of the sprite. @param {string} name */
 export function icon(name) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("class", "icon");
@@ -34,7 +34,7 @@ export function icon(name) {
   return svg;
 }
 
-/** Set an element's text, and touch nothing where it is the same. @param {string} id @param {string} text */
+/** Set an element's text if it differs. @param {string} id @param {string} text */
 export function setText(id, text) {
   const target = byId(id);
   if (target.textContent !== text) target.textContent = text;
@@ -46,8 +46,8 @@ export function show(id, visible) {
 }
 
 /**
- * Show these as an element's children. One that is there already is not moved as long as their order stays, so that it
- * keeps the focus and a selection of its text.
+ * Make these the children of an element. A child that is already in place is not moved, so it keeps the focus and
+ * selected text.
  * @param {HTMLElement} list @param {HTMLElement[]} wanted
  */
 export function arrange(list, wanted) {
@@ -57,7 +57,7 @@ export function arrange(list, wanted) {
 }
 
 /**
- * Show something that needs attention, in words, or hide it with null.
+ * Show the page's notice, or hide it with null.
  * @param {string | null} title
  * @param {...(Node | string)} rest
  */
@@ -71,10 +71,10 @@ export function notice(title, ...rest) {
 let announced = 0;
 let waiting = 0;
 
-/** Tell screen readers at once what came of something that was just done here. @param {string} text */
+/** Tell screen readers at once the result of an action. @param {string} text */
 export const answer = (text) => byId("answer").replaceChildren(text);
 
-/** Tell screen readers how things stand, at most every five seconds; of what comes in between, the last is told. @param {string} text */
+/** Tell screen readers the current status, at most every five seconds; the last text wins. @param {string} text */
 export function announce(text) {
   clearTimeout(waiting);
   const left = announced + ANNOUNCE_MS - performance.now();

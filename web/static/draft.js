@@ -1,19 +1,19 @@
-// What was entered on the training page, kept for this tab so that loading it again loses nothing.
+// The draft of the training form, kept for this tab across reloads.
 
 const KEY = "darkroom.training";
 
-/** What was kept, or an empty draft. @returns {{preset: string | null, common: object, values: Record<string, object>}} */
-export function readDraft() {
+/** Load the draft, or an empty one. @returns {{preset: string | null, common: object, values: Record<string, object>}} */
+export function loadDraft() {
   const empty = { preset: null, common: {}, values: {} };
   try {
     return { ...empty, ...JSON.parse(sessionStorage.getItem(KEY)) };
   } catch {
-    return empty; // nothing that is ours
+    return empty; // not a draft of ours
   }
 }
 
-/** Keep a draft; null forgets it. @param {object | null} draft */
-export function keepDraft(draft) {
+/** Save a draft; null deletes it. @param {object | null} draft */
+export function saveDraft(draft) {
   if (draft === null) sessionStorage.removeItem(KEY);
   else sessionStorage.setItem(KEY, JSON.stringify(draft));
 }

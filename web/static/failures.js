@@ -1,4 +1,4 @@
-// The files that could not be classified, with the reasons.
+// The list of files that could not be classified.
 
 import { readResults, sentence } from "./api.js";
 import { byId, element, setText, show } from "./dom.js";
@@ -7,7 +7,7 @@ import { plural } from "./format.js";
 const PAGE = 50;
 const MOST = 1000;
 
-/** The list, which is read when somebody opens it, and again when more have failed. */
+/** The list of failed files. It is loaded when it is opened, and again when more files fail. */
 export class Failures {
   /** @param {string} jobId @param {(problem: Error) => void} onProblem */
   constructor(jobId, onProblem) {
@@ -27,7 +27,7 @@ export class Failures {
     this.#refresh();
   }
 
-  /** Read the list again, as long as it is. */
+  /** Load the list again, at its current length. */
   #refresh() {
     this.#read(Math.max(PAGE, this.shown));
   }
@@ -36,7 +36,7 @@ export class Failures {
     this.#read(this.shown + PAGE);
   }
 
-  /** Calls while a read is under way lead to one more after it. */
+  /** Load the list. Calls during a load cause one more load after it. */
   async #read(wanted) {
     this.again = this.reading ? Math.max(this.again, wanted) : 0;
     if (!byId("failures").open || this.reading) return;
@@ -54,14 +54,14 @@ export class Failures {
     if (this.again) this.#read(this.again);
   }
 
-  /** So many of them; one call may give fewer than there are, since it looks only so far past cancelled ones. */
+  /** Return up to `wanted` failed items. One call may return fewer, since the service skips only a limited number of cancelled items. */
   async #find(wanted) {
     const found = [];
-    for (let [after, over] = [null, false]; !over && found.length < wanted; ) {
-      // Those without a prediction stand behind all others, where the service finds them at once.
+    for (let [after, atEnd] = [null, false]; !atEnd && found.length < wanted; ) {
+      // Sorted by score, items without a prediction come last, and the service finds them fast.
       const page = await readResults(this.jobId, { state: "failed", sort: "score", after, limit: wanted - found.length });
       found.push(...page.data);
-      over = page.done || page.next === after;
+      atEnd = page.done || page.next === after;
       after = page.next;
     }
     return found;

@@ -1,24 +1,24 @@
-// Fields of a form, made of the API's description of parameters: {default, type, minimum, maximum, enum, unit, description}.
+// Form fields made from the API's parameter descriptions: {default, type, minimum, maximum, enum, unit, description}.
 
 import { element } from "./dom.js";
-import { words } from "./outcome.js";
+import { readableName } from "./training-outcome.js";
 
 /** One parameter as a field. */
 export class Field {
-  /** @param {string} name @param {object} spec @param {{value: any, text: string}[]} choices instead of those of the spec */
+  /** @param {string} name @param {object} spec @param {{value: any, text: string}[]} choices overrides those of the spec */
   constructor(name, spec, choices = choicesOf(spec)) {
     Object.assign(this, { name, spec, id: `field-${name}` });
     this.input = choices ? selectOf(choices) : inputOf(spec);
     this.fault = element("p", { class: "field-fault", id: `${this.id}-fault`, hidden: true });
     this.changed = element("button", { type: "button", class: "field-reset", hidden: true }, "Reset");
-    this.changed.setAttribute("aria-label", `Reset ${words(name)} to ${written(spec.default)}`);
+    this.changed.setAttribute("aria-label", `Reset ${readableName(name)} to ${written(spec.default)}`);
     this.element = this.#make();
     this.value = spec.default;
     this.changed.addEventListener("click", () => this.#reset());
     this.input.addEventListener("input", () => this.show());
   }
 
-  /** What is entered: a number, text, true or false, or null. */
+  /** The entered value: a number, text, boolean or null. */
   get value() {
     const { input, spec } = this;
     if (input.type === "checkbox") return input.checked;
@@ -33,29 +33,29 @@ export class Field {
     this.show();
   }
 
-  /** Whether it differs from the default. */
+  /** Whether the value differs from the default. */
   get isChanged() {
     return !Object.is(this.value, this.spec.default);
   }
 
-  /** Mark what differs, and forget a fault that was said of an earlier value. */
+  /** Mark a changed value, and clear the error of an earlier one. */
   show() {
     this.changed.hidden = !this.isChanged;
     this.element.classList.toggle("field-changed", this.isChanged);
-    this.refuse(null);
+    this.setError(null);
   }
 
-  /** Say what is wrong with the value, or with null that nothing is. @param {string | null} detail */
-  refuse(detail) {
+  /** Show an error beside the field, or clear it with null. @param {string | null} detail */
+  setError(detail) {
     this.fault.textContent = detail ?? "";
     this.fault.hidden = !detail;
     if (detail) this.input.setAttribute("aria-invalid", "true");
     else this.input.removeAttribute("aria-invalid");
   }
 
-  /** What is wrong with the value as far as can be told here; null where nothing is. */
+  /** Return an error if the browser finds the value invalid, otherwise null. */
   check() {
-    return this.input.validity.valid ? null : `Give ${allowed(this.spec)}.`;
+    return this.input.validity.valid ? null : `Enter ${allowed(this.spec)}.`;
   }
 
   #reset() {
@@ -71,13 +71,13 @@ export class Field {
     input.name = this.name;
     input.setAttribute("aria-describedby", `${hint} ${this.fault.id}`);
     const unit = spec.unit ? [element("span", { class: "unit" }, spec.unit)] : [];
-    const head = element("div", { class: "field-head" }, element("label", { for: id }, words(this.name)), this.changed);
+    const head = element("div", { class: "field-head" }, element("label", { for: id }, readableName(this.name)), this.changed);
     const control = element("div", { class: "field-input" }, input, ...unit);
     return element("div", { class: "field" }, head, control, this.fault, element("p", { class: "hint", id: hint }, hintOf(spec)));
   }
 }
 
-/** A large radio button with an explanation. @param {string} group @param {string} value @param {...Node} content */
+/** Return a large radio button with a description. @param {string} group @param {string} value @param {...Node} content */
 export function choiceCard(group, value, ...content) {
   const input = element("input", { type: "radio", name: group, value, class: "form-check-input" });
   return element("label", { class: "choice" }, input, element("span", { class: "choice-text" }, ...content));
@@ -102,14 +102,14 @@ function inputOf(spec) {
   });
 }
 
-/** The text below a field: description, range and default. @param {object} spec */
+/** Return the text below a field: description, range and default. @param {object} spec */
 export function hintOf(spec) {
   const range = isNumeric(spec) && spec.maximum !== undefined ? `${spec.minimum} to ${spec.maximum}` : "";
   const standard = spec.default === null ? "" : `default ${written(spec.default)}`;
   return [spec.description, [range, standard].filter(Boolean).join(", ")].filter(Boolean).join(" · ");
 }
 
-/** The allowed values in words: "a whole number from 1 to 10". @param {object} spec */
+/** Describe the allowed values: "a whole number from 1 to 10". @param {object} spec */
 export function allowed(spec) {
   const what = spec.type === "integer" ? "a whole number" : isNumeric(spec) ? "a number" : "a value";
   return isNumeric(spec) && spec.maximum !== undefined ? `${what} from ${spec.minimum} to ${spec.maximum}` : what;

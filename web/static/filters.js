@@ -1,11 +1,11 @@
-// What of the results is wanted: the form, the page's address and the API's parameters say the same.
+// The filters of the results. The form, the page's address and the API's parameters agree.
 
-//: Milliseconds without a key until a name that is being typed is searched for.
+//: Milliseconds without a key press before a typed name is searched for.
 const TYPING_MS = 350;
-//: Fields that hold percent where the API has shares.
+//: Fields in percent; the API uses shares in [0, 1].
 const SHARES = new Set(["min_score", "max_score"]);
 
-/** The form of filters. `onChange` is called when something else is wanted. */
+/** The filter form. `onChange` is called when a filter changes. */
 export class Filters {
   /** @param {HTMLFormElement} form @param {() => void} onChange */
   constructor(form, onChange) {
@@ -18,29 +18,29 @@ export class Filters {
     });
   }
 
-  /** What the API is asked for; what is not wanted is left out. @returns {Record<string, string>} */
+  /** The API's parameters, without empty ones. @returns {Record<string, string>} */
   get query() {
     const given = Object.entries(Object.fromEntries(new FormData(this.form))).filter(([, value]) => value);
     return Object.fromEntries(given.map(([name, value]) => [name, SHARES.has(name) ? toShare(value) : value]));
   }
 
-  /** The class that is wanted, "" for all. */
+  /** The chosen class; "" for all. */
   get label() {
     return this.form.elements.label.value;
   }
 
-  /** Whether some results are left out. */
+  /** Whether a filter is set. */
   get narrows() {
     return Object.keys(this.query).some((name) => name !== "sort");
   }
 
-  /** The address of this page with what is wanted. */
+  /** The page's address with the filters. */
   get address() {
     const search = new URLSearchParams(this.query).toString();
     return location.pathname + (search ? `?${search}` : "");
   }
 
-  /** The page's address into the form: another machine may have sent it. */
+  /** Fill the form from the page's address. */
   readAddress() {
     const given = new URLSearchParams(location.search);
     for (const field of this.form.querySelectorAll("[name]")) {
@@ -50,13 +50,13 @@ export class Filters {
     }
   }
 
-  /** Show one class, or with "" all. @param {string} label */
+  /** Show one class; "" shows all. @param {string} label */
   choose(label) {
     this.form.elements.label.value = label;
     this.onChange();
   }
 
-  /** Show everything, in the order that is chosen. */
+  /** Clear all filters; the order stays. */
   clear() {
     const { sort } = this.query;
     this.form.reset();
@@ -76,7 +76,7 @@ export class Filters {
   }
 }
 
-/** A percentage as entered, as the share that the API expects: "95" → "0.95". @param {string} entered */
+/** Convert a percentage to a share: "95" → "0.95". @param {string} entered */
 export const toShare = (entered) => String(Number((Number(entered) / 100).toFixed(6)));
-/** The reverse of toShare. @param {string} given */
+/** Convert a share to a percentage: "0.95" → "95". @param {string} given */
 export const toPercent = (given) => String(Number((Number(given) * 100).toFixed(4)));

@@ -1,13 +1,13 @@
-// What the pages of one job share: following it, again after a button has changed it, and saying that it is gone.
+// Follows the job of a page, restarts after an action, and says when the job is gone.
 
 import { element, notice, show } from "./dom.js";
 import { watch } from "./watch.js";
 
-/** Follows one job. `lost` says whether the page tells of a lost connection; `signal` ends with what is followed. */
+/** Follows one job. `lost` is true while the page shows a lost connection; `signal` aborts when following restarts. */
 export class Follower {
   /**
    * @param {string} id @param {(job: object) => void} onJob @param {(problem: Error) => void} onTrouble
-   * @param {string[]} buttons ids of those that a job that is gone has no use for
+   * @param {string[]} buttons ids of the buttons to hide when the job is gone
    */
   constructor(id, onJob, onTrouble, buttons) {
     Object.assign(this, { id, onJob, onTrouble, buttons });
@@ -19,39 +19,39 @@ export class Follower {
     return this.ending.signal;
   }
 
-  /** Follow the job until it is over, from now on; what was followed before ends. */
+  /** Follow the job until it is done. An earlier run ends. */
   async start() {
     this.ending.abort();
     this.ending = new AbortController();
     try {
-      await watch(this.id, (job) => this.#tell(job), this.onTrouble, this.signal);
+      await watch(this.id, (job) => this.#update(job), this.onTrouble, this.signal);
     } catch (problem) {
-      this.#sayGone(problem);
+      this.#showGone(problem);
     }
   }
 
-  /** Do something to the job, show it as it is then, and follow what comes. @param {(id: string) => Promise<object>} work */
+  /** Change the job, show the result, and keep following. @param {(id: string) => Promise<object>} work */
   async change(work) {
     const job = await work(this.id);
-    this.#tell(job);
+    this.#update(job);
     if (!job.done) this.start();
   }
 
-  /** The service answers: a lost connection is told of no more. */
+  /** Call when the service has answered: the notice of a lost connection is removed. */
   answered() {
     if (this.lost) notice(null);
     this.lost = false;
   }
 
-  #tell(job) {
+  #update(job) {
     this.answered();
     this.onJob(job);
   }
 
-  #sayGone(problem) {
+  #showGone(problem) {
     const deleted = problem.status === 404;
-    const text = deleted ? "It was deleted, or its time was over." : problem.detail;
-    notice(deleted ? "This job is gone." : problem.title, text, " ", element("a", { href: "/jobs" }, "See all jobs"));
+    const text = deleted ? "It was deleted or has expired." : problem.detail;
+    notice(deleted ? "This job no longer exists." : problem.title, text, " ", element("a", { href: "/jobs" }, "See all jobs"));
     for (const name of this.buttons) show(name, false);
   }
 }

@@ -1,4 +1,4 @@
-// Numbers, times and states in words.
+// Formats numbers, times and states.
 
 const UNITS = ["bytes", "KB", "MB", "GB", "TB"];
 const wholeNumber = new Intl.NumberFormat("en");
@@ -15,52 +15,52 @@ const STATES = {
   cancelled: { icon: "stop", text: "Cancelled" },
 };
 
-/** A whole number with separators: 12345 → "12,345". @param {number} value */
+/** Format a whole number: 12345 → "12,345". @param {number} value */
 export const number = (value) => wholeNumber.format(value);
 
-/** "1 picture", "2 pictures". @param {number} count @param {string} noun */
+/** Format a count with its noun: "1 picture", "2 pictures". @param {number} count @param {string} noun */
 export const plural = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
 
-/** A job's state: its icon and its words. @param {string} state */
+/** Return the icon and text of a job's state. @param {string} state */
 export const stateOf = (state) => STATES[state] ?? { icon: "clock", text: state };
 
-/** A probability in [0, 1] as a percentage that says neither 0 nor 100 where it is not quite. @param {number} share */
+/** Format a probability in [0, 1] as a percentage that never rounds to 0 or 100. @param {number} share */
 export function percent(share) {
   if (share < 0.001) return "<0.1 %";
   if (share < 1 && share > 0.999) return ">99.9 %";
   return `${(share * 100).toFixed(1)} %`;
 }
 
-/** A share of test images, such as an accuracy, to a hundredth of a percent; "–" where it is not there. */
-export const points = (share) => (typeof share === "number" ? `${(share * 100).toFixed(2)} %` : "–");
+/** Format a share as a percentage with two decimals, or "–" if it is missing. */
+export const precisePercent = (share) => (typeof share === "number" ? `${(share * 100).toFixed(2)} %` : "–");
 
-/** A difference of two shares in percentage points, with its sign. @param {number} difference */
-export const signed = (difference) => {
+/** Format a difference of two shares in percentage points, with its sign. @param {number} difference */
+export const signedPoints = (difference) => {
   const rounded = (Math.abs(difference) * 100).toFixed(2);
   return `${Number(rounded) ? (difference < 0 ? "−" : "+") : ""}${rounded}`;
 };
 
-/** A count to three digits: 167562 → "168 k". @param {number} count */
-export function about(count) {
+/** Format a count to three digits: 167562 → "168 k". @param {number} count */
+export function compact(count) {
   if (count < 10000) return number(count);
   const [value, unit] = count < 1e6 ? [count / 1e3, "k"] : [count / 1e6, "M"];
   return `${Number(value.toPrecision(3))} ${unit}`;
 }
 
-/** A figure as short as it can be written exactly to so many digits. @param {number} value @param {number} digits */
-export const short = (value, digits = 4) => (Number.isFinite(value) ? String(Number(value.toPrecision(digits))) : "–");
+/** Format a number to at most `digits` significant digits. @param {number} value @param {number} digits */
+export const significant = (value, digits = 4) => (Number.isFinite(value) ? String(Number(value.toPrecision(digits))) : "–");
 
-/** Bytes for people; 1 KB is 1,024 bytes, as on the server's side. @param {number} count */
+/** Format a size; 1 KB is 1,024 bytes, as in the service. @param {number} count */
 export function bytes(count) {
   const power = count < 1 ? 0 : Math.min(UNITS.length - 1, Math.floor(Math.log2(count) / 10));
   const value = count / 1024 ** power;
   return `${power && value < 100 ? value.toFixed(1) : number(Math.round(value))} ${UNITS[power]}`;
 }
 
-/** Things per second, with as many digits as mean something. @param {number} perSecond */
+/** Format a rate per second. @param {number} perSecond */
 export const rate = (perSecond) => (perSecond < 10 ? perSecond.toFixed(1) : number(Math.round(perSecond)));
 
-/** A duration in its two largest units. @param {number} seconds */
+/** Format a duration in its two largest units. @param {number} seconds */
 export function duration(seconds) {
   if (seconds < 0.1) return "<0.1 s";
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
@@ -70,10 +70,10 @@ export function duration(seconds) {
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
-/** A moment as it is written here. @param {string | number} timestamp RFC 3339, or milliseconds since the epoch */
+/** Format a date and time. @param {string | number} timestamp RFC 3339, or milliseconds since the epoch */
 export const moment = (timestamp) => when.format(new Date(timestamp));
 
-/** How long ago a moment was. @param {string} timestamp RFC 3339 @param {number} now milliseconds since the epoch */
+/** Format the time since a moment: "5 hours ago". @param {string} timestamp RFC 3339 @param {number} now milliseconds since the epoch */
 export function ago(timestamp, now = Date.now()) {
   const seconds = Math.min(0, (Date.parse(timestamp) - now) / 1000);
   if (seconds > -45) return "just now";
@@ -82,7 +82,7 @@ export function ago(timestamp, now = Date.now()) {
   return relative.format(Math.round(seconds / 86400), "day");
 }
 
-/** What a job is called: its own title where it has one, else its pictures. @param {object} job */
+/** Return a job's title, or a description if it has none. @param {object} job */
 export function titleOf(job) {
   const title = job.metadata?.title;
   if (typeof title === "string" && title.trim()) return title.trim().slice(0, 120);

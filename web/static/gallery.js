@@ -1,36 +1,36 @@
-// One page of results, which fills in while the job runs. There are never more cards than a page has.
+// One page of result cards, which fills while the job runs.
 
 import { readResults } from "./api.js";
-import { card, recorrect } from "./cards.js";
+import { card, updateCard } from "./cards.js";
 import { arrange, byId, setText, show } from "./dom.js";
 import { number } from "./format.js";
 
 const PAGE = 60;
 
-/** Shows the page of results that the trail points at. */
+/** Shows the current page of results. */
 export class Gallery {
   /**
-   * @param {string} jobId @param {import("./trail.js").Trail} trail @param {import("./filters.js").Filters} filters
-   * @param {(place: number) => void} onPage called when the cards are others, with the place of the one that had the focus, or −1
+   * @param {string} jobId @param {import("./pagination.js").Pagination} pagination @param {import("./filters.js").Filters} filters
+   * @param {(place: number) => void} onPage called when the cards change, with the index of the focused one, or −1
    */
-  constructor(jobId, trail, filters, onPage) {
-    Object.assign(this, { jobId, trail, filters, onPage, job: null, items: new Map(), counts: [], held: false });
+  constructor(jobId, pagination, filters, onPage) {
+    Object.assign(this, { jobId, pagination, filters, onPage, job: null, items: new Map(), counts: [], held: false });
     this.reset();
   }
 
-  /** Forget the page, for another one, another filter or after a retry. */
+  /** Discard the page before another page or filter is shown. */
   reset() {
     this.reading?.abort();
     this.reading = null;
-    this.cursor = this.trail.start;
+    this.cursor = this.pagination.start;
     this.count = 0;
-    this.over = false;
+    this.atEnd = false;
     this.more = false;
-    this.settled = false; // whether the job was over when the page was read
-    this.stale = true; // the cards that are still to be seen go when the new ones are there
+    this.settled = false; // whether the job was done when the page was read
+    this.stale = true; // the visible cards are replaced once new ones arrive
   }
 
-  /** Read what there is by now. Calls while a read is under way lead to one more after it. @param {object} job */
+  /** Load new results. Calls during a load cause one more load after it. @param {object} job */
   async refresh(job) {
     this.job = job;
     this.again = true;
@@ -49,74 +49,74 @@ export class Gallery {
     }
   }
 
-  /** Let nothing come in between, or go, while the page is looked through picture by picture. @param {boolean} held */
+  /** Freeze the order of the cards while the viewer is open. @param {boolean} held */
   hold(held) {
     this.held = held;
-    if (this.#still()) this.reading?.abort();
+    if (this.#isFrozen()) this.reading?.abort();
   }
 
-  /** Show items as they are by now, where they are; a filter that they no longer meet takes them away with the next page. */
+  /** Update items in place. Those that no longer match the filter go with the next page. */
   update(items) {
     for (const item of items.filter(({ key }) => this.items.has(key))) {
       this.items.set(item.key, item);
-      recorrect(byId("cards").querySelector(`[data-key="${CSS.escape(item.key)}"]`), item);
+      updateCard(byId("cards").querySelector(`[data-key="${CSS.escape(item.key)}"]`), item);
     }
   }
 
-  /** The items of this page that have a picture. */
+  /** The items of this page that have a thumbnail. */
   get pictures() {
     return [...this.items.values()].filter(({ state }) => state === "succeeded");
   }
 
-  /** Whether nothing can be added to this page any more. */
+  /** Whether the page cannot change any more. */
   get complete() {
-    return this.over || (this.count === PAGE && this.more && !this.#reorders());
+    return this.atEnd || (this.count === PAGE && this.more && !this.#reorders());
   }
 
   async #read(signal) {
-    if (!this.complete && !this.#still()) await this.#fill(signal);
-    this.#showPlace(); // the count of all grows on, also where this page is full
+    if (!this.complete && !this.#isFrozen()) await this.#fill(signal);
+    this.#showPlace(); // the total grows even if this page is full
   }
 
   async #fill(signal) {
     const whole = this.#reorders();
     const settled = this.job.done;
-    const items = await this.#next(PAGE - (whole ? 0 : this.count), whole ? this.trail.start : this.cursor, signal);
+    const items = await this.#next(PAGE - (whole ? 0 : this.count), whole ? this.pagination.start : this.cursor, signal);
     this.settled = settled;
     this.#put(items, whole);
-    this.more = this.count === PAGE && !this.over && (await this.#hasNext(signal));
+    this.more = this.count === PAGE && !this.atEnd && (await this.#hasNext(signal));
   }
 
-  /** Whether new results may come in between: then the page is read as a whole each time. */
+  /** Whether new results may be inserted between others, so that the whole page has to be read again. */
   #reorders() {
     return Boolean(this.filters.query.sort) && !this.settled;
   }
 
-  /** Whether the page waits until nobody looks through it any more. */
-  #still() {
+  /** Whether changes wait until the viewer is closed. */
+  #isFrozen() {
     return this.held && !this.stale && this.#reorders();
   }
 
-  /** Up to `wanted` items after `cursor`; a call may give fewer than there are, since it looks only so far. */
+  /** Return up to `wanted` items after `cursor`. One call may return fewer, since the service scans a limited number. */
   async #next(wanted, cursor, signal) {
     const items = [];
     while (items.length < wanted) {
       const asked = { ...this.filters.query, after: cursor, limit: wanted - items.length };
       const page = await readResults(this.jobId, asked, signal);
       items.push(...page.data);
-      this.over = page.done;
+      this.atEnd = page.done;
       if (page.done || page.next === cursor) break;
       cursor = page.next;
-      if (items.length < wanted) setText("place", "Looking further…");
+      if (items.length < wanted) setText("place", "Searching…");
     }
     this.cursor = cursor;
     return items;
   }
 
   async #hasNext(signal) {
-    const { cursor, over } = this;
+    const { cursor, atEnd } = this;
     const found = await this.#next(1, cursor, signal);
-    Object.assign(this, { cursor, over }); // that was only a look
+    Object.assign(this, { cursor, atEnd }); // this call only peeks
     return found.length > 0;
   }
 
@@ -139,12 +139,12 @@ export class Gallery {
     const narrowed = this.filters.narrows;
     show("empty", this.count === 0);
     show("unfilter", narrowed);
-    if (narrowed) setText("empty-text", this.job.done ? "No result matches this choice." : "No result matches this choice yet.");
-    else setText("empty-text", this.job.done ? "There are no results." : "Results appear here as soon as the first are ready.");
+    if (narrowed) setText("empty-text", this.job.done ? "No results match the filters." : "No results match the filters yet.");
+    else setText("empty-text", this.job.done ? "There are no results." : "Results appear here as soon as the first pictures are classified.");
   }
 
   #showPlace() {
-    const { index } = this.trail;
+    const { index } = this.pagination;
     const known = this.#total();
     const last = index * PAGE + this.count;
     const range = this.count ? `${number(index * PAGE + 1)}–${number(last)}` : "None";
@@ -156,7 +156,7 @@ export class Gallery {
     show("pager", index > 0 || this.more || this.count > 1);
   }
 
-  /** How many results there are in this selection; null where the server does not count them. */
+  /** Return the number of results that match the filters, or null if the service does not count them. */
   #total() {
     const { sort, label, state, ...others } = this.filters.query;
     if (Object.keys(others).length || (label && state)) return null;

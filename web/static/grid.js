@@ -1,18 +1,18 @@
-// The keyboard and the selection on a page of cards. The cards are one stop of Tab; arrows go on from there.
+// Keyboard control and selection of the cards. The cards are one tab stop; arrow keys move between them.
 
 import { asksUndo, indexOf } from "./label-keys.js";
 
-/** The list of cards. */
+/** A list of cards that can be selected. */
 export class Grid {
   /**
    * @param {HTMLElement} list
-   * @param {{enlarge: (key: string) => void, correct: (index: number, keys: string[]) => void, undo: () => void, select: () => void}} does
-   *   what a key or a click asks for; `select` tells that the selection has changed
+   * @param {{enlarge: (key: string) => void, correct: (index: number, keys: string[]) => void, undo: () => void, select: () => void}} actions
+   *   handlers of keys and clicks; `select` is called when the selection changes
    */
-  constructor(list, does) {
-    Object.assign(this, { list, does, selected: new Set(), from: null });
+  constructor(list, actions) {
+    Object.assign(this, { list, actions, selected: new Set(), from: null });
     list.addEventListener("keydown", (event) => this.#pressed(event));
-    // Some browsers press a button when Space is let go.
+    // Some browsers click a button when Space is released.
     list.addEventListener("keyup", (event) => event.key === " " && event.target.matches("button.thumb") && event.preventDefault());
     list.addEventListener("focusin", ({ target }) => target.matches(".thumb") && this.#stopAt(target));
     list.addEventListener("click", (event) => this.#clicked(event));
@@ -23,7 +23,7 @@ export class Grid {
     return [...this.list.querySelectorAll("button.thumb")];
   }
 
-  /** Call when the cards are others. @param {number} place of the one that had the focus, or −1 */
+  /** Call when the cards have changed. @param {number} place index of the card that had the focus, or −1 */
   renew(place) {
     const keys = new Set(this.thumbs.map(keyAt));
     const gone = [...this.selected].filter((key) => !keys.has(key));
@@ -34,19 +34,19 @@ export class Grid {
     if (place >= 0 && !this.list.contains(document.activeElement)) (this.thumbs[place] ?? this.thumbs.at(-1))?.focus({ preventScroll: true });
   }
 
-  /** Select every picture of the page, or with false none. @param {boolean} wanted */
+  /** Select all pictures of the page, or none. @param {boolean} wanted */
   selectAll(wanted) {
     this.#select(wanted ? this.thumbs.map(keyAt) : [...this.selected], wanted);
   }
 
-  /** Put the focus on a card, or on another where this one is gone. @param {string} key */
+  /** Focus a card, or the tab stop if the card is gone. @param {string} key */
   focus(key) {
     const made = this.#card(key);
     if (made) made.querySelector(".thumb").focus();
     else this.focusStop();
   }
 
-  /** Put the focus on the card that Tab stops at. */
+  /** Focus the card that is the tab stop. */
   focusStop() {
     this.list.querySelector('.thumb[tabindex="0"]')?.focus({ preventScroll: true });
   }
@@ -64,7 +64,7 @@ export class Grid {
     const { target } = event;
     if (target.closest(".thumb")?.matches("button")) {
       if (event.ctrlKey || event.metaKey) this.#toggle(keyAt(target));
-      else this.does.enlarge(keyAt(target));
+      else this.actions.enlarge(keyAt(target));
     } else if (target.matches("input") && event.shiftKey && this.from !== null) this.#selectTo(keyAt(target), target.checked);
     else if (target.matches("input")) this.from = keyAt(target);
   }
@@ -74,8 +74,8 @@ export class Grid {
     const key = keyAt(event.target);
     const index = indexOf(event);
     if (event.key === " ") this.#toggle(key);
-    else if (asksUndo(event)) this.does.undo();
-    else if (index >= 0) this.does.correct(index, this.selected.has(key) ? [...this.selected] : [key]);
+    else if (asksUndo(event)) this.actions.undo();
+    else if (index >= 0) this.actions.correct(index, this.selected.has(key) ? [...this.selected] : [key]);
     else if (!this.#moved(event)) return;
     event.preventDefault();
   }
@@ -90,7 +90,7 @@ export class Grid {
     return true;
   }
 
-  /** The nearest picture in the row above or below; null for another key. */
+  /** Return the index of the nearest picture above or below, −1 if there is none, or null for another key. */
   #vertically(key, thumbs, from) {
     if (key !== "ArrowUp" && key !== "ArrowDown") return null;
     const { left, top } = from.getBoundingClientRect();
@@ -118,7 +118,7 @@ export class Grid {
       else this.selected.delete(key);
       this.#mark(key, wanted);
     }
-    this.does.select();
+    this.actions.select();
   }
 
   #mark(key, wanted) {

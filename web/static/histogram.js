@@ -1,10 +1,10 @@
-// How many pictures each class has: a chart, a table and a filter in one.
+// The number of pictures in each class: a bar chart, table and filter in one.
 
 import { byId, element, setText } from "./dom.js";
 import { number } from "./format.js";
 import { keyOf } from "./label-keys.js";
 
-/** The rows of the table. `onChoose` is given the class that was pressed, "" for all. */
+/** The table's rows. `onChoose` receives the clicked class; "" for all. */
 export class Histogram {
   /** @param {string[]} labels @param {(label: string) => void} onChoose */
   constructor(labels, onChoose) {
@@ -24,14 +24,14 @@ export class Histogram {
     }
   }
 
-  /** Show which class is chosen. @param {string} chosen */
+  /** Mark the chosen class. @param {string} chosen */
   choose(chosen) {
     setText("classes-chosen", chosen && `only ${chosen}`);
     for (const [label, row] of this.rows) row.querySelector("button").setAttribute("aria-pressed", String(label === chosen));
   }
 }
 
-/** The sum of one figure. @param {any[]} counts @param {string} name */
+/** Return the sum of one figure. @param {any[]} counts @param {string} name */
 export const sum = (counts, name) => counts.reduce((all, count) => all + count[name], 0);
 
 function rowOf(label, key, onChoose) {

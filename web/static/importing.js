@@ -1,14 +1,14 @@
-// The form that imports a model: sends the file, waits for the check, and says what came of it.
+// The form that imports a model: sends the file, waits for the check, and shows the result.
 
 import { newId, sentence } from "./api.js";
 import { announce, byId, element, icon, setText, show } from "./dom.js";
-import { postParts } from "./form.js";
+import { postParts } from "./multipart.js";
 import { modelLink } from "./model-links.js";
 
-//: The parts of the request, and the fields that they come from.
+//: Parts of the request, and the form fields they come from.
 const FIELDS = { file: "file", labels: "labels", name: "name", value_range: "value-range" };
 
-/** @param {() => Promise<void>} onImported called when there is a new version */
+/** Handle the form. @param {() => Promise<void>} onImported called after an import */
 export function wireImport(onImported) {
   byId("import-form").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -17,17 +17,17 @@ export function wireImport(onImported) {
 }
 
 async function send(onImported) {
-  for (const field of Object.values(FIELDS)) fault(field, null);
+  for (const field of Object.values(FIELDS)) setError(field, null);
   show("imported", false);
-  if (!byId("file").files.length) return fault("file", "Choose a .keras or .h5 file.", true);
+  if (!byId("file").files.length) return setError("file", "Choose a .keras or .h5 file.", true);
   busy(true);
   try {
     const model = await postParts("/v1/models", formOf(), newId(), showShare, new AbortController().signal);
     byId("import-form").reset();
     await onImported();
-    arrived(model);
+    showImported(model);
   } catch (problem) {
-    refused(problem);
+    showErrors(problem);
   } finally {
     busy(false);
   }
@@ -53,23 +53,22 @@ function busy(now) {
 function showShare(share) {
   const bar = byId("import-progress");
   if (share < 1) bar.value = share;
-  else bar.removeAttribute("value"); // nobody knows how long the check takes
-  setText("importing-text", share < 1 ? `Sending the file, ${Math.floor(share * 100)} %` : "The service reads the file and measures the model. That may take a minute.");
+  else bar.removeAttribute("value"); // the duration of the check is unknown
+  setText("importing-text", share < 1 ? `Sending the file, ${Math.floor(share * 100)} %` : "The service checks the file and measures the model. This may take a minute.");
 }
 
-function arrived(model) {
-  const measured = model.metrics ? "" : " Its accuracy was not measured.";
-  byId("imported").replaceChildren(icon("done"), element("span", {}, "Imported as ", modelLink(model.version), `.${measured} It serves once you promote it.`));
+function showImported(model) {
+  const measured = model.metrics ? "" : " Its accuracy has not been measured.";
+  byId("imported").replaceChildren(icon("done"), element("span", {}, "Imported as ", modelLink(model.version), `.${measured} Promote it to let it serve new jobs.`));
   show("imported", true);
   byId("imported").focus();
 }
 
-/** Why it was refused stands beside the field that it is about; the file, where it is about none. */
-function refused(problem) {
-  const faults = problem.faults ?? [];
-  const known = faults.filter(({ pointer }) => FIELDS[nameOf(pointer)]);
-  for (const { pointer, detail } of known) fault(FIELDS[nameOf(pointer)], sentence(detail));
-  if (!known.length) fault("file", [problem.title, problem.detail].filter(Boolean).join(" "));
+/** Show each error beside its field, or beside the file if it names no field. */
+function showErrors(problem) {
+  const known = (problem.errors ?? []).filter(({ pointer }) => FIELDS[nameOf(pointer)]);
+  for (const { pointer, detail } of known) setError(FIELDS[nameOf(pointer)], sentence(detail));
+  if (!known.length) setError("file", [problem.title, problem.detail].filter(Boolean).join(" "));
   const first = known.length ? FIELDS[nameOf(known[0].pointer)] : "file";
   byId(first).focus();
   announce(byId(`${first}-fault`).textContent);
@@ -77,7 +76,7 @@ function refused(problem) {
 
 const nameOf = (pointer) => pointer.replace(/^\//, "").split("/")[0];
 
-function fault(field, detail, focus = false) {
+function setError(field, detail, focus = false) {
   setText(`${field}-fault`, detail ?? "");
   show(`${field}-fault`, Boolean(detail));
   if (detail) byId(field).setAttribute("aria-invalid", "true");

@@ -1,64 +1,64 @@
-// The list of jobs.
+// The page that lists the jobs.
 
 import { readJobs } from "./api.js";
 import { announce, arrange, byId, element, icon, notice, setText, show } from "./dom.js";
 import { ago, moment, number, plural, stateOf, titleOf } from "./format.js";
-import { Trail } from "./trail.js";
-import { pause } from "./watch.js";
+import { Pagination } from "./pagination.js";
+import { sleep } from "./watch.js";
 
 const PAGE = 25;
-//: Milliseconds between two looks while a job on the page is not done, and otherwise.
+//: Milliseconds between two polls, while a job on the page is running and otherwise.
 const BUSY_MS = 2000;
 const QUIET_MS = 15000;
 
-const trail = new Trail(turn);
+const pagination = new Pagination(turn);
 let following = null;
 let loop = null;
 
-/** Show the page that the trail points at, and keep it up to date. */
+/** Show the current page and keep it up to date. */
 async function follow() {
   loop?.abort();
   const { signal } = (loop = new AbortController());
   while (!signal.aborted) {
-    const busy = await look(signal);
-    await pause(busy && !document.hidden ? BUSY_MS : QUIET_MS, signal);
+    const busy = await refresh(signal);
+    await sleep(busy && !document.hidden ? BUSY_MS : QUIET_MS, signal);
   }
 }
 
-/** Read and show the page once. Returns whether something on it still changes. */
-async function look(signal) {
+/** Load and show the page once. Return whether a job on it is still running. */
+async function refresh(signal) {
   try {
-    const page = await readJobs({ limit: PAGE, after: trail.start }, signal);
+    const page = await readJobs({ limit: PAGE, after: pagination.start }, signal);
     following = page.next;
     notice(null);
     showPage(page.data);
     return page.data.some((job) => !job.done);
   } catch (problem) {
-    if (!signal.aborted) notice(problem.title, `${problem.detail} This page tries again by itself.`);
+    if (!signal.aborted) notice(problem.title, `${problem.detail} Retrying automatically.`);
     return true;
   }
 }
 
 function turn() {
-  following = null; // not known before the page is read
+  following = null; // unknown until the page is loaded
   follow();
   scrollTo(0, 0);
 }
 
 function showPage(jobs) {
-  const first = trail.index * PAGE;
+  const first = pagination.index * PAGE;
   show("table", jobs.length > 0);
   show("empty", jobs.length === 0 && first === 0);
   show("pager", first > 0 || following !== null);
-  setText("place", jobs.length ? `${number(first + 1)}–${number(first + jobs.length)}` : "No more jobs");
+  setText("place", jobs.length ? `${number(first + 1)}–${number(first + jobs.length)}` : "No jobs");
   byId("previous").disabled = first === 0;
   byId("next").disabled = following === null;
   update(jobs);
   const busy = jobs.filter((job) => !job.done).length;
-  announce(busy ? `${plural(jobs.length, "job")}, ${number(busy)} not done yet.` : `${plural(jobs.length, "job")}, all done.`);
+  announce(busy ? `${plural(jobs.length, "job")}, ${number(busy)} unfinished.` : `${plural(jobs.length, "job")}, all done.`);
 }
 
-/** Change only the rows that differ, so that the focus and a selection stay where they are. */
+/** Change only the rows that differ, to keep the focus and selected text. */
 function update(jobs) {
   const rows = new Map(Array.from(byId("rows").children, (row) => [row.dataset.job, row]));
   arrange(byId("rows"), jobs.map((job) => rowOf(job, rows.get(job.id))));
@@ -104,7 +104,7 @@ function classified(job) {
   return words.join(", ");
 }
 
-byId("previous").addEventListener("click", () => trail.back());
-byId("next").addEventListener("click", () => following && trail.forward(following));
+byId("previous").addEventListener("click", () => pagination.back());
+byId("next").addEventListener("click", () => following && pagination.forward(following));
 document.addEventListener("visibilitychange", () => !document.hidden && follow());
 follow();

@@ -1,13 +1,13 @@
-// The confusion matrix as a grid of numbers that the arrow keys go over, and examples of what a number counts.
+// The confusion matrix as a grid with arrow keys, and examples of the chosen cell.
 
 import { byId, element, setText, show } from "./dom.js";
 import { number, percent, plural } from "./format.js";
 
-//: Examples in each cell of the picture of confusions.
+//: Examples per cell in the image of confusions.
 const EXAMPLES = 3;
 const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
-/** @param {object} model */
+/** Show the matrix of a measured model. @param {object} model */
 export function showMatrix(model) {
   const { labels, metrics } = model;
   const rows = metrics.confusion_matrix;
@@ -31,13 +31,13 @@ function rowOf(labels, counts, truth) {
 
 function cellOf(labels, { count, all, truth, answer }) {
   const share = all ? count / all : 0;
-  const said = `${labels[truth]} taken for ${labels[answer]}: ${number(count)}`;
+  const said = `${labels[truth]} classified as ${labels[answer]}: ${number(count)}`;
   const cell = element("td", {
     role: "gridcell", tabindex: -1, "data-truth": truth, "data-answer": answer, "data-count": count, "data-all": all,
-    "aria-label": truth === answer ? `${labels[truth]} recognised: ${number(count)}` : said,
+    "aria-label": truth === answer ? `${labels[truth]} classified correctly: ${number(count)}` : said,
     class: [truth === answer ? "right" : "wrong", share > 0.5 ? "strong" : ""].join(" ").trim(),
   }, number(count));
-  // Few are wrong, so the square root tells more of them apart.
+  // Errors are rare, so the square root makes them visible.
   cell.style.setProperty("--share", String(truth === answer ? share : Math.min(1, Math.sqrt(share) * 1.3)));
   return cell;
 }
@@ -73,22 +73,22 @@ async function choose(model, cell) {
   const [shown, said] = [model.labels[truth], model.labels[answer]];
   const share = `${number(Number(count))} of ${plural(Number(all), `${shown} image`)} (${percent(count / (all || 1))})`;
   byId("example-row").replaceChildren();
-  if (truth === answer) return setText("examples-text", `It recognises ${share}.`);
-  setText("examples-text", `It takes ${share} for ${said}.`);
+  if (truth === answer) return setText("examples-text", `Correct: ${share}.`);
+  setText("examples-text", `Classified as ${said}: ${share}.`);
   if (Number(count)) await showExamples(model, cell.dataset);
   return undefined;
 }
 
-/** The examples are cut out of one picture of all cells, by place alone. */
+/** Show the examples, which are cut out of one image of all cells. */
 async function showExamples(model, { truth, answer, count }) {
   const sheet = await loaded(model.links.confusions);
   const chosen = byId("matrix").querySelector("[aria-selected]");
-  if (chosen.dataset.truth !== truth || chosen.dataset.answer !== answer) return; // another one by now
+  if (chosen.dataset.truth !== truth || chosen.dataset.answer !== answer) return; // another cell was chosen meanwhile
   if (!sheet) {
-    byId("examples-text").append(" No examples are kept of this model.");
+    byId("examples-text").append(" This model has no stored examples.");
     return;
   }
-  const label = `${model.labels[truth]} taken for ${model.labels[answer]}`;
+  const label = `${model.labels[truth]} classified as ${model.labels[answer]}`;
   const made = Array.from({ length: Math.min(EXAMPLES, Number(count)) }, (_, place) =>
     cutOut(sheet, model.labels.length, Number(truth), Number(answer) * EXAMPLES + place, label));
   byId("example-row").replaceChildren(...made);
@@ -104,7 +104,7 @@ function cutOut(sheet, labels, row, column, label) {
 
 const sheets = new Map();
 
-/** The picture at an address, null where there is none. */
+/** Load an image, or return null if there is none. */
 function loaded(address) {
   if (!address) return null;
   if (!sheets.has(address)) {

@@ -1,7 +1,7 @@
-// A menu that opens below its button, and closes when something was chosen, with Escape, or by a click beside it.
+// A menu that closes after a choice, on Escape, or on a click outside.
 
-/** @param {HTMLDetailsElement} menu */
-export function closes(menu) {
+/** Make a `<details>` element close like a menu. @param {HTMLDetailsElement} menu */
+export function wireMenu(menu) {
   document.addEventListener("click", ({ target }) => {
     if (!menu.contains(target) || target.closest("a")) menu.open = false;
   });

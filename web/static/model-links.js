@@ -1,12 +1,12 @@
-// Where the pages of models are.
+// Addresses of the model pages.
 
 import { element } from "./dom.js";
 
-/** @param {string} version */
+/** Return the address of a version's page. @param {string} version */
 export const modelAddress = (version) => `/models/${encodeURIComponent(version)}`;
 
-/** @param {string} first @param {string} second */
+/** Return the address that compares two versions. @param {string} first @param {string} second */
 export const compareAddress = (first, second) => `/models/compare?versions=${encodeURIComponent(first)},${encodeURIComponent(second)}`;
 
-/** @param {string} version */
+/** Return a link to a version's page. @param {string} version */
 export const modelLink = (version) => element("a", { href: modelAddress(version) }, version);

@@ -1,22 +1,22 @@
-// The page of one version: its card, and what may be done with it.
+// The page of one model version.
 
 import { readChampion, readModel } from "./api.js";
 import { Chart } from "./charts.js";
-import { does } from "./buttons.js";
+import { onClick } from "./buttons.js";
 import { Curves, pointsOfHistory } from "./curves.js";
 import { announce, byId, element, icon, notice, show } from "./dom.js";
-import { ago, moment, number, points, short } from "./format.js";
-import { correctionsOf, figuresOf, makingOf, viewsOf } from "./card-facts.js";
+import { ago, moment, number, precisePercent, significant } from "./format.js";
+import { correctionsOf, figuresOf, provenanceOf, viewsOf } from "./card-facts.js";
 import { showMatrix } from "./matrix.js";
 import { compareAddress, modelLink } from "./model-links.js";
-import { pair, showParams } from "./outcome.js";
+import { pair, showParams } from "./training-outcome.js";
 import { promote } from "./promoting.js";
 
 const { version } = byId("model").dataset;
 let model = null;
 let alias = null;
 
-async function look() {
+async function refresh() {
   [model, alias] = await Promise.all([readModel(version), readChampion()]);
   showHead();
 }
@@ -26,10 +26,10 @@ function showHead() {
   const serves = champion === version;
   const facts = [
     element("span", {}, model.source ? `imported from ${model.source}` : `preset ${model.preset}`),
-    element("span", {}, "made ", element("time", { datetime: model.created_at, title: moment(model.created_at) }, ago(model.created_at))),
+    element("span", {}, "created ", element("time", { datetime: model.created_at, title: moment(model.created_at) }, ago(model.created_at))),
   ];
-  if (model.parent) facts.push(element("span", {}, "went on from ", modelLink(model.parent)));
-  if (serves) facts.unshift(element("span", { class: "champion-mark" }, icon("done"), "Champion: it serves new jobs"));
+  if (model.parent) facts.push(element("span", {}, "continued from ", modelLink(model.parent)));
+  if (serves) facts.unshift(element("span", { class: "champion-mark" }, icon("done"), "Champion: serves new jobs"));
   byId("facts").replaceChildren(...facts);
   show("promote", !serves);
   show("compare", !serves && model.metrics !== null);
@@ -42,7 +42,7 @@ function showCard() {
   byId("figures").replaceChildren(...figuresOf(model).map(([name, value]) => pair(name, value)));
   byId("figures-hint").textContent = viewsOf(model);
   showCorrections();
-  byId("making").replaceChildren(...makingOf(model).map(([name, value]) => pair(name, value)));
+  byId("making").replaceChildren(...provenanceOf(model).map(([name, value]) => pair(name, value)));
   showParams(model.params);
   if (model.metrics) showMatrix(model);
   if (model.metrics) showClasses(model.metrics.per_class);
@@ -52,13 +52,13 @@ function showCorrections() {
   const pairs = correctionsOf(model);
   show("corrections-section", pairs.length > 0);
   byId("corrections").replaceChildren(...pairs.map(([name, value]) => pair(name, value)));
-  if (model.corrections?.champion) byId("corrections-champion").replaceChildren("The champion then was ", modelLink(model.corrections.champion), ".");
+  if (model.corrections?.champion) byId("corrections-champion").replaceChildren("The champion at that time was ", modelLink(model.corrections.champion), ".");
 }
 
 function showClasses(classes) {
   show("classes-section", true);
   byId("classes").replaceChildren(...classes.map(({ label, recall, precision, f1, support }) =>
-    tableRow(label, points(recall), points(precision), points(f1), number(support))));
+    tableRow(label, precisePercent(recall), precisePercent(precision), precisePercent(f1), number(support))));
 }
 
 async function showCharts() {
@@ -69,10 +69,10 @@ async function showCharts() {
 
 function showCalibration({ temperature, error_before: before, error_after: after, reliability }) {
   const filled = reliability.filter(({ count }) => count);
-  const figures = [["Error before", points(before)], ["Error after", points(after)], ["Temperature", short(temperature)]];
+  const figures = [["Error before", precisePercent(before)], ["Error after", precisePercent(after)], ["Temperature", significant(temperature)]];
   byId("calibration").replaceChildren(...figures.map(([name, value]) => pair(name, value)));
   byId("reliability").replaceChildren(...filled.map(({ upper, count, confidence, accuracy }) =>
-    tableRow(points(upper), number(count), points(confidence), points(accuracy))));
+    tableRow(precisePercent(upper), number(count), precisePercent(confidence), precisePercent(accuracy))));
   const axes = { x: "Confidence", y: "", yFormat: ".0%", xFormat: ".0%", xRange: [0, 1], yRange: [0, 1] };
   return new Chart("chart-reliability", axes).show([
     { name: "", line: "ideal", marks: false, x: [0, 1], y: [0, 1] },
@@ -88,19 +88,19 @@ async function takeOver() {
   const champion = await readModel(alias.champion.version).catch(() => alias.champion);
   const serving = await promote(model, champion, alias.etag);
   if (!serving) return;
-  await look();
-  announce(`${serving} serves new jobs now.`);
+  await refresh();
+  announce(`${serving} now serves new jobs.`);
 }
 
 async function open() {
   try {
-    await look();
+    await refresh();
     showCard();
     await showCharts();
   } catch (problem) {
-    notice(problem.title ?? "Something cannot be shown.", problem.detail ?? problem.message);
+    notice(problem.title ?? "The page could not be loaded.", problem.detail ?? problem.message);
   }
 }
 
-does("promote", takeOver);
+onClick("promote", takeOver);
 open();

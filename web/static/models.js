@@ -1,13 +1,13 @@
-// The list of versions: which one serves, comparing, promoting, and rolling back.
+// The page that lists the model versions: compare, promote, roll back and import.
 
 import { readChampion, readModels } from "./api.js";
-import { does, refuse } from "./buttons.js";
+import { onClick, showProblem } from "./buttons.js";
 import { announce, arrange, byId, element, icon, notice, setText, show } from "./dom.js";
-import { about, ago, bytes, moment, plural, points } from "./format.js";
+import { compact, ago, bytes, moment, plural, precisePercent } from "./format.js";
 import { wireImport } from "./importing.js";
 import { compareAddress, modelAddress } from "./model-links.js";
 import { promote } from "./promoting.js";
-import { pause } from "./watch.js";
+import { sleep } from "./watch.js";
 
 const accuracyOf = ({ metrics }) => metrics?.accuracy ?? -1;
 const by = (value) => (one, other) => value(one) - value(other);
@@ -18,8 +18,8 @@ const ORDERS = {
   small: by((model) => model.size.file_bytes),
   name: (one, other) => (one.version < other.version ? -1 : 1),
 };
-//: Milliseconds between two looks: a training may publish a version, and somebody else may promote one.
-const LOOK_MS = 10000;
+//: Milliseconds between two polls: versions may be published or promoted elsewhere.
+const POLL_MS = 10000;
 
 let models = [];
 let alias = null;
@@ -27,12 +27,12 @@ let picked = [];
 
 async function follow() {
   for (;;) {
-    if (!document.hidden) await look();
-    await pause(LOOK_MS);
+    if (!document.hidden) await refresh();
+    await sleep(POLL_MS);
   }
 }
 
-async function look() {
+async function refresh() {
   try {
     const [versions, champion] = await Promise.all([readModels(), readChampion()]);
     if (byId("notice").dataset.lost) notice(null);
@@ -41,7 +41,7 @@ async function look() {
     showAll();
   } catch (problem) {
     byId("notice").dataset.lost = "yes";
-    notice(problem.title ?? "Something cannot be shown.", `${problem.detail ?? problem.message} This page tries again by itself.`);
+    notice(problem.title ?? "The page could not be loaded.", `${problem.detail ?? problem.message} Retrying automatically.`);
   }
 }
 
@@ -57,7 +57,7 @@ function showAll() {
   showPicked();
 }
 
-/** Change only the rows that differ, so that the focus stays where it is. */
+/** Change only the rows that differ, to keep the focus. */
 function showRows() {
   const old = new Map(Array.from(byId("rows").children, (row) => [row.dataset.version, row]));
   const sorted = models.toSorted(ORDERS[byId("order").value]);
@@ -81,8 +81,8 @@ function newRow(model) {
   row.append(
     cell("pick", pickOf(model.version)),
     element("th", { scope: "row" }),
-    cell("accuracy", model.metrics ? points(model.metrics.accuracy) : "not measured"),
-    cell("size", bytes(model.size.file_bytes), element("small", {}, `${about(model.size.parameters)} weights`)),
+    cell("accuracy", model.metrics ? precisePercent(model.metrics.accuracy) : "not measured"),
+    cell("size", bytes(model.size.file_bytes), element("small", {}, `${compact(model.size.parameters)} weights`)),
     cell("latency", `${model.latency.single_image_ms.toFixed(1)} ms`),
     cell("made", element("time", { datetime: model.created_at, title: moment(model.created_at) })),
     cell("act"),
@@ -93,7 +93,7 @@ function newRow(model) {
 function nameOf({ version, parent }, champion) {
   const name = [element("a", { href: modelAddress(version) }, version)];
   if (champion) name.push(element("span", { class: "champion-mark" }, icon("done"), "Champion"));
-  if (parent) name.push(element("small", {}, `went on from ${parent}`));
+  if (parent) name.push(element("small", {}, `continued from ${parent}`));
   return name;
 }
 
@@ -104,7 +104,7 @@ function pickOf(version) {
   return box;
 }
 
-/** Of three that are picked, the one that was picked first goes. */
+/** Select a version. Of three, the one selected first is dropped. */
 function pick(version, chosen) {
   picked = [...picked.filter((one) => one !== version), ...(chosen ? [version] : [])].slice(-2);
   for (const row of byId("rows").children) row.querySelector("input").checked = picked.includes(row.dataset.version);
@@ -113,12 +113,12 @@ function pick(version, chosen) {
 
 function showPicked() {
   byId("compare").disabled = picked.length < 2;
-  setText("picked", picked.length === 2 ? `${picked[0]} and ${picked[1]}` : picked.length ? "Pick one more." : "Pick two to compare them.");
+  setText("picked", picked.length === 2 ? `${picked[0]} and ${picked[1]}` : picked.length ? "Select one more." : "Select two to compare them.");
 }
 
 function promoteButton(model) {
   const button = element("button", { type: "button", class: "btn btn-quiet", "aria-label": `Promote ${model.version}` }, "Promote");
-  button.addEventListener("click", () => change(model, "promote").catch(refuse));
+  button.addEventListener("click", () => change(model, "promote").catch(showProblem));
   return button;
 }
 
@@ -127,12 +127,12 @@ async function change(model, what) {
   const champion = models.find(({ version }) => version === alias.champion.version);
   const serving = await promote(model, champion ?? { version: alias.champion.version }, alias.etag, what);
   if (!serving) return;
-  await look();
+  await refresh();
   keepFocus(model.version);
-  announce(`${serving} serves new jobs now.`);
+  announce(`${serving} now serves new jobs.`);
 }
 
-/** The button that was pressed may be gone: then the version's link gets the focus. @param {string} version */
+/** If the pressed button is gone, focus the version's link. @param {string} version */
 function keepFocus(version) {
   const lost = document.activeElement === document.body || !document.activeElement?.checkVisibility();
   if (lost) byId("rows").querySelector(`[data-version="${CSS.escape(version)}"] a`)?.focus();
@@ -140,6 +140,6 @@ function keepFocus(version) {
 
 byId("order").addEventListener("change", showRows);
 byId("compare").addEventListener("click", () => location.assign(compareAddress(...picked)));
-does("roll-back", () => change(models.find(({ version }) => version === alias.champion.previous), "roll back"));
-wireImport(look);
+onClick("roll-back", () => change(models.find(({ version }) => version === alias.champion.previous), "roll back"));
+wireImport(refresh);
 follow();

@@ -1,15 +1,15 @@
-// A few of the chosen pictures, shown from this computer before anything is sent.
+// Previews of the chosen pictures, before anything is sent.
 
 import { element } from "./dom.js";
 import { number } from "./format.js";
 
 const SHOWN = 12;
-//: Bytes of the biggest picture that is decoded for a preview.
+//: Bytes of the largest file that gets a preview.
 const MOST_BYTES = 6 * 1024 * 1024;
 
 let addresses = [];
 
-/** Show some of these files in `place`, instead of what is there. @param {Element} place @param {any[]} choices */
+/** Show previews of some of these files in `place`. @param {Element} place @param {any[]} choices */
 export function showPreviews(place, choices) {
   addresses.forEach((address) => URL.revokeObjectURL(address));
   const small = choices.filter(({ file, archive }) => !archive && file.size <= MOST_BYTES).slice(0, SHOWN);
@@ -23,6 +23,6 @@ export function showPreviews(place, choices) {
 
 function preview(address) {
   const image = element("img", { src: address, alt: "", width: 64, height: 64, decoding: "async" });
-  image.addEventListener("error", () => image.remove()); // a format that this browser does not show
+  image.addEventListener("error", () => image.remove()); // a format that this browser does not support
   return image;
 }

@@ -1,7 +1,7 @@
-// The result page: follows the job, fills in its results, and does what the buttons say.
+// The result page: follows the job, shows its results and handles the buttons.
 
 import { cancelJob, deleteJob, readLabels, retryJob, sealJob } from "./api.js";
-import { does, refuse } from "./buttons.js";
+import { onClick, showProblem } from "./buttons.js";
 import { Corrections } from "./corrections.js";
 import { answer, byId, element, notice, setText, show } from "./dom.js";
 import { Failures } from "./failures.js";
@@ -12,25 +12,25 @@ import { Gallery } from "./gallery.js";
 import { Grid } from "./grid.js";
 import { Histogram, sum } from "./histogram.js";
 import { keyOf } from "./label-keys.js";
-import { closes } from "./menu.js";
+import { wireMenu } from "./menu.js";
 import { showStatus } from "./status.js";
-import { Trail } from "./trail.js";
+import { Pagination } from "./pagination.js";
 import { Viewer } from "./viewer.js";
 
-//: Milliseconds that the copy button says what it did.
+//: Milliseconds that the copy button shows its result.
 const COPIED_MS = 2500;
-//: Milliseconds between two looks at the counts of the classes while the job runs.
+//: Milliseconds between two polls of the class counts while the job runs.
 const COUNT_MS = 1500;
-//: Milliseconds until what could not be read is asked for again; no change of a job that is over would lead to it.
+//: Milliseconds before a failed read is repeated. A finished job has no change that would trigger it.
 const RETRY_MS = 4000;
 const { job: id, labels: names } = byId("result").dataset;
 const labels = JSON.parse(names);
 
-const trail = new Trail(turn);
-const filters = new Filters(byId("filters"), () => trail.restart(filters.address));
-const gallery = new Gallery(id, trail, filters, onPage);
+const pagination = new Pagination(turn);
+const filters = new Filters(byId("filters"), () => pagination.restart(filters.address));
+const gallery = new Gallery(id, pagination, filters, onPage);
 const histogram = new Histogram(labels, (label) => filters.choose(label === filters.label ? "" : label));
-const failures = new Failures(id, refuse);
+const failures = new Failures(id, showProblem);
 const corrections = new Corrections(id, onCorrected);
 const grid = new Grid(byId("cards"), { enlarge, correct, undo, select });
 const viewer = new Viewer(id, labels, { items: () => gallery.pictures, correct, undo, close });
@@ -38,7 +38,7 @@ const following = new Follower(id, onJob, trouble, ["seal", "cancel", "retry", "
 
 let job = null;
 let counting = 0;
-let asked = 0; // so many times for the counts
+let requested = 0; // number of requests for the counts
 let retrying = 0;
 
 function onJob(now) {
@@ -57,16 +57,16 @@ async function fill() {
     await gallery.refresh(job);
     following.answered();
   } catch (problem) {
-    failed(problem);
+    handleFailure(problem);
   }
 }
 
-/** Something could not be read. */
-function failed(problem) {
-  if (problem.passing) {
+/** Handle a failed read. */
+function handleFailure(problem) {
+  if (problem.retryable) {
     trouble(problem);
     retrying ||= setTimeout(readAgain, RETRY_MS);
-  } else refuse(problem);
+  } else showProblem(problem);
 }
 
 function readAgain() {
@@ -76,30 +76,30 @@ function readAgain() {
 
 function trouble(problem) {
   following.lost = true;
-  notice("The connection was lost.", `${problem.message} This page tries again by itself; the job goes on meanwhile.`);
+  notice("Connection lost.", `${problem.message} Retrying automatically. The job continues meanwhile.`);
 }
 
 function countSoon() {
   counting ||= setTimeout(count, gallery.counts.length && !job.done ? COUNT_MS : 0);
 }
 
-/** Read and show how many pictures each class has. */
+/** Load and show the number of pictures in each class. */
 async function count() {
   counting = 0;
-  const mine = ++asked;
+  const mine = ++requested;
   try {
     const counts = await readLabels(id);
-    if (mine < asked) return; // a newer answer has come or will
+    if (mine < requested) return; // a newer request supersedes this one
     gallery.counts = counts;
   } catch (problem) {
-    failed(problem);
+    handleFailure(problem);
     return;
   }
   const corrected = sum(gallery.counts, "corrected");
   histogram.show(gallery.counts);
   show("corrected-figure", corrected > 0);
   setText("corrected-count", number(corrected));
-  fill(); // the count of the chosen class
+  fill(); // for the count of the chosen class
 }
 
 function showButtons() {
@@ -110,14 +110,14 @@ function showButtons() {
   show("delete", job.done);
 }
 
-/** Another page of results, or other ones. */
+/** Show another page of results, or other filters. */
 async function turn() {
   readAddress();
   gallery.reset();
   await fill();
-  if (gallery.stale) return; // it could not be read, or is another again
+  if (gallery.stale) return; // it failed, or another page was requested
   byId("results-title").scrollIntoView({ block: "nearest" });
-  answer(gallery.count ? `${plural(gallery.count, "result")} on this page.` : "No result matches this choice.");
+  answer(gallery.count ? `${plural(gallery.count, "result")} on this page.` : "No results match the filters.");
 }
 
 function readAddress() {
@@ -126,7 +126,7 @@ function readAddress() {
   show("show-all", filters.narrows);
 }
 
-/** The cards are others. */
+/** Handle new cards. */
 function onPage(place) {
   grid.renew(place);
   viewer.show();
@@ -137,30 +137,30 @@ function enlarge(key) {
   viewer.open(key);
 }
 
-/** The viewer was closed. */
+/** Handle the closed viewer. */
 function close(key) {
   gallery.hold(false);
   grid.focus(key);
   fill();
 }
 
-/** Give pictures of this page the class at this index. */
-async function give(index, keys) {
+/** Set the label of pictures on this page. */
+async function setLabel(index, keys) {
   const items = keys.map((key) => gallery.items.get(key)).filter((item) => item);
   const current = () => items.map((item) => gallery.items.get(item.key) ?? item);
-  if (index < labels.length && items.length) await corrections.give(current, labels[index]);
+  if (index < labels.length && items.length) await corrections.correct(current, labels[index]);
 }
 
 function correct(index, keys) {
-  give(index, keys).catch(refuse);
+  setLabel(index, keys).catch(showProblem);
 }
 
 async function undo() {
-  await corrections.undo().catch(refuse);
+  await corrections.undo().catch(showProblem);
   keepFocus();
 }
 
-/** What had the focus may be hidden now: then a picture gets it. */
+/** If the focused element is hidden now, focus a picture. */
 function keepFocus() {
   if (!document.activeElement?.checkVisibility() || document.activeElement === document.body) grid.focusStop();
 }
@@ -177,13 +177,13 @@ function onCorrected(items, text) {
   count();
 }
 
-/** The selection has changed. */
+/** Handle a changed selection. */
 function select() {
   showBar();
   answer(`${number(grid.selected.size)} selected`);
 }
 
-/** The bar below the cards, with what can be done to those that are selected. */
+/** Show or hide the bar that corrects the selected pictures. */
 function showBar() {
   const { size } = grid.selected;
   show("selected", size > 0);
@@ -192,7 +192,7 @@ function showBar() {
 }
 
 async function correctSelected() {
-  await give(byId("selected-label").selectedIndex, [...grid.selected]);
+  await setLabel(byId("selected-label").selectedIndex, [...grid.selected]);
   selectNone();
 }
 
@@ -206,31 +206,31 @@ async function retry() {
     await following.change(retryJob);
   } catch (problem) {
     if (problem.status !== 409) throw problem;
-    notice("There is nothing to try again.", problem.detail, " A file that was refused when it was sent must be sent anew.");
+    notice("There is nothing to retry.", problem.detail, " Upload files again that were rejected on arrival.");
     byId("notice").focus();
     return;
   }
-  answer("The failed pictures are tried again.");
-  trail.restart();
+  answer("Retrying the failed pictures.");
+  pagination.restart();
 }
 
-/** Browsers lend the clipboard to pages from HTTPS or this computer only. */
+/** Copy the address. Browsers allow it on HTTPS and localhost only. */
 async function copy() {
   if (!navigator.clipboard) {
-    notice("The address of this job is", location.href);
+    notice("Address of this job:", location.href);
     return;
   }
   await navigator.clipboard.writeText(location.href);
   setText("copy-text", "Copied");
-  answer("The address is copied.");
+  answer("Address copied.");
   setTimeout(() => setText("copy-text", "Copy address"), COPIED_MS);
 }
 
 function askToDelete() {
   const { total, succeeded } = job.counts;
   const corrected = sum(gallery.counts, "corrected");
-  const what = [`${plural(total, "picture")}, as they were uploaded`, `the results, ${number(succeeded)} of them with a class`];
-  if (corrected) what.push(`${plural(corrected, "correction")}: no model can learn from them any more`);
+  const what = [plural(total, "uploaded picture"), `the results, of which ${number(succeeded)} have a label`];
+  if (corrected) what.push(`${plural(corrected, "correction")}, which can no longer be used for training`);
   byId("confirm-text").replaceChildren(...what.map((text) => element("li", {}, text)));
   byId("confirm").returnValue = "";
   byId("confirm").showModal();
@@ -238,26 +238,26 @@ function askToDelete() {
 
 async function remove() {
   await deleteJob(id);
-  clearTimeout(counting); // there is nothing left to count
+  clearTimeout(counting); // the job is gone
   location.assign("/jobs");
 }
 
 function wire() {
-  does("seal", () => following.change(sealJob));
-  does("cancel", () => following.change(cancelJob));
-  does("retry", retry);
-  does("retry-failed", retry);
-  does("copy", copy);
-  does("delete", askToDelete);
-  byId("confirm").addEventListener("close", () => byId("confirm").returnValue === "delete" && remove().catch(refuse));
+  onClick("seal", () => following.change(sealJob));
+  onClick("cancel", () => following.change(cancelJob));
+  onClick("retry", retry);
+  onClick("retry-failed", retry);
+  onClick("copy", copy);
+  onClick("delete", askToDelete);
+  byId("confirm").addEventListener("close", () => byId("confirm").returnValue === "delete" && remove().catch(showProblem));
   for (const button of ["unfilter", "show-all"]) byId(button).addEventListener("click", () => filters.clear());
-  byId("previous").addEventListener("click", () => trail.back());
-  byId("next").addEventListener("click", () => gallery.more && trail.forward(gallery.cursor));
-  does("selected-correct", correctSelected);
+  byId("previous").addEventListener("click", () => pagination.back());
+  byId("next").addEventListener("click", () => gallery.more && pagination.forward(gallery.cursor));
+  onClick("selected-correct", correctSelected);
   byId("selected-page").addEventListener("click", () => grid.selectAll(true));
   byId("selected-none").addEventListener("click", selectNone);
   byId("undo").addEventListener("click", undo);
-  closes(byId("downloads"));
+  wireMenu(byId("downloads"));
 }
 
 function explainKeys() {

@@ -1,6 +1,6 @@
-// Runs in a worker: a picture file in, a smaller one out, or null where this browser cannot read it.
+// A web worker that scales a picture file down. It answers null if the browser cannot read the file.
 
-//: Pixels of the longest side: the network sees 32 × 32, a person on the result page about 500.
+//: Longest side in pixels. The network uses 32 × 32; the result page shows about 500.
 const LONGEST = 512;
 const QUALITY = 0.85;
 
@@ -9,12 +9,12 @@ addEventListener("message", async ({ data: { file, port } }) => port.postMessage
 async function scaled(file) {
   const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
   const share = LONGEST / Math.max(bitmap.width, bitmap.height);
-  if (share >= 1) return null; // never enlarged
+  if (share >= 1) return null; // never enlarge
   const [width, height] = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side * share)));
   return shrunk(bitmap, width, height).convertToBlob({ type: "image/jpeg", quality: QUALITY });
 }
 
-/** Halved until the rest is less than a half: browsers' own filters leave pixels out when they shrink by more. */
+/** Scale in steps of at most a half, since browsers skip pixels in larger steps. */
 function shrunk(source, width, height) {
   let now = source;
   while (now.width > width || now.height > height) {
@@ -28,7 +28,7 @@ function shrunk(source, width, height) {
 function drawn(source, width, height) {
   const canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext("2d");
-  context.fillStyle = "white"; // behind what is transparent, as the service does
+  context.fillStyle = "white"; // behind transparent pixels, as in the service
   context.fillRect(0, 0, width, height);
   context.imageSmoothingQuality = "high";
   context.drawImage(source, 0, 0, width, height);

@@ -1,18 +1,18 @@
-// Scales big pictures down before they are sent, in a worker of the browser, so that the page stays responsive.
+// Scales large pictures down before upload, in a web worker that keeps the page responsive.
 
-//: Files of fewer bytes travel as they are: most of them are small pictures, and the gain would be small too.
+//: Smaller files, in bytes, are sent unchanged, since the gain would be small.
 const WORTH_BYTES = 128 * 1024;
 
-/** Whether this browser can. */
+/** Whether this browser can scale pictures. */
 export const canScale = () => "OffscreenCanvas" in globalThis && "createImageBitmap" in globalThis && "Worker" in globalThis;
 
-/** One picture at a time; several scalers work side by side. */
+/** Scales one picture at a time in its own worker. */
 export class Scaler {
   #worker = null;
   #broken = null;
 
   /**
-   * The file scaled down, or the file itself where that is not worth it or cannot be done.
+   * Return the scaled file, or the file itself if it is small or cannot be scaled.
    * @param {File} file @returns {Blob | Promise<Blob>}
    */
   scale(file) {
@@ -29,7 +29,7 @@ export class Scaler {
     return smaller && smaller.size < file.size ? smaller : file;
   }
 
-  /** Give the worker's memory back. */
+  /** Stop the worker. */
   close() {
     this.#worker?.terminate();
     this.#worker = null;

@@ -1,50 +1,50 @@
-// Sends many files: a few requests at a time, each as often as it takes.
+// Uploads many files with a few parallel requests and retries.
 
 import { cancelJob, newId, openJob, readJob, sealJob } from "./api.js";
-import { alone, bytesOf, gather, splitOff, takeOutUnreadable } from "./batches.js";
-import { postParts } from "./form.js";
+import { archiveBatch, totalBytes, nextBatch, splitBatch, removeUnreadable } from "./batches.js";
+import { postParts } from "./multipart.js";
 import { Scaler } from "./scaling.js";
-import { pause } from "./watch.js";
+import { sleep } from "./watch.js";
 
 const REQUESTS_AT_A_TIME = 3;
-//: Milliseconds before a request is repeated; the last one counts for all further ones.
+//: Milliseconds before each retry; the last value repeats.
 const BACKOFF_MS = [1000, 2000, 4000, 8000, 15000];
 const TOO_LARGE = 413;
-//: Answers that say that the file is no good, which is no reason to keep others back.
+//: Statuses that reject a file; the upload goes on with the others.
 const REFUSED = new Set([TOO_LARGE, 415, 422]);
 
-/** One upload. `run` can be called again after it threw or was paused, and goes on where it was. */
+/** One upload. `run` can be called again after an error or a pause, and continues where it stopped. */
 export class Sender {
   /**
    * @param {import("./files.js").Choice[]} choices with their keys
    * @param {{scale: boolean, metadata: object, onOpen: (job: string) => void, onArrived: (keys: string[]) => void,
-   *   onProgress: (sent: {files: number, bytes: number, weight: number}) => void, onWait: (problem: Error) => void}} options
-   *   `bytes` travelled, of a `weight` of bytes on this computer
-   * @param {{job: string, keys: Set<string>} | null} before an upload to go on with, and what has arrived of it
+   *   onProgress: (sent: {files: number, bytes: number, originalBytes: number}) => void, onWait: (problem: Error) => void}} options
+   *   `bytes` were sent, `originalBytes` before scaling
+   * @param {{job: string, keys: Set<string>} | null} before an upload to resume, and the keys that have arrived
    */
   constructor(choices, options, before = null) {
     const left = before ? choices.filter(({ key }) => !before.keys.has(key)) : choices;
     this.options = options;
-    this.total = { files: choices.length, weight: bytesOf(choices) };
-    this.sent = { files: choices.length - left.length, bytes: 0, weight: this.total.weight - bytesOf(left) };
+    this.total = { files: choices.length, originalBytes: totalBytes(choices) };
+    this.sent = { files: choices.length - left.length, bytes: 0, originalBytes: this.total.originalBytes - totalBytes(left) };
     this.pictures = left.filter(({ archive }) => !archive).values();
     this.archives = left.filter(({ archive }) => archive);
-    this.returned = []; // batches that were on their way when it stopped
+    this.returned = []; // batches that were interrupted
     this.shares = new Map();
     this.jobId = before?.job ?? null;
     this.openingId = newId();
     this.opening = null;
-    this.filled = before !== null; // whether there is anything in the job
-    this.rejected = []; // what the service did not add to the job, with its reasons
+    this.filled = before !== null; // whether the job has items
+    this.rejected = []; // files that the service rejected, with reasons
     this.unreadable = [];
     this.running = null;
-    this.stopping = new AbortController(); // of the newest run; an older one has its own
+    this.stopping = new AbortController(); // of the latest run; an earlier one has its own
   }
 
   /**
-   * Send what is not sent yet and return the job's id, or null where none of it was any good.
-   * Throws Problem, or AbortError after `pause` and `cancel`.
-   * One run after the other: a paused one may still have a picture in the scaler, which is for the next one to send.
+   * Send the remaining files and return the job's id, or null if every file was rejected.
+   * Throw Problem, or AbortError after `pause` or `cancel`.
+   * Runs do not overlap: a paused one may still be scaling a picture that the next one sends.
    */
   run() {
     const stopping = (this.stopping = new AbortController());
@@ -54,29 +54,29 @@ export class Sender {
 
   async #run(stopping) {
     await this.#open(stopping.signal);
-    await this.#inLanes(stopping);
+    await this.#runLanes(stopping);
     const close = () => (this.filled ? sealJob(this.jobId) : cancelJob(this.jobId));
-    await this.#patiently(close, stopping.signal, ({ passing }) => passing);
+    await this.#withRetries(close, stopping.signal, ({ retryable }) => retryable);
     return this.filled ? this.jobId : null;
   }
 
-  /** Stop at once. What is on its way is sent anew by `run`. */
+  /** Stop at once. `run` sends interrupted batches again. */
   pause() {
     this.stopping.abort();
   }
 
-  /** Stop for good. The job is cancelled, one that is just being opened too; what had arrived stays with it. */
+  /** Stop and cancel the job, even if it is still being opened. Pictures that have arrived stay in it. */
   async cancel() {
     this.stopping.abort();
-    await this.opening?.catch(() => {}); // then there is none to cancel
+    await this.opening?.catch(() => {}); // there is no job to cancel
     if (this.jobId) await cancelJob(this.jobId);
   }
 
-  /** Open the job, once. The request is not cut off by `cancel`: the job might be there, and nobody would know. */
+  /** Open the job once. `cancel` does not abort this request, so that no unknown job is left behind. */
   async #open(signal) {
     if (this.jobId) return;
     const open = () => openJob(this.options.metadata, this.openingId);
-    this.opening = this.#patiently(open, signal).then(({ id }) => this.#opened(id));
+    this.opening = this.#withRetries(open, signal).then(({ id }) => this.#opened(id));
     await this.opening;
     signal.throwIfAborted();
   }
@@ -86,7 +86,7 @@ export class Sender {
     this.options.onOpen(id);
   }
 
-  async #inLanes(stopping) {
+  async #runLanes(stopping) {
     const lanes = Array.from({ length: REQUESTS_AT_A_TIME }, () => this.#lane(stopping));
     const ends = await Promise.allSettled(lanes);
     const problems = ends.filter(({ status }) => status === "rejected").map(({ reason }) => reason);
@@ -110,90 +110,90 @@ export class Sender {
   }
 
   async #next(prepare, signal) {
-    const batch = this.returned.pop() ?? (await gather(this.pictures, prepare, signal));
-    return batch ?? (this.archives.length ? alone(this.archives.shift()) : null);
+    const batch = this.returned.pop() ?? (await nextBatch(this.pictures, prepare, signal));
+    return batch ?? (this.archives.length ? archiveBatch(this.archives.shift()) : null);
   }
 
   async #send(batch, signal) {
     let items;
     try {
-      items = await this.#patiently(() => this.#post(batch, signal), signal);
+      items = await this.#withRetries(() => this.#post(batch, signal), signal);
     } catch (problem) {
       if (problem.status === TOO_LARGE && batch.parts.length > 1) return this.#sendHalf(batch, signal);
-      items = refusedAs(batch, problem);
+      items = asRejected(batch, problem);
     }
-    this.#sentNow(batch, items);
+    this.#recordSent(batch, items);
     return undefined;
   }
 
-  /** A proxy in between may take less in one request than the service does. */
+  /** Send a batch in halves: a proxy may have a lower limit than the service. */
   #sendHalf(batch, signal) {
-    this.returned.push(splitOff(batch));
+    this.returned.push(splitBatch(batch));
     return this.#send(batch, signal);
   }
 
-  #sentNow(batch, items) {
-    const rejected = rejectedOf(batch, items);
+  #recordSent(batch, items) {
+    const rejected = rejectedFiles(batch, items);
     this.shares.delete(batch);
     this.sent.files += batch.parts.length;
     this.sent.bytes += batch.bytes;
-    this.sent.weight += batch.weight;
+    this.sent.originalBytes += batch.originalBytes;
     this.rejected.push(...rejected);
     this.filled ||= rejected.length < items.length;
     this.options.onArrived(batch.parts.map(({ key }) => key));
-    this.#tell();
+    this.#reportProgress();
   }
 
-  /** Do it, again and again, with longer and longer pauses, for as long as it may still succeed. */
-  async #patiently(work, signal, mayPass = (problem) => this.#mayPass(problem)) {
+  /** Run `work`, and retry it with exponential backoff while its error is retryable. */
+  async #withRetries(work, signal, isRetryable = (problem) => this.#isRetryable(problem)) {
     for (let attempt = 0; ; attempt++) {
       signal.throwIfAborted();
       try {
         return await work();
       } catch (problem) {
-        if (problem.name === "AbortError" || !(await mayPass(problem))) throw problem;
-        signal.throwIfAborted(); // nobody waits any more
+        if (problem.name === "AbortError" || !(await isRetryable(problem))) throw problem;
+        signal.throwIfAborted(); // stopped meanwhile
         this.options.onWait(problem);
         const least = Math.max(BACKOFF_MS[Math.min(attempt, BACKOFF_MS.length - 1)], problem.retryAfter * 1000);
-        await pause(least * (1 + Math.random() / 4), signal);
+        await sleep(least * (1 + Math.random() / 4), signal);
       }
     }
   }
 
-  /** A conflict is one with this very request, whose answer got lost while it is still in work; unless the job is closed. */
-  async #mayPass(problem) {
-    if (problem.status !== 409) return problem.passing;
+  /** Whether to retry. A conflict is retryable while the job is open: an earlier attempt is still being processed. */
+  async #isRetryable(problem) {
+    if (problem.status !== 409) return problem.retryable;
     if (!this.jobId) return true;
     return (await readJob(this.jobId).catch(() => null))?.state === "open";
   }
 
-  /** Send a batch. One unreadable file breaks a whole request, so such files are taken out and the rest is sent. */
+  /** Send a batch. An unreadable file breaks the whole request, so such files are removed first. */
   async #post(batch, signal) {
     signal.throwIfAborted();
     if (!batch.parts.length) return [];
-    // An archive's pictures get their keys from the service, so a repeat is known by the request's own name.
+    // The service assigns the keys of an archive's pictures, so only an idempotency key detects a repeat.
     const id = batch.archive ? `${this.jobId}-${batch.parts[0].key}` : null;
     try {
-      return (await postParts(`/v1/jobs/${this.jobId}/items`, formOf(batch), id, (share) => this.#partly(batch, share), signal)).data;
+      return (await postParts(`/v1/jobs/${this.jobId}/items`, formOf(batch), id, (share) => this.#recordShare(batch, share), signal)).data;
     } catch (problem) {
-      const lost = problem.status === 0 ? await takeOutUnreadable(batch) : [];
+      const lost = problem.status === 0 ? await removeUnreadable(batch) : [];
       if (!lost.length) throw problem;
       this.unreadable.push(...lost);
       return this.#post(batch, signal);
     }
   }
 
-  #partly(batch, share) {
+  #recordShare(batch, share) {
     this.shares.set(batch, share);
-    this.#tell();
+    this.#reportProgress();
   }
 
-  #tell() {
+  #reportProgress() {
     const sent = { ...this.sent };
     for (const [batch, share] of this.shares) {
       sent.files += Math.floor(batch.parts.length * share);
       sent.bytes += batch.bytes * share;
-      sent.weight += batch.weight * share;
+      sent.originalBytes += batch.originalBytes * share;
     }
     this.options.onProgress(sent);
   }
@@ -206,19 +206,19 @@ function formOf({ parts, archive }) {
   return form;
 }
 
-/** A single file that is refused, as if it were one item of several. Throws any other problem. */
-function refusedAs({ parts }, problem) {
+/** Return a rejected single file as a rejected item. Throw any other problem. */
+function asRejected({ parts }, problem) {
   if (parts.length > 1 || !REFUSED.has(problem.status)) throw problem;
   return [{ state: "rejected", error: problem }];
 }
 
-/** What of a batch the service did not add, by name where names fit: an archive's answer is about its pictures. */
-function rejectedOf({ parts }, items) {
+/** Return the rejected files of a batch. The items of an archive are named by their keys. */
+function rejectedFiles({ parts }, items) {
   const named = parts.length === items.length;
   return items.flatMap(({ key, state, error }, index) =>
-    state === "rejected" && !isThere(error) ? [{ name: named ? parts[index].name : key, reason: error?.detail ?? "refused" }] : [],
+    state === "rejected" && !arrivedBefore(error) ? [{ name: named ? parts[index].name : key, reason: error?.detail ?? "rejected" }] : [],
   );
 }
 
-/** Whether the same file arrived before: only its scaling may differ, since its key is made of its name, size and time. */
-const isThere = (error) => error?.code === "key_conflict";
+/** Whether the same file arrived before, perhaps scaled differently: its key depends on name, size and time. */
+const arrivedBefore = (error) => error?.code === "key_conflict";

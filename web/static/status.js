@@ -1,15 +1,15 @@
-// A job's state, counts, speed and time left, as the result page shows them.
+// Shows a job's state, counts, speed and time left on the result page.
 
 import { announce, byId, element, icon, setText, show } from "./dom.js";
 import { ago, duration, moment, number, plural, rate, stateOf, titleOf } from "./format.js";
 
-//: Milliseconds that the speed is taken over, and the least of them that it takes to tell one.
+//: Milliseconds over which the speed is measured, and the minimum to measure one.
 const WINDOW_MS = 8000;
 const LEAST_MS = 900;
 
 let samples = [];
 
-/** Show the job. @param {object} job */
+/** Show the job's status. @param {object} job */
 export function showStatus(job) {
   document.title = `${job.done ? "" : `${Math.floor(job.progress * 100)} % · `}${titleOf(job)} · Darkroom`;
   setText("title", titleOf(job));
@@ -17,7 +17,7 @@ export function showStatus(job) {
   showState(job);
   showCounts(job);
   showSpeed(job);
-  announce(inWords(job));
+  announce(describe(job));
 }
 
 function showFacts(job) {
@@ -42,16 +42,16 @@ function showState(job) {
   bar.setAttribute("aria-valuetext", `${Math.floor(job.progress * 100)} %`);
 }
 
-/** What the page says beside the state. @param {object} job */
+/** Return the note beside the state. @param {object} job */
 export function noteOf(job) {
   if (job.error) return job.error.detail;
   if (job.state === "queued" && job.queue_position !== null) return inQueue(job.queue_position);
-  if (job.state === "open") return "More pictures may still arrive.";
-  if (job.state === "cancelling") return "What is in hand is finished first.";
+  if (job.state === "open") return "Waiting for more pictures.";
+  if (job.state === "cancelling") return "Finishing the current pictures first.";
   return job.done ? "" : `${Math.floor(job.progress * 100)} %`;
 }
 
-const inQueue = (ahead) => (ahead ? `${plural(ahead, "job")} in front of it` : "Next in the queue");
+const inQueue = (ahead) => (ahead ? `${plural(ahead, "job")} ahead` : "Next in the queue");
 
 function showCounts(job) {
   for (const name of ["total", "succeeded", "failed", "cancelled"]) setText(name, number(job.counts[name]));
@@ -73,7 +73,7 @@ const finished = ({ counts }) => counts.succeeded + counts.failed + counts.cance
 
 /** Return pictures per second over the last 8 s, or null before it can be measured. @param {number} count finished so far @param {number} now ms */
 export function currentRate(count, now) {
-  if (samples.at(-1)?.count > count) samples = []; // tried again
+  if (samples.at(-1)?.count > count) samples = []; // the job was retried
   samples.push({ now, count });
   while (samples.length > 2 && samples[1].now < now - WINDOW_MS) samples.shift();
   const [first] = samples;
@@ -91,7 +91,7 @@ export function wholeRate(job) {
 }
 
 /** Describe the job in one sentence for screen readers. @param {object} job */
-export function inWords(job) {
+export function describe(job) {
   const { counts } = job;
   const failed = counts.failed ? `, ${number(counts.failed)} failed` : "";
   return `${stateOf(job.state).text}: ${number(counts.succeeded)} of ${plural(counts.total, "picture")} classified${failed}.`;

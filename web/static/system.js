@@ -1,32 +1,32 @@
-// What waits, who works on it, how fast, and what room is left.
+// The system page: queues, workers, speed and free space.
 
 import { readQueues, readSystem } from "./api.js";
 import { Chart } from "./charts.js";
 import { announce, arrange, byId, element, notice, setText, show } from "./dom.js";
 import { bytes, duration, number, plural, rate } from "./format.js";
 import { modelLink } from "./model-links.js";
-import { pair } from "./outcome.js";
-import { pause } from "./watch.js";
+import { pair } from "./training-outcome.js";
+import { sleep } from "./watch.js";
 
-//: Milliseconds between two looks; nobody needs one at a tab that is not seen.
-const LOOK_MS = 5000;
+//: Milliseconds between two polls. A hidden tab does not poll.
+const POLL_MS = 5000;
 const QUEUES = { interactive: "Small jobs", bulk: "Big jobs", train: "Trainings" };
 
 const chart = new Chart("chart-images", { x: "Minutes until now", y: "", yFormat: "~s", counts: true });
 let drawn = null;
 let loop = null;
 
-/** Look again and again until the page is out of sight. */
+/** Poll while the page is visible. */
 async function follow() {
   loop?.abort();
   const { signal } = (loop = new AbortController());
   while (!signal.aborted && !document.hidden) {
-    await look(signal);
-    await pause(LOOK_MS, signal);
+    await refresh(signal);
+    await sleep(POLL_MS, signal);
   }
 }
 
-async function look(signal) {
+async function refresh(signal) {
   try {
     const [{ data: queues, workers }, room] = await Promise.all([readQueues(signal), readSystem(signal)]);
     notice(null);
@@ -34,10 +34,10 @@ async function look(signal) {
     showWorkers(workers);
     showRoom(room);
     show("system", true);
-    announce(inWords(queues, workers));
+    announce(describe(queues, workers));
     await showWork(queues);
   } catch (problem) {
-    if (!signal.aborted) notice(problem.title ?? "Something cannot be shown.", `${problem.message} This page tries again by itself.`);
+    if (!signal.aborted) notice(problem.title ?? "The page could not be loaded.", `${problem.message} Retrying automatically.`);
   }
 }
 
@@ -45,7 +45,7 @@ async function showWork(queues) {
   const [small, big] = ["interactive", "bulk"].map((name) => queues.find((queue) => queue.name === name));
   const minutes = small.per_minute.map((count, place) => count + big.per_minute[place]);
   showPairs("work", [
-    ["Images/s just now", rate(small.rate + big.rate)],
+    ["Images/s now", rate(small.rate + big.rate)],
     ["Images in the last hour", number(minutes.reduce((sum, count) => sum + count, 0))],
     ["Waiting", plural(small.depth + big.depth, "image")],
   ]);
@@ -57,14 +57,14 @@ async function showWork(queues) {
   await chart.show([{ name: "Images", line: "first", marks: false, x: minutes.map((_, place) => ago(place)), y: minutes }]);
 }
 
-const minuteName = (ago) => (ago === 0 ? "This one so far" : `${plural(ago, "minute")} ago`);
+const minuteName = (ago) => (ago === 0 ? "This minute so far" : `${plural(ago, "minute")} ago`);
 
 function showQueues(queues) {
   showRows("queues", queues.map(({ name, jobs, depth, oldest_age_s: age, workers }) =>
     row(QUEUES[name] ?? name, number(jobs), name === "train" ? "–" : plural(depth, "image"), age === null ? "–" : duration(age), number(workers))));
   const unserved = queues.filter(({ workers }) => !workers).map(({ name }) => QUEUES[name].toLowerCase());
   show("unserved", unserved.length > 0);
-  if (unserved.length) setText("unserved-what", `No worker is there for ${unserved.join(" and ")}.`);
+  if (unserved.length) setText("unserved-what", `No worker is running for ${unserved.join(", ")}.`);
 }
 
 function showWorkers(workers) {
@@ -75,13 +75,13 @@ function showWorkers(workers) {
     row(name, queues.map((queue) => QUEUES[queue] ?? queue).join(", "), modelOf(queues, model))));
 }
 
-/** Rows that are the same as before stay, with the focus that a link in one may have. */
+/** Show rows. Unchanged rows stay, so a link in one keeps the focus. */
 function showRows(id, rows) {
   const before = [...byId(id).children];
   arrange(byId(id), rows.map((made) => before.find((old) => old.isEqualNode(made)) ?? made));
 }
 
-/** A worker for trainings alone needs no model. */
+/** Return the loaded model as a link. A worker for trainings only loads none. */
 function modelOf(queues, model) {
   if (model !== null) return modelLink(model);
   return queues.every((queue) => queue === "train") ? "–" : "none yet";
@@ -90,19 +90,19 @@ function modelOf(queues, model) {
 function showRoom({ disk, blobs, redis }) {
   const { total_bytes: total, free_bytes: free, used_bytes: used, reserve_bytes: reserve } = disk;
   fill("disk", total - free, total, free < reserve);
-  showPairs("disk-figures", [["Free", bytes(free)], ["Taken by Darkroom", bytes(used)], ["In all", bytes(total)]]);
-  const where = blobs === "remote" ? "Pictures are kept in another storage; models and logs need this disk. " : "";
-  const refused = free < reserve ? "It is full: uploads are refused until" : "Uploads are refused unless";
+  showPairs("disk-figures", [["Free", bytes(free)], ["Used by Darkroom", bytes(used)], ["Total", bytes(total)]]);
+  const where = blobs === "remote" ? "Pictures are stored elsewhere; models and logs use this disk. " : "";
+  const refused = free < reserve ? "The disk is full. Uploads are rejected until" : "Uploads are rejected unless";
   setText("disk-hint", `${where}${refused} ${bytes(reserve)} are free.`);
   const { used_bytes: taken, max_bytes: limit, full_bytes: full } = redis;
   show("redis", limit !== null);
   if (limit) fill("redis", taken, limit, taken > full);
   showPairs("redis-figures", [["Used", bytes(taken)], ["Limit", limit ? bytes(limit) : "none"]]);
-  setText("redis-hint", limit ? roomInRedis(taken, full) : "This Redis has no limit of its own: it can fill the machine's memory.");
+  setText("redis-hint", limit ? roomInRedis(taken, full) : "Redis has no memory limit, so it can use all of the machine's memory.");
 }
 
 const roomInRedis = (taken, full) =>
-  taken > full ? `It is nearly full: uploads are refused above ${bytes(full)}.` : `Above ${bytes(full)}, uploads are refused; results still fit.`;
+  taken > full ? `Redis is nearly full. Uploads are rejected above ${bytes(full)}.` : `Uploads are rejected above ${bytes(full)}; results still fit.`;
 
 function fill(id, value, max, full) {
   Object.assign(byId(id), { max, value });
@@ -113,10 +113,10 @@ function fill(id, value, max, full) {
 const showPairs = (id, pairs) => byId(id).replaceChildren(...pairs.map(([name, value]) => pair(name, value)));
 const row = (head, ...cells) => element("tr", {}, element("th", { scope: "row" }, head), ...cells.map((cell) => element("td", {}, cell)));
 
-/** What a screen reader is told: rarely something new, so without the figures that change all the time. */
-function inWords(queues, workers) {
+/** Describe the system for screen readers, without figures that change all the time. */
+function describe(queues, workers) {
   const waiting = queues.filter(({ jobs }) => jobs).map(({ name }) => QUEUES[name].toLowerCase());
-  return `${plural(workers.length, "worker")}. ${waiting.length ? `Waiting: ${waiting.join(", ")}.` : "Nothing waits."}`;
+  return `${plural(workers.length, "worker")}. ${waiting.length ? `Waiting: ${waiting.join(", ")}.` : "Nothing is waiting."}`;
 }
 
 document.addEventListener("visibilitychange", follow);

@@ -1,4 +1,4 @@
-// Sets Bootstrap's theme before the first paint: dark, or light where the system asks for it.
+// Sets Bootstrap's theme before the first paint: dark, or light if the system prefers it.
 (() => {
   const light = matchMedia("(prefers-color-scheme: light)");
   const apply = () => {

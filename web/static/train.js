@@ -1,64 +1,64 @@
 // The page that starts a training.
 
 import { hasTrainWorker, newId, readCorrections, readModels, readPresets, sentence, startTraining } from "./api.js";
-import { refuse } from "./buttons.js";
+import { showProblem } from "./buttons.js";
 import { announce, byId, element, notice, setText, show } from "./dom.js";
-import { keepDraft, readDraft } from "./draft.js";
+import { saveDraft, loadDraft } from "./draft.js";
 import { Field, choiceCard } from "./fields.js";
-import { about, duration, moment, number, plural, points } from "./format.js";
-import { pause } from "./watch.js";
+import { compact, duration, moment, number, plural, precisePercent } from "./format.js";
+import { sleep } from "./watch.js";
 
-//: Milliseconds between two looks for a worker and for what can be trained.
-const LOOK_MS = 5000;
-//: The parameters that stand in front, and those of what it learns from.
-const FIRST = ["epochs", "batch_size", "learning_rate", "augment", "label_smoothing", "patience", "seed"];
-const APART = ["dataset", "base"];
-//: What the rules of promotion mean, longest standing first.
+//: Milliseconds between two polls for presets and workers.
+const POLL_MS = 5000;
+//: Parameters that are always visible, and those about the training data.
+const MAIN = ["epochs", "batch_size", "learning_rate", "augment", "label_smoothing", "patience", "seed"];
+const DATA = ["dataset", "base"];
+//: Titles and texts of the promotion rules.
 const RULES = {
-  never: ["Keep the champion", "Publish the new model and leave the choice to you."],
-  if_better: ["Only if it is better", "It takes over where it beats the champion beyond chance on the same test images, and recognises no class much worse."],
-  always: ["Take over at once", "It serves new jobs as soon as it is published, whatever its accuracy."],
+  never: ["Keep the champion", "Publish the new model without promoting it."],
+  if_better: ["Promote if better", "Promote it if it is significantly better than the champion on the same test images, and not much worse in any class."],
+  always: ["Always promote", "Promote it as soon as it is published, whatever its accuracy."],
 };
 
-let catalogue = null;
+let catalog = null;
 let models = [];
 let corrections = null;
 let fields = [];
 let sent = { body: null, id: null };
-const draft = asked(readDraft());
+const draft = withLink(loadDraft());
 
-/** The draft with the preset and the version to begin with that a link named. */
-function asked(kept) {
+/** Return the draft with the preset and base version that the page's address names. */
+function withLink(kept) {
   const { preset, base } = Object.fromEntries(new URLSearchParams(location.search));
   if (!preset) return kept;
   const values = base ? { ...kept.values, [preset]: { ...kept.values[preset], base } } : kept.values;
   return { ...kept, preset, values };
 }
 
-/** Show the form as soon as the service says what can be trained. */
+/** Load the presets, waiting until a worker has published them. */
 async function open() {
   for (;;) {
     try {
-      [catalogue, models, corrections] = await Promise.all([readPresets(), readModels(), readCorrections()]);
+      [catalog, models, corrections] = await Promise.all([readPresets(), readModels(), readCorrections()]);
       notice(null);
       return showForm();
     } catch (problem) {
-      if (!problem.passing) return refuse(problem);
+      if (!problem.retryable) return showProblem(problem);
       show("empty", problem.status === 503);
       setText("empty-text", problem.detail);
       if (problem.status !== 503) notice(problem.title, problem.detail);
     }
-    await pause(LOOK_MS);
+    await sleep(POLL_MS);
   }
 }
 
 function showForm() {
-  const names = catalogue.data.map(({ name }) => name);
+  const names = catalog.data.map(({ name }) => name);
   const preset = names.includes(draft.preset) ? draft.preset : names.includes("fast") ? "fast" : names[0];
-  byId("presets").replaceChildren(...catalogue.data.map(presetCard));
-  byId("promote").replaceChildren(...catalogue.common.promote.enum.map(ruleCard));
+  byId("presets").replaceChildren(...catalog.data.map(presetCard));
+  byId("promote").replaceChildren(...catalog.common.promote.enum.map(ruleCard));
   choose("preset", preset);
-  choose("promote", draft.common.promote ?? catalogue.common.promote.default);
+  choose("promote", draft.common.promote ?? catalog.common.promote.default);
   showPreset(preset);
   show("empty", false);
   show("form", true);
@@ -70,11 +70,11 @@ function choose(group, value) {
 }
 
 const chosen = (group) => new FormData(byId("form")).get(group);
-const presetOf = (name) => catalogue.data.find((preset) => preset.name === name);
+const presetOf = (name) => catalog.data.find((preset) => preset.name === name);
 
 function presetCard({ name, summary, cost }) {
   const time = cost.seconds === null ? "" : ` · about ${duration(cost.seconds)}`;
-  const size = `${about(cost.parameters)} weights${time}`;
+  const size = `${compact(cost.parameters)} weights${time}`;
   return choiceCard("preset", name, element("strong", {}, name), element("span", {}, sentence(summary)), element("small", {}, size));
 }
 
@@ -83,31 +83,31 @@ function ruleCard(rule) {
   return choiceCard("promote", rule, element("strong", {}, title), element("span", {}, text));
 }
 
-/** The fields of a preset, with what was entered for it before. */
+/** Show the fields of a preset, filled from the draft. */
 function showPreset(name) {
-  const { promote, ...common } = catalogue.common;
+  const { promote, ...common } = catalog.common;
   const all = Object.entries({ ...presetOf(name).parameters, ...common });
   fields = all.map(([parameter, spec]) => new Field(parameter, spec, choicesOf[parameter]?.(name)));
   const kept = draft.values[name] ?? {};
   for (const field of fields) if (field.name in kept) field.value = kept[field.name];
-  const others = fields.filter((field) => ![...FIRST, ...APART].includes(field.name));
-  place("parameters", fields.filter((field) => FIRST.includes(field.name)));
-  place("other-parameters", others);
-  place("common", fields.filter((field) => APART.includes(field.name)));
+  const others = fields.filter((field) => ![...MAIN, ...DATA].includes(field.name));
+  fill("parameters", fields.filter((field) => MAIN.includes(field.name)));
+  fill("other-parameters", others);
+  fill("common", fields.filter((field) => DATA.includes(field.name)));
   show("rest", others.length > 0);
   setText("rest-title", `${plural(others.length, "more setting")} of ${name}`);
   byId("rest").open = others.some((field) => field.isChanged);
   showSummary();
 }
 
-const place = (id, some) => byId(id).replaceChildren(...some.map((field) => field.element));
+const fill = (id, some) => byId(id).replaceChildren(...some.map((field) => field.element));
 
-/** Choices that say more than the catalogue does, by the name of the parameter. */
+/** Choices that the page describes itself, by parameter name. */
 const choicesOf = { base: basesOf, dataset: datasets };
 
 function datasets() {
   const { total, needed } = corrections;
-  const enough = total < needed ? `, of ${number(needed)} that it takes` : "";
+  const enough = total < needed ? `, at least ${number(needed)} needed` : "";
   return [
     { value: "cifar10", text: "CIFAR-10" },
     { value: "cifar10+corrections", text: `CIFAR-10 and my corrections (${plural(total, "picture")}${enough})` },
@@ -116,8 +116,8 @@ function datasets() {
 
 function basesOf(name) {
   const fitting = models.filter(({ preset }) => preset === name);
-  const text = ({ version, metrics, created_at: made }) => `${version} (${metrics ? points(metrics.accuracy) : "not measured"}, ${moment(made)})`;
-  return [{ value: null, text: "Begin from nothing" }, ...fitting.map((model) => ({ value: model.version, text: text(model) }))];
+  const text = ({ version, metrics, created_at: made }) => `${version} (${metrics ? precisePercent(metrics.accuracy) : "not measured"}, ${moment(made)})`;
+  return [{ value: null, text: "Start from scratch" }, ...fitting.map((model) => ({ value: model.version, text: text(model) }))];
 }
 
 function showSummary() {
@@ -125,15 +125,15 @@ function showSummary() {
   const changed = fields.filter((field) => field.isChanged);
   const epochs = fields.find((field) => field.name === "epochs")?.value;
   const seconds = cost.seconds_per_epoch * epochs;
-  setText("changes", changed.length ? `${plural(changed.length, "setting")} changed` : "All settings as the preset has them");
+  setText("changes", changed.length ? `${plural(changed.length, "setting")} changed` : "All settings have their deerrors");
   show("reset", changed.length > 0);
   setText("summary-preset", name);
   setText("summary-time", seconds > 0 ? duration(seconds) : "–");
-  const known = `${plural(epochs, "epoch")} of ${duration(cost.seconds_per_epoch)}, as the last training of this preset ran on ${cost.host}.`;
+  const known = `${plural(epochs, "epoch")} of ${duration(cost.seconds_per_epoch)}, measured in the last training of this preset on ${cost.host}.`;
   setText("summary-basis", cost.seconds_per_epoch === null ? "Unknown until the first training of this preset." : seconds > 0 ? known : "");
 }
 
-/** What is sent: the preset fills in whatever is not given. */
+/** Return the changed parameters. The service fills in the preset's deerrors. */
 function params() {
   const changed = fields.filter((field) => field.isChanged).map((field) => [field.name, field.value]);
   return { preset: chosen("preset"), promote: chosen("promote"), ...Object.fromEntries(changed) };
@@ -142,73 +142,73 @@ function params() {
 async function start() {
   notice(null);
   const wrong = fields.map((field) => ({ field, detail: field.check() })).filter(({ detail }) => detail);
-  if (wrong.length) return showFaults(wrong);
+  if (wrong.length) return showErrors(wrong);
   byId("start").disabled = true;
   try {
     const wanted = params();
     const body = JSON.stringify(wanted);
-    if (sent.body !== body) sent = { body, id: newId() }; // a repeat of the same is the same training
+    if (sent.body !== body) sent = { body, id: newId() }; // a repeat of the same request must not start another training
     const job = await startTraining(wanted, sent.id);
-    keepDraft(null);
+    saveDraft(null);
     location.assign(job.links.page);
   } catch (problem) {
-    refused(problem);
+    showRejection(problem);
   } finally {
     byId("start").disabled = false;
   }
   return undefined;
 }
 
-/** What the service found wrong goes beside its field. */
-function refused(problem) {
-  const named = problem.faults?.map(({ pointer, detail }) => ({ name: pointer.replace(/^\/params\//, ""), detail: sentence(detail) })) ?? [];
+/** Show each of the service's errors beside its field. */
+function showRejection(problem) {
+  const named = problem.errors?.map(({ pointer, detail }) => ({ name: pointer.replace(/^\/params\//, ""), detail: sentence(detail) })) ?? [];
   const placed = named.map(({ name, detail }) => ({ field: fields.find((field) => field.name === name), detail })).filter(({ field }) => field);
-  if (!placed.length || placed.length < named.length) refuse(problem);
-  if (placed.length) showFaults(placed);
+  if (!placed.length || placed.length < named.length) showProblem(problem);
+  if (placed.length) showErrors(placed);
 }
 
-function showFaults(faults) {
-  for (const { field, detail } of faults) {
-    field.refuse(detail);
+function showErrors(errors) {
+  for (const { field, detail } of errors) {
+    field.setError(detail);
     if (byId("rest").contains(field.element)) byId("rest").open = true;
   }
-  faults[0].field.input.focus();
-  announce(`${plural(faults.length, "setting")} cannot be used. ${faults[0].detail}`);
+  errors[0].field.input.focus();
+  announce(`${plural(errors.length, "invalid setting")}. ${errors[0].detail}`);
 }
 
-function keep() {
+function keepDraft() {
   const preset = chosen("preset");
   draft.preset = preset;
   draft.common.promote = chosen("promote");
   draft.values[preset] = Object.fromEntries(fields.filter((field) => field.isChanged).map((field) => [field.name, field.value]));
-  keepDraft(draft);
+  saveDraft(draft);
 }
 
-async function lookForWorkers() {
+async function pollWorkers() {
   for (;;) {
     show("no-worker", (await hasTrainWorker()) === false);
-    await pause(LOOK_MS);
+    await sleep(POLL_MS);
   }
 }
 
 byId("form").addEventListener("input", ({ target }) => {
   if (target.name === "preset") showPreset(target.value);
   else showSummary();
-  keep();
+  keepDraft();
 });
 byId("form").addEventListener("submit", (event) => {
   event.preventDefault();
   start();
 });
-// Back from the browser's page cache the same settings are another training.
+// After a return from the browser's page cache, the same settings mean another training.
 addEventListener("pageshow", ({ persisted }) => {
   if (persisted) sent = { body: null, id: null };
 });
 byId("reset").addEventListener("click", () => {
   for (const field of fields) field.value = field.spec.default;
   showSummary();
-  keep();
+  keepDraft();
   fields[0].input.focus();
 });
 open();
-lookForWorkers();
+pollWorkers();

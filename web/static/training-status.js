@@ -1,31 +1,31 @@
-// A training's state, place, speed and times.
+// Shows a training's state, progress, speed and times.
 
 import { announce, byId, element, icon, setText, show } from "./dom.js";
-import { ago, duration, moment, number, plural, points, rate, stateOf, titleOf } from "./format.js";
+import { ago, duration, moment, number, plural, precisePercent, rate, stateOf, titleOf } from "./format.js";
 
-//: What to do about a training that failed, by the code of its error.
+//: What to do after a failed training, by error code.
 const ADVICE = {
-  diverged: "Choose a smaller learning rate, or a larger batch, and train another.",
-  dataset: "The training worker needs the data set: set DARKROOM_CIFAR10 to an .npz file that has it. Then try again.",
-  too_few_corrections: "Correct some pictures on the pages of their jobs, or train on CIFAR-10 alone.",
-  storage_full: "Make room where the service keeps its data. Then try again: it goes on from its last checkpoint.",
-  crashed: "A smaller batch or network needs less memory. The log of the training worker may say more.",
+  diverged: "Start another training with a smaller learning rate or a larger batch.",
+  dataset: "Set DARKROOM_CIFAR10 of the training worker to an .npz file with the dataset. Then try again.",
+  too_few_corrections: "Correct more pictures on their result pages, or train on CIFAR-10 only.",
+  storage_full: "Free disk space on the server. Then try again: the training resumes from its last checkpoint.",
+  crashed: "It may have run out of memory: try a smaller batch or network. See also the log of the training worker.",
 };
 
 let known = { at: 0, eta: null };
 
-/** Show the job with its rows so far. @param {object} job @param {object[]} rows @param {boolean} finishing early */
+/** Show the job with its rows so far. @param {object} job @param {object[]} rows @param {boolean} finishing whether it was asked to finish early */
 export function showTraining(job, rows, finishing) {
   const row = rows.at(-1);
   const share = `${Math.floor(job.progress * 100)} %`;
   document.title = `${job.done ? "" : `${share} · `}${titleOf(job)} · Darkroom`;
   setText("title", titleOf(job));
   showFacts(job);
-  showState(job, finishing ? "It finishes after the step in hand" : share);
+  showState(job, finishing ? "Finishing after the current step" : share);
   showPlace(job, row, rows);
   if (known.eta !== job.eta_s) known = { at: performance.now(), eta: job.eta_s };
   showTimes(job);
-  announce(inWords(job, row));
+  announce(describe(job, row));
 }
 
 function showFacts(job) {
@@ -49,13 +49,13 @@ function showState(job, doing) {
   bar.setAttribute("aria-valuetext", `${Math.floor(job.progress * 100)} %`);
 }
 
-/** What the page says beside the state. @param {object} job @param {string} doing used while it trains */
+/** Return the note beside the state. @param {object} job @param {string} doing the note of a running training */
 export function noteOf(job, doing) {
   if (job.error) return [job.error.detail, ADVICE[job.error.code]].filter(Boolean).join(" ");
-  if (job.state === "queued") return job.queue_position ? `${plural(job.queue_position, "training")} in front of it` : "Next in the queue";
-  if (job.state === "cancelling") return "The step in hand is finished first.";
+  if (job.state === "queued") return job.queue_position ? `${plural(job.queue_position, "training")} ahead` : "Next in the queue";
+  if (job.state === "cancelling") return "Finishing the current step first.";
   if (job.done) return "";
-  return job.progress < 1 ? doing : "Measuring and publishing what it has learnt";
+  return job.progress < 1 ? doing : "Measuring and publishing the model";
 }
 
 function showPlace(job, row, rows) {
@@ -64,10 +64,10 @@ function showPlace(job, row, rows) {
   setText("step", row ? `${number(row.step)} of ${number(row.steps)}` : "–");
   setText("rate", row ? rate(row.images_per_s) : "–");
   const best = Math.max(...rows.map((one) => one.val_accuracy ?? -1));
-  setText("accuracy", best >= 0 ? points(best) : "–");
+  setText("accuracy", best >= 0 ? precisePercent(best) : "–");
 }
 
-/** Show the times as they are now: they go on between two answers. @param {object} job */
+/** Update the times, which change between two polls. @param {object} job */
 export function showTimes(job) {
   const end = job.finished_at ? Date.parse(job.finished_at) : Date.now();
   const elapsed = job.started_at && (job.done || job.state === "running") ? Math.max(0, (end - Date.parse(job.started_at)) / 1000) : null;
@@ -79,7 +79,7 @@ export function showTimes(job) {
   if (left !== null) setText("time", left >= 10 ? duration(left) : "a few seconds");
 }
 
-function inWords(job, row) {
+function describe(job, row) {
   const place = row && !job.done ? `, epoch ${row.epoch} of ${job.params.epochs}` : "";
   return `${stateOf(job.state).text}${place}.`;
 }

@@ -1,16 +1,16 @@
-// The page of a training: how far it is, its curves, and what came out.
+// The page of a training: progress, curves and outcome.
 
 import { cancelJob, deleteJob, finishJob, hasTrainWorker, readChampion, readModel, retryJob } from "./api.js";
-import { does } from "./buttons.js";
+import { onClick } from "./buttons.js";
 import { confirmed } from "./confirm.js";
 import { Curves, pointsOfRows } from "./curves.js";
 import { byId, element, notice, show } from "./dom.js";
 import { Follower } from "./follower.js";
-import { showModel, showParams, showPromotion } from "./outcome.js";
-import { Rows } from "./rows.js";
+import { showModel, showParams, showPromotion } from "./training-outcome.js";
+import { Rows } from "./metric-rows.js";
 import { showTimes, showTraining } from "./training-status.js";
 
-//: Milliseconds until what a training that is over leaves to be read is asked for again.
+//: Milliseconds before a failed read of a finished training is repeated.
 const RETRY_MS = 4000;
 const { job: id } = byId("training").dataset;
 const rows = new Rows(id);
@@ -26,13 +26,13 @@ async function onJob(now) {
   job = now;
   showAll();
   try {
-    await Promise.all([fill(), lookForWorker()]);
+    await Promise.all([fill(), checkWorker()]);
     if (job.state === "succeeded") await showOutcome();
     following.answered();
   } catch (problem) {
     if (problem.name === "AbortError") return;
     trouble(problem);
-    if (problem.passing && now.done) setTimeout(() => job === now && onJob(now), RETRY_MS); // no change will lead here
+    if (problem.retryable && now.done) setTimeout(() => job === now && onJob(now), RETRY_MS); // a finished job has no change that would trigger it
   }
 }
 
@@ -58,7 +58,7 @@ function showButtons() {
   if (job.state !== "succeeded") show("outcome", false);
 }
 
-async function lookForWorker() {
+async function checkWorker() {
   show("no-worker", job.state === "queued" && (await hasTrainWorker(following.signal)) === false);
 }
 
@@ -69,14 +69,14 @@ async function showOutcome() {
 }
 
 function trouble(problem) {
-  following.lost = problem.passing ?? false;
-  const more = problem.passing ? " This page tries again by itself; the training goes on meanwhile." : "";
-  notice(problem.passing ? "The connection was lost." : (problem.title ?? "Something cannot be shown."), `${problem.message}${more}`);
+  following.lost = problem.retryable ?? false;
+  const more = problem.retryable ? " Retrying automatically. The training continues meanwhile." : "";
+  notice(problem.retryable ? "Connection lost." : (problem.title ?? "The page could not be loaded."), `${problem.message}${more}`);
 }
 
-/** Ask first, then do it. */
-const asksFirst = (button, question, work) =>
-  does(button, async () => {
+/** Run `work` on a click, after confirmation. */
+const onConfirmedClick = (button, question, work) =>
+  onClick(button, async () => {
     if (await confirmed(question())) await work();
   });
 
@@ -84,22 +84,22 @@ const paragraph = (text) => element("p", {}, text);
 
 const finishQuestion = () => ({
   title: "Finish the training now?",
-  text: [paragraph("The step in hand is the last. The best model so far is measured on the test images and kept.")],
+  text: [paragraph("Training stops after the current step. The best model so far is measured on the test images and published.")],
   yes: "Finish now",
-  no: "Go on training",
+  no: "Keep training",
 });
 
 const cancelQuestion = () => ({
   title: "Cancel this training?",
-  text: [paragraph("No model comes out of it. What it has learnt since is kept for a while: trying again goes on from the last checkpoint.")],
+  text: [paragraph("No model is published. The last checkpoint is kept for a while, and Try again resumes from it.")],
   yes: "Cancel the training",
-  no: "Go on training",
+  no: "Keep training",
   danger: true,
 });
 
 const deleteQuestion = () => ({
   title: "Delete this job?",
-  text: [paragraph("Its curves and settings are removed from the service. That cannot be undone. A model that it made stays.")],
+  text: [paragraph("Its curves and settings are deleted. This cannot be undone. A published model stays.")],
   yes: "Delete",
   no: "Keep it",
   danger: true,
@@ -116,9 +116,9 @@ async function finish() {
   return now;
 }
 
-asksFirst("finish", finishQuestion, () => following.change(finish));
-asksFirst("cancel", cancelQuestion, () => following.change(cancelJob));
-asksFirst("delete", deleteQuestion, remove);
-does("retry", () => following.change(retryJob));
+onConfirmedClick("finish", finishQuestion, () => following.change(finish));
+onConfirmedClick("cancel", cancelQuestion, () => following.change(cancelJob));
+onConfirmedClick("delete", deleteQuestion, remove);
+onClick("retry", () => following.change(retryJob));
 setInterval(() => job && showTimes(job), 1000);
 following.start();

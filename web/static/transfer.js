@@ -1,31 +1,32 @@
-// One upload on its way, as the page shows it: from its first request to the result.
+// One upload as the page shows it, from its first request to the result.
 
-import { listOf } from "./chosen.js";
+import { fileList } from "./selection.js";
 import { announce, byId, element, notice } from "./dom.js";
-import { titleFor } from "./files.js";
+import { titleOfFiles } from "./files.js";
 import { moment } from "./format.js";
-import { done } from "./resuming.js";
+import { done } from "./resume.js";
 import { Sender } from "./sender.js";
-import { SendingPanel } from "./sending.js";
+import { SendingPanel } from "./sending-panel.js";
 import { claim, remember } from "./unfinished.js";
 
-//: Seconds until the next try, from which on it is said when that will be.
+//: Seconds of waiting above which the page tells the time of the next try.
 const LONG_WAIT_S = 60;
 
+/** Runs an upload and shows its progress and errors. */
 export class Transfer {
-  #onOver;
-  #over = false;
+  #onFinished;
+  #finished = false;
   #troubled = false;
 
   /**
    * @param {any[]} choices with their keys
-   * @param {any} before the interrupted upload that they belong to, or null
-   * @param {boolean} scale whether big pictures are scaled down
-   * @param {() => void} onOver called when the page can take other files; not where it goes to the result
+   * @param {any} before the interrupted upload that they continue, or null
+   * @param {boolean} scale whether large pictures are scaled down
+   * @param {() => void} onFinished called when the page can accept other files, unless it goes to the result
    */
-  constructor(choices, before, scale, onOver) {
-    const title = before?.title ?? titleFor(choices);
-    this.#onOver = onOver;
+  constructor(choices, before, scale, onFinished) {
+    const title = before?.title ?? titleOfFiles(choices);
+    this.#onFinished = onFinished;
     this.archives = new Set(choices.filter(({ archive }) => archive).map(({ key }) => key));
     this.record = { title, files: choices.length, folder: choices.some(({ name }) => name.includes("/")), archives: before?.archives ?? [] };
     this.sender = new Sender(choices, { scale, metadata: title ? { title } : null, ...this.#listeners() }, before);
@@ -36,62 +37,62 @@ export class Transfer {
   #listeners() {
     return {
       onOpen: (job) => this.#opened(job),
-      onArrived: (keys) => this.#noteArrived(keys),
-      onProgress: (sent) => this.#over || this.panel.progress(sent),
-      onWait: (problem) => this.#trouble(problem),
+      onArrived: (keys) => this.#recordArrived(keys),
+      onProgress: (sent) => this.#finished || this.panel.progress(sent),
+      onWait: (problem) => this.#showTrouble(problem),
     };
   }
 
   #opened(job) {
-    this.#calm();
+    this.#clearTrouble();
     claim(job);
     remember({ ...this.record, job });
     this.panel.follow(job);
   }
 
-  #noteArrived(keys) {
-    this.#calm();
+  #recordArrived(keys) {
+    this.#clearTrouble();
     this.record.archives.push(...keys.filter((key) => this.archives.has(key)));
     remember({ ...this.record, job: this.sender.jobId });
   }
 
-  /** Send, or go on with it. */
-  async goOn() {
+  /** Start or resume sending. */
+  async resume() {
     this.#troubled = false;
     notice(null);
     this.panel.begin();
     byId("sending-title").focus();
-    const warn = (event) => event.preventDefault(); // one for each call: the next may begin before this one ends
+    const warn = (event) => event.preventDefault(); // one per call, since the next call may begin before this one ends
     addEventListener("beforeunload", warn);
     try {
       const job = await this.sender.run();
       removeEventListener("beforeunload", warn);
-      if (!this.#over) this.#arrived(job); // it was not cancelled at the last moment
+      if (!this.#finished) this.#arrived(job); // unless it was cancelled at the last moment
     } catch (problem) {
-      if (problem.name !== "AbortError" && !this.#over) this.#failed(problem);
+      if (problem.name !== "AbortError" && !this.#finished) this.#failed(problem);
     } finally {
       removeEventListener("beforeunload", warn);
     }
   }
 
-  /** Stop until the person goes on. */
+  /** Pause until the user resumes. */
   pause() {
     this.sender.pause();
-    this.#calm();
+    this.#clearTrouble();
     this.panel.halt("Paused");
     byId("go-on").focus();
   }
 
-  /** Stop for good, and cancel the job. */
+  /** Stop and cancel the job. */
   async cancel() {
     this.#end();
     byId("pick-files").focus();
     try {
       await this.sender.cancel();
-      announce("The upload was cancelled.");
-      notice("The upload was cancelled.", ...this.#whereabouts());
+      announce("Upload cancelled.");
+      notice("Upload cancelled.", ...this.#jobLink());
     } catch (problem) {
-      notice("The upload was cancelled,", "but the service could not be told: ", problem.message);
+      notice("Upload stopped,", "but its job could not be cancelled: ", problem.message);
     }
     done(this.sender.jobId);
   }
@@ -105,46 +106,46 @@ export class Transfer {
       return;
     }
     this.#end();
-    const rest = job ? [element("a", { href: `/result/${job}` }, "See the job with the rest")] : [];
-    notice(job ? "Not everything could be sent." : "Nothing could be sent.", listOf(lost), ...rest);
+    const rest = job ? [element("a", { href: `/result/${job}` }, "See the job with the other files")] : [];
+    notice(job ? "Some files could not be sent." : "No files could be sent.", fileList(lost), ...rest);
   }
 
-  /** A job that is gone or closed takes no more; anything else may be mended, and the upload gone on with. */
+  /** Show why the upload stopped. It can be resumed unless the job is gone or closed. */
   #failed(problem) {
     if ([404, 409].includes(problem.status)) {
       done(this.sender.jobId);
       this.#end();
-      notice("This job takes no more files.", problem.detail, " ", ...this.#whereabouts());
+      notice("This job accepts no more files.", problem.detail, " ", ...this.#jobLink());
       return;
     }
-    this.panel.halt("The upload has stopped");
-    notice(problem.title ?? "That did not work.", problem.detail ?? problem.message, " What has arrived is safe: go on when that is mended.");
+    this.panel.halt("Upload stopped");
+    notice(problem.title ?? "Something went wrong.", problem.detail ?? problem.message, " Files that have arrived are safe. Resume when the problem is solved.");
     byId("go-on").focus();
   }
 
   #end() {
-    this.#over = true;
+    this.#finished = true;
     this.panel.end();
-    this.#onOver();
+    this.#onFinished();
   }
 
-  /** Say once that sending has to wait, however often it is tried. */
-  #trouble(problem) {
-    if (this.#troubled || this.#over) return;
+  /** Show once that sending has to wait. */
+  #showTrouble(problem) {
+    if (this.#troubled || this.#finished) return;
     this.#troubled = true;
-    const [what, why] = problem.status ? [problem.title, `${problem.detail} `] : ["The connection was lost.", ""];
+    const [what, why] = problem.status ? [problem.title, `${problem.detail} `] : ["Connection lost.", ""];
     const long = problem.retryAfter > LONG_WAIT_S;
-    const when = long ? `after ${moment(Date.now() + problem.retryAfter * 1000)}` : "as soon as the service takes more";
-    notice(what, why, `What has arrived is safe. Sending goes on ${when}.`);
+    const when = long ? `after ${moment(Date.now() + problem.retryAfter * 1000)}` : "automatically";
+    notice(what, why, `Files that have arrived are safe. Sending resumes ${when}.`);
   }
 
-  #calm() {
+  #clearTrouble() {
     if (this.#troubled) notice(null);
     this.#troubled = false;
   }
 
-  #whereabouts() {
+  #jobLink() {
     const job = this.sender.jobId;
-    return job ? ["What had arrived by then is in ", element("a", { href: `/result/${job}` }, "its job"), "."] : ["Nothing of it was kept."];
+    return job ? ["Files that had arrived are in ", element("a", { href: `/result/${job}` }, "its job"), "."] : ["No files were kept."];
   }
 }

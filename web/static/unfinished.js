@@ -1,47 +1,47 @@
-// Remembers uploads that are not finished, so that one can be gone on with after the page was loaded again.
+// Remembers unfinished uploads, so that one can be resumed after a reload.
 
 import { readJob } from "./api.js";
-import { keep, kept } from "./kept.js";
-import { pause } from "./watch.js";
+import { save, loadAll } from "./storage.js";
+import { sleep } from "./watch.js";
 
 const PREFIX = "darkroom.upload.";
-//: Milliseconds that the other tabs have to say what they send.
+//: Milliseconds that other tabs have to answer.
 const ANSWER_MS = 500;
-const QUESTION = "what do you send?";
-const tabs = new BroadcastChannel("darkroom.uploads"); // unlike Web Locks also where the page came over plain HTTP
+const QUESTION = "which job?";
+const tabs = new BroadcastChannel("darkroom.uploads"); // Web Locks are missing on plain HTTP
 
 /**
  * @typedef {{job: string, title: string, files: number, folder: boolean, archives: string[], at: number}} Upload
- *   `archives` are the keys of those that have arrived: their pictures have keys of the service
+ *   `archives` are the keys of archives that have arrived; the service assigns the keys of their pictures
  */
 
-/** @param {Upload} upload */
-export const remember = (upload) => keep(PREFIX + upload.job, { ...upload, at: Date.now() });
+/** Remember an upload. @param {Upload} upload */
+export const remember = (upload) => save(PREFIX + upload.job, { ...upload, at: Date.now() });
 
-/** @param {string} job */
-export const forget = (job) => keep(PREFIX + job, null);
+/** Forget an upload. @param {string} job */
+export const forget = (job) => save(PREFIX + job, null);
 
-/** Tell other tabs that this one sends it, whenever they ask, for as long as this one is open. @param {string} job */
+/** Answer other tabs that this tab sends the job. @param {string} job */
 export const claim = (job) => tabs.addEventListener("message", ({ data }) => data === QUESTION && tabs.postMessage(job));
 
-/** The jobs that other tabs send. @returns {Promise<Set<string>>} */
+/** Return the jobs that other tabs send. @returns {Promise<Set<string>>} */
 async function inOtherTabs() {
   const jobs = new Set();
   const note = ({ data }) => jobs.add(data);
   tabs.addEventListener("message", note);
   tabs.postMessage(QUESTION);
-  await pause(ANSWER_MS);
+  await sleep(ANSWER_MS);
   tabs.removeEventListener("message", note);
   return jobs;
 }
 
 /**
- * The newest upload that no other tab sends, of which something has arrived, and whose job still takes files, with its Job;
- * null where there is none. Throws Problem where the service cannot tell now.
+ * Return the newest unfinished upload with its Job: no other tab sends it, the job is open, and files have arrived.
+ * Return null if there is none. Throw Problem if the service is unavailable.
  * @returns {Promise<{upload: Upload, job: object} | null>}
  */
 export async function lastUnfinished() {
-  const uploads = kept(PREFIX).toSorted((one, other) => other.at - one.at);
+  const uploads = loadAll(PREFIX).toSorted((one, other) => other.at - one.at);
   const theirs = uploads.length ? await inOtherTabs() : new Set();
   for (const upload of uploads.filter(({ job }) => !theirs.has(job))) {
     const job = await readIfThere(upload.job);
@@ -55,7 +55,7 @@ async function readIfThere(id) {
   try {
     return await readJob(id);
   } catch (problem) {
-    if (problem.passing) throw problem;
+    if (problem.retryable) throw problem;
     if (problem.status === 404) forget(id);
     return null;
   }

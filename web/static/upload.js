@@ -1,19 +1,19 @@
-// The upload page: choose, look at what was chosen, send, go to the result.
+// The upload page: choose files, review them, send them, go to the result.
 
-import { does } from "./buttons.js";
-import { listOf, showChosen } from "./chosen.js";
+import { onClick } from "./buttons.js";
+import { fileList, showChosen } from "./selection.js";
 import { byId, element, notice, setText, show } from "./dom.js";
-import { sort, tooMany } from "./files.js";
+import { checkFiles, tooManyFiles } from "./files.js";
 import { plural } from "./format.js";
-import { keep, kept } from "./kept.js";
-import { giveKeys } from "./keys.js";
-import { samples, wirePicking } from "./picking.js";
+import { save, loadAll } from "./storage.js";
+import { assignKeys } from "./file-keys.js";
+import { samples, wirePicking } from "./file-inputs.js";
 import { showPreviews } from "./previews.js";
-import { belongsTo, isOffered, offer, settle } from "./resuming.js";
+import { findInterrupted, isOffered, offer, settle } from "./resume.js";
 import { canScale } from "./scaling.js";
 import { Transfer } from "./transfer.js";
 
-//: Where the browser keeps that pictures shall not be scaled down.
+//: localStorage key of the choice not to scale pictures.
 const UNSCALED = "darkroom.unscaled";
 const { dataset } = byId("upload");
 const limits = {
@@ -22,11 +22,11 @@ const limits = {
   maxItems: Number(dataset.maxItems),
 };
 
-let chosen = { choices: [], leftOut: [] };
-let before = null; // the interrupted upload that what is chosen belongs to
+let chosen = { choices: [], skipped: [] };
+let before = null; // the interrupted upload that the chosen files continue
 let transfer = null;
 let adding = Promise.resolve();
-let offered = null; // the look for an interrupted upload
+let offered = null; // the search for an interrupted upload
 
 function step(name) {
   dataset.step = name;
@@ -38,53 +38,53 @@ function step(name) {
   show("reading", false);
 }
 
-/** Take files in, beside those that are there already, one lot after the other. */
+/** Add files to those already chosen, one selection after another. */
 function add(found) {
-  if (transfer) return notice("One upload at a time.", "Add these when this one has been sent.");
-  adding = adding.then(() => take(found)).catch(notTaken);
+  if (transfer) return notice("One upload at a time.", "Add these files after the current upload.");
+  adding = adding.then(() => addFound(found)).catch(showAddError);
   return adding;
 }
 
-/** What was chosen before stays, and nothing of this lot is there: it can be chosen again. @param {any} error */
-function notTaken(error) {
+/** Show why a selection could not be added. Earlier files stay. @param {any} error */
+function showAddError(error) {
   show("reading", false);
-  notice(error.title ?? "That could not be read.", error.detail ?? error.message);
+  notice(error.title ?? "The files could not be read.", error.detail ?? error.message);
 }
 
-async function take(found) {
+async function addFound(found) {
   notice(null);
-  const more = await sort(await found, limits, reading);
-  if (transfer) return undefined; // an upload was begun meanwhile
-  const all = { choices: [...chosen.choices, ...more.choices], leftOut: [...chosen.leftOut, ...more.leftOut] };
-  const much = tooMany(all.choices, limits);
-  if (much) return startOver(() => notice("Too many at once.", much));
-  if (!all.choices.length) return startOver(() => nothingToSend(more.leftOut));
-  giveKeys(all.choices);
-  await lookBack();
-  const theirs = await belongsTo(all.choices);
-  return transfer ? undefined : lookAt(all, theirs);
+  const more = await checkFiles(await found, limits, reading);
+  if (transfer) return undefined; // an upload was started meanwhile
+  const all = { choices: [...chosen.choices, ...more.choices], skipped: [...chosen.skipped, ...more.skipped] };
+  const much = tooManyFiles(all.choices, limits);
+  if (much) return startOver(() => notice("Too many files.", much));
+  if (!all.choices.length) return startOver(() => showNothingToSend(more.skipped));
+  assignKeys(all.choices);
+  await offerResume();
+  const interrupted = await findInterrupted(all.choices);
+  return transfer ? undefined : showSelection(all, interrupted);
 }
 
-function lookAt(all, theirs) {
-  [chosen, before] = [all, theirs];
-  showChosen(chosen.choices, chosen.leftOut, before);
+function showSelection(all, interrupted) {
+  [chosen, before] = [all, interrupted];
+  showChosen(chosen.choices, chosen.skipped, before);
   step("chosen");
   byId("start").focus();
 }
 
 function reading(count) {
   show("reading", true);
-  setText("reading", `Looking at ${plural(count, "file")}…`);
+  setText("reading", `Reading ${plural(count, "file")}…`);
 }
 
-function nothingToSend(leftOut) {
-  if (!leftOut.length) return notice("There is nothing in it.", "Choose at least one picture, or a folder with some.");
-  const what = leftOut.length === 1 ? "That cannot be classified." : "None of these can be classified.";
-  return notice(what, listOf(leftOut), element("p", {}, `Accepted are ${dataset.formats}, and .zip, .tar and .tar.gz archives.`));
+function showNothingToSend(skipped) {
+  if (!skipped.length) return notice("No files found.", "Choose at least one picture, or a folder with pictures.");
+  const what = skipped.length === 1 ? "This file cannot be classified." : "None of these files can be classified.";
+  return notice(what, fileList(skipped), element("p", {}, `Accepted formats: ${dataset.formats}, and .zip, .tar and .tar.gz archives.`));
 }
 
 function startOver(then) {
-  chosen = { choices: [], leftOut: [] };
+  chosen = { choices: [], skipped: [] };
   [transfer, before] = [null, null];
   showPreviews(byId("previews"), []);
   step("pick");
@@ -94,15 +94,15 @@ function startOver(then) {
 function send() {
   transfer = new Transfer(chosen.choices, before, canScale() && byId("scale").checked, () => startOver());
   step("sending");
-  transfer.goOn();
+  transfer.resume();
 }
 
 function trySamples() {
   add(samples()).then(() => !transfer && chosen.choices.length && send());
 }
 
-/** Offer to go on with an interrupted upload, if there is one. Throws where that cannot be told now: the next call looks again. */
-async function lookBack() {
+/** Offer to resume an interrupted upload. Throw if the service is unavailable; the next call tries again. */
+async function offerResume() {
   offered ??= offer();
   try {
     await offered;
@@ -118,15 +118,15 @@ function wire() {
   byId("samples").addEventListener("click", trySamples);
   byId("start").addEventListener("click", send);
   byId("pause").addEventListener("click", () => transfer.pause());
-  byId("go-on").addEventListener("click", () => transfer.goOn());
+  byId("go-on").addEventListener("click", () => transfer.resume());
   byId("clear").addEventListener("click", () => startOver(() => byId("pick-files").focus()));
   byId("stop").addEventListener("click", () => transfer.cancel());
-  does("settle", settle);
+  onClick("settle", settle);
   show("options", canScale());
-  byId("scale").checked = !kept(UNSCALED).length;
-  byId("scale").addEventListener("change", ({ target }) => keep(UNSCALED, target.checked ? null : true));
+  byId("scale").checked = !loadAll(UNSCALED).length;
+  byId("scale").addEventListener("change", ({ target }) => save(UNSCALED, target.checked ? null : true));
 }
 
 wire();
 step("pick");
-lookBack().catch(() => {}); // it is looked for again when something is chosen
+offerResume().catch(() => {}); // tried again when files are chosen

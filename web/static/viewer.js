@@ -1,42 +1,42 @@
-// One picture, enlarged, with all its predictions and a button for each class.
+// The viewer: one enlarged picture with its predictions and a button for each class.
 
 import { imageAddress } from "./api.js";
-import { isTiny, labelOf, remarkOf, share } from "./cards.js";
+import { isTiny, labelOf, remarkOf, predictionRow } from "./cards.js";
 import { byId, element, setText } from "./dom.js";
 import { bytes, number } from "./format.js";
 import { asksUndo, indexOf, keyOf } from "./label-keys.js";
 
-/** The dialog. */
+/** The viewer's dialog. */
 export class Viewer {
   /**
    * @param {string} jobId @param {string[]} labels
-   * @param {{items: () => object[], correct: (index: number, keys: string[]) => void, undo: () => void, close: (key: string) => void}} does
-   *   `items` are those of the page that have a picture; `close` is told which one was seen last
+   * @param {{items: () => object[], correct: (index: number, keys: string[]) => void, undo: () => void, close: (key: string) => void}} actions
+   *   `items` returns the page's items with a picture; `close` receives the key of the last one shown
    */
-  constructor(jobId, labels, does) {
-    Object.assign(this, { jobId, labels, does, key: null, dialog: byId("viewer") });
+  constructor(jobId, labels, actions) {
+    Object.assign(this, { jobId, labels, actions, key: null, dialog: byId("viewer") });
     byId("viewer-labels").append(...labels.map((label, index) => this.#labelButton(label, index)));
     byId("viewer-previous").addEventListener("click", () => this.#go(-1));
     byId("viewer-next").addEventListener("click", () => this.#go(1));
-    byId("viewer-undo").addEventListener("click", () => does.undo());
+    byId("viewer-undo").addEventListener("click", () => actions.undo());
     byId("viewer-close").addEventListener("click", () => this.dialog.close());
-    this.dialog.addEventListener("click", ({ target }) => target === this.dialog && this.dialog.close()); // beside it
+    this.dialog.addEventListener("click", ({ target }) => target === this.dialog && this.dialog.close()); // outside the viewer
     this.dialog.addEventListener("keydown", (event) => this.#pressed(event));
-    this.dialog.addEventListener("close", () => does.close(this.key));
-    byId("viewer-image").addEventListener("error", ({ target }) => this.#showCopy(target));
+    this.dialog.addEventListener("close", () => actions.close(this.key));
+    byId("viewer-image").addEventListener("error", ({ target }) => this.#showThumbnail(target));
   }
 
-  /** @param {string} key */
+  /** Open the viewer on an item. @param {string} key */
   open(key) {
     this.key = key;
     this.dialog.showModal();
     this.show();
   }
 
-  /** Show the item as it is by now, or nothing where the page is another. */
+  /** Update the shown item, or close if it is no longer on the page. */
   show() {
     if (!this.dialog.open) return;
-    const items = this.does.items();
+    const items = this.actions.items();
     const at = items.findIndex(({ key }) => key === this.key);
     if (at < 0) {
       this.dialog.close();
@@ -48,7 +48,7 @@ export class Viewer {
     byId("viewer-next").disabled = at === items.length - 1;
   }
 
-  /** @param {boolean} undoable whether there is something to undo */
+  /** Enable or disable undo. @param {boolean} undoable */
   allowUndo(undoable) {
     byId("viewer-undo").disabled = !undoable;
   }
@@ -58,7 +58,7 @@ export class Viewer {
     this.#showPicture(item);
     byId("viewer-label").replaceChildren(element("strong", {}, labelOf(item)), element("small", {}, remarkOf(item)));
     byId("viewer-label").classList.toggle("corrected", item.corrected_label !== null);
-    byId("viewer-shares").replaceChildren(...item.predictions.map(share));
+    byId("viewer-shares").replaceChildren(...item.predictions.map(predictionRow));
     setText("viewer-facts", `${number(item.width)} × ${number(item.height)} pixels, ${bytes(item.bytes)}`);
     for (const button of byId("viewer-labels").children) button.setAttribute("aria-pressed", String(button.value === labelOf(item)));
   }
@@ -68,7 +68,7 @@ export class Viewer {
     const address = imageAddress(this.jobId, item.key);
     if (image.dataset.key !== item.key) {
       image.dataset.key = item.key;
-      image.removeAttribute("src"); // the picture before must not be seen under this one's name
+      image.removeAttribute("src"); // the previous picture must not be shown under this name
       image.src = address;
     }
     image.alt = item.filename;
@@ -76,21 +76,21 @@ export class Viewer {
     byId("viewer-file").href = address;
   }
 
-  /** Few browsers show HEIC or TIFF: the small copy is a JPEG. */
-  #showCopy(image) {
-    const copy = imageAddress(this.jobId, this.key, true);
-    if (image.getAttribute("src") !== copy) image.src = copy;
+  /** Show the thumbnail, a JPEG, if the browser does not support the file's format. */
+  #showThumbnail(image) {
+    const thumbnail = imageAddress(this.jobId, this.key, true);
+    if (image.getAttribute("src") !== thumbnail) image.src = thumbnail;
   }
 
   #labelButton(label, index) {
     const key = element("kbd", { "aria-hidden": "true" }, keyOf(index).toUpperCase());
     const button = element("button", { type: "button", value: label, "aria-pressed": "false" }, label, " ", key);
-    button.addEventListener("click", () => this.does.correct(index, [this.key]));
+    button.addEventListener("click", () => this.actions.correct(index, [this.key]));
     return button;
   }
 
   #go(steps) {
-    const items = this.does.items();
+    const items = this.actions.items();
     const next = items[items.findIndex(({ key }) => key === this.key) + steps];
     if (!next) return;
     this.key = next.key;
@@ -99,8 +99,8 @@ export class Viewer {
 
   #pressed(event) {
     const index = indexOf(event);
-    if (asksUndo(event)) this.does.undo();
-    else if (index >= 0 && index < this.labels.length) this.does.correct(index, [this.key]);
+    if (asksUndo(event)) this.actions.undo();
+    else if (index >= 0 && index < this.labels.length) this.actions.correct(index, [this.key]);
     else if (event.key === "ArrowLeft") this.#go(-1);
     else if (event.key === "ArrowRight") this.#go(1);
     else return;

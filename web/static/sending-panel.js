@@ -1,27 +1,28 @@
-// Shows an upload on its way: what was sent, and what of that is classified already.
+// Shows the progress of an upload and of its classification.
 
 import { imageAddress, readResults } from "./api.js";
 import { announce, byId, element, setText, show } from "./dom.js";
 import { bytes, duration, number, plural } from "./format.js";
 import { watch } from "./watch.js";
 
-//: Seconds of sending after which the time that is left can be told.
+//: Seconds of sending before the time left is estimated.
 const ETA_AFTER_S = 3;
-//: Pictures that are shown with their class as soon as they have one.
+//: Number of first results to show.
 const FIRST = 8;
 
+/** The panel of a running upload. */
 export class SendingPanel {
   /** @param {import("./sender.js").Sender} sender */
   constructor(sender) {
     this.sender = sender;
     this.finished = 0;
     this.following = null;
-    this.there = sender.sent.weight; // bytes of what an earlier visit sent
+    this.sentBefore = sender.sent.originalBytes; // by an earlier visit
     this.began = performance.now();
     this.atBegin = sender.sent;
   }
 
-  /** Sending begins, or goes on: what is measured by time begins anew. */
+  /** Call when sending starts or resumes. Speed and time left are measured from here. */
   begin() {
     this.began = performance.now();
     this.atBegin = { ...this.sender.sent };
@@ -29,7 +30,7 @@ export class SendingPanel {
     this.progress(this.sender.sent);
   }
 
-  /** It is paused, or has stopped. @param {string} title */
+  /** Call when sending is paused or has stopped. @param {string} title */
   halt(title) {
     this.#state(title, false);
     setText("time-left", "–");
@@ -43,35 +44,35 @@ export class SendingPanel {
     byId("sending").dataset.moving = String(moving);
   }
 
-  /** @param {{files: number, bytes: number, weight: number}} sent */
+  /** Show what has been sent. @param {{files: number, bytes: number, originalBytes: number}} sent */
   progress(sent) {
-    const { files, weight } = this.sender.total;
-    const share = weight ? Math.min(1, sent.weight / weight) : 0;
+    const { files, originalBytes } = this.sender.total;
+    const share = originalBytes ? Math.min(1, sent.originalBytes / originalBytes) : 0;
     byId("sent").value = share;
     setText("sent-files", `${number(Math.min(sent.files, files))} of ${number(files)}`);
     setText("sent-bytes", bytes(sent.bytes));
-    const instead = sent.weight - this.there;
-    setText("sent-instead", sent.bytes < 0.9 * instead ? `instead of ${bytes(instead)}` : `of ${bytes(weight - this.there)}`);
+    const instead = sent.originalBytes - this.sentBefore;
+    setText("sent-instead", sent.bytes < 0.9 * instead ? `instead of ${bytes(instead)}` : `of ${bytes(originalBytes - this.sentBefore)}`);
     this.#times(sent, share);
     announce(`${Math.floor(share * 100)} % sent, ${number(sent.files)} of ${plural(files, "file")}; ${number(this.finished)} classified.`);
   }
 
   #times(sent, share) {
     const seconds = (performance.now() - this.began) / 1000;
-    const done = (sent.weight - this.atBegin.weight) / Math.max(1, this.sender.total.weight);
+    const done = (sent.originalBytes - this.atBegin.originalBytes) / Math.max(1, this.sender.total.originalBytes);
     setText("sent-rate", sent.bytes > this.atBegin.bytes ? `${bytes((sent.bytes - this.atBegin.bytes) / Math.max(0.1, seconds))}/s` : "–");
     const left = secondsLeft(share, done, seconds);
     setText("time-left", left === null ? "–" : duration(left));
   }
 
-  /** Follow the job: its first pictures are classified while the last ones are on their way. @param {string} job */
+  /** Follow the job, whose first pictures are classified while others are still being sent. @param {string} job */
   follow(job) {
     byId("results-link").href = `/result/${job}`;
     byId("first-results").replaceChildren();
     show("first", false);
     show("results-link", false);
     this.following = new AbortController();
-    watch(job, (now) => this.#classified(now), () => {}, this.following.signal).catch(() => {}); // sending tells of troubles
+    watch(job, (now) => this.#classified(now), () => {}, this.following.signal).catch(() => {}); // the sender reports errors
   }
 
   #classified({ id, counts }) {
@@ -80,7 +81,7 @@ export class SendingPanel {
     byId("classified").value = this.finished / total;
     setText("classified-files", `${number(this.finished)} of ${number(total)}`);
     show("results-link", this.finished > 0);
-    if (counts.succeeded && byId("first-results").childElementCount < FIRST) this.#showFirst(id).catch(() => {}); // the next ones will
+    if (counts.succeeded && byId("first-results").childElementCount < FIRST) this.#showFirst(id).catch(() => {}); // the next update will show them
   }
 
   async #showFirst(job) {
@@ -89,7 +90,7 @@ export class SendingPanel {
     show("first", data.length > 0);
   }
 
-  /** It is over. */
+  /** Stop following the job. */
   end() {
     this.following?.abort();
   }
@@ -97,7 +98,7 @@ export class SendingPanel {
 
 /**
  * Estimate the seconds left, or return null while it is too early to tell.
- * @param {number} share sent in all, in [0, 1] @param {number} done share sent since measuring began @param {number} seconds since then
+ * @param {number} share sent in total, in [0, 1] @param {number} done share sent since measuring began @param {number} seconds since then
  */
 export const secondsLeft = (share, done, seconds) => (done > 0 && seconds > ETA_AFTER_S ? ((1 - share) * seconds) / done : null);
 

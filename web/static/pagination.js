@@ -1,39 +1,39 @@
-// The pages of a list that is read by cursor: where each page begins, kept in the browser's history, so that going
-// back, forward and loading again all lead to the same page.
+// Pagination of a list that is read by cursor. The cursors are kept in the browser's history, so going back, forward
+// and reloading lead to the same page.
 
-/** Where the pages up to this one begin; the first has no cursor. */
-export class Trail {
-  /** @param {() => void} onMove called when the page has changed */
+/** The cursors of the pages up to the current one; the first is null. */
+export class Pagination {
+  /** @param {() => void} onMove called when the page changes */
   constructor(onMove) {
     this.onMove = onMove;
     /** @type {(string | null)[]} */
     this.cursors = history.state?.cursors ?? [null];
     this.#keep();
-    // A link within the page, such as the one that skips the navigation, makes an entry without a state.
+    // A link to an anchor, such as the skip link, adds an entry without a state.
     addEventListener("popstate", ({ state }) => (state ? this.#move(state.cursors) : this.#keep()));
   }
 
-  /** The cursor that this page begins after; null for the first. */
+  /** The cursor after which this page begins; null for the first. */
   get start() {
     return this.cursors.at(-1);
   }
 
-  /** The number of this page, from 0. */
+  /** The page number, from 0. */
   get index() {
     return this.cursors.length - 1;
   }
 
-  /** @param {string} cursor where the next page begins */
+  /** Go to the next page. @param {string} cursor after which it begins */
   forward(cursor) {
     this.#push([...this.cursors, cursor]);
   }
 
-  /** To the page before, if there is one. */
+  /** Go to the previous page, if there is one. */
   back() {
     if (this.index > 0) this.#push(this.cursors.slice(0, -1));
   }
 
-  /** To the first page, perhaps of another selection. @param {string} address */
+  /** Go to the first page, perhaps with other filters. @param {string} address */
   restart(address = location.href) {
     this.cursors = [null];
     this.#keep(address);

@@ -1,12 +1,12 @@
-// One multipart request, by XMLHttpRequest: fetch does not tell how much is sent.
+// Sends a multipart form by XMLHttpRequest, since fetch does not report upload progress.
 
-import { noAnswer, problemOf, sessionHeaders, signInAgain } from "./api.js";
+import { connectionProblem, parseProblem, sessionHeaders, redirectToSignIn } from "./api.js";
 
 /**
- * Post a form and return the parsed answer. Throws Problem; AbortError where `signal` stopped it.
+ * Post a form and return the parsed answer. Throw Problem on an error, AbortError if `signal` aborts it.
  * @param {string} path @param {FormData} form
- * @param {string | null} id names the request, so that a repeat is known; null where a repeat does no harm anyway
- * @param {(share: number) => void} onShare how much of the body is sent, in [0, 1]
+ * @param {string | null} id idempotency key; null if a repeat is harmless
+ * @param {(share: number) => void} onShare reports the share of the body that is sent, in [0, 1]
  * @param {AbortSignal} signal
  */
 export function postParts(path, form, id, onShare, signal) {
@@ -19,7 +19,7 @@ export function postParts(path, form, id, onShare, signal) {
     for (const [name, value] of Object.entries(sessionHeaders())) request.setRequestHeader(name, value);
     request.upload.onprogress = ({ loaded, total }) => onShare(total ? loaded / total : 0);
     request.onload = () => settle(request, resolve, reject);
-    request.onerror = () => reject(noAnswer());
+    request.onerror = () => reject(connectionProblem());
     request.onabort = () => reject(new DOMException("cancelled", "AbortError"));
     request.onloadend = () => signal.removeEventListener("abort", stop);
     signal.addEventListener("abort", stop);
@@ -28,14 +28,14 @@ export function postParts(path, form, id, onShare, signal) {
 }
 
 function settle(request, resolve, reject) {
-  signInAgain(request.status);
+  redirectToSignIn(request.status);
   if (request.status >= 400) {
-    reject(problemOf(request.status, request.responseText, request.getResponseHeader("Retry-After")));
+    reject(parseProblem(request.status, request.responseText, request.getResponseHeader("Retry-After")));
     return;
   }
   try {
     resolve(JSON.parse(request.responseText));
   } catch {
-    reject(problemOf(request.status, ""));
+    reject(parseProblem(request.status, ""));
   }
 }

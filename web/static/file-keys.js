@@ -1,10 +1,10 @@
-// Keys of files. The same file gets the same key after a reload, so that what has arrived of it is known.
+// Item keys of files. A file gets the same key after a reload, so an upload can be resumed.
 
-// FNV-1a, 32 bits (RFC 9923): crypto.subtle is there on HTTPS and this computer only, and these are no secrets.
+// FNV-1a, 32 bits (RFC 9923). crypto.subtle is missing on plain HTTP, and keys need no cryptographic hash.
 const OFFSET_BASIS = 0x811c9dc5;
 const PRIME = 0x01000193;
 
-/** @param {string} text @param {boolean} backwards */
+/** Return the hash in hexadecimal. @param {string} text @param {boolean} backwards */
 function hash(text, backwards) {
   let value = OFFSET_BASIS;
   for (let at = 0; at < text.length; at++) {
@@ -13,17 +13,17 @@ function hash(text, backwards) {
   return (value >>> 0).toString(16).padStart(8, "0");
 }
 
-/** 64 bits of a file's path, size and time, never of its bytes: they may be scaled down or not. @param {any} choice */
+/** Hash a file's path, size and time to 64 bits. Its bytes are left out, since scaling changes them. @param {any} choice */
 function keyOf({ name, file }) {
   const text = `${name}\n${file.size}\n${file.lastModified}`;
   return hash(text, false) + hash(text, true);
 }
 
 /**
- * Give each choice its key. Two that are the same in all of that still get two, since neither may be lost.
+ * Assign a unique key to each file. Files with the same path, size and time get a number appended.
  * @param {import("./files.js").Choice[]} choices
  */
-export function giveKeys(choices) {
+export function assignKeys(choices) {
   const seen = new Map();
   for (const choice of choices) {
     const key = keyOf(choice);

@@ -1,15 +1,15 @@
-// The rows of a training, read as they come.
+// The metric rows of a training, loaded as they are written.
 
 import { readRows } from "./api.js";
 
-/** All rows that a job has so far. */
+/** All metric rows of a job so far. */
 export class Rows {
   /** @param {string} jobId */
   constructor(jobId) {
     Object.assign(this, { jobId, all: [], reading: null });
   }
 
-  /** Read what is new. A call while a read is under way waits for that one. @param {AbortSignal} signal */
+  /** Load new rows. A call during a load waits for that one. @param {AbortSignal} signal */
   async refresh(signal) {
     this.reading ??= this.#read(signal).finally(() => (this.reading = null));
     return this.reading;
@@ -17,7 +17,7 @@ export class Rows {
 
   async #read(signal) {
     for (let more = true; more; ) {
-      // The last row is read again: a training that goes on from its checkpoint writes its rows anew.
+      // The last row is read again, because a training that resumes from a checkpoint rewrites its rows.
       const { data } = await readRows(this.jobId, Math.max(0, this.all.length - 1), signal);
       const last = this.all.at(-1);
       const [again, ...fresh] = last ? data : [null, ...data];

@@ -1,15 +1,15 @@
-// Tells from a file's first bytes whether the service could read it: the signatures are those of shared/images/formats.py.
+// Detects pictures and archives by their first bytes, with the signatures of shared/images/formats.py.
 
-const HEAD_BYTES = 265; // a tar says what it is at byte 257
-//: Files that are looked into at the same time.
+const HEAD_BYTES = 265; // a tar archive has its signature at byte 257
+//: Files that are read at the same time.
 const AT_A_TIME = 64;
 
 const PICTURES = ["\xff\xd8\xff", "\x89PNG\r\n\x1a\n", "GIF87a", "GIF89a", "II*\0", "MM\0*", "II+\0", "MM\0+", "BM"];
 const ARCHIVES = ["PK\x03\x04", "PK\x05\x06", "PK\x07\x08", "\x1f\x8b\x08"];
-//: The first letters of what an ISO base media file may say that it is, where it is a picture: AVIF and HEIC.
+//: Brands of ISO base media files that are pictures: AVIF and HEIC.
 const BRANDS = /^(avi[fs]|he[iv][cmsx]|m[is]f1)/;
 
-/** What begins with these bytes, as Latin-1 text. @param {string} head @returns {"picture" | "archive" | null} */
+/** Return the kind of a file that begins with these bytes, as Latin-1 text. @param {string} head @returns {"picture" | "archive" | null} */
 export function kindOf(head) {
   if (PICTURES.some((mark) => head.startsWith(mark))) return "picture";
   if (head.startsWith("RIFF") && head.startsWith("WEBP", 8)) return "picture";
@@ -18,8 +18,8 @@ export function kindOf(head) {
 }
 
 /**
- * The kind of each file, in order; "unreadable" where this computer cannot read it, or there is none.
- * @param {(File | null)[]} files @param {(done: number) => void} onDone called now and then
+ * Return the kind of each file, in order; "unreadable" if it is null or cannot be read.
+ * @param {(File | null)[]} files @param {(done: number) => void} onDone reports progress
  */
 export async function kindsOf(files, onDone) {
   const kinds = [];

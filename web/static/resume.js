@@ -1,7 +1,7 @@
-// Offers to go on with an upload that an earlier visit began.
+// Offers to resume an interrupted upload.
 
-import { readKeys, sealJob } from "./api.js";
-import { quoted } from "./chosen.js";
+import { readArrivedKeys, sealJob } from "./api.js";
+import { inQuotes } from "./selection.js";
 import { byId, setText } from "./dom.js";
 import { ago, number, plural } from "./format.js";
 import { forget, lastUnfinished } from "./unfinished.js";
@@ -9,45 +9,45 @@ import { forget, lastUnfinished } from "./unfinished.js";
 let upload = null;
 let keys = null;
 
-/** Look for one, and write down what is known of it. */
+/** Look for an interrupted upload and describe it on the page. */
 export async function offer() {
   const found = await lastUnfinished();
   if (!found) return;
   upload = found.upload;
   const { total } = found.job.counts;
-  setText("interrupted-title", `The upload${quoted(upload.title)} was interrupted`);
+  setText("interrupted-title", `The upload${inQuotes(upload.title)} was interrupted`);
   setText(
     "interrupted-text",
-    `${plural(total, "picture")} arrived ${ago(new Date(upload.at))}, of ${plural(upload.files, "file")}. ` +
-      `Choose the same ${upload.folder ? "folder" : "files"} again, and only the rest is sent.`,
+    `${number(total)} of ${plural(upload.files, "file")} arrived ${ago(new Date(upload.at))}. ` +
+      `Choose the same ${upload.folder ? "folder" : "files"} again to send only the rest.`,
   );
   setText("resume-text", upload.folder ? "Choose the folder again" : "Choose the files again");
-  setText("settle-text", `Finish with ${total === 1 ? "this one" : `these ${number(total)}`}`);
+  setText("settle-text", `Classify only ${total === 1 ? "this picture" : `these ${number(total)}`}`);
   byId("resume").addEventListener("click", () => byId(upload.folder ? "pick-folder" : "pick-files").click());
 }
 
-/** Whether there is one. */
+/** Whether there is an interrupted upload. */
 export const isOffered = () => upload !== null;
 
 /**
- * The upload that was interrupted, if any of these files is of it, with the keys of what has arrived.
+ * Return the interrupted upload with the keys that have arrived, if any of these files belong to it; otherwise null.
  * @param {any[]} choices
- * @returns {Promise<(import("./unfinished.js").Upload & {keys: Set<string>, there: number}) | null>} `there` of them have arrived
+ * @returns {Promise<(import("./unfinished.js").Upload & {keys: Set<string>, there: number}) | null>} `there` is how many have arrived
  */
-export async function belongsTo(choices) {
+export async function findInterrupted(choices) {
   if (!upload) return null;
-  keys ??= new Set([...(await readKeys(upload.job)), ...upload.archives]);
+  keys ??= new Set([...(await readArrivedKeys(upload.job)), ...upload.archives]);
   const there = choices.filter(({ key }) => keys.has(key)).length;
   return there ? { ...upload, keys, there } : null;
 }
 
-/** This job is no upload to go on with any more. @param {string} job */
+/** Stop offering to resume this job. @param {string} job */
 export function done(job) {
   forget(job);
   if (upload?.job === job) upload = null;
 }
 
-/** Leave it at what has arrived. */
+/** Close the job with the pictures that have arrived. */
 export async function settle() {
   const { job } = upload;
   await sealJob(job).catch((problem) => problem.status === 409 || Promise.reject(problem)); // it was sealed elsewhere
