@@ -1,4 +1,4 @@
-"""A real browser in front of the running service."""
+"""Fixtures: a real browser in front of the running service."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def complaints() -> Complaints:
 
 @pytest.fixture
 def page(browser: Browser, service, complaints: Complaints) -> Iterator[Page]:
-    """A page of a context of its own. A console error, such as one of the content security policy, fails the test."""
+    """A page in a new context. A console error, such as a violation of the content security policy, fails the test."""
     yield from opened(browser, service.url, complaints)
 
 
 @pytest.fixture
 def training_page(browser: Browser, training_service, complaints: Complaints) -> Iterator[Page]:
-    """The same, in front of the service that trains on a small data set."""
+    """A page of the service that trains on a small dataset."""
     yield from opened(browser, training_service.url, complaints)
 
 
@@ -73,13 +73,13 @@ def training_api(training_service) -> Iterator[Api]:
 
 @pytest.fixture(scope="session")
 def mixed_job(api: Api) -> str:
-    """A finished job of more pictures than one page shows, and of one that is none."""
+    """A finished job with more pictures than one page shows, and one file that is not an image."""
     return api.job([("notes.png", b"only text"), *pictures(70)])
 
 
 @pytest.fixture(scope="session")
 def trained_job(training_api: Api) -> str:
-    """A finished training of two epochs, whose version was not promoted."""
+    """A finished training of two epochs. Its version was not promoted."""
     job = training_api.training(epochs=2, batch_size=64, promote="if_better")
     training_api.finished(job)
     return job
@@ -87,5 +87,5 @@ def trained_job(training_api: Api) -> str:
 
 @pytest.fixture(scope="session")
 def two_versions(training_api: Api, trained_job: str) -> tuple[str, str]:
-    """Two versions that were measured on the same test images; the shipped one is the champion."""
+    """Two versions measured on the same test images. The champion is the shipped one."""
     return training_api.status(trained_job)["model"], training_api.trained(epochs=1, batch_size=64, seed=1)

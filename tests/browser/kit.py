@@ -1,44 +1,49 @@
-"""What the browser tests share: the API before a page is opened, sample pictures, and an ear at the console."""
+"""Helpers of the browser tests: an API client, sample pictures, checks of a page, and a console watcher."""
 
 from __future__ import annotations
 
 import io
 import math
+import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Route, expect
 
 from tests.conftest import NO_TLS, wait_until
 from tests.fixtures import make
 
-#: Milliseconds until a condition that is waited for counts as never coming: the shared cores may be busy.
+#: Milliseconds before a wait fails. Generous, since the cores may be busy.
 PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
 
-SCREENSHOTS = Path(__file__).parent.parent / "screenshots"
+#: Folder for screenshots of every page, if set.
+SCREENSHOTS = os.environ.get("SCREENSHOTS")
 SAMPLES = sorted(make.CIFAR10.glob("*.png"))
 
 
 SIZES = {"phone": {"width": 360, "height": 800}, "desktop": {"width": 1280, "height": 800}}
-#: CSS pixels of the smallest side of something to click (WCAG 2.2, 2.5.8).
+#: Minimum size of a click target in CSS pixels (WCAG 2.2, 2.5.8).
 TARGET = 24
 
 
 AXE = Axe()
-#: All rules of WCAG up to 2.2 AA. axe runs as the debugger's own code, which the page's policy does not concern.
+#: All rules of WCAG up to 2.2 AA. axe runs as debugger code, so the content security policy does not block it.
 RULES = {
     "resultTypes": ["violations"],
     "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"],
     "rules": {"target-size": {"enabled": True}},
 }
-#: Size and theme, in the order in which a page is changed: colours depend on the theme alone, the layout on the size.
+#: Size and theme. Colours depend on the theme alone, and the layout on the size alone.
 LOOKS = (("desktop", "dark"), ("phone", "light"))
 
 
 class Complaints(list[str]):
-    """What the browser's console said that it should not have; `expected` are parts of messages that are meant."""
+    """Errors and warnings of the browser's console, except those that contain a part in `expected`."""
 
     expected: tuple[str, ...] = ()
 
@@ -48,7 +53,7 @@ class Complaints(list[str]):
 
 
 def wait_until_true(page: Page, expression: str) -> None:
-    """Wait for a JavaScript expression. `page.wait_for_function` evaluates it in the page, which the policy forbids."""
+    """Wait until a JavaScript expression is true. The content security policy forbids `page.wait_for_function`."""
     wait_until(lambda: page.evaluate(expression), expression, PATIENCE_MS / 1000)
 
 
@@ -57,35 +62,60 @@ def watch_console(page: Page, complaints: Complaints) -> None:
     page.on("pageerror", lambda error: complaints.add(str(error)))
 
 
-def check(page: Page, name: str) -> None:
-    """Save a picture of the page. Nothing of it may stick out sideways, be too small to hit, or be without a name."""
-    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+def looks(page: Page) -> Iterator[str]:
+    """Show the page in every size and theme in turn."""
+    for size, theme in LOOKS:
+        page.set_viewport_size(SIZES[size])
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # no fades
+        expect(page.locator("html")).to_have_attribute("data-bs-theme", theme)
+        yield f"{size}-{theme}"
+
+
+def check(page: Page, name: str, part: str | None = None) -> None:
+    """Check layout and accessibility in every look; axe examines only `part` (a selector) if it is given."""
+    for look in looks(page):
+        if SCREENSHOTS:
+            page.screenshot(path=Path(SCREENSHOTS) / f"{name}-{look}.png", full_page=True)
+        check_layout(page)
+        check_axe(page, part)
+    assert not page.evaluate("document.getAnimations().length")
+
+
+def check_axe(page: Page, part: str | None = None) -> None:
+    """Fail on any violation of WCAG that axe finds."""
+    found = AXE.run(page, part, options=RULES)
+    assert not found.violations_count, f"{page.url} {page.viewport_size}\n{found.generate_report()}"
+
+
+def check_layout(page: Page) -> None:
+    """Check that the page does not scroll sideways, and that every control is named and large enough."""
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    # A link that covers its whole row, or stands within a sentence, is no target of its own size.
+    # Links that cover a row or are part of a sentence are exempt.
     small = page.locator("button:visible, .btn:visible, select:visible, input:visible, nav a:visible").evaluate_all(
         f"""all => all.map((one) => [one.outerHTML, one.getBoundingClientRect()])
             .filter(([, box]) => Math.min(box.width, box.height) < {TARGET}).map(([html]) => html)"""
     )
     assert not small
-    nameless = page.locator("input:visible, select:visible, textarea:visible").evaluate_all(
+    unnamed = page.locator("input:visible, select:visible, textarea:visible").evaluate_all(
         "all => all.filter((one) => !one.labels.length && !one.ariaLabel).map((one) => one.outerHTML)"
     )
-    assert not nameless
+    assert not unnamed
 
 
-def check_accessible(page: Page) -> None:
-    """Fail with what axe finds in any look of the page as it stands."""
-    for size, theme in LOOKS:
-        page.set_viewport_size(SIZES[size])
-        page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # nothing is half faded in
-        expect(page.locator("html")).to_have_attribute("data-bs-theme", theme)
-        found = AXE.run(page, options=RULES)
-        assert not found.violations_count, f"{page.url} {size} {theme}\n{found.generate_report()}"
-    assert not page.evaluate("document.getAnimations().length")
+def number(text: str | None) -> float:
+    """Return the first number in a text such as "1,234 ms" or "94.2 %"."""
+    found = re.search(r"\d[\d,]*(\.\d+)?", text or "")
+    assert found, text
+    return float(found[0].replace(",", ""))
+
+
+def rounded(value: float, digits: int) -> object:
+    """Compare with a number that was rounded to `digits` decimals. JavaScript rounds 0.25 to 0.3, Python to 0.2."""
+    return pytest.approx(value, abs=0.5 * 10**-digits + 1e-9)
 
 
 class Api:
-    """The service's API, for what a test needs before the page is opened."""
+    """A client of the service's API, to prepare and check what a page shows."""
 
     def __init__(self, url: str) -> None:
         self._client = httpx.Client(base_url=url, timeout=60, trust_env=False, verify=NO_TLS)
@@ -97,34 +127,34 @@ class Api:
         return self._client.request(method, path, **options).raise_for_status()
 
     def job(self, files: list[tuple[str, bytes]]) -> str:
-        """A finished job of these files."""
+        """Classify these files and return the finished job's id."""
         parts = [("files", (name, io.BytesIO(content))) for name, content in files]
         answer = self.ask("POST", "/v1/jobs", files=parts, headers={"Prefer": "wait=30"})
         assert answer.json()["done"]
         return answer.json()["id"]
 
     def open_job(self, files: list[tuple[str, bytes]]) -> str:
-        """A job that stays open after these files."""
+        """Add these files to a new job, leave it open, and return its id."""
         job = self.ask("POST", "/v1/jobs", json={"kind": "classification"}).json()["id"]
         self.ask("POST", f"/v1/jobs/{job}/items", files=[("files", (n, io.BytesIO(c))) for n, c in files])
         return job
 
     def training(self, **params) -> str:
-        """A training of preset seed, which takes seconds on a small data set."""
+        """Start a training of preset seed, which takes seconds on a small dataset, and return its id."""
         body = {"kind": "training", "params": {"preset": "seed", **params}}
         return self.ask("POST", "/v1/jobs", json=body).json()["id"]
 
     def trained(self, **params) -> str:
-        """The version that such a training made."""
+        """Run such a training and return the version that it published."""
         return self.finished(self.training(**params))["model"]
 
     def finished(self, job: str) -> dict:
-        """The training job, which must succeed, when it is over."""
-        over = wait_until(lambda: self._over(job), f"training {job} is over", 120)
-        assert over["state"] == "succeeded", over
-        return over
+        """Wait until a training has succeeded and return its job."""
+        done = wait_until(lambda: self._done(job), f"training {job} is done", 120)
+        assert done["state"] == "succeeded", done
+        return done
 
-    def _over(self, job: str) -> dict | None:
+    def _done(self, job: str) -> dict | None:
         found = self.ask("GET", f"/v1/jobs/{job}", params={"wait": 5}).json()
         return found if found["done"] else None
 
@@ -148,13 +178,13 @@ class Api:
 
 
 def pictures(count: int) -> list[tuple[str, bytes]]:
-    """So many sample pictures, with names of their own."""
+    """Return `count` sample pictures with unique names."""
     contents = [path.read_bytes() for path in SAMPLES]
     return [(f"picture-{number:04}.png", contents[number % len(contents)]) for number in range(count)]
 
 
 def folder_of(root: Path, count: int) -> Path:
-    """A folder with so many pictures, in folders of 150 below it."""
+    """Fill a folder with `count` pictures, in subfolders of 150, and return it."""
     for number, (name, content) in enumerate(pictures(count)):
         below = root / f"part-{number // 150}"
         below.mkdir(parents=True, exist_ok=True)
@@ -163,7 +193,7 @@ def folder_of(root: Path, count: int) -> Path:
 
 
 class Gate:
-    """Lets so many uploading requests of a page through and holds further ones back, until it is opened."""
+    """Passes the first `after` uploading requests of a page, and holds further ones until it is opened."""
 
     def __init__(self, page: Page, after: int) -> None:
         self.held: list[Route] = []
@@ -171,18 +201,18 @@ class Gate:
         page.route("**/v1/jobs/*/items", self._pass_or_hold)
 
     def _pass_or_hold(self, route: Route) -> None:
-        self._left -= 1  # first: other requests come while this one goes on
+        self._left -= 1  # first, since other requests arrive while this one is sent
         if self._left >= 0:
             route.continue_()
         else:
             self.held.append(route)
 
     def open(self) -> None:
-        """Let the next ones through."""
+        """Pass further requests."""
         self._left = math.inf
 
     def let_go(self) -> None:
-        """Let the next ones through, and those that are held back."""
+        """Pass further requests, and the held ones."""
         self.open()
         for route in self.held:
             route.continue_()

@@ -90,7 +90,7 @@ test("an archive whose answer was lost is sent again under the same name", async
   assert.equal(ids[0], ids[1]);
 });
 
-test("pictures are sent before archives, each archive archiveBatch", async () => {
+test("pictures are sent before archives, each archive alone", async () => {
   const service = keeping();
   await senderOf(choicesOf(2, 2)).sender.run();
   assert.deepEqual(service.to(`${JOB}/items`).map(({ body }) => body.getAll("files").length).toSorted(), [1, 1, 2]);
@@ -183,4 +183,32 @@ test("cancelling while the job is being opened cancels that job", async () => {
   await sender.cancel();
   await assert.rejects(running, { name: "AbortError" });
   assert.deepEqual(service.requests.map(({ path }) => path), ["/v1/jobs", `${JOB}/cancel`]);
+});
+
+test("a picture that was being scaled during a pause is not lost", async (t) => {
+  // Given a scaler that does not answer yet
+  const waiting = [];
+  globalThis.Worker = class {
+    postMessage(message) {
+      waiting.push(message);
+    }
+
+    terminate() {}
+  };
+  t.after(() => delete globalThis.Worker);
+  const service = keeping();
+  const choices = choicesOf(3);
+  for (const choice of choices) choice.file = new File([new Uint8Array(200 * 1024)], choice.name);
+  const { sender } = senderOf(choices);
+  sender.options.scale = true;
+  const first = sender.run();
+  while (waiting.length < 3) await new Promise((resolve) => setImmediate(resolve));
+  // When the upload is paused and resumed before it answers
+  sender.pause();
+  const second = sender.run();
+  for (const { port } of waiting) port.postMessage(null);
+  // Then every picture arrives
+  await assert.rejects(first, { name: "AbortError" });
+  assert.equal(await second, "j");
+  assert.deepEqual(service.names.toSorted(), ["0.png", "1.png", "2.png"]);
 });

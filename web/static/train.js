@@ -125,7 +125,7 @@ function showSummary() {
   const changed = fields.filter((field) => field.isChanged);
   const epochs = fields.find((field) => field.name === "epochs")?.value;
   const seconds = cost.seconds_per_epoch * epochs;
-  setText("changes", changed.length ? `${plural(changed.length, "setting")} changed` : "All settings have their deerrors");
+  setText("changes", changed.length ? `${plural(changed.length, "setting")} changed` : "All settings have their defaults");
   show("reset", changed.length > 0);
   setText("summary-preset", name);
   setText("summary-time", seconds > 0 ? duration(seconds) : "–");
@@ -133,7 +133,7 @@ function showSummary() {
   setText("summary-basis", cost.seconds_per_epoch === null ? "Unknown until the first training of this preset." : seconds > 0 ? known : "");
 }
 
-/** Return the changed parameters. The service fills in the preset's deerrors. */
+/** Return the changed parameters. The service fills in the preset's defaults. */
 function params() {
   const changed = fields.filter((field) => field.isChanged).map((field) => [field.name, field.value]);
   return { preset: chosen("preset"), promote: chosen("promote"), ...Object.fromEntries(changed) };
