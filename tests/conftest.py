@@ -33,7 +33,6 @@ ROOT = Path(__file__).resolve().parent.parent
 TOGETHER = (
     {
         "test_accessibility",
-        "test_page_looks",
         "test_page_model",
         "test_page_models",
         "test_page_train",

@@ -13,7 +13,7 @@ const VERDICTS = { better: "The second is better", worse: "The second is worse",
 //: Width of the scale relative to the confidence interval.
 const ROOM = 1.25;
 
-const asked = (new URLSearchParams(location.search).get("versions") ?? "").split(",").filter(Boolean);
+const requested = (new URLSearchParams(location.search).get("versions") ?? "").split(",").filter(Boolean);
 let models = [];
 let alias = null;
 let better = null;
@@ -22,8 +22,8 @@ async function open() {
   try {
     [models, alias] = await Promise.all([readModels(), readChampion()]);
     fillChoice();
-    if (asked.length !== 2) return notice("Choose two versions.", "Then press Compare.");
-    showComparison(await compareModels(...asked));
+    if (requested.length !== 2) return notice("Choose two versions.", "Then press Compare.");
+    showComparison(await compareModels(...requested));
   } catch (problem) {
     if (problem.status === 409) return notice("These two versions cannot be compared.", sentence(problem.detail));
     notice(problem.title ?? "The page could not be loaded.", problem.detail ?? problem.message);
@@ -34,7 +34,7 @@ async function open() {
 function fillChoice() {
   ["first", "second"].forEach((id, place) => {
     byId(id).replaceChildren(...models.map(({ version }) => element("option", { value: version }, labelOf(version))));
-    byId(id).value = asked[place] ?? models[place]?.version ?? "";
+    byId(id).value = requested[place] ?? models[place]?.version ?? "";
   });
 }
 
@@ -88,7 +88,7 @@ function classRow({ label, first, second, difference }) {
 
 function showPromote() {
   show("promote", better !== null && better !== alias.champion.version);
-  setText("promote-text", better === asked[0] ? "Promote the first" : "Promote the second");
+  setText("promote-text", better === requested[0] ? "Promote the first" : "Promote the second");
 }
 
 async function takeOver() {
@@ -97,7 +97,7 @@ async function takeOver() {
   if (!serving) return;
   alias = await readChampion();
   fillChoice();
-  showBoth(...asked);
+  showBoth(...requested);
   showPromote();
   announce(`${serving} serves new jobs now.`);
 }

@@ -9,12 +9,12 @@ export class Field {
   constructor(name, spec, choices = choicesOf(spec)) {
     Object.assign(this, { name, spec, id: `field-${name}` });
     this.input = choices ? selectOf(choices) : inputOf(spec);
-    this.fault = element("p", { class: "field-fault", id: `${this.id}-fault`, hidden: true });
-    this.changed = element("button", { type: "button", class: "field-reset", hidden: true }, "Reset");
-    this.changed.setAttribute("aria-label", `Reset ${readableName(name)} to ${written(spec.default)}`);
+    this.error = element("p", { class: "field-fault", id: `${this.id}-fault`, hidden: true });
+    this.resetButton = element("button", { type: "button", class: "field-reset", hidden: true }, "Reset");
+    this.resetButton.setAttribute("aria-label", `Reset ${readableName(name)} to ${formatValue(spec.default)}`);
     this.element = this.#make();
     this.value = spec.default;
-    this.changed.addEventListener("click", () => this.#reset());
+    this.resetButton.addEventListener("click", () => this.#reset());
     this.input.addEventListener("input", () => this.show());
   }
 
@@ -40,15 +40,15 @@ export class Field {
 
   /** Mark a changed value, and clear the error of an earlier one. */
   show() {
-    this.changed.hidden = !this.isChanged;
+    this.resetButton.hidden = !this.isChanged;
     this.element.classList.toggle("field-changed", this.isChanged);
     this.setError(null);
   }
 
   /** Show an error beside the field, or clear it with null. @param {string | null} detail */
   setError(detail) {
-    this.fault.textContent = detail ?? "";
-    this.fault.hidden = !detail;
+    this.error.textContent = detail ?? "";
+    this.error.hidden = !detail;
     if (detail) this.input.setAttribute("aria-invalid", "true");
     else this.input.removeAttribute("aria-invalid");
   }
@@ -69,11 +69,11 @@ export class Field {
     const hint = `${id}-hint`;
     input.id = id;
     input.name = this.name;
-    input.setAttribute("aria-describedby", `${hint} ${this.fault.id}`);
+    input.setAttribute("aria-describedby", `${hint} ${this.error.id}`);
     const unit = spec.unit ? [element("span", { class: "unit" }, spec.unit)] : [];
-    const head = element("div", { class: "field-head" }, element("label", { for: id }, readableName(this.name)), this.changed);
+    const head = element("div", { class: "field-head" }, element("label", { for: id }, readableName(this.name)), this.resetButton);
     const control = element("div", { class: "field-input" }, input, ...unit);
-    return element("div", { class: "field" }, head, control, this.fault, element("p", { class: "hint", id: hint }, hintOf(spec)));
+    return element("div", { class: "field" }, head, control, this.error, element("p", { class: "hint", id: hint }, hintOf(spec)));
   }
 }
 
@@ -105,7 +105,7 @@ function inputOf(spec) {
 /** Return the text below a field: description, range and default. @param {object} spec */
 export function hintOf(spec) {
   const range = isNumeric(spec) && spec.maximum !== undefined ? `${spec.minimum} to ${spec.maximum}` : "";
-  const standard = spec.default === null ? "" : `default ${written(spec.default)}`;
+  const standard = spec.default === null ? "" : `default ${formatValue(spec.default)}`;
   return [spec.description, [range, standard].filter(Boolean).join(", ")].filter(Boolean).join(" · ");
 }
 
@@ -115,4 +115,4 @@ export function allowed(spec) {
   return isNumeric(spec) && spec.maximum !== undefined ? `${what} from ${spec.minimum} to ${spec.maximum}` : what;
 }
 
-const written = (value) => (value === true ? "yes" : value === false ? "no" : value === null ? "none" : String(value));
+const formatValue = (value) => (value === true ? "yes" : value === false ? "no" : value === null ? "none" : String(value));

@@ -12,7 +12,7 @@ const BUSY_MS = 2000;
 const QUIET_MS = 15000;
 
 const pagination = new Pagination(turn);
-let following = null;
+let nextCursor = null;
 let loop = null;
 
 /** Show the current page and keep it up to date. */
@@ -29,7 +29,7 @@ async function follow() {
 async function refresh(signal) {
   try {
     const page = await readJobs({ limit: PAGE, after: pagination.start }, signal);
-    following = page.next;
+    nextCursor = page.next;
     notice(null);
     showPage(page.data);
     return page.data.some((job) => !job.done);
@@ -40,7 +40,7 @@ async function refresh(signal) {
 }
 
 function turn() {
-  following = null; // unknown until the page is loaded
+  nextCursor = null; // unknown until the page is loaded
   follow();
   scrollTo(0, 0);
 }
@@ -49,10 +49,10 @@ function showPage(jobs) {
   const first = pagination.index * PAGE;
   show("table", jobs.length > 0);
   show("empty", jobs.length === 0 && first === 0);
-  show("pager", first > 0 || following !== null);
+  show("pager", first > 0 || nextCursor !== null);
   setText("place", jobs.length ? `${number(first + 1)}–${number(first + jobs.length)}` : "No jobs");
   byId("previous").disabled = first === 0;
-  byId("next").disabled = following === null;
+  byId("next").disabled = nextCursor === null;
   update(jobs);
   const busy = jobs.filter((job) => !job.done).length;
   announce(busy ? `${plural(jobs.length, "job")}, ${number(busy)} unfinished.` : `${plural(jobs.length, "job")}, all done.`);
@@ -105,6 +105,6 @@ function classified(job) {
 }
 
 byId("previous").addEventListener("click", () => pagination.back());
-byId("next").addEventListener("click", () => following && pagination.forward(following));
+byId("next").addEventListener("click", () => nextCursor && pagination.forward(nextCursor));
 document.addEventListener("visibilitychange", () => !document.hidden && follow());
 follow();

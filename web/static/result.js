@@ -34,7 +34,7 @@ const failures = new Failures(id, showProblem);
 const corrections = new Corrections(id, onCorrected);
 const grid = new Grid(byId("cards"), { enlarge, correct, undo, select });
 const viewer = new Viewer(id, labels, { items: () => gallery.pictures, correct, undo, close });
-const following = new Follower(id, onJob, trouble, ["seal", "cancel", "retry", "delete"]);
+const follower = new Follower(id, onJob, trouble, ["seal", "cancel", "retry", "delete"]);
 
 let job = null;
 let counting = 0;
@@ -55,7 +55,7 @@ async function fill() {
   if (!job) return;
   try {
     await gallery.refresh(job);
-    following.answered();
+    follower.answered();
   } catch (problem) {
     handleFailure(problem);
   }
@@ -75,7 +75,7 @@ function readAgain() {
 }
 
 function trouble(problem) {
-  following.lost = true;
+  follower.lost = true;
   notice("Connection lost.", `${problem.message} Retrying automatically. The job continues meanwhile.`);
 }
 
@@ -203,7 +203,7 @@ function selectNone() {
 
 async function retry() {
   try {
-    await following.change(retryJob);
+    await follower.change(retryJob);
   } catch (problem) {
     if (problem.status !== 409) throw problem;
     notice("There is nothing to retry.", problem.detail, " Upload files again that were rejected on arrival.");
@@ -243,8 +243,8 @@ async function remove() {
 }
 
 function wire() {
-  onClick("seal", () => following.change(sealJob));
-  onClick("cancel", () => following.change(cancelJob));
+  onClick("seal", () => follower.change(sealJob));
+  onClick("cancel", () => follower.change(cancelJob));
   onClick("retry", retry);
   onClick("retry-failed", retry);
   onClick("copy", copy);
@@ -270,4 +270,4 @@ function explainKeys() {
 explainKeys();
 readAddress();
 wire();
-following.start();
+follower.start();

@@ -16,7 +16,7 @@ const { job: id } = byId("training").dataset;
 const rows = new Rows(id);
 const curves = new Curves();
 
-const following = new Follower(id, onJob, trouble, ["finish", "cancel", "retry", "delete"]);
+const follower = new Follower(id, onJob, trouble, ["finish", "cancel", "retry", "delete"]);
 
 let job = null;
 let finishing = false;
@@ -28,7 +28,7 @@ async function onJob(now) {
   try {
     await Promise.all([fill(), checkWorker()]);
     if (job.state === "succeeded") await showOutcome();
-    following.answered();
+    follower.answered();
   } catch (problem) {
     if (problem.name === "AbortError") return;
     trouble(problem);
@@ -37,7 +37,7 @@ async function onJob(now) {
 }
 
 async function fill() {
-  await rows.refresh(following.signal);
+  await rows.refresh(follower.signal);
   showAll();
   show("no-rows", rows.all.length === 0 && !job.done);
   await curves.show(pointsOfRows(rows.all, job.params.epochs));
@@ -59,7 +59,7 @@ function showButtons() {
 }
 
 async function checkWorker() {
-  show("no-worker", job.state === "queued" && (await hasTrainWorker(following.signal)) === false);
+  show("no-worker", job.state === "queued" && (await hasTrainWorker(follower.signal)) === false);
 }
 
 async function showOutcome() {
@@ -69,7 +69,7 @@ async function showOutcome() {
 }
 
 function trouble(problem) {
-  following.lost = problem.retryable ?? false;
+  follower.lost = problem.retryable ?? false;
   const more = problem.retryable ? " Retrying automatically. The training continues meanwhile." : "";
   notice(problem.retryable ? "Connection lost." : (problem.title ?? "The page could not be loaded."), `${problem.message}${more}`);
 }
@@ -116,9 +116,9 @@ async function finish() {
   return now;
 }
 
-onConfirmedClick("finish", finishQuestion, () => following.change(finish));
-onConfirmedClick("cancel", cancelQuestion, () => following.change(cancelJob));
+onConfirmedClick("finish", finishQuestion, () => follower.change(finish));
+onConfirmedClick("cancel", cancelQuestion, () => follower.change(cancelJob));
 onConfirmedClick("delete", deleteQuestion, remove);
-onClick("retry", () => following.change(retryJob));
+onClick("retry", () => follower.change(retryJob));
 setInterval(() => job && showTimes(job), 1000);
-following.start();
+follower.start();
