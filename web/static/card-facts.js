@@ -14,7 +14,7 @@ export function figuresOf({ metrics, calibration, size, latency }) {
     ["Weights", compact(size.parameters)],
     ["File", bytes(size.file_bytes)],
     ["One image", `${latency.single_image_ms.toFixed(2)} ms`],
-    [`Images/s by ${latency.batch_size}`, rate(latency.batch_images_per_second)],
+    [`Images/s (batch of ${number(latency.batch_size)})`, rate(latency.batch_images_per_second)],
   ];
 }
 

@@ -43,7 +43,7 @@ export class Viewer {
       return;
     }
     this.#showItem(items[at]);
-    setText("viewer-place", `${number(at + 1)} of ${number(items.length)} on this page`);
+    setText("viewer-place", `${number(at + 1)} of ${number(items.length)}`);
     byId("viewer-previous").disabled = at === 0;
     byId("viewer-next").disabled = at === items.length - 1;
   }
