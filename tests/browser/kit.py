@@ -89,7 +89,7 @@ def check_axe(page: Page, part: str | None = None) -> None:
 
 def check_layout(page: Page) -> None:
     """Check that the page does not scroll sideways, and that every control is named and large enough."""
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    wait_until_true(page, "document.documentElement.scrollWidth <= innerWidth")  # charts follow a new size late
     # Links that cover a row or are part of a sentence are exempt.
     small = page.locator("button:visible, .btn:visible, select:visible, input:visible, nav a:visible").evaluate_all(
         f"""all => all.map((one) => [one.outerHTML, one.getBoundingClientRect()])

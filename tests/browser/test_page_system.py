@@ -47,6 +47,7 @@ def test_a_queue_without_a_worker_and_an_unavailable_service(page: Page, api: Ap
     page.goto("/system")
     expect(page.locator("#unserved-what")).to_have_text(re.compile("small jobs.*big jobs.*trainings"))
     expect(page.locator("#no-workers")).to_be_visible()
+    expect(page.locator(".scatterlayer")).to_have_count(1)  # then the page waits for its next poll
     page.unroute("**/v1/queues")
     page.clock.fast_forward(POLL_MS)
     expect(page.locator("#unserved")).to_be_hidden()
