@@ -136,6 +136,14 @@ def test_finishing_early_keeps_the_best_model(services: Services) -> None:
 
 
 @pytest.mark.usefixtures("environment")
+def test_a_network_of_another_size_records_no_speed(services: Services) -> None:
+    job_id = submit(services, epochs=1, hidden_units=8)
+    assert training_job.run(services, claim(services)) == os.EX_OK
+    assert services.store.get(job_id).state is JobState.SUCCEEDED
+    assert services.speeds.all() == {}
+
+
+@pytest.mark.usefixtures("environment")
 def test_a_process_that_lost_its_training_stops_and_writes_nothing(services: Services) -> None:
     job_id = submit(services, epochs=1000)
     lost = claim(services)
