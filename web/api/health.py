@@ -11,8 +11,7 @@ from typing_extensions import TypedDict
 
 from shared.domain.entities import Queue
 from shared.domain.errors import DarkroomError, Unavailable
-from shared.jobs.workers import queues_without_workers
-from shared.services import Services
+from shared.jobs.workers import Workers, queues_without_workers
 from web.auth.access import EVERYONE, allow
 from web.openapi.operation import Answer, operation
 from web.state import services
@@ -60,9 +59,10 @@ def readyz() -> tuple[Response, int]:
     Returns 200 if the service can process jobs, else 503 with the failed checks.
     """
     parts = services()
-    checks = {"redis": _outcome(_redis, parts), "storage": _outcome(_storage, parts)}
-    for name, check in (("model", _model), ("workers", _workers)):
-        checks[name] = _with_redis(check, parts, checks["redis"])
+    checks = {"redis": _run(parts.store.ping), "storage": _run(parts.blobs.check_writable)}
+    needing_redis = {"model": parts.registry.champion, "workers": lambda: _check_workers(parts.workers)}
+    for name, check in needing_redis.items():  # if Redis has just failed to respond, do not wait for it again
+        checks[name] = _run(check) if checks["redis"]["ok"] else checks["redis"]
     ready = all(check["ok"] for check in checks.values())
     response = jsonify({"ready": ready, "checks": checks})
     if not ready:
@@ -70,32 +70,15 @@ def readyz() -> tuple[Response, int]:
     return response, 200 if ready else 503
 
 
-def _with_redis(check: Callable[[Services], None], parts: Services, redis: Check) -> Check:
-    """Run a check that needs Redis; if Redis has just failed to respond, do not wait for it again."""
-    return _outcome(check, parts) if redis["ok"] else redis
-
-
-def _outcome(check: Callable[[Services], None], parts: Services) -> Check:
+def _run(check: Callable[[], object]) -> Check:
     try:
-        check(parts)
+        check()
     except DarkroomError as error:
         return {"ok": False, "detail": str(error)}
     return {"ok": True, "detail": None}
 
 
-def _redis(parts: Services) -> None:
-    parts.store.ping()
-
-
-def _storage(parts: Services) -> None:
-    parts.blobs.check_writable()
-
-
-def _model(parts: Services) -> None:
-    parts.registry.champion()
-
-
-def _workers(parts: Services) -> None:
-    missing = queues_without_workers(list(Queue), parts.workers.alive())
+def _check_workers(workers: Workers) -> None:
+    missing = queues_without_workers(list(Queue), workers.alive())
     if missing:
         raise Unavailable(f"no live worker for: {', '.join(missing)}")
