@@ -78,8 +78,9 @@ def test_wait_ends_after_its_time_without_a_change(http):
 
 def test_wait_returns_at_once_if_the_client_is_behind_or_the_job_has_ended(http, job):
     old = {"If-None-Match": 'W/"old"'}
-    http.get(f"/v1/jobs/{open_job(http)}", params={"wait": 30}, headers=old, timeout=SOONER_S)
-    http.get(job["links"]["self"], params={"wait": 30}, timeout=SOONER_S)
+    behind = http.get(f"/v1/jobs/{open_job(http)}", params={"wait": 30}, headers=old, timeout=SOONER_S)
+    ended = http.get(job["links"]["self"], params={"wait": 30}, timeout=SOONER_S)
+    assert (behind.json()["state"], ended.json()["state"]) == ("open", "succeeded")
 
 
 def test_results_come_in_pages_in_the_order_of_finishing(http, job):
