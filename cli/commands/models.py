@@ -11,6 +11,9 @@ from cli.options import output_option
 from cli.service import connect
 from cli.terminal.output import Format, write_record, write_records
 from cli.terminal.tables import CHAMPION, COMPARISON, MODEL, MODELS
+from shared.domain.errors import InvalidRequest
+from shared.domain.text import decode_text
+from shared.models.labels import parse_labels
 
 
 @click.group("models")
@@ -74,6 +77,10 @@ def import_(file: Path, *, labels: str | None, output: Format, **options: Any) -
 
 
 def _parse_labels(labels: str) -> list[str]:
-    """Return the names in `a,b,c`, or in a file with one name per line."""
-    lines = Path(labels).read_text().splitlines() if Path(labels).is_file() else labels.split(",")
-    return [line.strip() for line in lines if line.strip()]
+    """Return the names in `a,b,c`, or in a file with one name per line. Raises BadParameter."""
+    if not Path(labels).is_file():
+        return [label.strip() for label in labels.split(",") if label.strip()]
+    try:
+        return parse_labels(decode_text(Path(labels).read_bytes(), labels))
+    except InvalidRequest as error:
+        raise click.BadParameter(str(error), param_hint="--labels") from error

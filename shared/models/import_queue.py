@@ -12,7 +12,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Annotated, Literal
+
+from pydantic import AfterValidator, Field
 
 from shared.domain.card import ModelCard
 from shared.redis import keys
@@ -33,6 +35,18 @@ SWEEP_BATCH = 100
 EXTENSIONS = {b"PK\x03\x04": ".keras", b"\x89HDF\r\n\x1a\n": ".h5"}
 
 ValueRange = Literal["0-255", "0-1"]
+
+
+def _checked(labels: tuple[str, ...]) -> tuple[str, ...]:
+    if len(labels) < 2:
+        raise ValueError("at least two labels are needed; for one output, the label of 0, then the label of 1")
+    if len(set(labels)) < len(labels):
+        raise ValueError("a label appears twice")
+    return labels
+
+
+Label = Annotated[str, Field(min_length=1, max_length=64)]
+Labels = Annotated[tuple[Label, ...], Field(max_length=1000), AfterValidator(_checked)]
 
 
 @dataclass(frozen=True)

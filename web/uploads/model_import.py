@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from threading import BoundedSemaphore
-from typing import Annotated, Any
+from typing import Any
 
 from flask import Request
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel
 
 from shared.domain.card import ModelCard
 from shared.domain.errors import Fault, InvalidRequest, TooLarge, Unavailable, UnsupportedMedia
@@ -19,6 +19,7 @@ from shared.models.import_queue import (
     ImportQueue,
     ImportResult,
     ImportStatus,
+    Labels,
     ModelImport,
     ValueRange,
     file_extension,
@@ -35,22 +36,13 @@ WAIT_S, POLL_S = 55.0, 0.2
 #: Bytes of the parts beside the file, and of what multipart puts around all of them.
 MAX_LABEL_BYTES, MAX_TEXT_BYTES, OVERHEAD_BYTES = 256 * 1024, 4096, 1024 * 1024
 
-Label = Annotated[str, Field(min_length=1, max_length=64)]
-
 
 class ImportForm(BaseModel):
     """The parts beside the file."""
 
-    labels: Annotated[tuple[Label, ...], Field(min_length=2, max_length=1000)] | None = None
+    labels: Labels | None = None
     value_range: ValueRange | None = None
     name: str | None = None
-
-    @field_validator("labels")
-    @classmethod
-    def _unique(cls, labels: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if labels and len(set(labels)) < len(labels):
-            raise ValueError("a label appears twice")
-        return labels
 
 
 @dataclass(frozen=True)
