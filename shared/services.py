@@ -17,7 +17,7 @@ from shared.jobs.results import Results
 from shared.jobs.store import JobStore
 from shared.jobs.trainings import TrainingStore
 from shared.jobs.workers import Workers
-from shared.models.champion import ChampionAlias
+from shared.models.classifiers import Classifiers
 from shared.models.import_queue import ImportQueue
 from shared.models.registry import SHIPPED, Registry
 from shared.models.versions import PublishedVersions
@@ -51,6 +51,7 @@ class Services:
     keys: KeyStore
     blobs: BlobStore
     disk: Disk
+    classifiers: Classifiers
     registry: Registry
     imports: ImportQueue
     messenger: Messenger
@@ -65,7 +66,8 @@ class Services:
         client = connect(settings.resolved_redis_url())
         blobs = BlobStore.open(settings.storage_url, settings.data_dir)
         published = PublishedVersions(blobs, settings.data_dir / MODEL_CACHE)
-        registry = Registry(SHIPPED, published, ChampionAlias(client))
+        classifiers = Classifiers(client)
+        registry = Registry(SHIPPED, published, classifiers)
         return cls(
             settings=settings,
             redis=client,
@@ -81,6 +83,7 @@ class Services:
             keys=KeyStore(client),
             blobs=blobs,
             disk=Disk(settings.data_dir),
+            classifiers=classifiers,
             registry=registry,
             imports=ImportQueue(client, blobs),
             messenger=Messenger(settings.resolved_broker_url()),

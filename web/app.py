@@ -18,6 +18,7 @@ from shared.services import Services
 from shared.settings import load_settings
 from shared.startup import check_binding
 from web.api import (
+    classifiers,
     corrections,
     exports,
     health,
@@ -50,6 +51,7 @@ API = (
     trainings,
     webhooks,
     models,
+    classifiers,
     presets,
     queues,
     system,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shared.models.champion import ChampionAlias
+from shared.models.classifiers import Classifiers
 from shared.models.registry import SHIPPED, Registry
 from shared.models.versions import PublishedVersions
 from shared.redis.connection import connect
@@ -18,6 +18,6 @@ MAX_PIXELS = 120_000_000
 
 def load(data_folder: Path, version: str) -> LoadedModel:
     """Return the version from the data folder of a service, loaded on all cores."""
-    champion = ChampionAlias(connect("redis://127.0.0.1:1/0"))  # is never used, so never connects
+    classifiers = Classifiers(connect("redis://127.0.0.1:1/0"))  # is never used, so never connects
     published = PublishedVersions(BlobStore.open(None, data_folder), data_folder / "cache" / "models")
-    return ModelCache(Registry(SHIPPED, published, champion), hardware.cores()).get(version)
+    return ModelCache(Registry(SHIPPED, published, classifiers), hardware.cores()).get(version)

@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from shared.domain.classifier import CIFAR10, Classifier
 from shared.domain.errors import InvalidRequest, NotFound
 
 #: Files in a published model's folder: the network for Keras; the network for OpenVINO, if it could be converted (see
@@ -176,6 +177,8 @@ class ModelCard(_Part):
 
     schema_version: Literal[1] = 1
     version: str = Field(pattern=r"^[a-z0-9_]+-\d{8}-[0-9a-f]{8}$", description="preset-date-start of `file_sha256`")
+    owner: str | None = Field(default=None, description="owner of the classifier; null: it ships with Darkroom")
+    classifier: str = Field(default=CIFAR10.name, description="name of the classifier that the version belongs to")
     preset: str
     params: dict[str, bool | int | float | str | None] = Field(description="hyperparameters")
     labels: tuple[str, ...] = Field(min_length=1, description="class names by index")
@@ -203,6 +206,11 @@ class ModelCard(_Part):
     file_sha256: Sha256 = Field(description="digest of `model.keras`")
     openvino_sha256: Sha256 | None = Field(default=None, description="digest of `openvino.zip`, if there is one")
     training_seconds: float | None = Field(default=None, ge=0, description="wall clock of the training only")
+
+    @property
+    def belongs_to(self) -> Classifier:
+        """Return the Classifier that the version belongs to."""
+        return Classifier(self.classifier, self.owner)
 
     @field_validator("created_at")
     @classmethod

@@ -1,4 +1,4 @@
-"""The model registry: all model versions, and the champion."""
+"""The model registry: all model versions, and the champion of each Classifier."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from shared.domain.card import CARD_FILE, MODEL_FILE, OPENVINO_FILE, PREDICTIONS_FILE, TRUTH_FILE, ModelCard
+from shared.domain.classifier import CIFAR10, SHIPPED_CLASSIFIERS, Classifier
 from shared.domain.errors import ConfigError, Conflict, InvalidRequest, NotFound, Unavailable
-from shared.models.champion import Alias, ChampionAlias
+from shared.models.classifiers import Alias, Classifiers, classifier_not_found
 from shared.models.comparison import Comparison, compare
 from shared.models.versions import PublishedVersions, ShippedVersions, VersionStore
 
@@ -26,7 +27,7 @@ CARD_CACHE_SIZE = 512
 
 
 class Registry:
-    """Immutable ModelVersions, and the champion.
+    """Immutable ModelVersions, and the champions of the Classifiers.
 
     Every method raises Unavailable if the blob store or Redis cannot be reached.
     """
@@ -35,10 +36,10 @@ class Registry:
         self,
         shipped: Path = SHIPPED,
         published: PublishedVersions | None = None,
-        champion: ChampionAlias | None = None,
+        classifiers: Classifiers | None = None,
     ) -> None:
-        """Without `published` and `champion`, only shipped versions exist, and the newest is the champion."""
-        self._published, self._champion = published, champion
+        """Without `published` and `classifiers`, only shipped versions exist, and the newest are the champions."""
+        self._published, self._classifiers = published, classifiers
         self._shipped: VersionStore = ShippedVersions(shipped)
         self._stores: list[VersionStore] = [self._shipped, published] if published else [self._shipped]
         self._card = functools.lru_cache(maxsize=CARD_CACHE_SIZE)(self._read_card)
@@ -78,7 +79,7 @@ class Registry:
         return store.local_path(version, OPENVINO_FILE, card.openvino_sha256) if card.openvino_sha256 else None
 
     def publish(self, folder: Path) -> ModelCard:
-        """Publish the version in `folder` for all processes, and return its card.
+        """Publish the version in `folder` for all processes, add its Classifier if it is new, and return the card.
 
         Raises Conflict if the version exists, NotFound and InvalidRequest if the folder has no valid card.
         """
@@ -87,6 +88,8 @@ class Registry:
             raise ConfigError("this registry has no blob store to publish into")
         if self.exists(card.version):
             raise Conflict(f"model version {card.version} already exists, and versions are immutable")
+        if self._classifiers is not None:
+            self._classifiers.add(card.belongs_to)
         self._published.publish(card.version, folder)
         return card
 
@@ -100,29 +103,62 @@ class Registry:
         answers, truth = (self._predictions(first), self._predictions(second)), self._truth(first, second)
         return compare(truth, *answers, cards[0].labels)
 
-    def champion(self) -> ModelCard:
-        """Return the card of the champion. Raises Unavailable if it is lost, ConfigError if there was never one."""
-        alias = self.alias()
+    def champion(self, classifier: Classifier = CIFAR10) -> ModelCard:
+        """Return the card of the champion. Raises Unavailable if it is lost; other errors are those of `alias`."""
+        alias = self.alias(classifier)
         try:
             return self.card(alias.version)
         except (NotFound, InvalidRequest) as error:
             raise Unavailable(f"the champion {alias.version} cannot be used, promote another: {error}") from error
 
-    def alias(self) -> Alias:
-        """Return the promoted version, else the newest shipped one. Raises ConfigError if there is none."""
-        chosen = self._champion.get() if self._champion else None
-        return chosen or self._default()
+    def alias(self, classifier: Classifier = CIFAR10) -> Alias:
+        """Return the promoted version, else the newest shipped one.
+
+        If there is none, raises NotFound, or ConfigError if it is the default Classifier's.
+        """
+        alias = self.find_alias(classifier)
+        if alias is None and classifier == CIFAR10:
+            raise ConfigError("this installation has no model, and none was promoted")
+        if alias is None:
+            raise NotFound(f"the classifier {classifier.name} has no champion yet: promote a version")
+        return alias
+
+    def find_alias(self, classifier: Classifier) -> Alias | None:
+        """Return the promoted version, else the newest shipped one, or None if there is none."""
+        chosen = self._classifiers.alias(classifier) if self._classifiers else None
+        return chosen or self._default(classifier)
+
+    def champions(self, classifiers: Iterable[Classifier]) -> set[str]:
+        """Return the champions of these Classifiers that have one."""
+        return {alias.version for each in set(classifiers) if (alias := self.find_alias(each))}
 
     def promote(self, version: str, expected: int | None = None) -> Alias:
-        """Make `version` the champion, and return the alias. Running jobs keep their version.
+        """Make `version` the champion of its Classifier, and return the alias. Running jobs keep their version.
 
         Raises PreconditionFailed if the alias's revision is not `expected` (None allows any), NotFound.
         """
-        self.card(version)
-        if self._champion is None:
+        classifier = self.card(version).belongs_to
+        if self._classifiers is None:
             raise ConfigError("this registry has no Redis to keep the champion in")
-        self._champion.set(version, self._default(), expected)
-        return self.alias()
+        default = self._default(classifier)
+        self._classifiers.promote(classifier, version, default.version if default else None, expected)
+        return self.alias(classifier)
+
+    def classifiers(self, owner: str) -> list[Classifier]:
+        """Return the shipped Classifiers that have a version, then the owner's, sorted by name."""
+        shipped = [classifier for classifier in SHIPPED_CLASSIFIERS if self.find_alias(classifier)]
+        own = self._classifiers.names(owner) if self._classifiers else []
+        return [*shipped, *(Classifier(name, owner) for name in own)]
+
+    def classifier(self, name: str, owner: str) -> Classifier:
+        """Return the shipped Classifier of this name, else the owner's. Raises NotFound."""
+        shipped = next((found for found in SHIPPED_CLASSIFIERS if found.name == name), None)
+        if shipped and self.find_alias(shipped):
+            return shipped
+        own = Classifier(name, owner)
+        if shipped or self._classifiers is None or not self._classifiers.exists(own):
+            raise classifier_not_found(name)
+        return own
 
     def _predictions(self, version: str) -> bytes:
         """Return the version's predictions on the test images. Raises Conflict if it was not measured."""
@@ -148,11 +184,10 @@ class Registry:
             )
         return found.pop()
 
-    def _default(self) -> Alias:
-        cards = self._newest_first(self._shipped.names())
-        if not cards:
-            raise ConfigError("this installation has no model, and none was promoted")
-        return Alias(cards[0].version, cards[0].created_at.timestamp(), revision=0)
+    def _default(self, classifier: Classifier) -> Alias | None:
+        cards = self._newest_first(self._shipped.names() if classifier.is_shipped else ())
+        newest = next((card for card in cards if card.belongs_to == classifier), None)
+        return Alias(newest.version, newest.created_at.timestamp(), revision=0) if newest else None
 
     def _newest_first(self, versions: Iterable[str]) -> list[ModelCard]:
         cards = []
@@ -171,7 +206,12 @@ class Registry:
                     return store, _parsed(version, store.read(version, CARD_FILE))
                 except NotFound:
                     continue
-        raise NotFound(f"there is no model version {version[:64]}")
+        raise version_not_found(version)
+
+
+def version_not_found(version: str) -> NotFound:
+    """Return the error for an unknown version."""
+    return NotFound(f"there is no model version {version[:64]}")
 
 
 def _digest(card: ModelCard) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from shared.domain.classifier import CIFAR10, Classifier
+
 #: Sorted set: listed jobs by creation time (ms). Each owner has one too, see `jobs_of`.
 JOBS = "darkroom:jobs"
 #: Sorted set: open and finished jobs by the time they expire (ms).
@@ -16,8 +18,10 @@ LEASES = "darkroom:leases"
 WORKERS = "darkroom:workers"
 #: Hash: event → count; hash: stage and histogram bucket → count. See `shared/jobs/metrics.py`.
 COUNTERS, STAGES = "darkroom:counters", "darkroom:stages"
-#: Hash: the version that serves new jobs, if one was promoted. See `shared/models/champion.py`.
+#: Hash: the champion of the default classifier, if one was promoted. See `shared/models/classifiers.py`.
 CHAMPION = "darkroom:champion"
+#: Sorted set: `<owner>:<classifier>` by the time of its last new job (ms).
+CLASSIFIERS_IN_USE = "darkroom:classifiers"
 #: Hash: preset → JSON with the speed and the machine of its last training.
 SPEEDS = "darkroom:speeds"
 #: Hash: name of an API key → JSON with its digest, owner and scopes; string: the key that signs session cookies.
@@ -61,6 +65,16 @@ def done(queue: str, minute: int) -> str:
 def committed(chunk_id: str) -> str:
     """Return the key that exists for a minute after a chunk's commit."""
     return f"darkroom:committed:{chunk_id}"
+
+
+def classifier(wanted: Classifier) -> str:
+    """Return the key of a classifier's champion."""
+    return CHAMPION if wanted == CIFAR10 else f"darkroom:classifier:{wanted.owner or ''}:{wanted.name}"
+
+
+def classifiers_of(owner: str) -> str:
+    """Return the key of the set of an owner's classifiers, by name."""
+    return f"darkroom:classifiers:{owner}"
 
 
 def idempotency(digest: str) -> str:

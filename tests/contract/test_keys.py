@@ -27,7 +27,7 @@ OPEN = {"static", "bootstrap.static", "health.healthz", "health.readyz", "pages.
         "docs.openapi", "docs.docs", "docs.swagger_file"}  # fmt: skip
 SIGN_IN = {"sign_in.page", "sign_in.sign_in", "sign_in.sign_out"}
 #: Calls that need another scope, which may depend on the body, or none.
-CHECKED_LATER = {"jobs.create", "webhooks.replace_secret", *SIGN_IN}
+CHECKED_LATER = {"jobs.create", "classifiers.promote", "classifiers.delete", "webhooks.replace_secret", *SIGN_IN}
 UNKNOWN = "0" * 32
 HTML = {"Accept": "text/html"}
 

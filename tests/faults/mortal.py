@@ -20,7 +20,7 @@ import obstore
 
 from shared.jobs.trainings import TrainingStore
 from shared.jobs.workers import Worker
-from shared.models.champion import ChampionAlias
+from shared.models.classifiers import Classifiers
 from shared.services import Services
 from shared.settings import load_settings
 from worker.runtime.heartbeat import Heartbeat
@@ -101,7 +101,7 @@ def train(words: list[str]) -> int:
     fate = Fate(Path(os.environ[DEATHS]))
     TrainingStore.add_row = doomed(TrainingStore.add_row, fate, lambda _store, _training, row, *_: f"row {row['n']}")
     TrainingStore.succeed = doomed(TrainingStore.succeed, fate, lambda *_: "end")
-    ChampionAlias.set = doomed(ChampionAlias.set, fate, lambda *_: "promotion")
+    Classifiers.promote = doomed(Classifiers.promote, fate, lambda *_: "promotion")
     obstore.put = doomed(put_in_pieces(obstore.put, fate), fate, blob_name)
     return job.main(words)
 

@@ -60,7 +60,10 @@ def readyz() -> tuple[Response, int]:
     """
     parts = services()
     checks = {"redis": _run(parts.store.ping), "storage": _run(parts.blobs.check_writable)}
-    needing_redis = {"model": parts.registry.champion, "workers": lambda: _check_workers(parts.workers)}
+    needing_redis: dict[str, Callable[[], object]] = {
+        "model": parts.registry.champion,
+        "workers": lambda: _check_workers(parts.workers),
+    }
     for name, check in needing_redis.items():  # if Redis has just failed to respond, do not wait for it again
         checks[name] = _run(check) if checks["redis"]["ok"] else checks["redis"]
     ready = all(check["ok"] for check in checks.values())

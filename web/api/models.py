@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any, NotRequired
 
 from flask import Blueprint, Response, jsonify, request, send_file
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 from typing_extensions import TypedDict
-from werkzeug.datastructures import ETags
 
 from shared.access.api_keys import Scope
 from shared.domain.card import CONFUSIONS_FILE, ModelCard
-from shared.domain.errors import Fault, InvalidRequest, NotFound, PreconditionFailed, PreconditionRequired
-from shared.domain.times import rfc3339_or_none
-from shared.models.champion import Alias
+from shared.domain.classifier import CIFAR10
+from shared.domain.errors import Fault, InvalidRequest, NotFound
+from shared.models.classifiers import Alias
 from shared.models.import_queue import ValueRange
-from web.auth.access import ANY_KEY, allow
+from web.api.champions import champion_json, etag
+from web.api.classifiers import MAX_VERSION, Choice, change_champion
+from web.auth.access import ANY_KEY, allow, may_see_version, visible_card
 from web.openapi.operation import JSON, MULTIPART, Answer, operation
 from web.schemas import responses
-from web.schemas.requests import Query, json_body, query
+from web.schemas.requests import Query, query
 from web.state import services, state
 from web.uploads.model_import import ImportService
 
 blueprint = Blueprint("models", __name__, url_prefix="/v1/models")
 
-#: Longest version that is looked up, in characters.
-MAX_VERSION = 128
 #: A version and its files never change.
 FILE_HEADERS = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 
@@ -44,12 +44,10 @@ class CompareQuery(Query):
         return names
 
 
-class Choice(BaseModel):
-    """`PUT /v1/models/aliases/champion`."""
+class ModelsQuery(Query):
+    """`GET /v1/models`."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    version: str = Field(max_length=MAX_VERSION)
+    classifier: str | None = Field(None, description="Only the versions of this classifier.")
 
 
 class ModelParts(TypedDict):
@@ -65,12 +63,15 @@ class ModelParts(TypedDict):
 
 @blueprint.get("")
 @allow(ANY_KEY)
-@operation({200: Answer(responses.ModelList)})
+@operation({200: Answer(responses.ModelList)}, query=ModelsQuery)
 def index() -> Response:
-    """List all model versions, newest first."""
-    registry = services().registry
-    champion = registry.alias().version
-    return jsonify({"data": [model_json(card, champion) for card in registry.versions()]})
+    """List the model versions that ship with Darkroom or are the owner's own, newest first."""
+    name = query(ModelsQuery, request).classifier
+    cards = [
+        card for card in services().registry.versions() if may_see_version(card) and name in (None, card.classifier)
+    ]
+    champions = services().registry.champions(card.belongs_to for card in cards)
+    return jsonify({"data": [model_json(card, champions) for card in cards]})
 
 
 @blueprint.post("")
@@ -90,7 +91,7 @@ def create() -> tuple[Response, int]:
     the name of the file.
     """
     card, new = _importer().import_model(request)
-    answer = jsonify(model_json(card, services().registry.alias().version))
+    answer = jsonify(_json(card))
     answer.headers["Location"] = f"/v1/models/{card.version}"
     return answer, 201 if new else 200
 
@@ -100,8 +101,7 @@ def create() -> tuple[Response, int]:
 @operation({200: Answer(responses.ModelVersion)})
 def card(version: str) -> Response:
     """Get the card of a model version."""
-    registry = services().registry
-    return jsonify(model_json(registry.card(version), registry.alias().version))
+    return jsonify(_json(visible_card(version)))
 
 
 @blueprint.get("/<version>/file")
@@ -113,9 +113,8 @@ def card(version: str) -> Response:
 )
 def file(version: str) -> Response:
     """Download the file of a model version."""
-    registry = services().registry
-    digest = registry.card(version).file_sha256
-    path = registry.model_file(version).absolute()
+    digest = visible_card(version).file_sha256
+    path = services().registry.model_file(version).absolute()
     name = f"{version}{path.suffix}"
     answer = send_file(path, "application/octet-stream", as_attachment=True, download_name=name, etag=digest)
     answer.headers.update(FILE_HEADERS)
@@ -133,9 +132,10 @@ def file(version: str) -> Response:
 )
 def confusions(version: str) -> Response:
     """Get a picture of the test images that the version confuses, by pair of classes."""
-    registry = services().registry
-    digest = registry.card(version).file_sha256
-    answer = Response(registry.file(version, CONFUSIONS_FILE), content_type="image/png", headers=FILE_HEADERS)
+    digest = visible_card(version).file_sha256
+    answer = Response(
+        services().registry.file(version, CONFUSIONS_FILE), content_type="image/png", headers=FILE_HEADERS
+    )
     answer.set_etag(f"{digest}-confusions")
     answer.make_conditional(request)
     return answer
@@ -147,11 +147,12 @@ def confusions(version: str) -> Response:
 def compare() -> Response:
     """Compare two model versions on the same test images."""
     first, second = query(CompareQuery, request).versions
-    registry = services().registry
     for version in (first, second):
-        if not registry.exists(version):
-            raise _unknown(version, "versions")
-    found = registry.compare(first, second)
+        try:
+            visible_card(version)
+        except NotFound as error:
+            raise _unknown(version, "versions") from error
+    found = services().registry.compare(first, second)
     return jsonify({"versions": [first, second], **found.as_dict()})
 
 
@@ -159,7 +160,7 @@ def compare() -> Response:
 @allow(ANY_KEY)
 @operation({200: Answer(responses.Aliases, ["ETag"]), 304: Answer(headers=["ETag"])}, headers=["If-None-Match"])
 def aliases() -> Response:
-    """Get the champion: the model version that serves new jobs."""
+    """Get the champion of the default classifier: the model version that serves new jobs."""
     answer = _aliases(services().registry.alias())
     answer.make_conditional(request)
     return answer
@@ -174,54 +175,31 @@ def aliases() -> Response:
     problems=[412, 428],
 )
 def promote() -> Response:
-    """Make a model version the champion.
+    """Make a model version the champion of the default classifier.
 
     Send the ETag of the current aliases as `If-Match`, so that a change by another client is not overwritten.
     """
-    wanted = json_body(Choice, request).version
-    registry = services().registry
-    expected = _expected(request.if_match, registry.alias())
-    try:
-        return _aliases(registry.promote(wanted, expected))
-    except NotFound as error:
-        raise _unknown(wanted, "/version") from error
+    change_champion(CIFAR10)
+    return _aliases(services().registry.alias())
 
 
-def model_json(card: ModelCard, champion: str) -> dict[str, Any]:
-    """Return the JSON of a model version."""
-    own = f"/v1/models/{card.version}"
-    confusions = f"{own}/confusions" if services().registry.has_confusion_image(card) else None
+def _json(card: ModelCard) -> dict[str, Any]:
+    return model_json(card, services().registry.champions([card.belongs_to]))
+
+
+def model_json(card: ModelCard, champions: Collection[str]) -> dict[str, Any]:
+    """Return the JSON of a model version. `champions` has its name if it is the champion of its classifier."""
+    own, registry = f"/v1/models/{card.version}", services().registry
+    confusions = f"{own}/confusions" if registry.has_confusion_image(card) else None
     links = {"self": own, "file": f"{own}/file", "confusions": confusions, "page": f"/models/{card.version}"}
-    return {**card.model_dump(mode="json"), "champion": card.version == champion, "links": links}
-
-
-def etag(alias: Alias) -> str:
-    """Return the ETag of the aliases; it also changes if an upgrade ships a newer default champion."""
-    return f"{alias.revision}-{alias.version}"
+    return {**card.model_dump(mode="json"), "champion": card.version in champions, "links": links}
 
 
 def _aliases(alias: Alias) -> Response:
-    champion = {"version": alias.version, "since": rfc3339_or_none(alias.since), "previous": alias.previous}
-    response = jsonify({"champion": champion})
+    response = jsonify({"champion": champion_json(alias)})
     response.set_etag(etag(alias))
     response.headers["Cache-Control"] = "private, no-cache"
     return response
-
-
-def _expected(condition: ETags, now: Alias) -> int | None:
-    """Return the revision that the champion must have, None for any.
-
-    Raise PreconditionRequired without a condition, PreconditionFailed if the champion has changed.
-    """
-    if not condition:
-        raise PreconditionRequired("send If-Match with the ETag of the current aliases, or * for any")
-    if condition.star_tag:
-        return None
-    if not condition.contains(etag(now)):
-        raise PreconditionFailed(
-            f"the champion is {now.version} since {rfc3339_or_none(now.since)}: get the aliases again"
-        )
-    return now.revision
 
 
 def _unknown(version: str, pointer: str) -> InvalidRequest:

@@ -8,12 +8,11 @@ from typing import Any
 from shared.access.api_keys import Scope
 from shared.domain.entities import Queue, WebhookTarget
 from shared.domain.errors import Fault, InvalidRequest, NotFound
-from shared.models.registry import Registry
 from shared.services import Services
 from shared.training.datasets import MIN_CORRECTIONS, WITH_CORRECTIONS, corrected_pictures, too_few_corrections
 from shared.training.params import parse
 from shared.training.presets import TrainingParams
-from web.auth.access import require
+from web.auth.access import require, visible_card
 from web.middleware.rate_limits import most_open_jobs
 from web.middleware.request_log import about_job, request_id
 
@@ -28,7 +27,7 @@ def submit_training(
     params = parse(given)
     if params.promote != "never":
         require(Scope.ADMIN)  # promotion changes what serves all owners
-    _check_base(services.registry, params)
+    _check_base(params)
     _check_corrections(services, owner, params)
     job_id = services.store.submit_training(
         params.model_dump(),
@@ -44,12 +43,12 @@ def submit_training(
     return job_id
 
 
-def _check_base(registry: Registry, params: TrainingParams) -> None:
+def _check_base(params: TrainingParams) -> None:
     """Raise InvalidRequest if the version to start from does not exist or is of another preset."""
     if params.base is None:
         return
     try:
-        preset = registry.card(params.base).preset
+        preset = visible_card(params.base).preset
     except NotFound as error:
         raise _wrong("base", f"there is no model version {params.base}") from error
     if preset != params.preset:

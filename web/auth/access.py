@@ -17,9 +17,11 @@ from typing import Any, TypeVar
 from flask import Flask
 
 from shared.access.api_keys import Scope
+from shared.domain.card import ModelCard
 from shared.domain.entities import Job
 from shared.domain.errors import NotAllowed
-from web.state import caller
+from shared.models.registry import version_not_found
+from web.state import caller, services
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -82,3 +84,16 @@ def require(scope: Scope) -> None:
 def may_see(job: Job) -> bool:
     """Return whether the Job is visible to the caller."""
     return caller().visible_owner in (None, job.owner)
+
+
+def may_see_version(card: ModelCard) -> bool:
+    """Return whether the version is visible to the caller: it ships with Darkroom, or is the caller's own."""
+    return card.owner is None or caller().visible_owner in (None, card.owner)
+
+
+def visible_card(version: str) -> ModelCard:
+    """Return the card of a version. Raise NotFound, also if it belongs to another owner."""
+    card = services().registry.card(version)
+    if not may_see_version(card):
+        raise version_not_found(version)
+    return card

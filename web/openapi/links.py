@@ -17,6 +17,7 @@ SOURCES: list[tuple[Any, dict[str, str]]] = [
     (responses.FinishedJob, JOB),
     (responses.AddedItems, ITEM),
     (responses.ResultPage, ITEM),
+    (responses.ClassifierList, {"name": "$response.body#/data/0/name"}),
     (responses.ModelList, {"version": "$response.body#/data/0/version"}),
 ]
 

@@ -16,7 +16,7 @@ from shared.domain.entities import INTERACTIVE_ITEMS, JOB_ID_PATTERN, Job, JobKi
 from shared.domain.errors import NotFound, Unavailable
 from shared.images.formats import ACCEPTED
 from shared.jobs.workers import HEARTBEAT_TIMEOUT_S
-from web.auth.access import ANY_KEY, EVERYONE, allow, may_see
+from web.auth.access import ANY_KEY, EVERYONE, allow, may_see, visible_card
 from web.schemas.serializers import labels_of
 from web.state import services
 
@@ -87,7 +87,7 @@ def compare() -> str:
 @allow(ANY_KEY)
 def model(version: str) -> str:
     """Show one version's card."""
-    return render_template("model.html", card=services().registry.card(version))
+    return render_template("model.html", card=visible_card(version))
 
 
 @blueprint.get("/system")

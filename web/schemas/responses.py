@@ -237,11 +237,36 @@ class ModelList(TypedDict):
 
 
 class Champion(TypedDict):
-    """The version that serves new jobs."""
+    """The version of a classifier that serves new jobs."""
 
     version: str
     since: Timestamp
     previous: Annotated[str | None, Field(description="The previous champion.")]
+
+
+class ClassifierLinks(TypedDict):
+    """URLs of a classifier."""
+
+    self: str
+    champion: str
+    versions: str
+
+
+class Classifier(TypedDict):
+    """A name that answers: a set of labels, and the version that serves new jobs."""
+
+    name: Annotated[str, Field(pattern="^[a-z0-9-]{1,64}$")]
+    owner: Annotated[str | None, Field(description="Null: it ships with Darkroom.")]
+    default: Annotated[bool, Field(description="Whether it serves jobs that name no classifier.")]
+    labels: Annotated[list[str], Field(description="Labels of the champion, by index.")]
+    champion: Annotated[Champion | None, Field(description="Null if no version was promoted yet.")]
+    links: ClassifierLinks
+
+
+class ClassifierList(TypedDict):
+    """The classifiers that the caller can use."""
+
+    data: list[Classifier]
 
 
 class Aliases(TypedDict):

@@ -41,6 +41,12 @@ local function count_label(id, label, by)
   redis.call('HINCRBY', key(id, 'labels'), label, by)
 end
 
+-- The key of a classifier's champion. `owner` is '' for the shipped ones.
+local function classifier_key(owner, name)
+  if owner == '' and name == 'cifar10' then return 'darkroom:champion' end
+  return 'darkroom:classifier:' .. owner .. ':' .. name
+end
+
 -- Decode the JSON of a record that begins with numbers: an item's `created_at`, or an outcome's position and time.
 local function body(record)
   return cjson.decode(string.sub(record, (string.find(record, '{', 1, true))))

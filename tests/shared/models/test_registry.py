@@ -12,7 +12,7 @@ import pytest
 
 from shared.domain.card import CARD_FILE, CONFUSIONS_FILE, MODEL_FILE, PREDICTIONS_FILE, TRUTH_FILE
 from shared.domain.errors import ConfigError, Conflict, InvalidRequest, NotFound, PreconditionFailed, Unavailable
-from shared.models.champion import ChampionAlias
+from shared.models.classifiers import Classifiers
 from shared.models.registry import SHIPPED, Registry
 from shared.models.versions import PublishedVersions
 from shared.redis.connection import Client, connect
@@ -29,7 +29,7 @@ def blobs(tmp_path: Path) -> BlobStore:
 
 def registry_on(blobs: BlobStore, client: Client, cache: Path, shipped: Path = SHIPPED) -> Registry:
     """Return the registry of one process; each machine has its cache."""
-    return Registry(shipped, PublishedVersions(blobs, cache), ChampionAlias(client))
+    return Registry(shipped, PublishedVersions(blobs, cache), Classifiers(client))
 
 
 @pytest.fixture
@@ -215,12 +215,12 @@ def test_promoting_the_default_champion_sets_the_alias(registry: Registry) -> No
 
 def test_a_promotion_whose_response_was_lost_can_be_repeated(registry: Registry, each_redis: Client) -> None:
     """The connection sends the script again with the same token, which is not a conflict."""
-    alias = ChampionAlias(each_redis)
-    scripts = alias._scripts
-    answers = [scripts.run("promote", "new-20260101-00000000", 0, shipped(), "token") for _ in range(2)]
+    scripts = Classifiers(each_redis)._scripts
+    new = "", "cifar10", "new-20260101-00000000"
+    answers = [scripts.run("promote", *new, 0, shipped(), "token") for _ in range(2)]
     assert answers == ["set", "set"]
     assert registry.alias().revision == 1
-    assert scripts.run("promote", "new-20260101-00000000", 0, shipped(), "another") == "changed"
+    assert scripts.run("promote", *new, 0, shipped(), "another") == "changed"
 
 
 def test_one_of_concurrent_promotions_succeeds(blobs: BlobStore, each_redis: Client, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from cli.stack.embedded_redis import free_port, redis_server_path
 from shared.access.api_keys import Scope
 from shared.access.key_store import KeyStore
 from shared.access.quotas import QuotaKind, Quotas
+from shared.domain.classifier import Classifier
 from shared.domain.entities import Chunk, Counts, Failure, Job, JobKind, JobState, Queue, Training, new_id
 from shared.domain.errors import Unavailable
 from shared.jobs.chunks import ChunkStore
@@ -25,7 +26,7 @@ from shared.jobs.results import Results
 from shared.jobs.store import MAX_MEMORY_SHARE, SCRIPT_BATCH, JobStore
 from shared.jobs.trainings import TrainingStore
 from shared.jobs.workers import Worker, Workers
-from shared.models.champion import Alias, ChampionAlias
+from shared.models.classifiers import Classifiers
 from shared.redis.connection import CONNECT_TIMEOUT_S, RESPONSE_TIMEOUT_S, connect
 from shared.training.speeds import Speed, TrainingSpeeds
 from shared.webhooks.signing_secrets import WebhookSecrets
@@ -41,6 +42,7 @@ TRAINING = Training(new_id(), JOB, {})
 WEBHOOK = parse("https://receiver.example/hook")
 ENDED = Job(JOB, JobKind.CLASSIFICATION, JobState.SUCCEEDED, created_at=0)
 DUE = ClaimedDelivery(f"{JOB}-1", new_id(), WEBHOOK.receiver, WEBHOOK.url, 1, ENDED)
+OWN = Classifier("fruit", "ann")
 WORKER = Worker("host:1", ("bulk",), "net-1")
 
 CALLS: dict[str, Callable[[str], object]] = {
@@ -106,8 +108,19 @@ CALLS: dict[str, Callable[[str], object]] = {
     "KeyStore.revoke": lambda url: KeyStore(connect(url)).revoke("ann"),
     "KeyStore.secret": lambda url: KeyStore(connect(url)).secret(),
     "Quotas.charge": lambda url: Quotas(connect(url), {QuotaKind.REQUESTS: 1}).charge(QuotaKind.REQUESTS, "ann"),
-    "ChampionAlias.get": lambda url: ChampionAlias(connect(url)).get(),
-    "ChampionAlias.set": lambda url: ChampionAlias(connect(url)).set("seed-2", Alias("seed-1", 0, 0), None),
+    **{
+        f"Classifiers.{name}": lambda url, call=call: call(Classifiers(connect(url)))
+        for name, call in {
+            "add": lambda classifiers: classifiers.add(OWN),
+            "remove": lambda classifiers: classifiers.remove(OWN),
+            "names": lambda classifiers: classifiers.names("ann"),
+            "exists": lambda classifiers: classifiers.exists(OWN),
+            "alias": lambda classifiers: classifiers.alias(OWN),
+            "promote": lambda classifiers: classifiers.promote(OWN, "seed-2", "seed-1", None),
+            "record_use": lambda classifiers: classifiers.record_use(OWN),
+            "in_use": lambda classifiers: classifiers.in_use(),
+        }.items()
+    },
     "TrainingSpeeds.all": lambda url: TrainingSpeeds(connect(url)).all(),
     "TrainingSpeeds.record": lambda url: TrainingSpeeds(connect(url)).record("seed", Speed(5.0, "host")),
     **{
@@ -155,7 +168,7 @@ def test_every_public_method_is_in_calls() -> None:
         Results,
         Workers,
         Messenger,
-        ChampionAlias,
+        Classifiers,
         TrainingSpeeds,
         KeyStore,
         Quotas,

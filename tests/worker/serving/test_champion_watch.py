@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shared.domain.entities import Counts, Queue
-from shared.models.champion import ChampionAlias
+from shared.models.classifiers import Classifiers
 from shared.models.registry import Registry
 from shared.redis import keys
 from shared.redis.connection import Client, connect
@@ -82,7 +82,7 @@ def test_a_broken_champion_is_logged_once_and_retried_later(
 
 
 def test_a_redis_outage_is_logged_once(threads: int, caplog: pytest.LogCaptureFixture) -> None:
-    kit = kit_on(Registry(champion=ChampionAlias(connect("redis://127.0.0.1:1/0"))), threads)
+    kit = kit_on(Registry(classifiers=Classifiers(connect("redis://127.0.0.1:1/0"))), threads)
     with caplog.at_level(logging.ERROR):
         for _ in range(3):
             kit.watch.poll()

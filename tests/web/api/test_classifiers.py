@@ -1,0 +1,188 @@
+"""Classifiers of several owners: champions, isolation, and deletion, over the app on a real Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from cli.stack.embedded_redis import redis_server_path
+from shared.services import Services
+from shared.settings import load_settings
+from tests.conftest import running_redis
+from tests.versions_kit import measured, shipped, version_folder
+from web.app import create_app
+
+#: Owners and the scopes of their keys.
+PEOPLE = {"ann": "submit+train", "bob": "submit+train", "reader": "submit", "admin": "admin"}
+UNKNOWN = "nothing-20260101-00000000"
+
+
+@pytest.fixture(scope="module")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_redis(redis_server_path(), tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture
+def parts(redis_url: str, tmp_path: Path) -> Iterator[Services]:
+    keys = ", ".join(f"{name}:{key(name)}:{scopes}" for name, scopes in PEOPLE.items())
+    settings = load_settings(
+        {"DARKROOM_REDIS_URL": redis_url, "DARKROOM_DATA_DIR": str(tmp_path / "data"), "DARKROOM_API_KEYS": keys}
+    )
+    parts = Services.build(settings)
+    parts.redis.flushall()
+    yield parts
+    parts.close()
+
+
+@pytest.fixture
+def app(parts: Services) -> Flask:
+    return create_app(parts)
+
+
+def key(name: str) -> str:
+    return f"test_{name}_" + name[0] * 32
+
+
+class Caller:
+    """Calls the app with a person's key."""
+
+    def __init__(self, app: Flask, name: str) -> None:
+        self._client: FlaskClient = app.test_client()
+        self._headers = {"Authorization": f"Bearer {key(name)}"}
+
+    def __call__(self, method: str, path: str, status: int = 200, match: str | None = None, **options) -> TestResponse:
+        """Return the answer to a call, which must have this status. `match` is the `If-Match`."""
+        headers = self._headers | ({"If-Match": match} if match else {})
+        answer = self._client.open(path, method=method, headers=headers, **options)
+        assert answer.status_code == status, answer.text
+        return answer
+
+
+@pytest.fixture
+def ann(app: Flask) -> Caller:
+    return Caller(app, "ann")
+
+
+@pytest.fixture
+def bob(app: Flask) -> Caller:
+    return Caller(app, "bob")
+
+
+@pytest.fixture
+def admin(app: Flask) -> Caller:
+    return Caller(app, "admin")
+
+
+@pytest.fixture
+def fruit(parts: Services, tmp_path: Path) -> list[str]:
+    """Publish three versions of ann's Classifier `fruit`, the first of which is its champion."""
+    folders = [
+        measured(version_folder(tmp_path, b"%d" % n, owner="ann", classifier="fruit", preset=f"p{n}")) for n in range(3)
+    ]
+    versions = [parts.registry.publish(folder).version for folder in folders]
+    parts.registry.promote(versions[0])
+    return versions
+
+
+def names(call: Caller) -> list[str]:
+    return [found["name"] for found in call("GET", "/v1/classifiers").json["data"]]
+
+
+def test_the_shipped_classifiers_are_for_everybody(ann: Caller, bob: Caller) -> None:
+    assert names(ann) == names(bob) and names(ann)[0] == "cifar10"
+    found = ann("GET", "/v1/classifiers/cifar10")
+    assert found.json["champion"]["version"] == shipped()
+    assert (found.json["owner"], found.json["default"], found.json["labels"][3]) == (None, True, "cat")
+    unchanged = {"If-None-Match": found.headers["ETag"]}
+    assert ann._client.get("/v1/classifiers/cifar10", headers=ann._headers | unchanged).status_code == 304
+
+
+def test_an_owner_promotes_and_rolls_back(ann: Caller, fruit: list[str]) -> None:
+    before = ann("GET", "/v1/classifiers/fruit")
+    assert (before.json["owner"], before.json["default"]) == ("ann", False)
+    assert before.json["champion"]["version"] == fruit[0]
+    path = before.json["links"]["champion"]
+    promoted = ann("PUT", path, json={"version": fruit[1]}, match=before.headers["ETag"])
+    assert promoted.json["champion"]["previous"] == fruit[0]
+    assert promoted.json == ann("GET", "/v1/classifiers/fruit").json
+    listed = ann("GET", before.json["links"]["versions"]).json["data"]
+    assert {model["version"]: model["champion"] for model in listed} == dict(
+        zip(fruit, (False, True, False), strict=True)
+    )
+    back = ann("PUT", path, json={"version": promoted.json["champion"]["previous"]}, match=promoted.headers["ETag"])
+    assert (back.json["champion"]["version"], back.json["champion"]["previous"]) == (fruit[0], fruit[1])
+    assert ann("GET", "/v1/models/aliases").json["champion"]["version"] == shipped(), "the default has its own"
+
+
+def test_one_of_concurrent_promotions_with_one_etag_succeeds(app: Flask, ann: Caller, fruit: list[str]) -> None:
+    seen = ann("GET", "/v1/classifiers/fruit").headers["ETag"]
+
+    def promote(version: str) -> int:
+        headers = ann._headers | {"If-Match": seen}
+        answer = app.test_client().put("/v1/classifiers/fruit/champion", json={"version": version}, headers=headers)
+        return answer.status_code
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(promote, fruit[1:])) == [200, 412]
+
+
+def test_what_a_promotion_needs(app: Flask, ann: Caller, admin: Caller, fruit: list[str]) -> None:
+    path = "/v1/classifiers/fruit/champion"
+    ann("PUT", path, 428, json={"version": fruit[1]})
+    assert "/version" in ann("PUT", path, 422, json={"version": UNKNOWN}, match="*").text
+    assert "cifar10" in ann("PUT", path, 422, json={"version": shipped()}, match="*").json["detail"]
+    assert (
+        "fruit"
+        in admin("PUT", "/v1/models/aliases/champion", 422, json={"version": fruit[1]}, match="*").json["detail"]
+    )
+    ann("PUT", "/v1/classifiers/cifar10/champion", 403, json={"version": shipped()}, match="*")
+    admin("PUT", "/v1/classifiers/cifar10/champion", json={"version": shipped()}, match="*")
+    Caller(app, "reader")("PUT", path, 404, json={"version": fruit[1]}, match="*")
+
+
+def test_others_see_neither_the_classifier_nor_its_versions(
+    ann: Caller, bob: Caller, admin: Caller, fruit: list[str]
+) -> None:
+    """Bob's answers about ann's Classifier are those about one that does not exist."""
+    theirs, nothing = fruit[0], UNKNOWN
+    calls = [("GET", "/v1/classifiers/{c}"), ("DELETE", "/v1/classifiers/{c}"), ("PUT", "/v1/classifiers/{c}/champion")]
+    calls += [("GET", f"/v1/models/{{v}}{end}") for end in ("", "/file", "/confusions")] + [("GET", "/models/{v}")]
+    for method, path in calls:
+        answers = [
+            bob(method, path.format(c=c, v=v), 404, match="*", json={"version": v})
+            for c, v in (("fruit", theirs), ("nothing", nothing))
+        ]
+        assert answers[0].text.replace(theirs, nothing).replace("fruit", "nothing") == answers[1].text
+    assert theirs not in bob("GET", "/v1/models").text + bob("GET", "/v1/classifiers").text
+    bob("GET", f"/v1/models/compare?versions={theirs},{shipped()}", 422)
+    training = {"kind": "training", "params": {"preset": "seed", "base": theirs}}
+    assert "no model version" in bob("POST", "/v1/jobs", 422, json=training).text
+    assert ann("GET", f"/v1/models/compare?versions={theirs},{fruit[1]}").json["images"] == 10
+    assert admin("GET", f"/v1/models/{theirs}").json["owner"] == "ann"
+
+
+def test_two_owners_may_use_one_name(
+    ann: Caller, bob: Caller, parts: Services, fruit: list[str], tmp_path: Path
+) -> None:
+    folder = version_folder(tmp_path, b"bob's", owner="bob", classifier="fruit")
+    bobs = parts.registry.publish(folder).version
+    assert bob("GET", "/v1/classifiers/fruit").json["champion"] is None, "publishing does not promote"
+    etag = bob("GET", "/v1/classifiers/fruit").headers["ETag"]
+    assert bob("PUT", "/v1/classifiers/fruit/champion", json={"version": bobs}, match=etag).json["labels"]
+    assert ann("GET", "/v1/classifiers/fruit").json["champion"]["version"] == fruit[0]
+
+
+def test_deleting_a_classifier_keeps_its_versions(ann: Caller, fruit: list[str]) -> None:
+    ann("DELETE", "/v1/classifiers/fruit", 204)
+    assert "fruit" not in names(ann)
+    for method, path in (("GET", ""), ("DELETE", ""), ("PUT", "/champion")):
+        ann(method, f"/v1/classifiers/fruit{path}", 404, json={"version": fruit[0]}, match="*")
+    assert ann("GET", f"/v1/models/{fruit[0]}").json["champion"] is False
+    ann("DELETE", "/v1/classifiers/cifar10", 409)
