@@ -22,11 +22,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Final, Literal, cast
 
-from PIL import AvifImagePlugin, Image, ImageFile, TiffImagePlugin, WebPImagePlugin
+from PIL import AvifImagePlugin, Image, ImageFile, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
 from pillow_heif import register_heif_opener
 
 from shared.domain.errors import ItemError
-from shared.images import formats
+from shared.images import formats, tiff
 
 #: Reads while opening an image: a photo with much metadata needs about a hundred, 20,000 take about 50 ms.
 MAX_HEADER_READS: Final = 20_000
@@ -41,6 +41,8 @@ MAX_MOVIE_BYTES: Final = 1024 * 1024
 MAX_MOVIE_TABLES: Final = 16
 #: Pixels in a tile of a TIFF; the decoder reserves a whole tile (3 or 4 bytes per pixel) even for a small image.
 MAX_TIFF_TILE_PIXELS: Final = 4096 * 4096
+#: Tags of a TIFF without which there is no picture: width, height, compression.
+_REQUIRED_TAGS: Final = frozenset({256, 257, 259})
 #: TIFF types whose values Pillow keeps as bytes, so that long ones are cheap: BYTE, ASCII, UNDEFINED.
 _TIFF_BYTE_TYPES: Final = frozenset({1, 2, 7})
 
@@ -49,6 +51,7 @@ _PLUGINS: Final = (AvifImagePlugin, TiffImagePlugin, WebPImagePlugin)  # importi
 Image.MAX_IMAGE_PIXELS = None
 Image.preinit()
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+tiff.register()
 register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
@@ -111,11 +114,18 @@ def _head(file: IO[bytes]) -> bytes:
 def _open(file: IO[bytes], found: formats.Format, max_pixels: int) -> ImageFile.ImageFile:
     reader = _CountingReader(file)
     bounded = cast(IO[bytes], reader)
+    tags: dict[int, int] = {}
     if found is formats.TIFF:
-        _check_tiff(bounded)
+        tags = _check_tiff(bounded)
     if found in (formats.AVIF, formats.HEIC):
         _check_movie(bounded)
-    image = Image.open(bounded, formats=[found.pillow])
+    try:
+        image = Image.open(bounded, formats=[found.pillow])
+    except UnidentifiedImageError:
+        if set(tags) >= _REQUIRED_TAGS:
+            raise _unknown_layout(tags) from None
+        raise
+    tiff.prepare(image)
     reader.reads_left = None
     check_pixels(image.width, image.height, max_pixels)
     return image
@@ -164,19 +174,33 @@ def _webp_size(head: bytes) -> tuple[int, int]:
     raise ItemError("undecodable", "This file begins like a WebP picture, but its header is broken.")
 
 
-def _check_tiff(file: IO[bytes]) -> None:
-    """Raise ItemError if the first directory is expensive to open (TIFF 6.0 section 2; BigTIFF has 64-bit offsets)."""
-    tile = {322: 0, 323: 0}
+def _check_tiff(file: IO[bytes]) -> dict[int, int]:
+    """Return the tags of the first directory that have one number (TIFF 6.0 section 2; BigTIFF has 64-bit offsets).
+
+    Raise ItemError if the directory is expensive to open.
+    """
+    tags: dict[int, int] = {}
     numbers = 0
     for tag, kind, count, value in _tiff_tags(file):
         if kind not in _TIFF_BYTE_TYPES:
             numbers += count
-        if tag in tile and count == 1:
-            tile[tag] = value
+        if count == 1:
+            tags[tag] = value
     if numbers > MAX_TIFF_NUMBERS:
         raise ItemError("undecodable", f"This TIFF is in too many pieces ({numbers:,} numbers in its directory).")
-    if tile[322] * tile[323] > MAX_TIFF_TILE_PIXELS:
-        raise ItemError("undecodable", f"The tiles of this TIFF are too large: {tile[322]} × {tile[323]} pixels.")
+    width, height = tags.get(322, 0), tags.get(323, 0)
+    if width * height > MAX_TIFF_TILE_PIXELS:
+        raise ItemError("undecodable", f"The tiles of this TIFF are too large: {width} × {height} pixels.")
+    return tags
+
+
+def _unknown_layout(tags: dict[int, int]) -> ItemError:
+    """Return the error for a TIFF whose header is intact but whose kind of pixels is unknown."""
+    samples, photometric = tags.get(277, 1), tags.get(262, "not given")
+    kind = f"{samples} samples per pixel, photometric interpretation {photometric}"
+    return ItemError(
+        "unsupported_format", f"This kind of TIFF is not supported ({kind}). Save it as 8-bit RGB or grey, or as a PNG."
+    )
 
 
 def _tiff_tags(file: IO[bytes]) -> Iterator[tuple[int, int, int, int]]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import io
 from threading import BoundedSemaphore
 
-from PIL import Image, ImageOps
-
 from shared.domain.entities import Item
 from shared.domain.errors import ItemError
 from shared.images.headers import open_image
+from shared.images.pixels import UPRIGHT, eight_bit, orientation, over_white
 
 #: Longest side in pixels: twice that of a card on the result page, for high-density screens.
 SIDE = 256
@@ -33,13 +32,14 @@ def thumbnail(item: Item, content: bytes) -> tuple[bytes, str]:
 
 
 def _shrink(content: bytes, pixels: int) -> bytes:
-    image: Image.Image = open_image(io.BytesIO(content), pixels)
+    image = open_image(io.BytesIO(content), pixels)
     image.draft("RGB", (SIDE, SIDE))
-    image = ImageOps.exif_transpose(image)
-    image.thumbnail((SIDE, SIDE))
-    flat = Image.new("RGB", image.size, "white")
-    rgba = image.convert("RGBA")
-    flat.paste(rgba, mask=rgba.getchannel("A"))
+    image.load()
+    small = eight_bit(image)
+    small.thumbnail((SIDE, SIDE))
+    small = over_white(small)
+    if (turn := orientation(image)) in UPRIGHT:
+        small = small.transpose(UPRIGHT[turn])
     out = io.BytesIO()
-    flat.save(out, "JPEG", quality=82)
+    small.save(out, "JPEG", quality=82)
     return out.getvalue()

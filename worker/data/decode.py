@@ -18,12 +18,13 @@ from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageCms, ImageFile, TiffImagePlugin
-from PIL.Image import Resampling, Transpose
+from PIL import Image, ImageFile, TiffImagePlugin
+from PIL.Image import Resampling
 
 from shared.domain.errors import ItemError
 from shared.images import formats
 from shared.images.headers import open_image
+from shared.images.pixels import UPRIGHT, eight_bit, orientation, over_white
 
 #: Scaled decoding keeps at least this many times the target size, so that the filter has pixels to average.
 DRAFT_MARGIN: Final = 2
@@ -34,16 +35,8 @@ MAX_JPEG_SCANS: Final = 1_000
 
 _START_OF_SCAN: Final = b"\xff\xda"
 _END_OF_IMAGE: Final = b"\xff\xd9"
-_UPRIGHT: Final = {
-    2: Transpose.FLIP_LEFT_RIGHT,
-    3: Transpose.ROTATE_180,
-    4: Transpose.FLIP_TOP_BOTTOM,
-    5: Transpose.TRANSPOSE,
-    6: Transpose.ROTATE_270,
-    7: Transpose.TRANSVERSE,
-    8: Transpose.ROTATE_90,
-}
-"""Transposition for each EXIF orientation (Exif 2.32, tag 274); 1 is upright, and 5 to 8 swap width and height."""
+#: Entropy-coded bytes of no picture, with all restart markers (ITU-T T.81 B.1.1).
+_NO_PICTURE: Final = b"".join(bytes(range(1, 255)) + b"\xff" + bytes([0xD0 + number]) for number in range(8))
 
 
 def decode(data: bytes, height: int, width: int, max_pixels: int) -> npt.NDArray[np.uint8]:
@@ -52,18 +45,45 @@ def decode(data: bytes, height: int, width: int, max_pixels: int) -> npt.NDArray
     A picture of exactly that size keeps its pixels. The filter is bicubic, with antialiasing. Thread-safe.
 
     Raises only ItemError: `empty_file`, `unsupported_format`, `too_many_pixels` (more than `max_pixels`; nothing is
-    decoded then), `truncated` if the end of the file is missing, `undecodable` for other damage.
+    decoded then), `truncated` if pixels at the end of the file are missing, `undecodable` for other damage.
     """
     with _only_item_errors(data):
-        image = open_image(io.BytesIO(data), max_pixels)
-        _prepare_jpeg(image, data, max(height, width) * DRAFT_MARGIN)
-        image.load()
-        orientation = _orientation(image)
-        size = (height, width) if orientation >= 5 else (width, height)
-        small = _over_white(_resized(_eight_bit(image), size))
-        if orientation != 1:
-            small = small.transpose(_UPRIGHT[orientation])
+        image = _loaded(data, max(height, width) * DRAFT_MARGIN, max_pixels)
+        turn = orientation(image)
+        size = (height, width) if turn >= 5 else (width, height)
+        small = over_white(_resized(eight_bit(image), size))
+        if turn != 1:
+            small = small.transpose(UPRIGHT[turn])
         return np.array(small, dtype=np.uint8)
+
+
+def _loaded(data: bytes, side: int, max_pixels: int) -> ImageFile.ImageFile:
+    """Return the picture with its pixels; a JPEG may be smaller, with both sides at least `side`."""
+    try:
+        return _load(data, side, max_pixels)
+    except OSError:
+        if formats.sniff(data[: formats.HEAD_BYTES]) is not formats.JPEG or not _is_cut_off(data):
+            raise
+    return _loaded_without_end(data.removesuffix(b"\xff"), side, max_pixels)
+
+
+def _loaded_without_end(data: bytes, side: int, max_pixels: int) -> ImageFile.ImageFile:
+    """Return a JPEG that lacks its last marker. Raise ItemError if it lacks pixels too.
+
+    libjpeg fills up missing pixels without an error. But then it also reads what stands in their place, and the result
+    differs; after a complete picture it skips that.
+    """
+    image = _load(data + _END_OF_IMAGE, side, max_pixels)
+    if image.tobytes() != _load(data + _NO_PICTURE + _END_OF_IMAGE, side, max_pixels).tobytes():
+        raise _truncated()
+    return image
+
+
+def _load(data: bytes, side: int, max_pixels: int) -> ImageFile.ImageFile:
+    image = open_image(io.BytesIO(data), max_pixels)
+    _prepare_jpeg(image, data, side)
+    image.load()
+    return image
 
 
 @contextmanager
@@ -96,59 +116,6 @@ def _prepare_jpeg(image: ImageFile.ImageFile, data: bytes, side: int) -> None:
     image.draft(None, (side, side))
 
 
-def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation of a loaded picture, or 1 if it is missing or invalid."""
-    try:
-        value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # noqa: BLE001  invalid metadata must not fail the picture
-        return 1
-    return value if value in _UPRIGHT else 1
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Return the picture converted from any mode to L, RGB or RGBA."""
-    if image.mode.startswith("I;16"):
-        return _from_numbers(np.asarray(image), full_scale=65535)
-    if image.mode in ("I", "F"):
-        return _from_numbers(*_full_scale(np.asarray(image)))
-    if image.has_transparency_data:
-        return image.convert("RGBA")
-    if image.mode == "LAB":
-        return _from_lab(image)
-    if image.mode in ("L", "RGB"):
-        return image
-    return image.convert("L" if image.mode == "1" else "RGB")
-
-
-def _from_numbers(values: npt.NDArray[np.generic], full_scale: float) -> Image.Image:
-    """Return grey values (height, width) of any number type as an L picture; `full_scale` becomes white."""
-    scaled = values.astype(np.float32) * np.float32(255 / full_scale)
-    return Image.fromarray(np.rint(scaled).clip(0, 255).astype(np.uint8))
-
-
-def _full_scale(values: npt.NDArray[np.generic]) -> tuple[npt.NDArray[np.generic], float]:
-    """Return 32-bit values and the value of white, which these files do not declare: 1.0, 255 or 65535 by their range.
-
-    Values outside these ranges are stretched from black to white. NaN and infinity become 0.
-    """
-    values = np.nan_to_num(values, nan=0, posinf=0, neginf=0)
-    low, high = float(values.min()), float(values.max())
-    scales = [1.0, 255.0, 65535.0] if np.issubdtype(values.dtype, np.floating) else [255.0, 65535.0]
-    for scale in scales:
-        if low >= 0 and high <= scale:
-            return values, scale
-    return values.astype(np.float64) - low, max(high - low, 1.0)
-
-
-def _from_lab(image: Image.Image) -> Image.Image:
-    """Return a CIE L*a*b* picture (a TIFF from a photo editor) as RGB."""
-    lab, rgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-    converted = ImageCms.profileToProfile(image, lab, rgb, outputMode="RGB")
-    if converted is None:
-        raise ValueError("littleCMS returned nothing")
-    return converted
-
-
 def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     """Return an L, RGB or RGBA picture resized to `size` (width, height); RGBA is filtered with premultiplied alpha.
 
@@ -160,14 +127,6 @@ def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
         small = image.convert("RGBa").resize(size, Resampling.BICUBIC, reducing_gap=REDUCING_GAP)
         return small.convert("RGBA")
     return image.resize(size, Resampling.BICUBIC, reducing_gap=REDUCING_GAP)
-
-
-def _over_white(image: Image.Image) -> Image.Image:
-    """Return the picture as RGB, with transparent parts over white."""
-    if image.mode != "RGBA":
-        return image.convert("RGB")
-    white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, image).convert("RGB")
 
 
 def _is_cut_off(data: bytes) -> bool:

@@ -267,6 +267,31 @@ def test_a_tiff_that_lost_its_last_piece_is_truncated(kind):
     assert refusal(data).code == "truncated"
 
 
+@pytest.mark.parametrize("name", ["photo.jpg", "progressive.jpg", "grey.jpg", "cmyk.jpg"])
+def test_a_jpeg_that_lacks_only_its_end_marker_is_complete(name):
+    whole = content(name)
+    expected = decode(whole, 32, 32, LIMIT)
+
+    for without_end in (whole[:-1], whole[:-2], whole[:-2] + bytes(100)):
+        assert np.array_equal(decode(without_end, 32, 32, LIMIT), expected)
+
+
+@pytest.mark.parametrize("options", [{}, {"restart_marker_rows": 1}, {"progressive": True}])
+def test_a_jpeg_that_lacks_pixels_is_truncated(options):
+    whole = make.encode(make.pixels(96, 96), "JPEG", **options)
+    ends = [whole.rindex(b"\xff\xda") + 20, len(whole) - 12]
+    ends += [at for at in range(len(whole) // 2, len(whole) - 12) if whole[at : at + 2] == b"\xff\xd2"]
+
+    for end in ends:
+        assert refusal(whole[:end]).code == "truncated"
+
+
+def test_a_value_that_stands_for_nothing_shows_white():
+    image = Image.fromarray(np.array([[0, 257, 65535]], np.uint16))
+
+    assert decode(make.encode(image, "PNG", transparency=0), 1, 3, LIMIT)[0, :, 0].tolist() == [255, 1, 255]
+
+
 def test_damage_in_the_middle_is_not_called_a_cut():
     data = bytearray(make.encode(make.pixels(48, 64), "PNG"))
     data[len(data) // 2] ^= 0xFF
