@@ -55,3 +55,9 @@ def job_context(job_id: str, request_id: str | None, **more: str) -> AbstractCon
     """Add the ids of the job and of the request that created it to the log lines of this thread, during the block."""
     known = {"request_id": request_id} if request_id else {}
     return structlog.contextvars.bound_contextvars(job_id=job_id, **known, **more)
+
+
+def with_cause(error: BaseException) -> str:
+    """Return an error and the first line of its cause, which names what callers must not see, such as an address."""
+    cause = str(error.__cause__ or "").strip().partition("\n")[0][:300]
+    return f"{error} ({cause})" if cause and cause not in str(error) else str(error)

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from celery import Celery
 from kombu.entity import Exchange
 from kombu.entity import Queue as MessageQueue
 from kombu.exceptions import OperationalError
+from redis import RedisError
 
 from shared.domain.entities import Queue
 from shared.domain.errors import Unavailable
 from shared.jobs.chunks import CHUNK_ITEMS
-from shared.redis.connection import connect, redis_errors
+from shared.logs import with_cause
+from shared.redis.connection import BROKER, connect, redis_errors
 
 log = logging.getLogger(__name__)
 
@@ -78,31 +82,38 @@ class Messenger:
 
     def wake_workers(self, queue: Queue, messages: int = 1) -> int:
         """Send at most `messages` messages, up to MAX_MESSAGES in the queue, and return how many. Raise Unavailable."""
-        with redis_errors():
-            room = MAX_MESSAGES - int(self._redis.llen(queue))
-        count = max(0, min(messages, room))
-        try:
+        count = max(0, min(messages, MAX_MESSAGES - self.message_count(queue)))
+        task = TRAIN if queue is Queue.TRAIN else CLASSIFY
+        with broker_errors():
             for _ in range(count):
-                self._app.send_task(
-                    TRAIN if queue is Queue.TRAIN else CLASSIFY, queue=queue, retry=False, ignore_result=True
-                )
-        except OperationalError as error:
-            raise Unavailable("the queue (Redis) cannot be reached") from error
+                self._app.send_task(task, queue=queue, retry=False, ignore_result=True)
         return count
 
     def wake_for_items(self, queue: Queue, items: int) -> None:
         """Wake workers for new items. If Redis cannot be reached, the reconciler wakes them later."""
         try:
             self.wake_workers(queue, math.ceil(items / CHUNK_ITEMS))
-        except Unavailable:
-            log.warning("no worker of queue %s was woken; the reconciler will wake one", queue)
+        except Unavailable as error:
+            log.warning("no worker of queue %s was woken, the reconciler will wake one: %s", queue, with_cause(error))
 
     def message_count(self, queue: Queue) -> int:
         """Return the number of messages in the queue. Raise Unavailable."""
-        with redis_errors():
+        with redis_errors(BROKER):
             return int(self._redis.llen(queue))
 
     def close(self) -> None:
         """Close the connections."""
         self._redis.close()
         self._app.close()
+
+
+@contextmanager
+def broker_errors() -> Iterator[None]:
+    """Translate the errors of kombu, which wraps those of redis-py or not, to Unavailable."""
+    with redis_errors(BROKER):
+        try:
+            yield
+        except (OperationalError, OSError) as error:
+            if isinstance(error.__cause__, RedisError):
+                raise error.__cause__ from error
+            raise Unavailable(f"{BROKER} cannot be reached") from error

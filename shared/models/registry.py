@@ -12,6 +12,7 @@ from pathlib import Path
 from shared.domain.card import CARD_FILE, MODEL_FILE, OPENVINO_FILE, PREDICTIONS_FILE, TRUTH_FILE, ModelCard
 from shared.domain.classifier import CIFAR10, SHIPPED_CLASSIFIERS, Classifier
 from shared.domain.errors import ConfigError, Conflict, InvalidRequest, NotFound, Unavailable
+from shared.logs import with_cause
 from shared.models.classifiers import Alias, Classifiers, classifier_not_found
 from shared.models.comparison import Comparison, compare
 from shared.models.versions import PublishedVersions, ShippedVersions, VersionStore
@@ -195,7 +196,7 @@ class Registry:
             try:
                 cards.append(self.card(version))
             except (NotFound, InvalidRequest) as error:
-                log.warning("model version %s is skipped: %s", version, error)
+                log.warning("model version %s is skipped: %s", version, with_cause(error))
         return sorted(cards, key=lambda card: (card.created_at, card.version), reverse=True)
 
     def _read_card(self, version: str) -> tuple[VersionStore, ModelCard]:

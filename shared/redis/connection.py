@@ -14,6 +14,7 @@ from redis.retry import Retry
 
 from shared.domain.entities import INTERACTIVE_ITEMS
 from shared.domain.errors import Unavailable
+from shared.redis.refusals import meaning
 
 #: Timeouts in seconds. Together they stay below the 5 s within which the API must respond.
 CONNECT_TIMEOUT_S, RESPONSE_TIMEOUT_S = 1.0, 2.0
@@ -32,8 +33,8 @@ OPEN_TTL_MS = 24 * 3600 * 1000
 #: Deliveries per job and attempts per delivery that are kept. Retries and redeliveries are unlimited.
 KEPT_DELIVERIES, KEPT_ATTEMPTS = 20, 50
 
-#: Errors of writes that Redis refuses for now: out of memory, or a read-only replica.
-WRITE_ERRORS = (redis.exceptions.OutOfMemoryError, redis.exceptions.ReadOnlyError)
+#: The names of Redis's two databases in errors.
+JOB_STORE, BROKER = "the job store (Redis)", "the queue (Redis)"
 
 SCRIPTS = Path(__file__).parent / "scripts"
 #: Lua definitions of the constants that the scripts share with Python.
@@ -60,16 +61,12 @@ def connect(url: str) -> Client:
 
 
 @contextmanager
-def redis_errors() -> Iterator[None]:
-    """Translate redis-py's errors to Unavailable: Redis is unreachable, loading or out of memory. Also a decorator."""
+def redis_errors(part: str = JOB_STORE) -> Iterator[None]:
+    """Translate every error of redis-py to Unavailable, with its meaning for `part`. Also a decorator."""
     try:
         yield
-    except (redis.ConnectionError, redis.TimeoutError) as error:
-        raise Unavailable("the job store (Redis) cannot be reached") from error
-    except redis.ResponseError as error:
-        if isinstance(error, WRITE_ERRORS) or str(error).startswith("MISCONF"):
-            raise Unavailable(f"the job store (Redis) refuses writes: {error}") from error
-        raise
+    except redis.RedisError as error:
+        raise Unavailable(f"{part} {meaning(error)}") from error
 
 
 def now_ms(client: Client) -> int:

@@ -1,4 +1,4 @@
-"""A TCP proxy between the service and Redis that can delay and break connections."""
+"""A TCP proxy between the service and Redis that can delay, break and refuse."""
 
 from __future__ import annotations
 
@@ -26,6 +26,10 @@ class Proxy:
     delay_s: float = 0.0
     #: The next request that contains one of these reaches Redis, but the connection closes before the response.
     cuts: set[bytes] = field(default_factory=set)
+    #: Redis's error, such as "LOADING …", that answers every command of Redis; "" to forward commands.
+    refusal: str = ""
+    #: Whether nothing is forwarded, in either direction, as if a cable were cut.
+    is_cut_off: bool = False
 
     async def serve(self) -> None:
         """Serve until cancelled."""
@@ -36,7 +40,7 @@ class Proxy:
         with contextlib.suppress(OSError):
             answers, requests = await asyncio.open_connection("127.0.0.1", self.target)
             link = Link(self)
-            pumps = [asyncio.ensure_future(link.pass_requests(reader, requests))]
+            pumps = [asyncio.ensure_future(link.pass_requests(reader, requests, writer))]
             pumps.append(asyncio.ensure_future(link.pass_answers(answers, writer)))
             pumps.append(asyncio.ensure_future(link.until_down()))
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -53,8 +57,17 @@ class Link:
     def __init__(self, proxy: Proxy) -> None:
         self._proxy, self._is_cut = proxy, False
 
-    async def pass_requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def pass_requests(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: asyncio.StreamWriter
+    ) -> None:
+        begun = b""  # of a command that is refused
         while content := await reader.read(CHUNK_BYTES):
+            await self._while_cut_off()
+            if self._proxy.refusal or begun:
+                count, begun = commands(begun + content)
+                client.write(f"-{self._proxy.refusal}\r\n".encode() * count)
+                await client.drain()
+                continue
             if found := {cut for cut in self._proxy.cuts if cut in content}:
                 self._proxy.cuts -= found
                 self._is_cut = True
@@ -66,12 +79,33 @@ class Link:
             if self._is_cut:
                 return
             await asyncio.sleep(self._proxy.delay_s)
+            await self._while_cut_off()
             writer.write(content)
             await writer.drain()
+
+    async def _while_cut_off(self) -> None:
+        while self._proxy.is_cut_off:
+            await asyncio.sleep(0.01)
 
     async def until_down(self) -> None:
         while not self._proxy.is_down:
             await asyncio.sleep(0.01)
+
+
+def commands(content: bytes) -> tuple[int, bytes]:
+    """Return the number of whole commands in a part of Redis's protocol, and the rest."""
+    count = 0
+    while content.startswith(b"*"):
+        line, *rest = content.partition(b"\r\n")
+        rest = rest[1]
+        for _ in range(int(line[1:] or 0)):
+            length, end, rest = rest.partition(b"\r\n")
+            size = int(length[1:]) + 2 if end else 1
+            if len(rest) < size:
+                return count, content
+            rest = rest[size:]
+        count, content = count + 1, rest
+    return count, content
 
 
 @contextmanager

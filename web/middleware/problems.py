@@ -30,6 +30,7 @@ from shared.domain.errors import (
     Unavailable,
     UnsupportedMedia,
 )
+from shared.logs import with_cause
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +112,7 @@ def _darkroom_error(error: DarkroomError) -> Response:
     errors = [{"pointer": fault.pointer, "detail": fault.detail} for fault in faults]
     status = status_of(error)
     if status >= 500:
-        log.warning("%s %s: %s", request.method, request.path, error)
+        log.warning("%s %s: %s", request.method, request.path, with_cause(error))
     response = problem(status, str(error), errors, error.code if isinstance(error, ItemError) else None)
     response.headers.update(_challenge(error))
     if isinstance(error, StorageFull):

@@ -79,7 +79,7 @@ class ChunkWorker:
             log.error("job %s fails: %s", chunk.job_id, error)
             self._fail_job(chunk, error)
         except Unavailable as error:
-            log.warning("chunk %s of job %s is released: %s", chunk.id, chunk.job_id, error)
+            log.warning("chunk %s of job %s is released: %s", chunk.id, chunk.job_id, logs.with_cause(error))
             self.chunks.release(chunk.id)
             return False
         except Exception:

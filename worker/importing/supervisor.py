@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.domain.errors import Conflict, DarkroomError
+from shared.logs import with_cause
 from shared.models.import_queue import (
     IMPORT_TIMEOUT_S,
     ImportQueue,
@@ -89,7 +90,7 @@ class ImportSupervisor:
             self._child = ImportProcess(wanted, folder, start(wanted, file), time.monotonic() + self._timeout_s)
         except (DarkroomError, OSError) as error:
             folder.cleanup()
-            log.warning("the import of %s fails: %s", wanted.source, error)
+            log.warning("the import of %s fails: %s", wanted.source, with_cause(error))
             self._imports.finish(wanted, ImportResult(ImportStatus.FAILED, str(error)))
 
     def _fetch(self, wanted: ModelImport, folder: Path) -> Path:

@@ -7,9 +7,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from shared.domain.errors import Unavailable
+from shared.domain.errors import DarkroomError
 from shared.jobs.chunks import HEARTBEAT_S, ChunkStore
 from shared.jobs.workers import Worker, Workers
+from shared.logs import with_cause
+from worker.runtime.steps import Step
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +29,13 @@ class Heartbeat:
         describe: Callable[[], Worker],
         on_heartbeat: Callable[[], object] = lambda: None,
     ) -> None:
-        self._workers, self._chunks, self._describe, self._on_heartbeat = workers, chunks, describe, on_heartbeat
+        self._workers, self._chunks, self._describe = workers, chunks, describe
+        #: Each step runs whether or not another fails; a lease is short, so its renewal comes first.
+        self._steps = (
+            Step("the renewal of the lease", self._renew, log),
+            Step("the heartbeat", self._record, log),
+            Step("the check of the broker", on_heartbeat, log),
+        )
         self._leased: str | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -42,8 +50,8 @@ class Heartbeat:
         self._thread.join()
         try:
             self._workers.remove(self._describe().name)
-        except Unavailable:
-            log.info("Redis cannot be reached: this worker stays listed until its heartbeat times out")
+        except DarkroomError as error:
+            log.info("this worker stays listed until its heartbeat times out: %s", with_cause(error))
 
     @contextmanager
     def renewing(self, lease_id: str) -> Iterator[None]:
@@ -56,15 +64,14 @@ class Heartbeat:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            try:
-                self._send()
-            except Unavailable:
-                log.warning("Redis cannot be reached; the heartbeat will be retried")
+            for step in self._steps:
+                step()
             self._stopping.wait(HEARTBEAT_S)
 
-    def _send(self) -> None:
-        self._workers.record_heartbeat(self._describe())
+    def _renew(self) -> None:
         leased = self._leased
         if leased is not None and not self._chunks.renew(leased):
             log.warning("the lease of chunk %s is lost: its result will be discarded", leased)
-        self._on_heartbeat()
+
+    def _record(self) -> None:
+        self._workers.record_heartbeat(self._describe())

@@ -58,7 +58,7 @@ def _busy_process() -> Iterator[WorkerProcess]:
         with _process.watchdog.busy():
             yield _process
     except Unavailable as error:
-        log.warning("the task ended early, the reconciler will send another message: %s", error)
+        log.warning("the task ended early, the reconciler will send another message: %s", logs.with_cause(error))
 
 
 def _configure_logs(**_: Any) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from shared.domain.errors import DarkroomError
+from shared.logs import with_cause
 from shared.models.registry import Registry
 from worker.serving.models import ModelCache, ModelUnusable
 
@@ -42,14 +43,15 @@ class ChampionWatcher:
         self._stopping.set()
 
     def poll(self) -> None:
-        """Load the champion if it is not loaded. Log an error once, not at every poll."""
+        """Load the champion if it is not loaded. Raise nothing; log an error once, not at every poll."""
         try:
             version = self._registry.alias().version
             if version != self._models.champion and not self._is_backing_off(version):
                 self._load(version)
-        except DarkroomError as error:
+        except Exception as error:
             if str(error) != self._last_error:
-                log.error("cannot load the champion, running jobs continue: %s", error)
+                unexpected = None if isinstance(error, DarkroomError) else error
+                log.error("cannot load the champion, running jobs continue: %s", with_cause(error), exc_info=unexpected)
             self._last_error = str(error)
 
     def _is_backing_off(self, version: str) -> bool:
@@ -68,7 +70,4 @@ class ChampionWatcher:
 
     def _run(self) -> None:
         while not self._stopping.wait(POLL_S):
-            try:
-                self.poll()
-            except Exception:
-                log.exception("cannot poll for the champion; retrying")
+            self.poll()

@@ -132,10 +132,10 @@ def run(services: Services, training: Training) -> int:
         services.blobs.delete_all(job_folder(training.job_id))  # the checkpoint is not needed after publishing
         trainings.succeed(training, version, asdict(promotion))
     except (Unavailable, TrainingCancelled) as error:
-        log.warning("training %s stops: %s", training.job_id, error)
+        log.warning("training %s stops: %s", training.job_id, logs.with_cause(error))
         return os.EX_TEMPFAIL
     except DarkroomError as error:
-        log.warning("training %s fails: %s", training.job_id, error)
+        log.warning("training %s fails: %s", training.job_id, logs.with_cause(error))
         trainings.fail(training, Failure(failure_code(error), str(error)))
     return os.EX_OK
 

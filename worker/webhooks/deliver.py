@@ -25,6 +25,7 @@ from shared.webhooks import message, target
 from shared.webhooks.resolver import Resolver
 from shared.webhooks.signing_secrets import WebhookSecrets
 from worker.runtime.signals import stop_event
+from worker.runtime.steps import Step
 from worker.webhooks.webhook_client import WebhookClient, WebhookResponse
 
 log = logging.getLogger("darkroom.deliver")
@@ -55,6 +56,7 @@ class WebhookSender:
     ) -> None:
         self._deliveries, self._secrets, self._client, self._schedule_s = deliveries, secrets, client, schedule_s
         self._active: Counter[str] = Counter()
+        self._claim = Step("the claim of deliveries", self._claim_one, log)
         self._thread_freed = threading.Condition()
 
     def run(self, stopping: threading.Event) -> None:
@@ -63,7 +65,7 @@ class WebhookSender:
             while not stopping.is_set():
                 due = self._claim()
                 if due is None:
-                    self._wait_for_thread(POLL_S)
+                    self._wait_for_thread(RETRY_S if self._claim.is_failing else POLL_S)
                 else:
                     threads.submit(self._send_in_thread, due)
 
@@ -78,18 +80,16 @@ class WebhookSender:
         result = failure.detail if failure else "delivered"
         log.info("attempt %d at delivery %s to %s: %s", due.attempt_number, due.id, due.receiver, result)
 
-    def _claim(self) -> ClaimedDelivery | None:
-        """Claim a due delivery and count it as active. Return None without a due delivery, a free thread or Redis."""
+    def _claim_one(self) -> ClaimedDelivery | None:
+        """Claim a due delivery and count it as active. Return None without one or without a free thread.
+
+        Raise Unavailable.
+        """
         with self._thread_freed:
             if self._active.total() >= THREADS:
                 return None
             busy = [receiver for receiver, count in self._active.items() if count >= PER_RECEIVER]
-        try:
-            due = self._deliveries.claim(busy)
-        except DarkroomError as error:
-            log.warning("cannot claim deliveries: %s", error)
-            time.sleep(RETRY_S)
-            return None
+        due = self._deliveries.claim(busy)
         if due is not None:
             with self._thread_freed:
                 self._active[due.receiver] += 1
@@ -105,7 +105,9 @@ class WebhookSender:
             with logs.job_context(due.job.id, due.job.request_id, delivery=due.id):
                 self.send(due)
         except DarkroomError as error:
-            log.warning("the attempt at delivery %s was not recorded and will be repeated: %s", due.id, error)
+            log.warning(
+                "the attempt at delivery %s was not recorded and will be repeated: %s", due.id, logs.with_cause(error)
+            )
         except Exception:  # an error in a pool thread is not logged elsewhere
             log.exception("the attempt at delivery %s failed and will be repeated", due.id)
         finally:

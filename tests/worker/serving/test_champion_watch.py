@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,13 +90,19 @@ def test_a_redis_outage_is_logged_once(threads: int, caplog: pytest.LogCaptureFi
     assert kit.models.champion is None
 
 
-def test_an_unexpected_error_does_not_stop_the_watcher(
-    kit: Kit, redis_client: Client, turned: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    "write",
+    [lambda redis: redis.set(keys.CHAMPION, "not a hash"), lambda redis: redis.hset(keys.CHAMPION, "version", "odd")],
+    ids=["refusal", "bug"],
+)
+def test_no_error_stops_the_watcher(
+    kit: Kit, redis_client: Client, turned: Path, caplog: pytest.LogCaptureFixture, write: Callable[[Client], object]
 ) -> None:
+    """Given a record that Redis refuses to read, or one that our code cannot read."""
     kit.watch.start()
     kit.registry.publish(turned)
-    redis_client.set(keys.CHAMPION, "not a hash")
-    wait_until(lambda: "Traceback" in caplog.text, "it is logged")
+    write(redis_client)
+    wait_until(lambda: "cannot load the champion" in caplog.text, "it is logged")
     redis_client.delete(keys.CHAMPION)
     kit.registry.promote(turned.name)
     wait_until(lambda: kit.models.champion == turned.name, "the watcher continues")
