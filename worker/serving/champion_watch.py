@@ -7,10 +7,10 @@ import threading
 import time
 from collections.abc import Callable
 
-from shared.domain.errors import DarkroomError
+from shared.domain.errors import DarkroomError, Unavailable
 from shared.logs import with_cause
 from shared.models.registry import Registry
-from worker.serving.models import ModelCache, ModelUnusable
+from worker.serving.models import ModelCache
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,9 @@ class ChampionWatcher:
     def _load(self, version: str) -> None:
         try:
             self._models.preload(version)
-        except ModelUnusable:
+        except Unavailable:
+            raise
+        except Exception:
             self._unusable, self._retry_at = version, time.monotonic() + RETRY_S
             raise
         self._last_error = ""
