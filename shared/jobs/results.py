@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from shared.domain.entities import Item, ItemState
+from shared.domain.file_names import comparable
 from shared.jobs.cursors import decode_cursor, encode_cursor, invalid_cursor
 from shared.jobs.records import finish_position, read_item
 from shared.jobs.store import JobStore
@@ -30,7 +31,7 @@ class Filter:
     """A filter of results; None matches everything.
 
     `label` is the index of the corrected or else predicted label. `min_score` and `max_score` are inclusive bounds of
-    the best prediction. `filename` is a case-insensitive substring.
+    the best prediction. `filename` is a substring, whatever its case and composition.
     """
 
     state: ItemState | None = None
@@ -47,7 +48,7 @@ class Filter:
             and self.state in (None, item.state)
             and self.label in (None, item.label)
             and self.corrected in (None, item.correction is not None)
-            and (self.filename is None or self.filename.casefold() in item.upload.filename.casefold())
+            and (self.filename is None or comparable(self.filename) in comparable(item.upload.filename))
             and self._matches_score(item)
         )
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 from typing_extensions import TypedDict
 
 from shared.domain.csv_cells import escape_formula
@@ -19,6 +19,7 @@ from web.auth.access import ANY_KEY, allow
 from web.downloads.zip_export import zip_by_label
 from web.openapi.operation import Answer, operation
 from web.schemas import responses
+from web.schemas.requests import CsvQuery, query
 from web.schemas.serializers import item_json, labels_of
 from web.state import services
 
@@ -33,6 +34,8 @@ CSV_COLUMNS = (
 )
 #: Response headers of all exports.
 FILE_HEADERS = ["X-Job-Done", "Content-Disposition"]
+#: Byte order mark: without it, Excel does not read a file as UTF-8.
+BOM = "\ufeff"
 #: Lines sent at a time.
 WRITE_BATCH = 200
 
@@ -49,13 +52,16 @@ Writer = Callable[[Iterator[Item], tuple[str, ...], Job], Iterator[str]]
 
 @blueprint.get("/<job_id>/results.csv")
 @allow(ANY_KEY)
-@operation({200: Answer(media=["text/csv"], headers=FILE_HEADERS, about="A CSV file with one row per item.")})
+@operation(
+    {200: Answer(media=["text/csv"], headers=FILE_HEADERS, about="A CSV file with one row per item.")}, query=CsvQuery
+)
 def results_csv(job_id: str) -> Response:
-    """Export all finished items as CSV.
+    """Export all finished items as CSV in UTF-8.
 
     A cell that a spreadsheet would run as a formula is prefixed with `'`.
     """
-    return _text(job_id, "csv", "text/csv; charset=utf-8", _csv_lines)
+    asked = query(CsvQuery, request)
+    return _text(job_id, "csv", "text/csv; charset=utf-8", _csv_lines, start=BOM if asked.excel == "1" else "")
 
 
 @blueprint.get("/<job_id>/results.ndjson")
@@ -91,10 +97,10 @@ def results_zip(job_id: str) -> Response:
     return _download(job, "zip", "application/zip", chunks)
 
 
-def _text(job_id: str, ending: str, content_type: str, write: Writer) -> Response:
+def _text(job_id: str, ending: str, content_type: str, write: Writer, start: str = "") -> Response:
     parts = services()
     job = parts.store.get(job_id)
-    lines = write(parts.results.stream(job_id), labels_of(job, parts.registry), job)
+    lines = chain([start], write(parts.results.stream(job_id), labels_of(job, parts.registry), job))
     return _download(job, ending, content_type, _in_chunks(lines))
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import re
 import time
+import unicodedata
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePosixPath
 
 from shared.domain.entities import Item
 from shared.domain.errors import NotFound
+from shared.domain.file_names import BIDI_MARKS, UniqueNames, comparable
 
 #: Bytes sent at a time, unless a single picture is larger.
 CHUNK_BYTES = 256 * 1024
@@ -21,8 +23,8 @@ MAX_NAME, MAX_EXTENSION = 150, 10
 #: Earliest time in a zip: 1980, in seconds since the epoch.
 EARLIEST = 315_532_800
 #: Characters that some system forbids in file names (control characters, those of Windows, lone surrogates), and
-#: bidirectional marks, which can make a name look like another one.
-UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*/\\\ud800-\udfff\u200e\u200f\u202a-\u202e\u2066-\u2069]')
+#: bidirectional marks.
+UNSAFE = re.compile(rf'[\x00-\x1f\x7f<>:"|?*/\\\ud800-\udfff{BIDI_MARKS}]')
 WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 
 Picture = Callable[[str], bytes]
@@ -35,7 +37,9 @@ def zip_by_label(items: Iterable[Item], labels: tuple[str, ...], picture: Pictur
     else the label of its best prediction. Items without a label, or whose bytes are deleted, are listed in LEFT_OUT.
     Pictures are stored, not deflated, since their formats are compressed. Memory holds one picture and all names.
     """
-    buffer, names, left_out = StreamBuffer(), UniqueNames(), []
+    buffer, names, left_out = StreamBuffer(), UniqueNames(comparable), []
+    names.add(LEFT_OUT)
+    folders = [names.add(safe(label)) for label in labels]
     when = time.gmtime(max(at, EARLIEST))[:6]
     with zipfile.ZipFile(buffer, "w") as archive:
         for item in items:
@@ -43,7 +47,7 @@ def zip_by_label(items: Iterable[Item], labels: tuple[str, ...], picture: Pictur
             if content is None or item.label is None:
                 left_out.append(_one_line(f"{item.upload.filename}\t{item.upload.key}\t{item.state}\t{reason}"))
                 continue
-            name = names.add(safe(labels[item.label]), safe(item.upload.filename))
+            name = names.add(f"{folders[item.label]}/{safe(item.upload.filename)}")
             archive.writestr(_entry(name, when), content)
             if buffer.held >= CHUNK_BYTES:
                 yield buffer.take()
@@ -75,37 +79,14 @@ def _one_line(line: str) -> str:
 
 
 def safe(name: str) -> str:
-    """Return the last part of a path as a file name that is valid on every system; the extension stays."""
-    clean = UNSAFE.sub("_", re.split(r"[/\\]", name)[-1]).strip(" .") or "picture"
+    """Return the last part of a path as a file name that is valid on every system; the extension stays.
+
+    Characters are composed (NFC): most systems do not compose them to show them, and macOS takes both forms for one.
+    """
+    clean = UNSAFE.sub("_", unicodedata.normalize("NFC", re.split(r"[/\\]", name)[-1])).strip(" .") or "picture"
     path = PurePosixPath(f"_{clean}" if WINDOWS_DEVICES.match(clean) else clean)
     extension = path.suffix[:MAX_EXTENSION]
     return path.stem.encode()[: MAX_NAME - len(extension.encode())].decode(errors="ignore").rstrip() + extension
-
-
-class UniqueNames:
-    """Makes the file names in each folder unique, also on systems that ignore case."""
-
-    def __init__(self) -> None:
-        self._last: dict[str, int] = {}
-
-    def add(self, folder: str, name: str) -> str:
-        """Return `folder/name`, or `folder/name (2)` and so on with the same extension if that is in use."""
-        wanted = f"{folder}/{name}"
-        if self._is_new(wanted):
-            return wanted
-        stem, dot, extension = name.rpartition(".")
-        while True:
-            number = self._last[wanted.casefold()] = self._last[wanted.casefold()] + 1
-            other = f"{folder}/{stem} ({number}).{extension}" if dot else f"{folder}/{name} ({number})"
-            if self._is_new(other):
-                return other
-
-    def _is_new(self, path: str) -> bool:
-        known = path.casefold()
-        if known in self._last:
-            return False
-        self._last[known] = 1
-        return True
 
 
 class StreamBuffer(io.BytesIO):

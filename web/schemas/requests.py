@@ -90,6 +90,12 @@ class ResultsQuery(Paged):
     sort: Literal["score"] | None = None
 
 
+class CsvQuery(Query):
+    """`GET /v1/jobs/{id}/results.csv`."""
+
+    excel: Literal["0", "1"] = Field("0", description="1: begin with a byte order mark, so that Excel reads UTF-8.")
+
+
 class ImageQuery(Query):
     """`GET /v1/jobs/{id}/items/{item}/image`."""
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from shared.domain.entities import Failure, Upload, blob_key
 from shared.domain.errors import ItemError, TooLarge
+from shared.domain.file_names import shown_name
 from shared.images.headers import inspect
 from shared.settings import Settings
 from shared.storage.blobs import BlobStore
@@ -108,12 +109,8 @@ def raise_failure(upload: Upload) -> None:
 
 
 def clean_filename(name: str) -> str:
-    """Return a name without control characters and bidirectional marks, cut to MAX_FILENAME characters.
-
-    It is only ever shown; no file is opened by it.
-    """
-    shown = "".join(" " if char.isspace() else char for char in name if char.isprintable() or char.isspace())
-    return shown.rstrip()[-MAX_FILENAME:].lstrip() or "unnamed"
+    """Return a name as it is shown, cut to MAX_FILENAME characters. No file is opened by it."""
+    return shown_name(name).rstrip()[-MAX_FILENAME:].lstrip() or "unnamed"
 
 
 def _refused(filename: str, error: ItemError, file: Spooled | None = None) -> Upload:

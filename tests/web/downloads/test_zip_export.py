@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from shared.domain.entities import Failure, Item, ItemState, Outcome, Prediction, Upload
 from shared.domain.errors import NotFound
-from web.downloads.zip_export import LEFT_OUT, UniqueNames, safe, zip_by_label
+from shared.domain.file_names import UniqueNames, comparable
+from web.downloads.zip_export import LEFT_OUT, safe, zip_by_label
 
 LABELS = ("cat", "dog", "../odd")
 FAILED = Outcome(ItemState.FAILED, failure=Failure("undecodable", "This picture\nis broken."))
@@ -35,6 +36,22 @@ def test_folder_is_the_label_or_its_correction() -> None:
     assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_STORED}
     assert not any(info.flag_bits & 0x08 for info in archive.infolist()), "size and checksum stand before the bytes"
     assert archive.infolist()[0].date_time[0] == 2001
+
+
+def test_two_forms_of_a_name_are_two_files_on_every_system() -> None:
+    nfd, nfc = "Gru\u0308ße.png", "Grüße.png"
+    assert zipped([item("a", nfd), item("b", nfc)]).namelist() == ["cat/Grüße.png", "cat/Grüße (2).png"]
+    assert zipped([item("a", "\U0001fae8.png"), item("b", "\uf8ff\u200d.png")]).namelist() == [
+        "cat/\U0001fae8.png", "cat/\uf8ff\u200d.png",
+    ]  # fmt: skip
+
+
+def test_labels_that_differ_in_case_only_have_two_folders() -> None:
+    labels = ("Cat", "cat", "left-out.txt")
+    items = [item(str(index), "a.png", index) for index in range(3)]
+    chunks = zip_by_label(items, labels, str.encode, 0)
+    names = zipfile.ZipFile(io.BytesIO(b"".join(chunks))).namelist()
+    assert names == ["Cat/a.png", "cat (2)/a.png", "left-out (2).txt/a.png"]
 
 
 def test_items_without_label_or_bytes_are_listed() -> None:
@@ -75,9 +92,9 @@ ODD = ["..", ".", "", "/", "a/../b.png", "C:\\x\\con.png", "nul", "a" * 400 + ".
 @example(ODD)
 @given(st.lists(st.sampled_from(ODD) | st.text(st.characters(exclude_categories=())), max_size=20))
 def test_names_become_safe_and_unique(names: list[str]) -> None:
-    unique = UniqueNames()
-    paths = [unique.add("cat", safe(name)) for name in names]
-    assert len({path.casefold() for path in paths}) == len(names)
+    unique = UniqueNames(comparable)
+    paths = [unique.add(f"cat/{safe(name)}") for name in names]
+    assert len({comparable(path) for path in paths}) == len(names)
     for path in paths:
         folder, name = path.split("/")
         assert folder == "cat" and name not in ("", ".", "..") and len(name.encode()) < 200
