@@ -59,7 +59,7 @@ def _celery() -> Iterator[redis.Redis]:
         worker = [sys.executable, "-m", "celery", "-A", "bench.references.empty_task", "worker", "--concurrency", "1"]
         quiet = subprocess.DEVNULL
         with (
-            subprocess.Popen(server.command, stdout=quiet) as redis_process,
+            subprocess.Popen(server.command, cwd=server.folder, stdout=quiet) as redis_process,
             subprocess.Popen(worker, cwd=ROOT, stdout=quiet, stderr=quiet) as celery_process,
             redis.Redis.from_url(server.url) as broker,
         ):

@@ -115,7 +115,7 @@ class Service:
         """Return the memory (USS) of each program, the sum of its processes, in MB."""
         processes = [(" ".join(one.cmdline()), one.memory_full_info().uss) for one in self.process.children(True)]
         return {
-            name: sum(uss for words, uss in processes if mark in words and "cli.stack.parent_death" not in words) / MB
+            name: sum(uss for words, uss in processes if mark in words and "cli.stack.program" not in words) / MB
             for name, mark in PROGRAMS.items()
         }
 

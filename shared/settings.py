@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from shared.access.api_keys import ApiKey, is_loopback, parse_keys
 from shared.domain.errors import ConfigError
+from shared.redis.urls import check_url, next_database
 from shared.webhooks.addresses import AllowList
 
 PREFIX = "DARKROOM_"
@@ -21,7 +22,7 @@ CLIENT_VARIABLES = {"DARKROOM_URL", "DARKROOM_API_KEY"}
 MIB = 1024 * 1024
 
 Positive = Annotated[int, Field(gt=0)]
-RedisUrl = Annotated[str, Field(pattern=r"^rediss?://")]
+RedisUrl = Annotated[str, AfterValidator(check_url)]
 #: Stores that all processes share: obstore also supports memory:// and file://.
 StorageUrl = Annotated[str, Field(pattern=r"^(s3|gs|az)://[^/]")]
 #: Keys are parsed at once, so that printed settings contain digests only.
@@ -30,6 +31,20 @@ ApiKeys = Annotated[
 ]
 #: Settings whose values are not shown in errors.
 SECRETS = {"DARKROOM_API_KEYS"}
+
+
+def _check_path(text: object) -> object:
+    """Raise ValueError for text that `Path` accepts and that no program could use."""
+    if not text:
+        raise ValueError("is empty; unset it for the default")
+    try:
+        str(text).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("is not in UTF-8") from error
+    return text
+
+
+FilePath = Annotated[Path, BeforeValidator(_check_path)]
 
 
 class Settings(BaseModel):
@@ -48,7 +63,7 @@ class Settings(BaseModel):
     trusted_proxies: int = Field(
         0, ge=0, description="number of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted"
     )
-    data_dir: Path = Field(Path("var"), description="folder for uploads, the embedded Redis and logs")
+    data_dir: FilePath = Field(Path("var"), description="folder for uploads, the embedded Redis and logs")
     redis_url: RedisUrl | None = Field(None, description="URL of a Redis server; default: the embedded one")
     broker_url: RedisUrl | None = Field(
         None, description="URL of a Redis server for Celery's messages; default: the next database of REDIS_URL"
@@ -77,7 +92,7 @@ class Settings(BaseModel):
     webhook_allow: str | None = Field(
         None, description="private hosts and networks that webhooks may call, separated by commas"
     )
-    cifar10: Path | None = Field(None, description="path of CIFAR-10 as .npz, to train without a download")
+    cifar10: FilePath | None = Field(None, description="path of CIFAR-10 as .npz, to train without a download")
 
     @field_validator("webhook_allow")
     @classmethod
@@ -110,15 +125,6 @@ class Settings(BaseModel):
         return self.broker_url or next_database(self.resolved_redis_url())
 
 
-def next_database(url: str) -> str:
-    """Return the URL of the server's next database: `redis://host/0` → `redis://host/1`. Raises ConfigError."""
-    parts = urlsplit(url)
-    number = parts.path.lstrip("/") or "0"
-    if not number.isdecimal():
-        raise ConfigError("DARKROOM_REDIS_URL must end in a database number, such as /0")
-    return urlunsplit(parts._replace(path=f"/{int(number) + 1}"))
-
-
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the environment. Raises ConfigError, a line that names the variable, for a wrong or unknown one."""
     environ = os.environ if environ is None else environ
@@ -130,7 +136,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = PREFIX + str(first["loc"][0]).upper()
-        is_secret = "@" in environ[name] or name in SECRETS  # a URL may contain a password
+        is_secret = re.search("@|pass", environ[name]) or name in SECRETS  # a URL may contain a password
         value = "…" if is_secret else repr(environ[name])
         raise ConfigError(f"{name}={value}: {first['msg'].removeprefix('Value error, ')}") from error
 

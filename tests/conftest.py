@@ -24,7 +24,7 @@ from xdist.scheduler import LoadFileScheduling
 from cli.stack.embedded_redis import free_port, redis_server_path
 from shared.redis.connection import Client, connect
 from shared.settings import PREFIX
-from tests import programs, quick
+from tests import hostile, programs, quick
 from tests.fixtures import make
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -220,6 +220,7 @@ def running_service(data_dir: Path, *, app: str | None = None, **settings: str) 
     """
     port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    environment |= hostile.environment(data_dir.parent / f"{data_dir.name}-home")
     environment |= {"DARKROOM_PORT": str(port), "DARKROOM_DATA_DIR": str(data_dir)}
     environment["DARKROOM_CLASSIFY_WORKERS"] = "1"  # a second one adds a second of processor time to each start
     environment["DARKROOM_WEBHOOK_ALLOW"] = "127.0.0.1"  # the webhook receivers of the tests

@@ -17,7 +17,7 @@ import redis
 import yaml
 from packaging.specifiers import SpecifierSet
 
-from cli.stack.embedded_redis import free_port, prepare, redis_server_path
+from cli.stack.embedded_redis import FILE, free_port, prepare, redis_server_path
 from cli.stack.programs import STOP_S, programs
 from shared.domain.entities import Queue
 from shared.jobs.messenger import celery_app
@@ -168,8 +168,8 @@ def test_redis_has_the_configuration_of_the_embedded_one(tmp_path: Path) -> None
     finally:
         server.kill()
         server.wait()
-    own = prepare(Settings(data_dir=tmp_path)).command[-1]
-    expected = dict(line.split(maxsplit=1) for line in Path(own).read_text().splitlines())
+    own = prepare(Settings(data_dir=tmp_path))
+    expected = dict(line.split(maxsplit=1) for line in (own.folder / FILE).read_text().splitlines())
     for option in ("appendonly", "appendfsync", "maxmemory", "maxmemory-policy", "save"):
         assert found[option] == expected[option].strip('"'), option
 

@@ -75,7 +75,7 @@ def temporary_redis(settings: Settings) -> Iterator[str]:
         yield settings.redis_url
         return
     server = embedded_redis.prepare(settings)
-    with subprocess.Popen(server.command, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(server.command, cwd=server.folder, stdout=subprocess.DEVNULL) as process:
         try:
             _wait(server.url)
             yield server.url

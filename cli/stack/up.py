@@ -16,14 +16,14 @@ import httpx
 
 from cli.stack import embedded_redis
 from cli.stack.data_folder import lock, temporary_redis
-from cli.stack.programs import authority, programs, supervisor_configuration
+from cli.stack.environment import environment
+from cli.stack.programs import SUPERVISOR, authority, programs, write_configuration
 from shared.access.key_store import KeyStore
 from shared.domain.errors import ConfigError
 from shared.redis.connection import connect
 from shared.settings import Settings
 from shared.startup import check_binding
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 #: Seconds until the start fails: loading TensorFlow from a cold disk takes about 20.
 READY_TIMEOUT_S = 180
 #: Seconds until a stopping supervisor is killed; the kernel then ends its programs.
@@ -49,7 +49,6 @@ def run(settings: Settings) -> int:
 
 
 def _supervise(settings: Settings, folder: Path) -> int:
-    (folder / "log").mkdir(parents=True, exist_ok=True)
     supervisor = _start(settings, folder)
     try:
         return _watch(supervisor, settings, folder / "log")
@@ -63,21 +62,14 @@ def _supervise(settings: Settings, folder: Path) -> int:
 def _start(settings: Settings, folder: Path) -> subprocess.Popen[bytes]:
     server = None if settings.redis_url else embedded_redis.prepare(settings)
     url = settings.redis_url or (server.url if server else "")
-    file = folder / "supervisor.conf"
-    file.write_text(supervisor_configuration(programs(settings), server.command if server else None, folder))
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "DARKROOM_DATA_DIR": str(settings.data_dir),
-        "DARKROOM_REDIS_URL": url,
-        # By default glibc keeps a memory arena for each thread and rarely frees it; two are enough.
-        "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "2"),
-        "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
-    }
-    child = [sys.executable, "-m", "cli.stack.parent_death"]
-    command = [*child, sys.executable, "-m", "supervisor.supervisord", "--configuration", str(file)]
+    write_configuration(programs(settings), server, folder)
     # In a new session, Ctrl-C reaches only this process, which then stops the others in order.
-    return subprocess.Popen(command, env=environment, cwd=ROOT, start_new_session=True)
+    return subprocess.Popen(
+        [sys.executable, "-m", "cli.stack.program", SUPERVISOR],
+        env=environment(os.environ, settings, url),
+        cwd=folder,
+        start_new_session=True,
+    )
 
 
 def _watch(supervisor: subprocess.Popen[bytes], settings: Settings, logs: Path) -> int:
@@ -85,9 +77,8 @@ def _watch(supervisor: subprocess.Popen[bytes], settings: Settings, logs: Path) 
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
     address = f"http://{authority(host, settings.port)}"
     began, missing = time.monotonic(), "the web server does not answer"
-    client = httpx.Client(base_url=address, timeout=5, trust_env=False)
     while (seconds := time.monotonic() - began) < READY_TIMEOUT_S and supervisor.poll() is None:
-        missing = failing_checks(client)
+        missing = failing_checks(address)
         if not missing:
             click.echo(f"Darkroom is ready at {address} ({seconds:.1f} s). Ctrl-C stops it. Logs: {logs}")
             supervisor.wait()
@@ -100,10 +91,10 @@ def _watch(supervisor: subprocess.Popen[bytes], settings: Settings, logs: Path) 
     return 1
 
 
-def failing_checks(client: httpx.Client) -> str:
+def failing_checks(address: str) -> str:
     """Return which checks of the service fail; empty if it is ready."""
     try:
-        checks = client.get("/readyz").json()["checks"]
+        checks = httpx.get(f"{address}/readyz", timeout=5, trust_env=False).json()["checks"]
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         return "the web server does not answer"
     return "; ".join(f"{name}: {check['detail']}" for name, check in checks.items() if not check["ok"])

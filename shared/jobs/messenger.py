@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,9 +22,12 @@ from shared.domain.errors import Unavailable
 from shared.jobs.chunks import CHUNK_ITEMS
 from shared.logs import with_cause
 from shared.redis.connection import BROKER, connect, redis_errors
+from shared.redis.urls import verifying
 
 log = logging.getLogger(__name__)
 
+#: Environment variables of Celery, which may belong to another program of the same person.
+CELERY_VARIABLES = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL")
 #: The task that claims and classifies one chunk, and the one that claims and runs one training.
 CLASSIFY, TRAIN = "darkroom.classify", "darkroom.train"
 #: Seconds after which the process of a chunk is killed, since a decoder may hang. A chunk takes about one second.
@@ -36,8 +40,13 @@ SEND_TIMEOUT_S = 2.0
 
 
 def celery_app(broker_url: str) -> Celery:
-    """Return a Celery app, which connects to the broker on first use."""
-    app = Celery("darkroom", broker=broker_url, set_as_current=False)
+    """Return a Celery app, which connects to the broker on first use.
+
+    Celery's own variables are removed from the environment: it would prefer them to `broker_url`.
+    """
+    for name in CELERY_VARIABLES:
+        os.environ.pop(name, None)
+    app = Celery("darkroom", broker=verifying(broker_url), set_as_current=False)
     app.conf.update(
         task_queues=[MessageQueue(name, Exchange(name), routing_key=name) for name in Queue],
         task_create_missing_queues=False,  # a misspelt queue is an error, not a new queue without consumers

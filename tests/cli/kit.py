@@ -44,7 +44,7 @@ def darkroom(url: str, folder: Path, *words: str, stdin: bytes | None = None, **
 def redis_left_behind(data_dir: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """Yield the running Redis of a killed `darkroom up`, and its URL."""
     server = embedded_redis.prepare(Settings(data_dir=data_dir))
-    with subprocess.Popen(server.command, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(server.command, cwd=server.folder, stdout=subprocess.DEVNULL) as process:
         try:
             wait_until(lambda: answers(server.url), "Redis answers")
             yield process, server.url

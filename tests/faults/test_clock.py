@@ -77,7 +77,7 @@ def arena(tmp_path_factory: pytest.TempPathFactory, clock: Clock, model: Path) -
     settings = Settings(data_dir=data_dir, redis_url=server.url, port=port, web_processes=1)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     with ExitStack() as stack:
-        stack.enter_context(running(server.command, environment | clock.environment))
+        stack.enter_context(running(server.command, environment | clock.environment, server.folder))
         wait_until(lambda: answers(server.url), "Redis answers")
         services = Services.build(settings)
         stack.callback(services.close)
@@ -93,8 +93,8 @@ def arena(tmp_path_factory: pytest.TempPathFactory, clock: Clock, model: Path) -
 
 
 @contextmanager
-def running(words: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(words, cwd=ROOT, env=environment, text=True)
+def running(words: list[str], environment: dict[str, str], folder: Path = ROOT) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(words, cwd=folder, env=environment, text=True)
     try:
         yield process
     finally:

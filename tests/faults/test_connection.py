@@ -31,7 +31,7 @@ LATE_S, SLOW_S = 2, 10
 @pytest.fixture(scope="module")
 def proxy(data_dir: Path) -> Iterator[Proxy]:
     server = embedded_redis.prepare(Settings(data_dir=data_dir))
-    redis = subprocess.Popen(server.command, stdout=subprocess.DEVNULL)
+    redis = subprocess.Popen(server.command, cwd=server.folder, stdout=subprocess.DEVNULL)
     try:
         wait_until(lambda: answers(server.url), "Redis answers")
         with running_proxy(urlsplit(server.url).port) as proxy:

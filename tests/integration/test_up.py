@@ -21,6 +21,9 @@ from tests.conftest import ROOT, START_STOP_S, Service, running_service, wait_un
 
 PICTURE = ROOT / "tests" / "fixtures" / "cifar10" / "cat-0.png"
 
+#: A folder whose name has what configuration files read as something else.
+ODD = "ws%2Fmain %(x)s # ;a 'b\" \\n\n[é]"
+
 
 def darkroom(data_dir: Path, port: int | str | None = None, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run `darkroom up` when it should exit by itself."""
@@ -63,7 +66,7 @@ def succeeds(service: Service) -> bool:
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory):
-    with running_service(tmp_path_factory.mktemp("up")) as service:
+    with running_service(tmp_path_factory.mktemp("up") / ODD) as service:
         yield service
 
 
@@ -71,7 +74,7 @@ def test_a_second_up_on_the_same_folder_says_that_it_runs(up):
     second = darkroom(up.data_dir)
     assert second.returncode == 1
     assert f"runs on {up.data_dir} (process {up.process.pid})" in second.stderr
-    assert len(second.stderr.splitlines()) == 1
+    assert len(second.stderr.replace(str(up.data_dir), "").splitlines()) == 1
 
 
 def test_a_taken_port_is_named_in_one_line(tmp_path):

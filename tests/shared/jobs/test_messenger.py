@@ -10,7 +10,7 @@ from kombu.exceptions import OperationalError
 
 from shared.domain.entities import Queue
 from shared.jobs.messenger import CLASSIFY, MAX_MESSAGES, Messenger, celery_app
-from shared.settings import next_database
+from shared.redis.urls import next_database
 
 
 @pytest.fixture
