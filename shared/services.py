@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.access.key_store import KeyStore
+from shared.datasets.imports import DatasetImports
+from shared.datasets.labels import DatasetLabels
+from shared.datasets.pictures import DatasetPictures
+from shared.datasets.store import DatasetStore
+from shared.datasets.sweep import DatasetSweep
 from shared.domain.entities import blob_key, job_folder
 from shared.jobs.chunks import ChunkStore
 from shared.jobs.corrections import Corrections
@@ -59,6 +64,11 @@ class Services:
     deliveries: DeliveryStore
     webhook_secrets: WebhookSecrets
     resolver: Resolver
+    datasets: DatasetStore
+    dataset_labels: DatasetLabels
+    dataset_pictures: DatasetPictures
+    dataset_imports: DatasetImports
+    dataset_sweep: DatasetSweep
 
     @classmethod
     def build(cls, settings: Settings) -> Services:
@@ -91,11 +101,17 @@ class Services:
             deliveries=DeliveryStore(client),
             webhook_secrets=WebhookSecrets(client),
             resolver=Resolver(settings.webhooks_allowed),
+            datasets=DatasetStore(client),
+            dataset_labels=DatasetLabels(client),
+            dataset_pictures=DatasetPictures(client),
+            dataset_imports=DatasetImports(client),
+            dataset_sweep=DatasetSweep(client, blobs),
         )
 
     def close(self) -> None:
         """Close the connections."""
         self.redis.close()
+        self.dataset_pictures.close()
         self.messenger.close()
 
     def delete_bytes(self, job_id: str) -> None:

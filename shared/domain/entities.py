@@ -104,6 +104,23 @@ class Upload:
     failure: Failure | None = None
 
 
+class ImportOutcome(StrEnum):
+    """What became of an imported picture. PRESENT: the dataset had the same bytes; CONFLICT: with another label."""
+
+    ADDED = "added"
+    PRESENT = "present"
+    CONFLICT = "conflict"
+
+
+@dataclass(frozen=True)
+class Imported:
+    """The picture of a dataset that an item became, or that is there already; in a conflict, with its `label`."""
+
+    outcome: ImportOutcome
+    picture: int
+    label: str | None = None
+
+
 @dataclass(frozen=True)
 class Outcome:
     """The outcome of an item. `at` is in seconds since the epoch; 0 stands for the time of the commit."""
@@ -112,6 +129,8 @@ class Outcome:
     predictions: tuple[Prediction, ...] = ()
     failure: Failure | None = None
     at: float = 0.0
+    #: Of an import.
+    imported: Imported | None = None
 
     @property
     def best(self) -> Prediction | None:

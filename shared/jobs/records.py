@@ -10,6 +10,8 @@ from shared.domain.entities import (
     LOCAL_OWNER,
     Counts,
     Failure,
+    Imported,
+    ImportOutcome,
     Item,
     ItemState,
     Job,
@@ -70,6 +72,7 @@ def read_outcome(record: str) -> Outcome:
         predictions=tuple(Prediction(index, score) for index, score in fields.get("predictions", ())),
         failure=Failure(**fields["failure"]) if "failure" in fields else None,
         at=int(at_ms) / 1000,
+        imported=_imported(fields["imported"]) if "imported" in fields else None,
     )
 
 
@@ -109,6 +112,10 @@ def read_job(job_id: str, record: Mapping[str, str], queue_position: int | None 
         ends_at=_seconds(record.get("ends_at")),
         promotion=json.loads(record["promotion"]) if "promotion" in record else None,
     )
+
+
+def _imported(fields: dict[str, Any]) -> Imported:
+    return Imported(ImportOutcome(fields["outcome"]), int(fields["picture"]), fields.get("label"))
 
 
 def _seconds(milliseconds: str | None) -> float | None:

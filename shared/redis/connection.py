@@ -60,6 +60,13 @@ def connect(url: str) -> Client:
     )
 
 
+def undecoded(client: Client) -> Client:
+    """Return a client of the same server whose responses are bytes, for records that are not text."""
+    pool = client.connection_pool
+    words = pool.connection_kwargs | {"decode_responses": False}
+    return redis.Redis.from_pool(redis.ConnectionPool(pool.connection_class, pool.max_connections, **words))
+
+
 @contextmanager
 def redis_errors(part: str = JOB_STORE) -> Iterator[None]:
     """Translate every error of redis-py to Unavailable, with its meaning for `part`. Also a decorator."""
@@ -76,16 +83,17 @@ def now_ms(client: Client) -> int:
 
 
 class Scripts:
-    """The Lua scripts in `scripts/`, each prefixed with the prelude."""
+    """The Lua scripts in `scripts/`, each prefixed with the prelude; those of datasets with theirs, too."""
 
     def __init__(self, client: Client) -> None:
         prelude = CONSTANTS + (SCRIPTS / "prelude.lua").read_text()
+        preludes = {True: prelude + (SCRIPTS / "dataset_prelude.lua").read_text(), False: prelude}
         self._scripts: dict[str, Script] = {
-            path.stem: client.register_script(prelude + path.read_text())
+            path.stem: client.register_script(preludes[path.stem.startswith("dataset_")] + path.read_text())
             for path in SCRIPTS.glob("*.lua")
-            if path.stem != "prelude"
+            if not path.stem.endswith("prelude")
         }
 
-    def run(self, name: str, *args: str | int | float) -> Any:
+    def run(self, name: str, *args: str | int | float | bytes) -> Any:
         """Run the script `name` and return its result, which the comment at its top describes."""
         return self._scripts[name](args=list(args))

@@ -34,6 +34,9 @@ IMPORTS, UPLOADS = "darkroom:imports", "darkroom:imports:uploads"
 WEBHOOK_SECRETS = "darkroom:webhook-secrets"
 #: Sorted set: webhook receivers by the time their next delivery is due (ms).
 RECEIVERS = "darkroom:receivers"
+#: Sorted set: datasets with work that a crash may have interrupted, by the time it began (ms). See
+#: `shared/datasets/sweep.py`.
+UNFINISHED_DATASETS = "darkroom:datasets-unfinished"
 #: Sorted sets: jobs with pending items, by the round-robin turn in which they are served.
 READY = {
     "interactive": "darkroom:ring:interactive",
@@ -50,6 +53,16 @@ def jobs_of(owner: str | None) -> str:
 def job(job_id: str, part: str | None = None) -> str:
     """Return the key of a job's record, or of a part: items, keys, pending, finished, outcomes, scores…"""
     return f"darkroom:job:{job_id}:{part}" if part else f"darkroom:job:{job_id}"
+
+
+def datasets_of(owner: str) -> str:
+    """Return the key of an owner's datasets: a hash from name to id."""
+    return f"darkroom:datasets:{owner}"
+
+
+def dataset(dataset_id: str, part: str | None = None) -> str:
+    """Return the key of a dataset's record, or of a part: labels, counts, pictures, blocks…"""
+    return f"darkroom:dataset:{dataset_id}:{part}" if part else f"darkroom:dataset:{dataset_id}"
 
 
 def chunk(chunk_id: str) -> str:

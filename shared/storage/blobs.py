@@ -83,6 +83,11 @@ class BlobStore:
                 return (self._folder / key).read_bytes()
             return bytes(obstore.get(self._store, key).bytes())
 
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        """Return `length` bytes of a blob from `start` on, all of which exist. Raises NotFound."""
+        with storage_errors(key):
+            return bytes(obstore.get_range(self._store, key, start=start, length=length))
+
     def stream(self, key: str) -> Iterator[bytes]:
         """Yield a blob in pieces. Raises NotFound."""
         with storage_errors(key):
@@ -122,6 +127,12 @@ class BlobStore:
         if self._folder is not None:  # unfinished writes of a killed process are not listed
             shutil.rmtree(self._folder / prefix, ignore_errors=True)
         return count
+
+    def delete(self, keys: list[str]) -> None:
+        """Delete blobs, at most DELETE_BATCH in one request; some may not exist."""
+        for start in range(0, len(keys), DELETE_BATCH):
+            with storage_errors("the blobs"):
+                self._delete(keys[start : start + DELETE_BATCH])
 
     def check_readable(self, folder: str) -> None:
         """Raise Unavailable if `folder` cannot be listed: the store is at fault then, not a single blob."""

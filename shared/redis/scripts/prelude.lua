@@ -204,3 +204,27 @@ local function finish_unworked(id, item)
   redis.call('SADD', key(id, 'retryable'), item)
   finish(id, item, ending, cjson.encode(outcome), '')
 end
+
+-- The key that exists for a minute after the chunk's commit.
+local function committed_key(chunk)
+  return 'darkroom:committed:' .. chunk
+end
+
+-- End the lease of a chunk that is being committed. Return its job, or nil if the lease is lost or the job is gone.
+local function take_chunk(chunk)
+  local id = redis.call('HGET', chunk_key(chunk), 'job')
+  redis.call('DEL', chunk_key(chunk))
+  redis.call('ZREM', LEASES, chunk)
+  if id and redis.call('EXISTS', key(id)) == 1 then return id end
+  count('stale_commits')
+end
+
+-- Record the commit of a chunk with so many items, and what the script returned.
+local function end_commit(chunk, id, items, result)
+  touch(id)
+  settle(id)
+  local done = 'darkroom:done:' .. string.match(ring(id), '%a+$') .. ':' .. math.floor(now_ms() / 60000)
+  redis.call('INCRBY', done, items)
+  redis.call('EXPIRE', done, 3660)
+  redis.call('SET', committed_key(chunk), result, 'EX', 60)
+end
