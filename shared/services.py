@@ -28,7 +28,7 @@ from shared.models.registry import SHIPPED, Registry
 from shared.models.versions import PublishedVersions
 from shared.redis.connection import Client, connect
 from shared.settings import Settings
-from shared.storage.blobs import BlobStore
+from shared.storage.blobs import WORKER_PATIENCE, BlobStore, Patience
 from shared.storage.disk import Disk
 from shared.training.speeds import TrainingSpeeds
 from shared.webhooks.resolver import Resolver
@@ -71,10 +71,10 @@ class Services:
     dataset_sweep: DatasetSweep
 
     @classmethod
-    def build(cls, settings: Settings) -> Services:
+    def build(cls, settings: Settings, patience: Patience = WORKER_PATIENCE) -> Services:
         """Build the parts. Raise ConfigError for settings that cannot work."""
         client = connect(settings.resolved_redis_url())
-        blobs = BlobStore.open(settings.storage_url, settings.data_dir)
+        blobs = BlobStore.open(settings.storage_url, settings.data_dir, patience)
         published = PublishedVersions(blobs, settings.data_dir / MODEL_CACHE)
         classifiers = Classifiers(client)
         registry = Registry(SHIPPED, published, classifiers)

@@ -17,6 +17,7 @@ from shared.jobs.waiter import JobWaiter
 from shared.services import Services
 from shared.settings import load_settings
 from shared.startup import check_binding
+from shared.storage.blobs import web_patience
 from web.api import (
     classifiers,
     corrections,
@@ -123,7 +124,8 @@ def _state(services: Services) -> State:
 def from_environment() -> Flask:
     """Return the app for gunicorn. A wrong setting stops the start with one line in its log."""
     try:
-        services = Services.build(load_settings())
+        settings = load_settings()
+        services = Services.build(settings, web_patience(settings.web_threads))
         check_binding(services.settings, services.keys)
     except ConfigError as error:
         raise AppImportError(str(error)) from error

@@ -22,6 +22,7 @@ from shared.domain.errors import Unavailable
 from shared.jobs.chunks import CHUNK_ITEMS
 from shared.logs import with_cause
 from shared.redis.connection import BROKER, connect, redis_errors
+from shared.redis.probe import BROKER_CALLS, probe
 from shared.redis.urls import verifying
 
 log = logging.getLogger(__name__)
@@ -109,6 +110,11 @@ class Messenger:
         """Return the number of messages in the queue. Raise Unavailable."""
         with redis_errors(BROKER):
             return int(self._redis.llen(queue))
+
+    def check(self) -> None:
+        """Return if Redis executes every command that Celery needs. Raise Unavailable."""
+        with redis_errors(BROKER):
+            probe(self._redis, BROKER_CALLS)
 
     def close(self) -> None:
         """Close the connections."""

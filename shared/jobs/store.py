@@ -27,6 +27,7 @@ from shared.jobs.job_list import read_jobs
 from shared.jobs.records import dump, failure_record, outcome_json, read_item, read_job, upload_json
 from shared.redis import keys
 from shared.redis.connection import SCHEMA, Client, Scripts, now_ms, redis_errors
+from shared.redis.probe import JOB_STORE_CALLS, probe
 
 #: Share of Redis's memory limit above which no items are accepted. The rest is reserved for results.
 MAX_MEMORY_SHARE = 0.8
@@ -56,6 +57,11 @@ class JobStore:
     def ping(self) -> None:
         """Return if Redis responds."""
         self._redis.ping()
+
+    @redis_errors()
+    def check(self) -> None:
+        """Return if Redis executes every command that Darkroom needs."""
+        probe(self._redis, JOB_STORE_CALLS)
 
     @redis_errors()
     def check_memory(self) -> None:

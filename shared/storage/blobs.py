@@ -7,17 +7,28 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
+import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    NotFoundError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+)
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from shared.domain.errors import ConfigError, Conflict, NotFound, StorageFull, Unavailable
+from shared.storage.gate import Gate
 
 #: Bytes of disk that are reserved for results and the append-only file of Redis.
 RESERVE_BYTES = 256 * 1024 * 1024
@@ -25,6 +36,41 @@ RESERVE_BYTES = 256 * 1024 * 1024
 STREAM_BYTES = 1024 * 1024
 #: Keys in one delete request.
 DELETE_BATCH = 1000
+#: Parts of one upload that are sent at the same time. Each has 5 MiB, which must arrive within `Patience.stall_s`.
+PARTS_AT_ONCE = 3
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a program waits for a store on a network.
+
+    `stall_s`: seconds without a byte after which a request has failed. `retry_s`: seconds after which a request that
+    fails is not repeated. `places`: threads that may use the store at a time; None for any number.
+    """
+
+    stall_s: float
+    retry_s: float
+    places: int | None = None
+
+
+#: Workers: a call ends in 20 s at most, well below the 60 s after which the process of a chunk is killed.
+WORKER_PATIENCE = Patience(stall_s=10, retry_s=10)
+
+
+def web_patience(threads: int) -> Patience:
+    """Return the patience of a web process with `threads`: it responds within 5 s, and half of it needs no storage."""
+    return Patience(stall_s=3.5, retry_s=1, places=max(1, threads // 2))
+
+
+#: What is wrong with a store on a network, by a part of its error.
+REASONS = {
+    "NoSuchBucket": "its bucket does not exist",
+    "kind: Timeout": "it does not answer in time",
+    "dns error": "its host name is unknown",
+    "certificate": "its certificate is not trusted",
+    "Server returned": "it answers with an error",
+    "HTTP error": "it cannot be reached",
+}
 
 
 class BlobStore:
@@ -33,26 +79,27 @@ class BlobStore:
     Every method raises Unavailable if the store cannot be reached; writes raise StorageFull if it is full.
     """
 
-    def __init__(self, store: ObjectStore, folder: Path | None = None) -> None:
-        """`folder` is the folder of a local store; writes then check its free space."""
+    def __init__(self, store: ObjectStore, folder: Path | None = None, places: int | None = None) -> None:
+        """`folder` is the folder of a local store; writes then check its free space. `places`: see Patience."""
         self._store = store
         self._folder = folder
+        self._gate = Gate(places) if places else None
 
     @classmethod
-    def open(cls, storage_url: str | None, data_dir: Path) -> BlobStore:
+    def open(cls, storage_url: str | None, data_dir: Path, patience: Patience = WORKER_PATIENCE) -> BlobStore:
         """Return the store at `storage_url`, or in the folder `blobs` of the data folder if that is None.
 
         Raises ConfigError for an invalid URL.
         """
         if storage_url is not None:
             try:
-                return cls(from_url(storage_url))
+                return cls(_remote(storage_url, patience), places=patience.places)
             except (BaseError, ValueError) as error:
                 raise ConfigError(f"DARKROOM_STORAGE_URL={storage_url!r}: {_first_line(error)}") from error
         folder = data_dir / "blobs"
         with storage_errors("the data folder"):
             folder.mkdir(parents=True, exist_ok=True)
-            return cls(LocalStore(folder, automatic_cleanup=True), folder)
+            return cls(LocalStore(folder, automatic_cleanup=True), folder, patience.places)
 
     @property
     def is_remote(self) -> bool:
@@ -67,18 +114,18 @@ class BlobStore:
     def put(self, key: str, content: bytes | IO[bytes]) -> None:
         """Store `content` atomically; replaces an existing blob."""
         self.check_free_space()
-        with storage_errors(key):
-            obstore.put(self._store, key, content)
+        with self._using(key):
+            obstore.put(self._store, key, content, max_concurrency=PARTS_AT_ONCE)
 
     def create(self, key: str, content: bytes) -> None:
         """Store `content` atomically. Raises Conflict if the blob exists."""
         self.check_free_space()
-        with storage_errors(key):
+        with self._using(key):
             obstore.put(self._store, key, content, mode="create")
 
     def get(self, key: str) -> bytes:
         """Return a blob. Raises NotFound."""
-        with storage_errors(key):
+        with self._using(key):
             if self._folder is not None:  # 13 µs for a small picture, 82 µs through obstore
                 return (self._folder / key).read_bytes()
             return bytes(obstore.get(self._store, key).bytes())
@@ -90,19 +137,24 @@ class BlobStore:
 
     def stream(self, key: str) -> Iterator[bytes]:
         """Yield a blob in pieces. Raises NotFound."""
-        with storage_errors(key):
-            for piece in obstore.get(self._store, key).stream(min_chunk_size=STREAM_BYTES):
-                yield bytes(piece)
+        with self._using(key):
+            pieces = iter(obstore.get(self._store, key).stream(min_chunk_size=STREAM_BYTES))
+        while True:
+            with self._using(key):
+                piece = next(pieces, None)
+            if piece is None:
+                return
+            yield bytes(piece)
 
     def keys(self, prefix: str) -> list[str]:
         """Return the keys of all blobs below the folder `prefix`, in any order."""
-        with storage_errors(prefix):
+        with self._using(prefix):
             return [str(entry["path"]) for batch in obstore.list(self._store, prefix) for entry in batch]
 
     def folders(self, prefix: str) -> dict[str, float]:
         """Return the folders in `prefix` with the time of the last write to each, in seconds since the epoch."""
         newest: dict[str, float] = {}
-        with storage_errors(prefix):
+        with self._using(prefix):
             for entry in (entry for batch in obstore.list(self._store, prefix) for entry in batch):
                 name = str(entry["path"]).removeprefix(f"{prefix}/").partition("/")[0]
                 newest[name] = max(newest.get(name, 0), entry["last_modified"].timestamp())
@@ -111,7 +163,7 @@ class BlobStore:
     def exists(self, key: str) -> bool:
         """Return whether the blob exists."""
         try:
-            with storage_errors(key):
+            with self._using(key):
                 obstore.head(self._store, key)
         except NotFound:
             return False
@@ -120,7 +172,7 @@ class BlobStore:
     def delete_all(self, prefix: str) -> int:
         """Delete all blobs below the folder `prefix` and return their number, which may be 0."""
         count = 0
-        with storage_errors(prefix):
+        with self._using(prefix):
             for batch in obstore.list(self._store, prefix, chunk_size=DELETE_BATCH):
                 self._delete([str(entry["path"]) for entry in batch])
                 count += len(batch)
@@ -136,7 +188,7 @@ class BlobStore:
 
     def check_readable(self, folder: str) -> None:
         """Raise Unavailable if `folder` cannot be listed: the store is at fault then, not a single blob."""
-        with storage_errors(folder):
+        with self._using(folder):
             next(iter(obstore.list(self._store, folder, chunk_size=1)), None)
 
     def _delete(self, keys: list[str]) -> None:
@@ -156,6 +208,12 @@ class BlobStore:
             free = shutil.disk_usage(self._folder).free
         if free - needed < RESERVE_BYTES:
             raise StorageFull(f"the disk has {free // 2**20} MiB left, and {RESERVE_BYTES // 2**20} MiB are reserved")
+
+    @contextmanager
+    def _using(self, what: str) -> Iterator[None]:
+        """Pass the gate, if there is one, and translate errors in the block."""
+        with self._gate.passed() if self._gate else nullcontext(), storage_errors(what):
+            yield
 
     def check_writable(self) -> None:
         """Raise StorageFull or Unavailable if a write fails."""
@@ -178,7 +236,35 @@ def storage_errors(what: str) -> Iterator[None]:
             raise StorageFull("the disk is full") from error
         if _is(error, errno.ENOTDIR):
             raise NotFound(f"{what} is not in the storage") from error
-        raise Unavailable(f"the storage failed at {what}: {_first_line(error)}") from error
+        raise Unavailable(f"the storage failed at {what}: {_reason(error)}") from error
+
+
+def _remote(storage_url: str, patience: Patience) -> ObjectStore:
+    """Return a store on a network."""
+    stall = timedelta(seconds=patience.stall_s)
+    options: Any = {name: os.environ[env] for env, name in _client_variables()}
+    return from_url(
+        storage_url,
+        client_options=options | {"connect_timeout": stall, "read_timeout": stall},
+        retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=patience.retry_s)},
+    )
+
+
+def _client_variables() -> Iterator[tuple[str, str]]:
+    """Yield the variables of the environment that obstore ignores if it gets any option, and the options' names."""
+    for name in os.environ:
+        if match := re.fullmatch(r"(?:AWS|GOOGLE|AZURE)_((?:ALLOW|PROXY)_\w+)", name):
+            yield name, match[1].lower()
+
+
+def _reason(error: Exception) -> str:
+    """Return what is wrong, without the address and the bucket, which callers must not see: they are in the cause."""
+    text = str(error)
+    if number := getattr(error, "errno", None) or next(iter(re.findall(r"\(os error (\d+)\)", text)), None):
+        return os.strerror(int(number))
+    if isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or "AccessDenied" in text:
+        return "it refuses the credentials"
+    return next((reason for part, reason in REASONS.items() if part in text), "see the log")
 
 
 def _is(error: Exception, *numbers: int) -> bool:

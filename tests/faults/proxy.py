@@ -30,10 +30,12 @@ class Proxy:
     refusal: str = ""
     #: Whether nothing is forwarded, in either direction, as if a cable were cut.
     is_cut_off: bool = False
+    listens: threading.Event = field(default_factory=threading.Event)
 
     async def serve(self) -> None:
         """Serve until cancelled."""
         async with await asyncio.start_server(self._connected, "127.0.0.1", self.port) as server:
+            self.listens.set()
             await server.serve_forever()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -121,6 +123,7 @@ def running_proxy(target: int) -> Iterator[Proxy]:
 
     thread = threading.Thread(target=run, name="proxy")
     thread.start()
+    proxy.listens.wait()
     try:
         yield proxy
     finally:

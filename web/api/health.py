@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Annotated, Literal
 
 from flask import Blueprint, Response, jsonify
@@ -11,11 +15,13 @@ from typing_extensions import TypedDict
 
 from shared.domain.entities import Queue
 from shared.domain.errors import DarkroomError, Unavailable
+from shared.domain.times import rfc3339
 from shared.jobs.workers import Workers, queues_without_workers
 from web.auth.access import EVERYONE, allow
 from web.openapi.operation import Answer, operation
-from web.state import services
+from web.state import services, state
 
+log = logging.getLogger(__name__)
 blueprint = Blueprint("health", __name__)
 
 
@@ -29,14 +35,17 @@ class Check(TypedDict):
     """The check of one component."""
 
     ok: bool
-    detail: Annotated[str | None, Field(description="Reason if the check failed, else null.")]
+    detail: Annotated[str | None, Field(description="Reason if the check failed, and what to do; else null.")]
+    since: Annotated[
+        str | None, Field(description="Time of the first failed check in a row, of this web process; else null.")
+    ]
 
 
 class Readiness(TypedDict):
     """Whether the service can process jobs."""
 
     ready: bool
-    checks: Annotated[dict[str, Check], Field(description="By component: redis, storage, model, workers.")]
+    checks: Annotated[dict[str, Check], Field(description="By component: redis, queue, storage, model, workers.")]
 
 
 @blueprint.get("/healthz")
@@ -59,13 +68,15 @@ def readyz() -> tuple[Response, int]:
     Returns 200 if the service can process jobs, else 503 with the failed checks.
     """
     parts = services()
-    checks = {"redis": _run(parts.store.ping), "storage": _run(parts.blobs.check_writable)}
     needing_redis: dict[str, Callable[[], object]] = {
         "model": parts.registry.champion,
-        "workers": lambda: _check_workers(parts.workers),
+        "workers": partial(_check_workers, parts.workers),
     }
-    for name, check in needing_redis.items():  # if Redis has just failed to respond, do not wait for it again
-        checks[name] = _run(check) if checks["redis"]["ok"] else checks["redis"]
+    checks = _all({"redis": parts.store.check, "queue": parts.messenger.check, "storage": parts.blobs.check_writable})
+    if checks["redis"]["ok"]:
+        checks |= _all(needing_redis)
+    else:  # Redis has just failed to respond: do not wait for it again
+        checks |= dict.fromkeys(needing_redis, checks["redis"])
     ready = all(check["ok"] for check in checks.values())
     response = jsonify({"ready": ready, "checks": checks})
     if not ready:
@@ -73,12 +84,34 @@ def readyz() -> tuple[Response, int]:
     return response, 200 if ready else 503
 
 
-def _run(check: Callable[[], object]) -> Check:
+def _all(checks: Mapping[str, Callable[[], object]]) -> dict[str, Check]:
+    """Run the checks at the same time: each may wait for seconds."""
+    since = state().failing_since
+    with ThreadPoolExecutor(len(checks)) as pool:
+        problems = dict(zip(checks, pool.map(_problem, checks.values()), strict=True))
+    for name, problem in problems.items():
+        if problem is None:
+            since.pop(name, None)
+        elif name not in since:
+            log.warning("not ready: %s: %s", name, problem)
+            since[name] = time.time()
+    return {name: _check(problem, since.get(name)) for name, problem in problems.items()}
+
+
+def _problem(check: Callable[[], object]) -> DarkroomError | None:
     try:
         check()
     except DarkroomError as error:
-        return {"ok": False, "detail": str(error)}
-    return {"ok": True, "detail": None}
+        return error
+    return None
+
+
+def _check(problem: DarkroomError | None, since: float | None) -> Check:
+    return {
+        "ok": problem is None,
+        "detail": None if problem is None else str(problem),
+        "since": rfc3339(since) if since else None,
+    }
 
 
 def _check_workers(workers: Workers) -> None:

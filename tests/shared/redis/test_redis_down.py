@@ -50,6 +50,7 @@ CALLS: dict[str, Callable[[str], object]] = {
         f"JobStore.{name}": lambda url, call=call: call(JobStore(connect(url)))
         for name, call in {
             "ping": lambda store: store.ping(),
+            "check": lambda store: store.check(),
             "check_memory": lambda store: store.check_memory(),
             "memory": lambda store: store.memory(),
             "exists": lambda store: store.exists(JOB),
@@ -151,6 +152,7 @@ CALLS: dict[str, Callable[[str], object]] = {
     "Workers.alive": lambda url: Workers(connect(url)).alive(),
     "JobList.page": lambda url: JobList(connect(url)).page(5),
     "Messenger.wake_workers": lambda url: Messenger(url).wake_workers(Queue.BULK),
+    "Messenger.check": lambda url: Messenger(url).check(),
     "Messenger.message_count": lambda url: Messenger(url).message_count(Queue.BULK),
 }
 
@@ -282,7 +284,7 @@ def check_restart(command: str, folder: Path, port: int, kit: Kit, messenger: Me
 def test_a_call_with_a_cut_connection_is_retried(each_redis, each_redis_url: str) -> None:
     """Redis has received the call and delays it; then the connection breaks."""
     store = JobStore(connect(f"{each_redis_url}?client_name=victim"))
-    store.ping()
+    store.check()
 
     def victims(held: bool) -> list[str]:
         clients = [client for client in each_redis.client_list() if client["name"] == "victim"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -13,7 +14,8 @@ from shared.domain.entities import JobKind, Queue
 from shared.domain.errors import Unavailable
 from shared.jobs.messenger import Messenger
 from shared.jobs.store import JobStore
-from shared.redis.connection import Client, connect
+from shared.redis.connection import SCRIPTS, Client, connect
+from shared.redis.probe import BROKER_CALLS, JOB_STORE_CALLS, probe
 from tests.conftest import wait_until
 from tests.faults.proxy import Proxy, running_proxy
 
@@ -71,14 +73,14 @@ def test_what_a_refusal_says(proxy: Proxy, refusal: str) -> None:
     url = f"redis://127.0.0.1:{proxy.port}/0"
     with closing(connect(url)) as client:
         store = JobStore(client)
-        store.ping()
+        store.check()
         proxy.refusal = refusal
         try:
             texts = {said_by(lambda: store.exists("x")), said_by(store.check_memory), read(url), write(url)}
             sent = send(url)
         finally:
             proxy.refusal = ""
-        store.ping()
+        store.check()
     (text,) = texts
     assert text.startswith("the job store (Redis) ") and REFUSALS[refusal] in text
     assert sent.startswith("the queue (Redis) ") and REFUSALS[refusal] in sent
@@ -112,12 +114,25 @@ def test_real_refusals(each_redis: Client, each_redis_url: str) -> None:
         assert "BUSY" in read(each_redis_url)
 
 
+def test_the_probe_has_every_command_of_the_scripts() -> None:
+    used = {name for file in SCRIPTS.glob("*.lua") for name in re.findall(r"redis\.call\('(\w+)'", file.read_text())}
+    assert used - {call[0] for call in JOB_STORE_CALLS} == {"DEL", "EXPIRE", "UNLINK"}  # `probe` adds these
+
+
+def test_the_probe_leaves_nothing(each_redis: Client) -> None:
+    probe(each_redis, [*JOB_STORE_CALLS, *BROKER_CALLS])
+    assert list(each_redis.scan_iter()) == []
+
+
 def test_a_missing_permission_is_named(each_redis: Client, each_redis_url: str) -> None:
     each_redis.acl_setuser("limited", enabled=True, passwords="+secret", keys="*", commands=["+@all", "-exists"])
     url = each_redis_url.replace("://", "://limited:secret@")
     assert "(NOPERM, EXISTS)" in read(url)
     each_redis.acl_setuser("limited", enabled=True, commands=["-hset"])
     assert "NOPERM" in write(url)  # in a script
+    with closing(connect(url)) as client, closing(Messenger(url)) as messenger:
+        assert "(NOPERM, EXISTS)" in said_by(JobStore(client).check)
+        assert "(NOPERM, HSET)" in said_by(messenger.check)
     each_redis.acl_deluser("limited")
 
 
