@@ -188,6 +188,8 @@ class Job:
     owner: str = LOCAL_OWNER
     #: Id of the HTTP request that created the job. Log lines have it.
     request_id: str | None = None
+    #: The name of the classifier that answers, or that a training makes a version of.
+    classifier: str | None = None
     #: The version that classifies, or that the training has made.
     model: str | None = None
     params: dict[str, Any] = field(default_factory=dict)

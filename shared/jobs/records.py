@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from shared.domain.classifier import CIFAR10
 from shared.domain.entities import (
     LOCAL_OWNER,
     Counts,
@@ -94,6 +95,7 @@ def read_job(job_id: str, record: Mapping[str, str], queue_position: int | None 
         created_at=int(record["created_at"]) / 1000,
         owner=record.get("owner", LOCAL_OWNER),
         request_id=record.get("request_id"),
+        classifier=record.get("classifier", CIFAR10.name if kind is JobKind.CLASSIFICATION else None),
         model=record.get("model") if is_published else None,
         params=json.loads(record.get("params", "{}")),
         metadata=json.loads(record.get("metadata", "null")),

@@ -85,6 +85,7 @@ class JobStore:
         owner: str = LOCAL_OWNER,
         max_unfinished: int | None = None,
         request_id: str | None = None,
+        classifier: str | None = None,
         model: str | None = None,
         params: dict[str, Any] | None = None,
         metadata: Any = None,
@@ -105,7 +106,7 @@ class JobStore:
             "params": dump(params or {}),
             "metadata": dump(metadata),
         }
-        for name, value in (("model", model), ("request_id", request_id)):
+        for name, value in (("classifier", classifier), ("model", model), ("request_id", request_id)):
             if value is not None:
                 record[name] = value
         if webhook is not None:
@@ -207,6 +208,12 @@ class JobStore:
     def set_metadata(self, job_id: str, metadata: Any) -> None:
         """Set the job's metadata, any JSON value. Raise NotFound."""
         self._change(job_id, "HSET", "metadata", dump(metadata))
+
+    @redis_errors()
+    def pin(self, job_id: str, classifier: str, version: str) -> None:
+        """Pin a job that has no items yet to a version of a classifier. Raise NotFound."""
+        self._change(job_id, "HSET", "classifier", classifier)
+        self._change(job_id, "HSET", "model", version)
 
     @redis_errors()
     def set_webhook(self, job_id: str, webhook: WebhookTarget) -> None:

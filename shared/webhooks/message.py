@@ -39,6 +39,7 @@ def _data(job: Job) -> dict[str, object]:
         "started_at": rfc3339_or_none(job.started_at),
         "finished_at": rfc3339_or_none(job.finished_at),
         "counts": {name: getattr(counts, name) for name in ("total", "succeeded", "failed", "cancelled")},
+        "classifier": job.classifier,
         "model": job.model,
         "error": failure_record(job.failure) if job.failure else None,
         "links": {"self": api, "results": f"{api}/results", "page": f"/result/{job.id}"},

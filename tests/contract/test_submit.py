@@ -31,8 +31,8 @@ from tests.integration.helpers import (
 JOB_FIELDS = {
     "id": str, "kind": str, "state": str, "done": bool, "created_at": str, "started_at": str | None,
     "finished_at": str | None, "expires_at": str | None, "counts": dict, "progress": int | float,
-    "eta_s": int | float | None, "queue_position": int | None, "model": str, "params": dict, "metadata": object,
-    "webhook": str | None, "error": dict | None, "links": dict,
+    "eta_s": int | float | None, "queue_position": int | None, "classifier": str, "model": str,
+    "params": dict, "metadata": object, "webhook": str | None, "error": dict | None, "links": dict,
 }  # fmt: skip
 ITEM_FIELDS = {
     "id": str, "key": str, "filename": str, "sha256": str, "bytes": int, "width": int, "height": int, "state": str,

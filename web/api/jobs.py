@@ -33,6 +33,7 @@ from web.schemas.requests import (
 from web.schemas.serializers import item_json, job_json, labels_of, poll_s
 from web.state import caller, services, state
 from web.uploads.item_writer import wake_for_job
+from web.uploads.pin import choose, choose_in_query, refuse_pin_in_query
 from web.uploads.request_files import ARCHIVE_TYPES, UNKNOWN_TYPE
 from web.uploads.submission import submit
 from web.uploads.webhook_param import refuse_in_query, webhook_in_field
@@ -60,6 +61,10 @@ class JobParts(TypedDict):
     """A whole job in one request."""
 
     files: Annotated[list[bytes], Field(min_length=1, description="pictures, `.zip`, `.tar`, `.tar.gz`")]
+    classifier: NotRequired[
+        Annotated[str, Field(description="classifier whose champion classifies; must come before the files")]
+    ]
+    version: NotRequired[Annotated[str, Field(description="model version that classifies; must come before the files")]]
     metadata: NotRequired[Annotated[Any, Field(description="any JSON value; it stays with the job")]]
     webhook: NotRequired[Annotated[str, Field(description="a URL that is called when the job ends")]]
 
@@ -90,6 +95,7 @@ def create() -> Response:
         webhook = webhook_in_field(wanted.webhook, services().resolver)
         if wanted.kind is JobKind.TRAINING:
             require(Scope.TRAIN)
+            refuse_pin_in_query(request, "a training has none")
             return _submitted(submit_training(services(), caller().owner, wanted.params, wanted.metadata, webhook))
         require(Scope.SUBMIT)
         return _open_job(wanted, webhook)
@@ -200,13 +206,17 @@ def etag(job_id: str, revision: int) -> str:
 
 def _open_job(wanted: NewJob, webhook: WebhookTarget | None) -> Response:
     parts = services()
+    if wanted.pin:
+        refuse_pin_in_query(request, "it is named in the JSON, too")
+    pin = choose(parts, wanted.pin, "/") if wanted.pin else choose_in_query(parts, request)
     job_id = parts.store.create(
         wanted.kind,
         retention_s=parts.settings.retention_hours * 3600,
         request_id=request_id(),
         owner=caller().owner,
         max_unfinished=most_open_jobs(),
-        model=parts.registry.champion().version,
+        classifier=pin.classifier.name,
+        model=pin.version,
         metadata=wanted.metadata,
         webhook=webhook,
     )

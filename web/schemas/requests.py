@@ -59,11 +59,13 @@ class JobsQuery(Paged):
 
 
 class SubmitQuery(Query):
-    """`POST /v1/jobs`. A body that is a single file has no other place for the webhook."""
+    """`POST /v1/jobs`."""
 
     webhook: str | None = Field(
         None, description="URL to call when the job finishes; only if the body is a single file."
     )
+    classifier: str | None = Field(None, description="Classifier whose champion classifies. Default: `cifar10`.")
+    version: str | None = Field(None, description="Model version that classifies, instead of the champion.")
 
 
 class StatusQuery(Query):
@@ -111,12 +113,21 @@ class NewJob(BaseModel):
     params: dict[str, Any] = {}
     metadata: Any = None
     webhook: str | None = Field(None, description="URL to call when the job finishes.")
+    classifier: str | None = Field(None, description="Classifier whose champion classifies. Default: `cifar10`.")
+    version: str | None = Field(None, description="Model version that classifies, instead of the champion.")
 
     @model_validator(mode="after")
-    def _only_training_has_params(self) -> Self:
+    def _fits_its_kind(self) -> Self:
         if self.params and self.kind is JobKind.CLASSIFICATION:
             raise ValueError("params are only for training jobs; a classification job has none")
+        if self.pin and self.kind is not JobKind.CLASSIFICATION:
+            raise ValueError("classifier and version are only for classification jobs")
         return self
+
+    @property
+    def pin(self) -> dict[str, str]:
+        """Return the classifier and the version that are given."""
+        return {name: value for name in ("classifier", "version") if (value := getattr(self, name)) is not None}
 
 
 Model = TypeVar("Model", bound=BaseModel)

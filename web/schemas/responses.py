@@ -80,6 +80,9 @@ class Job(TypedDict):
     progress: Annotated[Share, Field(description="Share of finished items, or of the training's steps.")]
     eta_s: Annotated[Count | None, Field(description="Estimated seconds left, at the rate so far.")]
     queue_position: Annotated[Count | None, Field(description="Number of jobs ahead in the queue.")]
+    classifier: Annotated[
+        str | None, Field(description="Classifier whose version classifies the items; null for trainings.")
+    ]
     model: Annotated[
         str | None, Field(description="Model version that classifies the items, or that the training published.")
     ]

@@ -33,6 +33,7 @@ def job_json(job: Job) -> responses.Job:
         "progress": progress(job),
         "eta_s": eta_s(job, time.time()),
         "queue_position": job.queue_position if job.state is JobState.QUEUED else None,
+        "classifier": job.classifier,
         "model": job.model,
         "params": job.params,
         "metadata": job.metadata,

@@ -16,6 +16,7 @@ from web.middleware.request_log import about_job, request_id
 from web.schemas.requests import MAX_METADATA_BYTES, json_value
 from web.uploads.intake import Intake, raise_failure, with_key
 from web.uploads.item_writer import ItemWriter
+from web.uploads.pin import PIN_FIELDS, Pin, choose, choose_in_query, refuse_pin_in_query, text_of, too_late
 from web.uploads.request_files import MULTIPART, no_files, read_request
 from web.uploads.webhook_param import refuse_in_query, webhook_in_part, webhook_in_query
 
@@ -31,23 +32,32 @@ def submit(services: Services, owner: str, request: Request) -> str:
 
     Raise InvalidRequest or ItemError if nothing of the request can be accepted; nothing is left behind then.
     """
-    parts = read_request(request, {"metadata", "webhook"}, services.settings.max_items)
+    parts = read_request(request, {"metadata", "webhook", *PIN_FIELDS}, services.settings.max_items)
+    pin = choose_in_query(services, request)
     webhook = None
     if request.mimetype == MULTIPART:
         refuse_in_query(request, "a part")
     else:
         webhook = webhook_in_query(request, services.resolver)
     services.blobs.check_free_space(request.content_length or 0)
-    with _new_job(services, owner, webhook) as job_id:
+    with _new_job(services, owner, pin, webhook) as job_id:
         intake, batches = Intake(services.blobs, services.settings, job_id), _Batches(services, job_id)
-        files = 0
+        named, files = dict[str, str](), 0
         for part in parts:
             if part.name == "metadata":
                 metadata = json_value(part.text(MAX_METADATA_BYTES), "the part `metadata`")
                 services.store.set_metadata(job_id, metadata)
             elif part.name == "webhook":
                 services.store.set_webhook(job_id, webhook_in_part(part, services.resolver))
+            elif part.name in PIN_FIELDS:
+                if files:
+                    raise too_late(part.name)
+                named[part.name] = text_of(part)
+                refuse_pin_in_query(request, "it is named in a part, too")
             else:
+                if named and not files:
+                    pin = choose(services, named, "/")
+                    services.store.pin(job_id, pin.classifier.name, pin.version)
                 files += 1
                 batches.extend(intake.take(part.filename or "", part.chunks))
         batches.finish(alone=files == 1)
@@ -55,7 +65,7 @@ def submit(services: Services, owner: str, request: Request) -> str:
 
 
 @contextmanager
-def _new_job(services: Services, owner: str, webhook: WebhookTarget | None) -> Iterator[str]:
+def _new_job(services: Services, owner: str, pin: Pin, webhook: WebhookTarget | None) -> Iterator[str]:
     """Make a Job for the block to fill; seal it at the end, or remove it if the block fails."""
     job_id = services.store.create(
         JobKind.CLASSIFICATION,
@@ -63,7 +73,8 @@ def _new_job(services: Services, owner: str, webhook: WebhookTarget | None) -> I
         request_id=request_id(),
         owner=owner,
         max_unfinished=most_open_jobs(),
-        model=services.registry.champion().version,
+        classifier=pin.classifier.name,
+        model=pin.version,
         webhook=webhook,
         listed=False,
     )

@@ -175,7 +175,7 @@ local function announce(id, now)
   local n = redis.call('HINCRBY', key(id), 'deliveries', 1)
   local delivery = id .. '-' .. n
   for _, field in ipairs({ 'kind', 'owner', 'state', 'created_at', 'started_at', 'finished_at', 'total', 'succeeded',
-    'failed', 'cancelled', 'revision', 'model', 'failure', 'request_id' }) do
+    'failed', 'cancelled', 'revision', 'classifier', 'model', 'failure', 'request_id' }) do
     local value = redis.call('HGET', key(id), field)
     if value then redis.call('HSET', delivery_key(delivery), field, value) end
   end

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -12,15 +14,19 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from cli.stack.embedded_redis import redis_server_path
+from shared.domain.classifier import Classifier
 from shared.services import Services
 from shared.settings import load_settings
 from tests.conftest import running_redis
+from tests.integration.helpers import png
 from tests.versions_kit import measured, shipped, version_folder
 from web.app import create_app
 
 #: Owners and the scopes of their keys.
 PEOPLE = {"ann": "submit+train", "bob": "submit+train", "reader": "submit", "admin": "admin"}
 UNKNOWN = "nothing-20260101-00000000"
+#: The first version of `fruit`, whose model is `b"0"`.
+FIRST = f"copy-20260101-{hashlib.sha256(b'0').hexdigest()[:8]}"
 
 
 @pytest.fixture(scope="module")
@@ -186,3 +192,65 @@ def test_deleting_a_classifier_keeps_its_versions(ann: Caller, fruit: list[str])
         ann(method, f"/v1/classifiers/fruit{path}", 404, json={"version": fruit[0]}, match="*")
     assert ann("GET", f"/v1/models/{fruit[0]}").json["champion"] is False
     ann("DELETE", "/v1/classifiers/cifar10", 409)
+
+
+@pytest.fixture
+def sent(ann: Caller, parts: Services):
+    """Return a function that sends a request for a job and returns the pinned Classifier and version."""
+
+    def send(query: str = "", **options) -> tuple[str, str]:
+        job = ann("POST", f"/v1/jobs{query}", 202 if "json" not in options else 201, **options).json
+        assert parts.store.get(job["id"]).model == job["model"]
+        return job["classifier"], job["model"]
+
+    return send
+
+
+def picture() -> tuple[BytesIO, str]:
+    return BytesIO(png()), "a.png"
+
+
+def test_a_job_is_pinned_to_a_classifier(sent, parts: Services, fruit: list[str]) -> None:
+    """A request names the Classifier, a version, or both: in the query, in JSON, or in parts before the files."""
+    raw = {"data": png(), "content_type": "image/png"}
+    assert sent(**raw) == ("cifar10", shipped())
+    assert sent("?classifier=fruit", **raw) == ("fruit", fruit[0])
+    assert sent("?version=" + fruit[2], **raw) == ("fruit", fruit[2])
+    assert sent("?classifier=fruit", json={}) == ("fruit", fruit[0])
+    assert sent(json={"classifier": "fruit", "version": fruit[1]}) == ("fruit", fruit[1])
+    assert sent("?classifier=fruit", data={"files": picture()}) == ("fruit", fruit[0])
+    assert sent(data={"version": fruit[1], "classifier": "fruit", "files": picture()}) == ("fruit", fruit[1])
+    assert [found.name for found in parts.classifiers.in_use()] == ["fruit"]
+
+
+def form(*parts: tuple[str, bytes]) -> dict[str, object]:
+    """Return a multipart body with these parts in this order; `files` is a picture."""
+    lines = []
+    for name, content in parts:
+        filename = '; filename="a.png"' if name == "files" else ""
+        lines += [b"--x", f'Content-Disposition: form-data; name="{name}"{filename}'.encode(), b"", content]
+    return {"data": b"\r\n".join([*lines, b"--x--", b""]), "content_type": "multipart/form-data; boundary=x"}
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "pointer"),
+    [
+        ("?classifier=nothing", {"json": {}}, "classifier"),
+        ("?version=nothing", {"data": png(), "content_type": "image/png"}, "version"),
+        ("", {"json": {"classifier": "Fruit!"}}, "/classifier"),
+        ("", {"json": {"classifier": "new"}}, "/classifier"),
+        ("", {"json": {"classifier": "cifar10", "version": FIRST}}, "/version"),
+        (f"?version={FIRST}", {"json": {"classifier": "new"}}, "version"),
+        ("?classifier=fruit", form(("classifier", b"fruit"), ("files", png())), "classifier"),
+        ("", form(("files", png()), ("classifier", b"fruit")), "/classifier"),
+        ("", form(("classifier", b"nothing"), ("files", png())), "/classifier"),
+        ("?classifier=fruit", {"json": {"kind": "training", "params": {"preset": "seed"}}}, "classifier"),
+        ("", {"json": {"kind": "training", "params": {"preset": "seed"}, "classifier": "fruit"}}, "/"),
+    ],
+)
+@pytest.mark.usefixtures("fruit")
+def test_a_wrong_pin_is_named(admin: Caller, parts: Services, query: str, body, pointer: str) -> None:
+    parts.classifiers.add(Classifier("new", "admin"))  # without a champion
+    answer = admin("POST", "/v1/jobs" + query, 422, **body)
+    assert [fault["pointer"] for fault in answer.json["errors"]] == [pointer]
+    assert parts.job_list.page(10)[0] == [], "nothing is left behind"
