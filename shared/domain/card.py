@@ -73,6 +73,21 @@ class CorrectionsInfo(_Part):
     champion_accuracy: Share | None = Field(default=None, description="its accuracy; null if its labels differ")
 
 
+class Unknown(_Part):
+    """When the answer is "unknown": the best score is too low, or the picture is too unlike the training pictures."""
+
+    score: Share = Field(description="best score, at least")
+    distance: Share | None = Field(
+        default=None, description="cosine distance to the nearest training picture, at most; null: any"
+    )
+    accepted: Share = Field(description="share of known pictures, not trained on, that get an answer by this")
+
+    def covers(self, score: float, novelty: float | None = None) -> bool:
+        """Return whether a picture with this best score and distance is unknown."""
+        too_far = self.distance is not None and novelty is not None and novelty > self.distance
+        return score < self.score or too_far
+
+
 class Hardware(_Part):
     """The machine that trained or imported the version, and measured `latency`."""
 
@@ -196,6 +211,7 @@ class ModelCard(_Part):
     hardware: Hardware
     metrics: Metrics | None = None
     calibration: Calibration | None = None
+    unknown: Unknown | None = Field(default=None, description="null: every picture gets an answer")
     views: Views | None = None
     size: Size
     latency: Latency
