@@ -15,3 +15,8 @@ def escape_formula(value: Any) -> Any:
     """
     formula = isinstance(value, str) and len(value) > 1 and value.startswith(FORMULA_STARTS)
     return f"'{value}" if formula else value
+
+
+def unescape_formula(value: str) -> str:
+    """Return the text of a cell that `escape_formula` may have written."""
+    return value[1:] if value.startswith("'") and value[1:].startswith(FORMULA_STARTS) else value

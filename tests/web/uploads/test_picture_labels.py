@@ -1,0 +1,103 @@
+"""The Labels of imported pictures: lists as spreadsheets write them, and folders."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+
+from shared.domain.errors import DarkroomError, ItemError
+from web.uploads.picture_labels import folder_label, is_labels_file, read_labels_file
+
+LIST = "file,label\ncat/1.jpg,cat\n2.jpg,\n"
+
+
+def label(content: bytes, name: str, at: str = "labels.csv") -> str | None:
+    found = read_labels_file(at, content).find(name)
+    assert found is not None
+    return found.label
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        LIST.encode(),
+        LIST.encode("utf-8-sig"),
+        LIST.encode("utf-16"),
+        LIST.replace(",", ";").encode(),
+        LIST.replace(",", "\t").encode(),
+        LIST.replace("\n", "\r\n").encode(),
+        LIST.replace("file,label", '"File", "LABEL"').encode(),
+        LIST.replace("cat/1.jpg", r"cat\1.jpg").encode(),
+        b"id,file,label,split,group\n1,cat/1.jpg,cat,,\n2,2.jpg,,test,1\n\n",
+    ],
+    ids=["plain", "bom", "utf-16", "semicolons", "tabs", "crlf", "header", "backslash", "more columns"],
+)
+def test_lists_as_programs_write_them(content: bytes) -> None:
+    assert label(content, "cat/1.jpg") == "cat"
+    assert label(content, "2.jpg") is None
+
+
+def test_names_count_from_the_folder_of_the_list() -> None:
+    assert label(LIST.encode(), "album/cat/1.jpg", at="album/labels.csv") == "cat"
+
+
+def test_a_list_may_name_pictures_without_their_folder() -> None:
+    assert label(b"file,label\n1.jpg,cat\n", "deep/down/1.jpg") == "cat"
+
+
+def test_decomposed_names_are_found() -> None:
+    content = "file,label\nKäfer.jpg,Käfer\n".encode()
+    assert label(content, unicodedata.normalize("NFD", "Käfer.jpg")) == "Käfer"
+
+
+def test_labels_that_a_spreadsheet_would_run_are_read_as_they_were() -> None:
+    assert label(b"file,label\n1.jpg,'=cat\n", "1.jpg") == "=cat"
+
+
+def test_the_split_and_the_group_are_read() -> None:
+    found = read_labels_file("labels.csv", b"file,label,split,group\n1.jpg,cat,test,7\n").find("1.jpg")
+    assert found is not None
+    assert (found.split, found.group) == ("test", "7")
+
+
+def test_lines_without_a_picture_are_known() -> None:
+    lines = read_labels_file("labels.csv", b"file,label\n1.jpg,cat\n2.jpg,dog\n")
+    lines.find("1.jpg")
+    assert [(line.line, line.file) for line in lines.missing()] == [(3, "2.jpg")]
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "named"),
+    [
+        (b"", "line 1", "file"),
+        (b"name,kind\n1.jpg,cat\n", "line 1", "name, kind"),
+        (b"file,label\n1.jpg,cat\n1.jpg,dog\n", "line 3", "dog"),
+        (b"file,label\n1.jpg\n", "line 2", "label"),
+        (b"file,label\n,cat\n", "line 2", "file"),
+        (b"file,label,split\n1.jpg,cat,valid\n", "line 2", "valid"),
+    ],
+)
+def test_wrong_lists_name_their_line(content: bytes, line: str, named: str) -> None:
+    with pytest.raises(ItemError) as caught:
+        read_labels_file("labels.csv", content)
+    assert caught.value.code == "bad_labels"
+    assert line in str(caught.value)
+    assert named in str(caught.value)
+
+
+def test_text_of_no_known_encoding_is_refused() -> None:
+    with pytest.raises(DarkroomError, match=r"labels\.csv"):
+        read_labels_file("labels.csv", b"file,label\n\xff\xfa\x80.jpg,cat\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [("cats/1.jpg", "cats"), ("pets/cats/1.jpg", "cats"), (r"pets\cats\1.jpg", "cats"), ("1.jpg", None)],
+)
+def test_the_folder_that_holds_a_picture_is_its_label(name: str, label: str | None) -> None:
+    assert folder_label(name) == label
+
+
+def test_a_list_is_known_by_its_name_in_any_folder_and_case() -> None:
+    assert [is_labels_file(name) for name in ("labels.csv", "a/Labels.CSV", "mylabels.csv")] == [True, True, False]
