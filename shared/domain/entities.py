@@ -42,6 +42,7 @@ class JobKind(StrEnum):
     """The kind of a job."""
 
     CLASSIFICATION = "classification"
+    IMPORT = "import"
     TRAINING = "training"
 
 
@@ -91,7 +92,8 @@ class Failure:
 class Upload:
     """An uploaded picture. `sha256` is the hex digest of its bytes, and part of their blob's key.
 
-    A rejected picture has a `failure` and no `media_type`; its bytes are not stored.
+    A rejected picture has a `failure` and no `media_type`; its bytes are not stored. `label` and `split` are those that
+    the picture is to have in a dataset.
     """
 
     key: str
@@ -102,6 +104,8 @@ class Upload:
     width: int | None = None
     height: int | None = None
     failure: Failure | None = None
+    label: str | None = None
+    split: str | None = None
 
 
 class ImportOutcome(StrEnum):
@@ -192,6 +196,8 @@ class Job:
     classifier: str | None = None
     #: The version that classifies, or that the training has made.
     model: str | None = None
+    #: Id of the dataset that pictures are imported into, or that the training learns from.
+    dataset: str | None = None
     params: dict[str, Any] = field(default_factory=dict)
     metadata: Any = None
     #: URL to call when the job ends.
@@ -220,11 +226,13 @@ class Chunk:
 
     id: str
     job_id: str
-    model: str
+    #: Version to classify with; None if the pictures are imported into `dataset` instead.
+    model: str | None
     uploads: tuple[Upload, ...]
     #: Id of the request that created the job, and seconds that the first item has waited for a worker.
     request_id: str | None = None
     waited_s: float = 0.0
+    dataset: str | None = None
 
 
 @dataclass(frozen=True)

@@ -46,9 +46,10 @@ class ChunkStore:
         result = self._scripts.run("claim", chunk, worker, LEASE_S * 1000, *limits, *names)
         if not result:
             return None
-        job_id, model, request_id, waited_ms, *records = result
+        job_id, model, dataset, request_id, waited_ms, *records = result
         uploads = tuple(read_upload(key, record)[0] for key, record in zip(records[::2], records[1::2], strict=True))
-        return Chunk(chunk, job_id, model, uploads, request_id or None, int(waited_ms) / 1000)
+        waited_s = int(waited_ms) / 1000
+        return Chunk(chunk, job_id, model or None, uploads, request_id or None, waited_s, dataset or None)
 
     @redis_errors()
     def renew(self, chunk_id: str) -> bool:

@@ -34,7 +34,7 @@ def dump(value: Any) -> str:
 
 def upload_json(upload: Upload) -> str:
     """Return an upload as JSON, without its key (the name of its field) and its failure."""
-    names = ("filename", "size", "sha256", "media_type", "width", "height")
+    names = ("filename", "size", "sha256", "media_type", "width", "height", "label", "split")
     return dump({name: value for name in names if (value := getattr(upload, name)) is not None})
 
 
@@ -87,7 +87,7 @@ def read_item(key: str, upload: str, outcome: str | None, correction: str | None
 def read_job(job_id: str, record: Mapping[str, str], queue_position: int | None = None) -> Job:
     """Return the job with this hash."""
     kind, state = JobKind(record["kind"]), JobState(record["state"])
-    is_published = kind is JobKind.CLASSIFICATION or state is JobState.SUCCEEDED
+    is_published = kind is not JobKind.TRAINING or state is JobState.SUCCEEDED
     return Job(
         id=job_id,
         kind=kind,
@@ -97,6 +97,7 @@ def read_job(job_id: str, record: Mapping[str, str], queue_position: int | None 
         request_id=record.get("request_id"),
         classifier=record.get("classifier", CIFAR10.name if kind is JobKind.CLASSIFICATION else None),
         model=record.get("model") if is_published else None,
+        dataset=record.get("dataset"),
         params=json.loads(record.get("params", "{}")),
         metadata=json.loads(record.get("metadata", "null")),
         webhook=record.get("webhook"),

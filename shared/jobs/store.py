@@ -26,7 +26,7 @@ from shared.domain.errors import Conflict, NotFound, TooManyRequests, Unavailabl
 from shared.jobs.job_list import read_jobs
 from shared.jobs.records import dump, failure_record, outcome_json, read_item, read_job, upload_json
 from shared.redis import keys
-from shared.redis.connection import SCHEMA, Client, Scripts, now_ms, redis_errors
+from shared.redis.connection import FIRST_SCHEMA, SCHEMA, Client, Scripts, now_ms, redis_errors
 from shared.redis.probe import JOB_STORE_CALLS, probe
 
 #: Share of Redis's memory limit above which no items are accepted. The rest is reserved for results.
@@ -87,6 +87,7 @@ class JobStore:
         request_id: str | None = None,
         classifier: str | None = None,
         model: str | None = None,
+        dataset: str | None = None,
         params: dict[str, Any] | None = None,
         metadata: Any = None,
         webhook: WebhookTarget | None = None,
@@ -99,14 +100,15 @@ class JobStore:
         self.check_memory()
         job_id = new_id()
         record: dict[str, str | int] = {
-            "schema": SCHEMA,
+            "schema": SCHEMA if dataset else FIRST_SCHEMA,
             "kind": kind,
             "state": JobState.OPEN,
             "retention_ms": retention_s * 1000,
             "params": dump(params or {}),
             "metadata": dump(metadata),
         }
-        for name, value in (("classifier", classifier), ("model", model), ("request_id", request_id)):
+        optional = {"classifier": classifier, "model": model, "dataset": dataset, "request_id": request_id}
+        for name, value in optional.items():
             if value is not None:
                 record[name] = value
         if webhook is not None:

@@ -24,8 +24,9 @@ RETRIES = 1
 #: Idle seconds after which a pooled connection is checked before use.
 HEALTH_CHECK_S = 25
 
-#: Schema version of job records. A worker leaves jobs of a newer version to newer workers.
-SCHEMA = 1
+#: Schema version of job records. A worker leaves jobs of a newer version to newer workers. Jobs with a dataset need the
+#: second version, the others only the first.
+FIRST_SCHEMA, SCHEMA = 1, 2
 
 #: Time after the last added item until an open job expires, in ms: long enough to resume an upload the next day.
 OPEN_TTL_MS = 24 * 3600 * 1000

@@ -1,6 +1,6 @@
 -- ARGV: chunk, worker, lease_ms, max_items, max_suspects, max_bytes, then the rings in order of preference.
 -- Claims the next items of the next job under a new lease. The job moves to the end of its ring (round robin).
--- Returns {job, model, request ('' if unknown), ms for which the first item has waited, item, upload, item, upload…},
+-- Returns {job, model, dataset, request ('' if there is none), ms for which the first item has waited, item, upload…},
 -- or {} if no job is waiting.
 local chunk, worker, lease_ms = ARGV[1], ARGV[2], ARGV[3]
 local max_items, max_suspects, max_bytes = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -54,11 +54,11 @@ else
   enqueue(id)
 end
 redis.call('ZADD', LEASES, now_ms() + lease_ms, chunk)
-local job = redis.call('HMGET', key(id), 'model', 'request_id')
-local answer = { id, job[1], job[2] or '', 0 }
+local job = redis.call('HMGET', key(id), 'model', 'dataset', 'request_id')
+local answer = { id, job[1] or '', job[2] or '', job[3] or '', 0 }
 for _, item in ipairs(cjson.decode(redis.call('HGET', chunk_key(chunk), 'items'))) do
   table.insert(answer, item)
   table.insert(answer, redis.call('HGET', key(id, 'items'), item))
 end
-if answer[6] then answer[4] = math.max(0, now_ms() - string.match(answer[6], '^%d+')) end
+if answer[7] then answer[5] = math.max(0, now_ms() - string.match(answer[7], '^%d+')) end
 return answer

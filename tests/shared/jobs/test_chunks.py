@@ -1,5 +1,7 @@
 """Chunks: scheduling, claims, leases, worker deaths and commits."""
 
+from dataclasses import replace
+
 import pytest
 
 from shared.domain.entities import (
@@ -8,6 +10,7 @@ from shared.domain.entities import (
     Counts,
     Failure,
     ItemState,
+    JobKind,
     JobState,
     Outcome,
     Prediction,
@@ -300,3 +303,12 @@ def test_a_claim_handles_any_file_name(kit: Kit) -> None:
     odd = Upload("k", 'a {"b": 1} \\ "ü" 💥\n.png', 5, "0" * 64, "image/png", 1, 1)
     kit.sealed_job([odd])
     assert kit.claim().uploads == (odd,)
+
+
+def test_a_chunk_of_an_import_names_the_dataset_and_the_labels(kit: Kit) -> None:
+    job = kit.store.create(JobKind.IMPORT, retention_s=60, dataset="d" * 32)
+    given = replace(upload("k"), label="cat", split="test")
+    kit.store.add(job, [given], 10)
+    chunk = kit.claim()
+    assert (chunk.dataset, chunk.model, chunk.uploads) == ("d" * 32, None, (given,))
+    assert kit.store.get(job).dataset == "d" * 32
