@@ -109,7 +109,7 @@ class NewJob(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: JobKind = JobKind.CLASSIFICATION
+    kind: Literal[JobKind.CLASSIFICATION, JobKind.TRAINING] = JobKind.CLASSIFICATION
     params: dict[str, Any] = {}
     metadata: Any = None
     webhook: str | None = Field(None, description="URL to call when the job finishes.")

@@ -293,10 +293,10 @@ def test_a_repeated_claim_returns_the_same_chunk(kit: Kit) -> None:
     kit.sealed_job(uploads(CHUNK_ITEMS + 1))
     scripts, words = Scripts(kit.redis), ("worker", 1000, CHUNK_ITEMS, 1, CHUNK_BYTES, *keys.READY.values())
     first, again = (scripts.run("claim", "c" * 32, *words) for _ in range(2))
-    assert len(first) == 4 + 2 * CHUNK_ITEMS
-    assert again[3] >= first[3], "for how long the first item has waited is told anew"
-    assert again[:3] + again[4:] == first[:3] + first[4:]
-    assert len(scripts.run("claim", "d" * 32, *words)) == 4 + 2
+    assert len(first) == 5 + 2 * CHUNK_ITEMS
+    assert again[4] >= first[4], "for how long the first item has waited is told anew"
+    assert again[:4] + again[5:] == first[:4] + first[5:]
+    assert len(scripts.run("claim", "d" * 32, *words)) == 5 + 2
 
 
 def test_a_claim_handles_any_file_name(kit: Kit) -> None:
