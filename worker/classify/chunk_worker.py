@@ -68,7 +68,9 @@ class ChunkWorker:
         Return False if the storage or Redis could not be reached, since the next chunk would probably fail too.
         """
         try:
-            outcomes = self.classifier.classify(chunk, self.models.get(chunk.model or ""), timings)
+            if chunk.model is None:
+                raise LookupError(f"job {chunk.job_id} names no model version")
+            outcomes = self.classifier.classify(chunk, self.models.get(chunk.model), timings)
             with timings.timing("commit"):
                 is_committed = self.chunks.commit(chunk, outcomes)
             if is_committed:
