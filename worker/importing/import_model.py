@@ -27,8 +27,9 @@ from shared.domain.errors import DarkroomError, InvalidRequest, NotFound
 from shared.models.import_queue import MAX_MODEL_BYTES, ModelImport
 from shared.training.datasets import CIFAR10_LABELS
 from worker.data.datasets import CIFAR10_SETTING, CIFAR10_SHAPE, Dataset, load_cifar10
+from worker.importing import keras2_file
 from worker.importing.adapt_model import adapt_model, check_shapes, value_range
-from worker.importing.keras2_config import to_keras_3, with_config
+from worker.importing.keras2_config import to_keras_3
 from worker.importing.model_config import check
 from worker.importing.model_file import first_line, read_config
 from worker.publishing.publish import Provenance, publish_file
@@ -47,7 +48,7 @@ def import_model(file: Path, wanted: ModelImport, out: Path) -> ModelCard:
     The model's quality is measured if it is for CIFAR-10 and the data is available. Raises InvalidRequest with the
     reason if the file is refused.
     """
-    network = _load(file)
+    network = load_network(file)
     labels = check_shapes(network, wanted.labels)
     dataset = _dataset(network, labels)
     values = value_range(network, wanted.value_range, dataset)
@@ -70,16 +71,19 @@ def import_model(file: Path, wanted: ModelImport, out: Path) -> ModelCard:
         return publish_file(saved, provenance, out, dataset, temperature=1.0 if dataset else None)
 
 
-def _load(file: Path) -> Any:
+def load_network(file: Path) -> Any:
     """Return the network in the file after checking its configuration. Raises InvalidRequest."""
-    config = read_config(file)
-    check(config)
+    config, is_keras_2 = read_config(file)
     try:
+        config = to_keras_3(config, file.suffix) if is_keras_2 else config
+        check(config)
         with warnings.catch_warnings(), tempfile.TemporaryDirectory(dir=file.parent) as folder:
             warnings.simplefilter("ignore")  # Keras warns about old file formats
-            if file.suffix == ".h5":
-                file = with_config(file, to_keras_3(config), Path(folder))
+            if is_keras_2:
+                return keras2_file.load(file, config, Path(folder))
             return keras.saving.load_model(file, compile=False, safe_mode=True)
+    except InvalidRequest:
+        raise
     except Exception as error:  # Keras and the ZIP and HDF5 readers raise many types
         raise InvalidRequest(f"Keras cannot load the model: {first_line(error)}") from error
 

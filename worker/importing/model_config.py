@@ -40,7 +40,15 @@ PARTS = (
 #: Class names of plain values.
 VALUES = {"__keras_tensor__", "__tensor__", "__numpy__", "__slice__", "__ellipsis__", "__tuple__", "TensorShape"}
 #: Modules to search for a class without a module, as in files that Keras 2 wrote.
-OLD_PLACES = ("keras.layers", "keras.initializers", "keras.regularizers", "keras.constraints", "keras")
+OLD_PLACES = (
+    *("keras.layers", "keras.initializers", "keras.regularizers", "keras.constraints", "keras"),
+    *("keras.src.applications.convnext", "keras.src.applications.inception_resnet_v2"),
+)
+#: Layers of Keras 2 that Keras 3 does not have, and those that hold an operation of TensorFlow.
+GONE = {"CuDNNGRU", "CuDNNLSTM", "LocallyConnected1D", "LocallyConnected2D", "DenseFeatures", "RandomFourierFeatures"}
+TENSORFLOW_LAYERS = {"TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"}
+#: How to get a file that can be imported, for a part that cannot.
+ANEW = "build the model without it in Keras 3 and save it with `model.save('model.keras')`"
 #: Arguments of layers that are names of functions.
 FUNCTIONS = ("activation", "recurrent_activation")
 #: Class name of functional models, which is not public.
@@ -87,9 +95,9 @@ def _check_part(part: Config, where: str) -> None:
     elif name in ("Lambda", "__lambda__"):
         raise InvalidRequest(f"{where} is a Lambda layer or holds a function's code: it {DENIED['Lambda']}")
     elif not (isinstance(name, str) and name in VALUES):
-        known = _old(name) if module is None else _at(module, name)
+        known = keras_class(name) if module is None else _at(module, name)
         if known is None or registered not in (None, name):
-            raise InvalidRequest(f"{where} is of the class {_full_name(part)}, which is not Keras's own")
+            raise InvalidRequest(f"{where} {_reason(part)}")
         _check_class(known, name, where)
 
 
@@ -106,8 +114,8 @@ def _check_function(name: Any, where: str) -> None:
         raise InvalidRequest(f"{where} has the activation {str(name)[:100]!r}, which is not Keras's own") from None
 
 
-def _old(name: Any) -> type | None:
-    """Return the class of a part without a module, or None."""
+def keras_class(name: Any) -> type | None:
+    """Return Keras's own class for a part without a module, or None."""
     if name == FUNCTIONAL:
         name = "Model"
     return next((found for place in OLD_PLACES if (found := _at(place, name))), None)
@@ -123,6 +131,18 @@ def _at(module: Any, name: Any) -> type | None:
     if not isinstance(found, type) or not issubclass(found, PARTS):
         return None
     return found if found.__module__.split(".")[0] == "keras" else None
+
+
+def _reason(part: Config) -> str:
+    """Return why a part cannot be loaded whose class is not one of Keras 3."""
+    name = str(part["class_name"])
+    if name in GONE:
+        return f"is a {name} layer, which Keras 3 no longer has: {ANEW}"
+    if name in TENSORFLOW_LAYERS:
+        config = part["config"] if isinstance(part.get("config"), dict) else {}
+        operation = str(config.get("function") or config.get("name"))[:100]
+        return f"applies the TensorFlow operation {operation!r}, which Darkroom cannot convert: {ANEW}"
+    return f"is of the class {_full_name(part)}, which is not Keras's own"
 
 
 def _full_name(part: Config) -> str:

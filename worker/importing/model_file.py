@@ -36,8 +36,11 @@ BROKEN = (zipfile.BadZipFile, OSError, RuntimeError, ValueError, KeyError, TypeE
 Config = dict[str, Any]
 
 
-def read_config(path: Path) -> Config:
-    """Return the configuration of a model file after checking the rest of the file. Raises InvalidRequest."""
+def read_config(path: Path) -> tuple[Config, bool]:
+    """Return the configuration of a model file, and whether Keras 2 wrote it, after checking the rest of the file.
+
+    Raises InvalidRequest.
+    """
     with path.open("rb") as file:
         ending = file_extension(file.read(8))
     if ending is None:
@@ -45,21 +48,23 @@ def read_config(path: Path) -> Config:
     if path.suffix != ending:
         raise InvalidRequest(f"the file's name must end in {ending}, which is its format")
     with _broken_is_refused(ending):
-        text = _from_zip(path) if ending == ".keras" else _from_hdf5(path)
+        text, version = _from_zip(path) if ending == ".keras" else _from_hdf5(path)
         config = json.loads(text)
     if not isinstance(config, dict):
         raise InvalidRequest("the model's configuration is not a JSON object")
-    return config
+    return config, not version.startswith("3.")
 
 
-def _from_zip(path: Path) -> bytes:
+def _from_zip(path: Path) -> tuple[bytes, str]:
+    """Return the configuration and the version of Keras."""
     with zipfile.ZipFile(path) as archive, tempfile.TemporaryFile(dir=path.parent) as weights:
         _check_members(archive.infolist())
         with archive.open(WEIGHTS) as member:
             shutil.copyfileobj(member, weights)
         with h5py.File(weights, "r") as file:
             _check_values(file)
-        return archive.read(CONFIG)
+        metadata = json.loads(archive.read(METADATA)) if METADATA in archive.namelist() else {}
+        return archive.read(CONFIG), str(metadata.get("keras_version", "3."))
 
 
 def _check_members(members: list[zipfile.ZipInfo]) -> None:
@@ -75,14 +80,16 @@ def _check_members(members: list[zipfile.ZipInfo]) -> None:
         )
 
 
-def _from_hdf5(path: Path) -> bytes | str:
+def _from_hdf5(path: Path) -> tuple[bytes | str, str]:
+    """Return the configuration and the version of Keras; before 2.0, the file did not have it."""
     with h5py.File(path, "r") as file:
         _check_values(file)
         text: bytes | str | None = file.attrs.get("model_config")
+        version = file.attrs.get("keras_version", b"")
     if text is None:
         raise InvalidRequest("the file contains only weights: save the whole model with `model.save`")
     _check_size("the configuration", len(text), MAX_CONFIG_BYTES)
-    return text
+    return text, version.decode() if isinstance(version, bytes) else str(version)
 
 
 def _check_values(file: h5py.File) -> None:
