@@ -41,8 +41,8 @@ ADDED = {"RandomCrop": {"crop_to_aspect_ratio": True}}
 #: Arguments that Keras 3 no longer has and that never change an answer, and values at which others do not.
 WITHOUT_EFFECT = {
     "adjustment", "dtype", "dynamic", "experimental_autocast", "factor", "fused", "implementation", "input_dtype",
-    "input_length", "interpolation", "kernel_constraint", "kernel_initializer", "kernel_regularizer", "key_shape", "noise_shape",
-    "query_shape", "rng_type", "seed", "trainable", "value_shape",
+    "input_length", "interpolation", "kernel_constraint", "kernel_initializer", "kernel_regularizer", "key_shape",
+    "noise_shape", "query_shape", "rng_type", "seed", "trainable", "value_shape",
 }  # fmt: skip
 NEUTRAL = {"groups": 1}
 #: An activation that is another function in Keras 3.
@@ -198,8 +198,8 @@ def _with_old_hard_sigmoid(layer: Config) -> Config:
         return layer
     if config.get("recurrent_activation") == HARD_SIGMOID:
         raise InvalidRequest(
-            f"the layer {config.get('name')!r} has the recurrent activation {HARD_SIGMOID!r}, which is another function "
-            f"in Keras 3: {ANEW}"
+            f"the layer {config.get('name')!r} has the recurrent activation {HARD_SIGMOID!r}, which is another "
+            f"function in Keras 3: {ANEW}"
         )
     name = config["name"]
     layers = [

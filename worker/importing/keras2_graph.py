@@ -55,9 +55,9 @@ class _Graph:
         if operation is None:
             nodes = [{"args": [first], "kwargs": others} for first, others in calls]
             return layer | {"name": name, "inbound_nodes": nodes}
-        configs, inputs = zip(*(keras2_ops.converted(old, operation, *call) for call in calls), strict=True)
-        nodes = [{"args": each, "kwargs": {}} for each in inputs]
-        return configs[0] | {"name": name, "inbound_nodes": nodes}
+        both = [keras2_ops.converted(old, operation, *call) for call in calls]
+        nodes = [{"args": inputs, "kwargs": {}} for _, inputs in both]
+        return both[0][0] | {"name": name, "inbound_nodes": nodes}
 
     def ends(self, references: list[Any]) -> list[Any]:
         """Return `input_layers` or `output_layers`; a single one not in a list, or the model would return a list."""
@@ -93,7 +93,7 @@ class _Graph:
         entries = _list(node)
         inputs = [self._value(entry[:3]) for entry in entries]
         others = entries[-1][3] if len(entries[-1]) > 3 else {}
-        return inputs[0] if len(inputs) == 1 else inputs, self._value(others)
+        return inputs[0] if len(inputs) == 1 else inputs, dict(self._value(others))
 
     def _value(self, value: Any) -> Any:
         """Return an argument of a call in Keras 3's form."""
