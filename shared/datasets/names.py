@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from shared.domain.classifier import SHIPPED_CLASSIFIERS
 from shared.domain.errors import Fault, InvalidRequest
 
 #: Names of Datasets, which are part of URLs.
 NAME_PATTERN = re.compile(r"[a-z0-9-]{1,64}")
-#: Names of Datasets and Classifiers that ship with Darkroom.
-RESERVED = frozenset({"cifar10", "everyday"})
+#: Names that a Dataset cannot have: its Classifier would have the name of one that ships with Darkroom.
+RESERVED = frozenset(classifier.name for classifier in SHIPPED_CLASSIFIERS)
 #: Datasets of one owner.
 MAX_DATASETS = 1000
 #: Labels of a Dataset: more would make its record, which has all of them, longer than 200 KB.

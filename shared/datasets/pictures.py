@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from shared.datasets.entities import Block, Picture, PicturePage, Snapshot, Split
 from shared.datasets.labels import label_not_found
 from shared.datasets.picture import unpack
-from shared.datasets.store import dataset_not_found, label_names
+from shared.datasets.store import Move, dataset_not_found, label_names, read_move
 from shared.domain.errors import NotFound
 from shared.jobs.cursors import decode_cursor, encode_cursor
 from shared.redis import keys
@@ -164,7 +164,9 @@ class DatasetPictures:
             raise dataset_not_found()
         names = label_names({index.decode(): name.decode() for index, name in labels.items()})
         found = sorted((unpack(int(n), record) for n, record in pictures.items()), key=lambda picture: picture.n)
-        return Snapshot(dataset, int(revision), names, tuple(_after_move(found, moving)))
+        return Snapshot(
+            dataset, int(revision), names, tuple(_after_move(found, read_move(moving.decode() if moving else None)))
+        )
 
     def _numbers(
         self, dataset: str, last: int | None, wanted: PictureFilter, batch: int, newest_first: bool
@@ -204,7 +206,7 @@ class DatasetPictures:
 
     def _page(self, dataset: str, found: Sequence[Picture], following: str | None) -> PicturePage:
         moving = self._redis.hget(keys.dataset(dataset), "moving")
-        pictures = list(_after_move(found, moving.encode() if moving else None))
+        pictures = list(_after_move(found, read_move(moving)))
         return PicturePage(pictures, self.label_names(dataset, pictures), following)
 
     @redis_errors()
@@ -230,15 +232,13 @@ def _label_arg(label: str | None) -> str:
     return f"={label}" if label else "-"
 
 
-def _after_move(pictures: Sequence[Picture], moving: bytes | None) -> Iterator[Picture]:
+def _after_move(pictures: Sequence[Picture], move: Move | None) -> Iterator[Picture]:
     """Return the pictures with the Labels that they have when a merge or a deletion is complete."""
-    source, _, rest = (moving or b"").partition(b" ")
-    target = rest.partition(b" ")[0]
     for picture in pictures:
-        if not source or picture.label != int(source) - 1:
+        if move is None or picture.label != move.source - 1:
             yield picture
-        elif target != b"delete":
-            yield replace(picture, label=int(target) - 1 if int(target) else None)
+        elif move.target is not None:
+            yield replace(picture, label=move.target - 1 if move.target else None)
 
 
 def _check(result: str, what: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from shared.datasets.entities import DatasetRecord, LabelCounts, Split
 from shared.datasets.names import MAX_DATASETS, MAX_LABELS
@@ -119,6 +120,22 @@ def too_many_labels() -> Conflict:
     return Conflict(f"the dataset has {MAX_LABELS} labels, the most that it may have: delete or merge some")
 
 
+@dataclass(frozen=True)
+class Move:
+    """A merge or a deletion of a Label that is not complete. `target` is the new code, or None to delete pictures."""
+
+    source: int
+    target: int | None
+
+
+def read_move(moving: str | None) -> Move | None:
+    """Return the move in the field `moving` of a record, if there is one."""
+    if moving is None:
+        return None
+    source, target, _ = moving.split()
+    return Move(int(source), None if target == "delete" else int(target))
+
+
 def label_names(labels: Mapping[str, str]) -> dict[int, str]:
     """Return the names of Labels by index, in order, from the hash `labels`."""
     return {index: labels[str(index)] for index in sorted(map(int, labels))}
@@ -145,13 +162,13 @@ def _record(
 
 
 def _count(record: Mapping[str, str], counts: Mapping[str, str], code: int, split: Split) -> int:
-    """Return the pictures of a Label, including those that are being moved to it."""
-    source, _, target = record.get("moving", "").partition(" ")
-    codes = [str(code), source] if target == str(code) else [str(code)]
+    """Return the pictures with a Label's code, including those that are being moved to it."""
+    move = read_move(record.get("moving"))
+    codes = [code, move.source] if move and move.target == code else [code]
     return sum(int(counts.get(f"{each}:{split}", 0)) for each in codes)
 
 
 def _unlabelled(record: Mapping[str, str], counts: Mapping[str, str]) -> int:
-    source, _, target = record.get("moving", "").partition(" ")
-    codes = ["0", source] if target == "0" else ["0"]
+    move = read_move(record.get("moving"))
+    codes = ["0", str(move.source)] if move and move.target == 0 else ["0"]
     return sum(int(count) for name, count in counts.items() if name.partition(":")[0] in codes)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 
-from shared.datasets.files import dataset_folder, erase
+from shared.datasets.files import DATASETS_FOLDER, block_folder, dataset_folder, erase
 from shared.datasets.labels import DatasetLabels
 from shared.domain.entities import new_id
 from shared.redis import keys
@@ -16,6 +16,8 @@ from shared.storage.blobs import BlobStore
 
 #: Deleted pictures whose bytes one call deletes at most.
 ERASE_BATCH = 500
+#: Datasets that one round of the reconciler handles at most.
+BATCH = 100
 #: Seconds after which a Dataset's lock expires, if its holder has died. Erasing a batch takes a few at most.
 LOCK_S = 60
 
@@ -48,6 +50,24 @@ class DatasetSweep:
         with self.alone(dataset) as is_alone:
             if is_alone:
                 self._erase(dataset)
+
+    def run(self) -> None:
+        """Complete what is unfinished in at most BATCH Datasets."""
+        for dataset in self.unfinished(BATCH):
+            self.finish(dataset)
+
+    @redis_errors()
+    def orphans(self, oldest: float) -> list[str]:
+        """Return folders last written before `oldest` (seconds since the epoch) that no Dataset or Block owns."""
+        found = []
+        for dataset, written_at in self._blobs.folders(DATASETS_FOLDER).items():
+            if self._redis.exists(keys.dataset(dataset)):
+                known = {line.partition(" ")[0] for line in self._redis.lrange(keys.dataset(dataset, "blocks"), 0, -1)}
+                blocks = self._blobs.folders(dataset_folder(dataset)).items()
+                found += [block_folder(dataset, each) for each, at in blocks if at < oldest and each not in known]
+            elif written_at < oldest:
+                found.append(dataset_folder(dataset))
+        return found
 
     @contextmanager
     def alone(self, dataset: str) -> Iterator[bool]:

@@ -8,6 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from shared.datasets.sweep import DatasetSweep
 from shared.domain.card import CARD_FILE
 from shared.domain.entities import JOBS_FOLDER, job_folder
 from shared.jobs.store import JobStore
@@ -18,13 +19,14 @@ from worker.publishing.scratch import IMPORT_PREFIX, PUBLISH_PREFIX
 log = logging.getLogger("darkroom.orphans")
 
 
-def remove_orphans(blobs: BlobStore, jobs: JobStore, retention_s: float) -> None:
+def remove_orphans(blobs: BlobStore, jobs: JobStore, datasets: DatasetSweep, retention_s: float) -> None:
     """Delete orphans that are older than `retention_s`. Raise Unavailable.
 
     Younger ones stay: an operator who has started Darkroom with the wrong Redis must be able to switch back.
     """
     oldest = time.time() - retention_s
     _remove_uploads(blobs, jobs, oldest)
+    _remove_blocks(blobs, datasets, oldest)
     _remove_versions(blobs, oldest)
     _remove_scratch(Path(blobs.temporary_folder or tempfile.gettempdir()), oldest)
 
@@ -35,6 +37,13 @@ def _remove_uploads(blobs: BlobStore, jobs: JobStore, oldest: float) -> None:
         if stored_at < oldest and not jobs.exists(job_id):
             log.warning("job %s does not exist: deleting its uploads", job_id)
             blobs.delete_all(job_folder(job_id))
+
+
+def _remove_blocks(blobs: BlobStore, datasets: DatasetSweep, oldest: float) -> None:
+    """Delete pictures of datasets that are no longer in Redis, and of imports that were never committed."""
+    for folder in datasets.orphans(oldest):
+        log.warning("%s belongs to no dataset: deleting its files", folder)
+        blobs.delete_all(folder)
 
 
 def _remove_versions(blobs: BlobStore, oldest: float) -> None:

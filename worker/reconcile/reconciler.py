@@ -1,7 +1,7 @@
 """The reconciler: `python -m worker.reconcile`. It repairs what crashes leave behind; several copies may run.
 
 It releases chunks whose lease has expired, wakes workers for queues without messages, closes abandoned jobs, deletes
-expired ones and runs model imports.
+expired ones, completes deletions in datasets and runs model imports.
 """
 
 from __future__ import annotations
@@ -131,13 +131,14 @@ def main() -> None:
     reconciler = Reconciler(services.chunks, services.store, services.messenger, services.delete_bytes)
     importer = ImportSupervisor(services.imports, services.registry, services.blobs.temporary_folder)
     retention_s = services.settings.retention_hours * 3600
-    orphans = Hourly(lambda: remove_orphans(services.blobs, services.store, retention_s))
+    orphans = Hourly(lambda: remove_orphans(services.blobs, services.store, services.dataset_sweep, retention_s))
     repairs = (
         Step("the release of lost chunks", reconciler.release_lost, log),
         Step("the waking of workers", reconciler.wake_workers, log),
     )
     chores = (
         Step("the removal of expired jobs", reconciler.remove_expired, log),
+        Step("the completion of changes to datasets", services.dataset_sweep.run, log),
         Step("the import of models", importer.poll, log),
         Step("the search for orphans", orphans, log),
     )

@@ -31,7 +31,8 @@ def reconcile(services: Services) -> None:
 
 
 def collect_orphans(services: Services) -> None:
-    remove_orphans(services.blobs, services.store, services.settings.retention_hours * 3600)
+    retention_s = services.settings.retention_hours * 3600
+    remove_orphans(services.blobs, services.store, services.dataset_sweep, retention_s)
 
 
 def lapse(redis: Client, chunk_id: str) -> None:
