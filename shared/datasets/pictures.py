@@ -124,6 +124,17 @@ class DatasetPictures:
                 return self._page(dataset, found, encode_cursor(order, last or 0))
         return self._page(dataset, found, None)
 
+    def stream(self, dataset: str) -> Iterator[tuple[Picture, str | None]]:
+        """Iterate over all pictures and the names of their Labels, by number, reading lazily."""
+        cursor: str | None = None
+        while True:
+            page = self.page(dataset, READ_BATCH, cursor)
+            for picture in page.pictures:
+                yield picture, None if picture.label is None else page.labels.get(picture.label)
+            cursor = page.next
+            if cursor is None:
+                return
+
     @redis_errors()
     def change(self, dataset: str, changes: Mapping[int, Change]) -> None:
         """Change these pictures, by number: all of them, or none. Repeating the call changes nothing.
@@ -151,6 +162,14 @@ class DatasetPictures:
         lines = self._redis.lrange(keys.dataset(dataset, "blocks"), start, -1)
         words = enumerate((line.split() for line in lines), start)
         return [Block(number, block_id, int(first), int(rows)) for number, (block_id, first, rows) in words]
+
+    @redis_errors()
+    def block_id(self, dataset: str, number: int) -> str:
+        """Return the id of a Block, which its folder is named after. Raise NotFound."""
+        line = self._redis.lindex(keys.dataset(dataset, "blocks"), number)
+        if line is None:
+            raise dataset_not_found()
+        return str(line).partition(" ")[0]
 
     @redis_errors()
     def snapshot(self, dataset: str) -> Snapshot:
@@ -195,7 +214,7 @@ class DatasetPictures:
         first, final = low, low + LABEL_SPAN - 1
         while True:
             if last is not None:
-                first, final = (first, low + last - 1) if newest_first else (low + last + 1, final)
+                first, final = (first, min(final, low + last - 1)) if newest_first else (low + last + 1, final)
             read = self._redis.zrevrangebyscore if newest_first else self._redis.zrangebyscore
             bounds = (final, first) if newest_first else (first, final)
             numbers = [int(n) for n in read(key, *bounds, start=0, num=batch)]

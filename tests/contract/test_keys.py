@@ -152,7 +152,7 @@ def test_a_change_needs_its_scope(people):
     [
         call
         for call in calls(lambda rule: rule.endpoint not in CHECKED_LATER and "job_id" not in rule.arguments)
-        if call[0] not in SAFE
+        if call[0] not in SAFE and not call[1].startswith("/v1/datasets")  # tests/web/api/test_datasets.py
     ],
 )
 def test_every_other_change_is_for_admin(people, method, path):

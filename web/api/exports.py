@@ -16,6 +16,7 @@ from shared.domain.csv_cells import escape_formula
 from shared.domain.entities import Item, Job
 from shared.domain.times import rfc3339_or_none
 from web.auth.access import ANY_KEY, allow
+from web.downloads.attachment import attachment
 from web.downloads.zip_export import zip_by_label
 from web.openapi.operation import Answer, operation
 from web.schemas import responses
@@ -105,10 +106,8 @@ def _text(job_id: str, ending: str, content_type: str, write: Writer, start: str
 
 
 def _download(job: Job, ending: str, content_type: str, chunks: Iterator[bytes]) -> Response:
-    first = next(chunks, b"")  # so that an error becomes a problem document, not a file that is cut short
-    response = Response(chain([first], chunks), content_type=content_type)
+    response = attachment(chunks, f"darkroom-{job.id[:8]}.{ending}", content_type)
     response.headers["X-Job-Done"] = "true" if job.state.done else "false"
-    response.headers["Content-Disposition"] = f'attachment; filename="darkroom-{job.id[:8]}.{ending}"'
     return response
 
 

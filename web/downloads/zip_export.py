@@ -48,11 +48,11 @@ def zip_by_label(items: Iterable[Item], labels: tuple[str, ...], picture: Pictur
                 left_out.append(_one_line(f"{item.upload.filename}\t{item.upload.key}\t{item.state}\t{reason}"))
                 continue
             name = names.add(f"{folders[item.label]}/{safe(item.upload.filename)}")
-            archive.writestr(_entry(name, when), content)
+            archive.writestr(zip_entry(name, when), content)
             if buffer.held >= CHUNK_BYTES:
                 yield buffer.take()
         if left_out:
-            archive.writestr(_entry(LEFT_OUT, when), "".join(f"{line}\r\n" for line in left_out))
+            archive.writestr(zip_entry(LEFT_OUT, when), "".join(f"{line}\r\n" for line in left_out))
     yield buffer.take()
 
 
@@ -67,7 +67,8 @@ def _content(item: Item, picture: Picture) -> tuple[bytes | None, str]:
         return None, "its bytes are deleted"
 
 
-def _entry(name: str, when: tuple[int, ...]) -> zipfile.ZipInfo:
+def zip_entry(name: str, when: tuple[int, ...]) -> zipfile.ZipInfo:
+    """Return the header of a file of this name and modification time, in UTC."""
     entry = zipfile.ZipInfo(name, when)  # type: ignore[arg-type]
     entry.external_attr = 0o644 << 16
     return entry

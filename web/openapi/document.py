@@ -41,6 +41,9 @@ PROBLEM_HEADERS = {
 PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     "job_id": {"pattern": "^[0-9a-f]{32}$", "description": "The job's `id`."},
     "key": {"pattern": "^[A-Za-z0-9._-]{1,128}$", "description": "The item's `key`; not `.` or `..`."},
+    "dataset": {"pattern": "^[a-z0-9-]{1,64}$", "description": "The dataset's `name`."},
+    "number": {"pattern": "^[1-9][0-9]{0,9}$", "description": "The picture's `id`."},
+    "label": {"minLength": 1, "description": "The label's name."},
     "version": {"pattern": "^[a-z0-9_]+-[0-9]{8}-[0-9a-f]{8}$", "description": "A model version."},
 }
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from web.openapi.calls import Call
 from web.openapi.operation import Answer
-from web.schemas import responses
+from web.schemas import datasets, responses
 
 JOB = {"job_id": "$response.body#/id"}
 ITEM = {"job_id": "$request.path.job_id", "key": "$response.body#/data/0/key"}
@@ -18,6 +18,12 @@ SOURCES: list[tuple[Any, dict[str, str]]] = [
     (responses.AddedItems, ITEM),
     (responses.ResultPage, ITEM),
     (responses.ClassifierList, {"name": "$response.body#/data/0/name"}),
+    (datasets.Dataset, {"dataset": "$response.body#/name"}),
+    (
+        datasets.DatasetPicturePage,
+        {"dataset": "$request.path.dataset", "number": "$response.body#/data/0/id"},
+    ),
+    (datasets.DatasetLabel, {"dataset": "$request.path.dataset", "label": "$response.body#/name"}),
     (responses.ModelList, {"version": "$response.body#/data/0/version"}),
 ]
 

@@ -164,15 +164,18 @@ def json_value(content: bytes, what: str) -> Any:
         raise MalformedRequest(f"{what} is not JSON: {error}") from error
 
 
-def json_body(model: type[Model], request: Request) -> Model:
-    """Return the JSON body as a `model`. Raise UnsupportedMedia, TooLarge, MalformedRequest or InvalidRequest."""
+def json_body(model: type[Model], request: Request, limit: int = MAX_JSON_BYTES) -> Model:
+    """Return the JSON body, of at most `limit` bytes, as a `model`.
+
+    Raise UnsupportedMedia, TooLarge, MalformedRequest or InvalidRequest.
+    """
     if request.mimetype != "application/json":
         raise UnsupportedMedia(f"the content type must be application/json, not {request.mimetype or 'none'}")
     content = b""
-    while len(content) <= MAX_JSON_BYTES and (more := request.stream.read(MAX_JSON_BYTES + 1)):
+    while len(content) <= limit and (more := request.stream.read(limit + 1)):
         content += more  # up to the end: reading on raises an error if the body is cut short
-    if len(content) > MAX_JSON_BYTES:
-        raise TooLarge(f"the JSON body is longer than {MAX_JSON_BYTES} bytes")
+    if len(content) > limit:
+        raise TooLarge(f"the JSON body is longer than {limit} bytes")
     return checked(model, json_value(content, "the body"), "/")
 
 

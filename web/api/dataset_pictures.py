@@ -1,0 +1,182 @@
+"""Pictures of a dataset: list, see, label, pin and delete them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from flask import Blueprint, Response, jsonify, request
+
+from shared.access.api_keys import Scope
+from shared.datasets.entities import Picture
+from shared.datasets.files import picture_key, thumbnail_key
+from shared.datasets.names import label_name
+from shared.datasets.picture import MEDIA_TYPES
+from shared.datasets.pictures import Change, PictureFilter, picture_not_found
+from shared.domain import json_pointer
+from shared.domain.errors import Fault, InvalidRequest, NotFound
+from shared.images.formats import JPEG, WEBP
+from web.api.datasets import dataset_id, finish_deletion
+from web.api.items import PICTURE_HEADERS
+from web.api.paging import linked
+from web.auth.access import ANY_KEY, allow
+from web.openapi.operation import JSON, Answer, operation
+from web.schemas.datasets import (
+    MAX_BODY_BYTES,
+    ChangedPictures,
+    DatasetPicture,
+    DatasetPicturePage,
+    PictureChange,
+    PictureIds,
+    PictureLabels,
+    PicturesQuery,
+    picture_json,
+)
+from web.schemas.requests import ImageQuery, json_body, query
+from web.state import services
+
+blueprint = Blueprint("dataset_pictures", __name__, url_prefix="/v1/datasets")
+
+#: Digits of the greatest number of a picture.
+MAX_DIGITS = 10
+
+
+@blueprint.get("/<dataset>/pictures")
+@allow(ANY_KEY)
+@operation({200: Answer(DatasetPicturePage, ["Link"])}, query=PicturesQuery)
+def index(dataset: str) -> Response:
+    """List pictures in the order in which they were added, or newest first."""
+    asked, found = query(PicturesQuery, request), dataset_id(dataset)
+    label = None if asked.label is None else _index(found, asked.label)
+    labelled = None if asked.state is None else asked.state == "labelled"
+    wanted = PictureFilter(label, labelled, asked.split, asked.q)
+    page = services().dataset_pictures.page(
+        found, asked.limit, asked.after, wanted, newest_first=asked.sort == "newest"
+    )
+    data = [picture_json(dataset, picture, page.labels) for picture in page.pictures]
+    return linked(jsonify({"data": data, "next": page.next}), page.next)
+
+
+@blueprint.get("/<dataset>/pictures/<number>")
+@allow(ANY_KEY)
+@operation({200: Answer(DatasetPicture)})
+def get(dataset: str, number: str) -> Response:
+    """Get a picture's label, split and size."""
+    return _picture(dataset, dataset_id(dataset), _number(number))
+
+
+@blueprint.put("/<dataset>/pictures/<number>")
+@allow(Scope.TRAIN)
+@operation({200: Answer(DatasetPicture)}, body={JSON: PictureChange}, examples={JSON: {"label": "apple"}})
+def change(dataset: str, number: str) -> Response:
+    """Change a picture's label, or pin it to a side of the split.
+
+    A pin also moves all near copies of the picture, so that none is on the other side.
+    """
+    wanted, found, n = json_body(PictureChange, request), dataset_id(dataset), _number(number)
+    label = None
+    if "label" in wanted.model_fields_set:
+        (label,) = _known_labels(found, [(wanted.label, "/label")])
+    services().dataset_pictures.change(found, {n: Change(label, wanted.split)})
+    return _picture(dataset, found, n)
+
+
+@blueprint.delete("/<dataset>/pictures/<number>")
+@allow(Scope.TRAIN)
+@operation({204: Answer(about="It is gone.")})
+def delete(dataset: str, number: str) -> tuple[str, int]:
+    """Delete a picture with its thumbnail and embeddings."""
+    found, n = dataset_id(dataset), _number(number)
+    services().dataset_pictures.get(found, n)
+    services().dataset_pictures.delete(found, [n])
+    finish_deletion(found)
+    return "", 204
+
+
+@blueprint.post("/<dataset>/pictures/labels")
+@allow(Scope.TRAIN)
+@operation(
+    {200: Answer(ChangedPictures)}, body={JSON: PictureLabels}, examples={JSON: {"labels": {"1": "apple", "2": None}}}
+)
+def label_many(dataset: str) -> Response:
+    """Change the labels of many pictures: all of them, or none."""
+    wanted, found = json_body(PictureLabels, request, MAX_BODY_BYTES).labels, dataset_id(dataset)
+    places = [(text, f"/labels/{json_pointer.escape(number)}") for number, text in wanted.items()]
+    labels = _known_labels(found, places)
+    changes = {int(number): Change(label) for number, label in zip(wanted, labels, strict=True)}
+    services().dataset_pictures.change(found, changes)
+    return jsonify({"pictures": len(changes)})
+
+
+@blueprint.post("/<dataset>/pictures/delete")
+@allow(Scope.TRAIN)
+@operation({200: Answer(ChangedPictures)}, body={JSON: PictureIds}, examples={JSON: {"pictures": ["1", "2"]}})
+def delete_many(dataset: str) -> Response:
+    """Delete many pictures: all of them, or none."""
+    wanted, found = json_body(PictureIds, request, MAX_BODY_BYTES).pictures, dataset_id(dataset)
+    numbers = sorted({int(number) for number in wanted})
+    services().dataset_pictures.delete(found, numbers)
+    finish_deletion(found)
+    return jsonify({"pictures": len(numbers)})
+
+
+@blueprint.get("/<dataset>/pictures/<number>/image")
+@allow(ANY_KEY)
+@operation(
+    {
+        200: Answer(media=MEDIA_TYPES, headers=["ETag", "Cache-Control"], about="The bytes."),
+        304: Answer(headers=["ETag", "Cache-Control"]),
+    },
+    query=ImageQuery,
+    headers=["If-None-Match"],
+)
+def image(dataset: str, number: str) -> Response:
+    """Get the picture as it was uploaded, or its thumbnail."""
+    asked, found = query(ImageQuery, request), dataset_id(dataset)
+    picture = services().dataset_pictures.get(found, _number(number))
+    content, media_type = _content(found, picture, small=asked.size == "thumb")
+    response = Response(content, content_type=media_type, headers=PICTURE_HEADERS)
+    response.set_etag(f"{picture.sha256}{asked.size or ''}")
+    response.make_conditional(request)
+    return response
+
+
+def _content(dataset: str, picture: Picture, *, small: bool) -> tuple[bytes, str]:
+    """Return the bytes and the media type of a picture or its thumbnail."""
+    block = services().dataset_pictures.block_id(dataset, picture.block)
+    if small:
+        content = services().blobs.get(thumbnail_key(dataset, block, picture.sha256))
+        return content, (WEBP if content.startswith(b"RIFF") else JPEG).media_type
+    return services().blobs.get(picture_key(dataset, block, picture.sha256)), picture.media_type
+
+
+def _picture(name: str, dataset: str, n: int) -> Response:
+    picture = services().dataset_pictures.get(dataset, n)
+    labels = services().dataset_pictures.label_names(dataset, [picture])
+    return jsonify(picture_json(name, picture, labels))
+
+
+def _number(text: str) -> int:
+    """Return the number of a picture. Raise NotFound if no picture has this id."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS and text[0] != "0"):
+        raise picture_not_found(text[:MAX_DIGITS])
+    return int(text)
+
+
+def _index(dataset: str, label: str) -> int:
+    """Return the index of the label in a query. Raise InvalidRequest."""
+    try:
+        return services().dataset_labels.index(dataset, label_name(label, "label"))
+    except NotFound as error:
+        raise InvalidRequest(str(error), [Fault("label", str(error))]) from error
+
+
+def _known_labels(dataset: str, texts: Iterable[tuple[str | None, str]]) -> list[str]:
+    """Return names of labels in the form of a `Change`. Raise InvalidRequest with a fault for each unknown one."""
+    known, names, faults = set(services().dataset_labels.names(dataset).values()), [], []
+    for text, pointer in texts:
+        names.append("" if text is None else label_name(text, pointer))
+        if names[-1] and names[-1] not in known:
+            faults.append(Fault(pointer, f"there is no label {names[-1][:80]!r}: add it first"))
+    if faults:
+        raise InvalidRequest("the dataset does not have these labels", faults)
+    return names

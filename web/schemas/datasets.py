@@ -1,0 +1,244 @@
+"""Datasets, their Labels and pictures in requests and responses, and their serializers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import TypedDict
+
+from shared.datasets.entities import DatasetRecord, LabelCounts, Picture, Split
+from shared.datasets.labels import Fate
+from shared.datasets.names import MAX_LABEL, MAX_LABELS, NAME_PATTERN
+from shared.datasets.pictures import MAX_CHANGES
+from shared.domain.times import rfc3339
+from web.schemas import responses
+from web.schemas.requests import Paged, Query
+
+#: Longest text that is read as the name of a Label, which is then trimmed and checked.
+LABEL_TEXT = 4 * MAX_LABEL
+#: Bytes of a body that changes MAX_CHANGES pictures, or has MAX_LABELS Labels.
+MAX_BODY_BYTES = 4 * 1024 * 1024
+
+DatasetName = Annotated[str, Field(pattern=f"^{NAME_PATTERN.pattern}$", description="Unique for its owner.")]
+LabelText = Annotated[
+    str,
+    Field(max_length=LABEL_TEXT, description=f"1 to {MAX_LABEL} characters, stored as NFC without blanks at the ends."),
+]
+PictureId = Annotated[str, Field(pattern="^[1-9][0-9]{0,9}$", description="Unique in the dataset.")]
+
+
+class NewDataset(BaseModel):
+    """A dataset to create."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: DatasetName
+    labels: list[LabelText] = Field([], max_length=MAX_LABELS)
+
+
+class NewDatasetLabel(BaseModel):
+    """A label to add."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: LabelText
+
+
+class LabelChange(BaseModel):
+    """The new name of a label."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: LabelText
+    merge: bool = Field(
+        default=False, description="If another label has this name, its pictures and this one's are merged under it."
+    )
+
+
+class LabelQuery(Query):
+    """`DELETE /v1/datasets/{dataset}/labels/{label}`."""
+
+    pictures: Fate = Field(Fate.UNLABEL, description="What becomes of its pictures.")
+
+
+class PicturesQuery(Paged):
+    """`GET /v1/datasets/{dataset}/pictures`."""
+
+    label: str | None = Field(None, max_length=LABEL_TEXT)
+    state: Literal["labelled", "unlabelled"] | None = None
+    split: Split | None = None
+    q: str | None = Field(None, min_length=1, max_length=255, description="Part of the file name.")
+    sort: Literal["oldest", "newest"] = "oldest"
+
+
+class PictureChange(BaseModel):
+    """What to change of a picture."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    label: LabelText | None = Field(None, description="An existing label; null removes the picture's.")
+    split: Split | None = Field(None, description="Pins the picture and its near copies to this side.")
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if not self.model_fields_set or ("split" in self.model_fields_set and self.split is None):
+            raise ValueError("give a label, a split, or both; a split cannot be null")
+        return self
+
+
+class PictureLabels(BaseModel):
+    """Labels by picture id; null removes a label."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    labels: dict[PictureId, LabelText | None] = Field(min_length=1, max_length=MAX_CHANGES)
+
+
+class PictureIds(BaseModel):
+    """Pictures to delete."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    pictures: list[PictureId] = Field(min_length=1, max_length=MAX_CHANGES)
+
+
+class DatasetLabel(TypedDict):
+    """A label of a dataset and the number of its pictures."""
+
+    index: Annotated[responses.Count, Field(description="Stable: it never belongs to another label.")]
+    name: str
+    train: responses.Count
+    test: responses.Count
+
+
+class DatasetLinks(TypedDict):
+    """URLs of a dataset."""
+
+    self: str
+    labels: str
+    pictures: str
+    archive: str
+
+
+class Dataset(TypedDict):
+    """Pictures under a name, labelled or not."""
+
+    name: DatasetName
+    created_at: responses.Timestamp
+    updated_at: responses.Timestamp
+    revision: Annotated[responses.Count, Field(description="Grows with each change.")]
+    pictures: responses.Count
+    unlabelled: responses.Count
+    bytes: Annotated[responses.Count, Field(description="Size of all pictures, without thumbnails and embeddings.")]
+    labels: Annotated[list[DatasetLabel], Field(description="By index; indices of deleted labels are missing.")]
+    links: DatasetLinks
+
+
+class DatasetPage(TypedDict):
+    """A page of datasets, by name."""
+
+    data: list[Dataset]
+    next: responses.Cursor | None
+
+
+class Suggestion(TypedDict):
+    """A label that a model suggests."""
+
+    label: str
+    score: responses.Share
+
+
+class PictureLinks(TypedDict):
+    """URLs of a picture."""
+
+    self: str
+    image: str
+
+
+class DatasetPicture(TypedDict):
+    """A picture of a dataset."""
+
+    id: PictureId
+    filename: str
+    label: str | None
+    split: Annotated[Split | None, Field(description="Null until it or a near copy has a label.")]
+    pinned: Annotated[bool, Field(description="Whether a person has chosen the split.")]
+    group: Annotated[PictureId, Field(description="The same for all near copies of a picture.")]
+    width: responses.Count
+    height: responses.Count
+    bytes: responses.Count
+    sha256: str
+    suggested: Suggestion | None
+    doubt: Annotated[responses.Share | None, Field(description="How much a model doubts the label.")]
+    links: PictureLinks
+
+
+class DatasetPicturePage(TypedDict):
+    """A page of pictures. It may be short, or empty, if a filter matches few; follow `next`."""
+
+    data: list[DatasetPicture]
+    next: responses.Cursor | None
+
+
+class ChangedPictures(TypedDict):
+    """The number of pictures that the request named, all of which are changed or deleted now."""
+
+    pictures: responses.Count
+
+
+def dataset_url(name: str) -> str:
+    """Return the URL of a dataset."""
+    return f"/v1/datasets/{name}"
+
+
+def label_url(dataset: str, label: str) -> str:
+    """Return the URL of a label."""
+    return f"{dataset_url(dataset)}/labels/{quote(label, safe='')}"
+
+
+def dataset_json(record: DatasetRecord) -> Dataset:
+    """Return the JSON of a Dataset."""
+    own = dataset_url(record.name)
+    return {
+        "name": record.name,
+        "created_at": rfc3339(record.created_at),
+        "updated_at": rfc3339(record.updated_at),
+        "revision": record.revision,
+        "pictures": record.pictures,
+        "unlabelled": record.unlabelled,
+        "bytes": record.bytes,
+        "labels": [label_json(label) for label in record.labels],
+        "links": {
+            "self": own,
+            "labels": f"{own}/labels",
+            "pictures": f"{own}/pictures",
+            "archive": f"{own}/archive",
+        },
+    }
+
+
+def label_json(label: LabelCounts) -> DatasetLabel:
+    """Return the JSON of a Label."""
+    return {"index": label.index, "name": label.name, "train": label.train, "test": label.test}
+
+
+def picture_json(dataset: str, picture: Picture, labels: dict[int, str]) -> DatasetPicture:
+    """Return the JSON of a picture; `dataset` is a name, `labels` has the names by index."""
+    own = f"{dataset_url(dataset)}/pictures/{picture.n}"
+    return {
+        "id": str(picture.n),
+        "filename": picture.filename,
+        "label": None if picture.label is None else labels.get(picture.label),
+        "split": picture.split,
+        "pinned": picture.pinned,
+        "group": str(picture.group),
+        "width": picture.width,
+        "height": picture.height,
+        "bytes": picture.size,
+        "sha256": picture.sha256,
+        "suggested": None,
+        "doubt": None,
+        "links": {"self": own, "image": f"{own}/image"},
+    }
