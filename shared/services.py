@@ -19,6 +19,7 @@ from shared.jobs.messenger import Messenger
 from shared.jobs.metrics import JobMetrics
 from shared.jobs.queue_stats import QueueStats
 from shared.jobs.results import Results
+from shared.jobs.skipped import SkippedFiles
 from shared.jobs.store import JobStore
 from shared.jobs.trainings import TrainingStore
 from shared.jobs.workers import Workers
@@ -47,6 +48,7 @@ class Services:
     store: JobStore
     job_list: JobList
     results: Results
+    skipped: SkippedFiles
     corrections: Corrections
     chunks: ChunkStore
     trainings: TrainingStore
@@ -84,6 +86,7 @@ class Services:
             store=JobStore(client),
             job_list=JobList(client),
             results=Results(client),
+            skipped=SkippedFiles(client),
             corrections=Corrections(client, lambda version: registry.card(version).labels),
             chunks=ChunkStore(client),
             trainings=TrainingStore(client),

@@ -12,7 +12,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from shared.access.idempotency import IdempotencyStore, KeyLock
 from shared.access.key_ring import KeyRing
 from shared.access.quotas import QuotaKind, Quotas
-from shared.domain.errors import ConfigError
+from shared.domain.errors import ConfigError, UnsupportedMedia
 from shared.jobs.waiter import JobWaiter
 from shared.services import Services
 from shared.settings import load_settings
@@ -101,6 +101,7 @@ def create_app(services: Services) -> Flask:
     for part in (*API, pages, sign_in):
         app.register_blueprint(part.blueprint)
     app.before_request(_notice_broken_bodies)
+    app.before_request(_refuse_encoded_bodies)
     sessions.install(app)
     guard.install(app)
     rate_limits.install(app)
@@ -142,6 +143,13 @@ def _notice_broken_bodies() -> None:
     """Let werkzeug raise if a body is shorter than its `Content-Length`; gunicorn alone would accept it."""
     if request.content_length is not None:
         request.environ.pop("wsgi.input_terminated", None)
+
+
+def _refuse_encoded_bodies() -> None:
+    """Raise UnsupportedMedia for a compressed body: it would be taken for a picture that is compressed by itself."""
+    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if request.method not in ("GET", "HEAD") and encoding not in ("", "identity"):
+        raise UnsupportedMedia(f"Content-Encoding: {encoding} is not accepted in a request: send the body as it is")
 
 
 def _secure(response: Response) -> Response:

@@ -126,6 +126,14 @@ class Imported:
 
 
 @dataclass(frozen=True)
+class SkippedFile:
+    """A file in an archive that is no picture and no failure: an operating system or a photo program added it."""
+
+    archive: str
+    filename: str
+
+
+@dataclass(frozen=True)
 class Outcome:
     """The outcome of an item. `at` is in seconds since the epoch; 0 stands for the time of the commit."""
 
@@ -203,6 +211,9 @@ class Job:
     #: URL to call when the job ends.
     webhook: str | None = None
     counts: Counts = Counts()
+    #: Files in its archives that were skipped, and encodings that were guessed for names in archives.
+    skipped: int = 0
+    guessed: tuple[str, ...] = ()
     sealed: bool = False
     #: Grows with every change of state or counts; part of the status's ETag.
     revision: int = 0

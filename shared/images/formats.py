@@ -20,7 +20,7 @@ from shared.domain.errors import ItemError
 #: Bytes from the start of a file that detection needs: one tar header, the longest. Shorter files have fewer.
 HEAD_BYTES: Final = 512
 
-ArchiveKind = Literal["zip", "tar", "gzip"]
+ArchiveKind = Literal["zip", "tar", "gzip", "bzip2", "xz", "zstd"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,18 @@ _ARCHIVE_SIGNATURES: Final[tuple[tuple[bytes, ArchiveKind], ...]] = (
     (b"PK\x05\x06", "zip"),  # an empty archive
     (b"PK\x07\x08", "zip"),  # the first of several parts
     (b"\x1f\x8b\x08", "gzip"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ\0", "xz"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
 )
+_ARCHIVES: Final[dict[ArchiveKind, str]] = {
+    "zip": "a ZIP archive",
+    "tar": "a TAR archive",
+    "gzip": "a GZIP archive",
+    "bzip2": "a bzip2 archive",
+    "xz": "an xz archive",
+    "zstd": "a Zstandard archive",
+}
 _OTHER_SIGNATURES: Final = (
     (b"%PDF-", "a PDF document"),
     (b"%!PS", "a PostScript or EPS drawing"),
@@ -77,9 +88,6 @@ _OTHER_SIGNATURES: Final = (
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office document"),
     (b"Rar!\x1a\x07", "a RAR archive"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
-    (b"BZh", "a bzip2 archive"),
-    (b"\xfd7zXZ\0", "an xz archive"),
-    (b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
     (b"\x1a\x45\xdf\xa3", "a Matroska or WebM video"),
     (b"\0\0\x01\xba", "an MPEG video"),
     (b"\0\0\x01\xb3", "an MPEG video"),
@@ -136,7 +144,7 @@ def describe(head: bytes) -> str | None:
             return noun
     kind = archive_kind(head)
     if kind is not None:
-        return f"a {kind.upper()} archive"
+        return _ARCHIVES[kind]
     return _container(head) or _text(head)
 
 

@@ -102,6 +102,8 @@ def read_job(job_id: str, record: Mapping[str, str], queue_position: int | None 
         metadata=json.loads(record.get("metadata", "null")),
         webhook=record.get("webhook"),
         counts=Counts(*(int(record[name]) for name in ("total", "succeeded", "failed", "cancelled"))),
+        skipped=int(record.get("skipped", 0)),
+        guessed=tuple(record.get("guessed", "").split()),
         sealed=record.get("sealed") == "1",
         revision=int(record["revision"]),
         started_at=_seconds(record.get("started_at")),

@@ -16,7 +16,7 @@ from web.auth.access import ANY_KEY, JOB_SCOPE, allow
 from web.downloads.thumbnails import thumbnail
 from web.openapi.operation import MULTIPART, Answer, operation
 from web.schemas import responses
-from web.schemas.requests import ImageQuery, ItemsQuery, query
+from web.schemas.requests import ImageQuery, ItemsQuery, UploadQuery, query
 from web.schemas.serializers import failure_json, item_json, labels_of
 from web.state import services
 from web.uploads.open_job import add_items, put_item
@@ -35,7 +35,7 @@ PICTURE_HEADERS = {
 class ItemParts(TypedDict):
     """Items for an open job."""
 
-    files: Annotated[list[bytes], Field(min_length=1, description="pictures, `.zip`, `.tar`, `.tar.gz`")]
+    files: Annotated[list[bytes], Field(min_length=1, description="pictures, `.zip`, `.tar`, also compressed")]
     keys: NotRequired[
         Annotated[responses.JsonText, Field(description="list of keys, one for each file, in order; not for archives")]
     ]
@@ -66,10 +66,11 @@ def put(job_id: str, key: str) -> tuple[Response, int]:
 
 @blueprint.post("/<job_id>/items")
 @allow(JOB_SCOPE)
-@operation({200: Answer(responses.AddedItems)}, body={MULTIPART: ItemParts})
+@operation({200: Answer(responses.AddedItems)}, body={MULTIPART: ItemParts}, query=UploadQuery)
 def post(job_id: str) -> Response:
     """Add many items. With the part `keys` a repeat changes nothing."""
-    added = add_items(services(), job_id, request)
+    asked = query(UploadQuery, request)
+    added = add_items(services(), job_id, request, asked.names)
     return jsonify(
         {"data": [{"key": item.key, "state": item.state, "error": failure_json(item.failure)} for item in added]}
     )

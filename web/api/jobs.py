@@ -24,6 +24,7 @@ from web.schemas import responses
 from web.schemas.requests import (
     JobsQuery,
     NewJob,
+    Paged,
     StatusQuery,
     SubmitQuery,
     json_body,
@@ -60,7 +61,7 @@ STOPPED = {
 class JobParts(TypedDict):
     """A whole job in one request."""
 
-    files: Annotated[list[bytes], Field(min_length=1, description="pictures, `.zip`, `.tar`, `.tar.gz`")]
+    files: Annotated[list[bytes], Field(min_length=1, description="pictures, `.zip`, `.tar`, also compressed")]
     classifier: NotRequired[
         Annotated[str, Field(description="classifier whose champion classifies; must come before the files")]
     ]
@@ -88,7 +89,7 @@ def create() -> Response:
     Send files as `multipart/form-data`, or one picture or archive as the body. A file that cannot be accepted becomes a
     failed item of the job and does not affect the others; if it is the only file, the request fails.
     """
-    query(SubmitQuery, request)
+    asked = query(SubmitQuery, request)
     if request.mimetype == "application/json":
         refuse_in_query(request, "the JSON")
         wanted = json_body(NewJob, request)
@@ -100,7 +101,7 @@ def create() -> Response:
         require(Scope.SUBMIT)
         return _open_job(wanted, webhook)
     require(Scope.SUBMIT)
-    return _submitted(submit(services(), caller().owner, request))
+    return _submitted(submit(services(), caller().owner, request, asked.names))
 
 
 @blueprint.get("")
@@ -138,6 +139,21 @@ def status(job_id: str) -> Response:
     return job_response(
         state().waiter.wait(store, job, seconds, lambda now: now.state.done or now.revision != job.revision)
     )
+
+
+@blueprint.get("/<job_id>/skipped")
+@allow(ANY_KEY)
+@operation({200: Answer(responses.SkippedPage)}, query=Paged)
+def skipped(job_id: str) -> Response:
+    """List the files in archives that were skipped: what operating systems and photo programs add to folders.
+
+    They are neither pictures nor failures, so they are not items. `skipped` of the job is their number.
+    """
+    asked = query(Paged, request)
+    services().store.get(job_id)
+    files, following = services().skipped.page(job_id, asked.limit, asked.after)
+    data = [{"archive": file.archive, "filename": file.filename} for file in files]
+    return jsonify({"data": data, "next": following})
 
 
 @blueprint.post("/<job_id>/seal")

@@ -14,6 +14,7 @@ from werkzeug.http import parse_list_header
 from shared.domain import json_pointer
 from shared.domain.entities import ItemState, JobKind, JobState
 from shared.domain.errors import Fault, InvalidRequest, MalformedRequest, TooLarge, UnsupportedMedia
+from shared.domain.name_encodings import known_encoding
 
 #: Longest time that a request may wait for a job, in seconds.
 MAX_WAIT_S = 30
@@ -58,7 +59,25 @@ class JobsQuery(Paged):
     state: JobState | None = None
 
 
-class SubmitQuery(Query):
+class UploadQuery(Query):
+    """`POST /v1/jobs/{id}/items`."""
+
+    names: str | None = Field(
+        None,
+        max_length=40,
+        description="Encoding of names in archives that are not UTF-8, such as `cp932`. Default: it is guessed.",
+    )
+
+    @field_validator("names")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        encoding = known_encoding(name) if name is not None else None
+        if name is not None and encoding is None:
+            raise ValueError("must be an encoding that extends ASCII, such as cp437, cp850, cp932, gbk or cp1252")
+        return encoding
+
+
+class SubmitQuery(UploadQuery):
     """`POST /v1/jobs`."""
 
     webhook: str | None = Field(

@@ -77,6 +77,12 @@ class Job(TypedDict):
         Timestamp | None, Field(description="When the job is deleted, or abandoned if it is still open.")
     ]
     counts: Counts
+    skipped: Annotated[
+        Count, Field(description="Files in archives that were skipped: operating systems and photo programs add them.")
+    ]
+    guessed_encodings: Annotated[
+        list[str], Field(description="Encodings that were guessed for names in archives; empty if all are certain.")
+    ]
     progress: Annotated[Share, Field(description="Share of finished items, or of the training's steps.")]
     eta_s: Annotated[Count | None, Field(description="Estimated seconds left, at the rate so far.")]
     queue_position: Annotated[Count | None, Field(description="Number of jobs ahead in the queue.")]
@@ -164,6 +170,20 @@ class ResultPage(TypedDict):
         Cursor | None, Field(description="Send it as `after` to continue; null at the end of a finished job.")
     ]
     done: Annotated[bool, Field(description="Whether this is the last page of a finished job.")]
+
+
+class SkippedFile(TypedDict):
+    """A file in an archive that is neither a picture nor a failure."""
+
+    archive: str
+    filename: str
+
+
+class SkippedPage(TypedDict):
+    """A page of skipped files, in the order of their archives."""
+
+    data: list[SkippedFile]
+    next: Cursor | None
 
 
 class AddedItem(TypedDict):

@@ -30,6 +30,8 @@ def job_json(job: Job) -> responses.Job:
         "finished_at": rfc3339_or_none(job.finished_at),
         "expires_at": rfc3339_or_none(job.expires_at),
         "counts": counts_json(job.counts),
+        "skipped": job.skipped,
+        "guessed_encodings": list(job.guessed),
         "progress": progress(job),
         "eta_s": eta_s(job, time.time()),
         "queue_position": job.queue_position if job.state is JobState.QUEUED else None,

@@ -9,29 +9,50 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from shared.domain.entities import Failure, Upload, blob_key
+from shared.domain.entities import Failure, SkippedFile, Upload, blob_key
 from shared.domain.errors import ItemError, TooLarge
-from shared.domain.file_names import shown_name
+from shared.domain.file_names import UniqueNames, shown_name
+from shared.domain.junk import is_sidecar
+from shared.images.formats import ArchiveKind
 from shared.images.headers import inspect
 from shared.settings import Settings
 from shared.storage.blobs import BlobStore
-from web.uploads.archives import Budget, read_archive
+from web.uploads.archive_entries import Budget, Entry, Names
+from web.uploads.archives import read_archive
+from web.uploads.hard_links import HardLinks
 from web.uploads.spool import MEMORY_BYTES, Spooled, spool
 
 #: Longest file name that is kept, in characters. A longer one loses its beginning: those are outer folders.
 MAX_FILENAME = 255
 #: Bytes of one file after which free space is checked again.
 ROOM_CHECK_BYTES = 8 * 1024 * 1024
+#: Codes of files that do not even begin like pictures.
+NO_PICTURE = {"empty_file", "unsupported_format"}
 
 
 class Intake:
     """Stores the files of one request for one Job while they arrive."""
 
-    def __init__(self, blobs: BlobStore, limits: Settings, job_id: str, *, archives: bool = True) -> None:
-        """Without `archives` only pictures are accepted."""
+    def __init__(
+        self,
+        blobs: BlobStore,
+        limits: Settings,
+        job_id: str,
+        *,
+        archives: bool = True,
+        encoding: str | None = None,
+    ) -> None:
+        """Without `archives` only pictures are accepted. `encoding` is that of names in archives that are not UTF-8."""
         self._blobs, self._limits, self._job_id, self._archives = blobs, limits, job_id, archives
-        self._budget = Budget(limits.max_request_bytes, limits.max_items)
+        self._budget, self._names = Budget(limits.max_request_bytes, limits.max_items), Names(encoding)
         self._count = 0
+        #: Files in archives that are no pictures and no failures, so far.
+        self.skipped: list[SkippedFile] = []
+
+    @property
+    def guessed(self) -> set[str]:
+        """Return the encodings that were guessed for names in archives, so far."""
+        return self._names.guessed
 
     def take(self, filename: str, chunks: Iterable[bytes]) -> Iterator[Upload]:
         """Store one file; yield its upload, or those of an archive's files. Their `key` is still empty.
@@ -41,25 +62,40 @@ class Intake:
         limits = self._limits
         with self._spool(chunks, limits.max_request_bytes if self._archives else limits.max_file_bytes) as file:
             if file.archive and self._archives:
-                yield from self._unpack(clean_filename(filename), file)
+                yield from self._unpack(clean_filename(filename), file, file.archive)
             else:
                 yield self._counted(self._store(clean_filename(filename), file))
 
-    def _unpack(self, filename: str, file: Spooled) -> Iterator[Upload]:
+    def _unpack(self, filename: str, file: Spooled, kind: ArchiveKind) -> Iterator[Upload]:
+        names, links = UniqueNames(), HardLinks()
         try:
-            for entry in read_archive(file.content, file.archive or "zip", self._budget):
-                yield self._counted(self._entry(clean_filename(entry.name), entry.chunks))
+            for entry in read_archive(file.content, kind, self._budget, self._names, filename):
+                name = clean_filename(entry.name)
+                upload = None if entry.junk else self._entry(names.add(name), entry, links)
+                if upload is not None:
+                    yield self._counted(upload)
+                elif entry.target is None:
+                    self.skipped.append(SkippedFile(filename, name))
         except ItemError as error:
             yield self._counted(_refused(filename, error, file))
+        for upload in links.late():
+            yield self._counted(upload)
 
-    def _entry(self, filename: str, chunks: Iterator[bytes]) -> Upload:
+    def _entry(self, filename: str, entry: Entry, links: HardLinks) -> Upload | None:
+        """Return the upload of a file in an archive; None if it is skipped, or a link to a file that comes later."""
         try:
-            with self._spool(chunks, self._limits.max_file_bytes) as file:
+            with self._spool(entry.chunks, self._limits.max_file_bytes) as file:
+                if entry.target is not None:
+                    return links.linked(filename, entry)
                 if file.archive:
                     raise ItemError("nested_archive", "an archive inside an archive is not opened")
-                return self._store(filename, file)
+                upload = self._store(filename, file)
         except ItemError as error:
-            return _refused(filename, error)
+            upload = _refused(filename, error)
+        if upload.failure and upload.failure.code in NO_PICTURE and is_sidecar(filename):
+            return None
+        links.add(entry, upload)
+        return upload
 
     def _store(self, filename: str, file: Spooled) -> Upload:
         """Check one picture's header and store its bytes."""

@@ -9,8 +9,11 @@ from shared.access.quotas import QuotaKind
 from shared.domain.entities import Upload
 from shared.domain.errors import NotFound
 from shared.jobs.messenger import Messenger
+from shared.jobs.skipped import SkippedFiles
 from shared.jobs.store import AddResult, JobStore
+from shared.services import Services
 from web.middleware.rate_limits import charge
+from web.uploads.intake import Intake
 
 
 @dataclass(frozen=True)
@@ -19,8 +22,15 @@ class ItemWriter:
 
     store: JobStore
     messenger: Messenger
+    skipped: SkippedFiles
     job_id: str
     max_items: int
+
+    @classmethod
+    def of(cls, services: Services, job_id: str) -> ItemWriter:
+        """Return the writer for a Job."""
+        limit = services.settings.max_items
+        return cls(services.store, services.messenger, services.skipped, job_id, limit)
 
     def add(self, uploads: list[Upload]) -> list[AddResult]:
         """Record the uploads as Items and wake workers; return how each was taken, in order.
@@ -32,6 +42,11 @@ class ItemWriter:
         results = self.store.add(self.job_id, uploads, self.max_items)
         wake_for_job(self.store, self.messenger, self.job_id, len(uploads))
         return results
+
+    def skip(self, intake: Intake) -> None:
+        """Record what was skipped so far, and how names were read."""
+        self.skipped.add(self.job_id, intake.skipped, intake.guessed, self.max_items)
+        intake.skipped.clear()
 
 
 def wake_for_job(store: JobStore, messenger: Messenger, job_id: str, items: int) -> None:

@@ -14,6 +14,7 @@ from multipart import MultipartError, MultipartSegment, ParserLimitReached, Push
 from werkzeug.http import parse_options_header
 
 from shared.domain.errors import MalformedRequest, TooLarge, UnsupportedMedia
+from shared.domain.name_encodings import UNIX_ENCODINGS, decode_name, guess_encoding, is_utf8
 
 #: Bytes read from the client at a time.
 READ_BYTES = 64 * 1024
@@ -75,7 +76,9 @@ def read_parts(stream: IO[bytes], content_type: str, max_files: int) -> Iterator
 
 def _names(disposition: str) -> tuple[str, str | None]:
     """Return a part's name and file name; unlike the parser's own, also one in RFC 5987's form (`filename*`)."""
-    options = parse_options_header(disposition.encode("latin-1").decode(errors="replace"))[1]
+    raw = disposition.encode("latin-1")
+    encoding = None if is_utf8(raw) else guess_encoding([raw], UNIX_ENCODINGS)
+    options = parse_options_header(decode_name(raw, encoding))[1]
     return options.get("name", ""), options.get("filename")
 
 

@@ -28,8 +28,10 @@ class AddedItem:
     failure: Failure | None
 
 
-def add_items(services: Services, job_id: str, request: Request) -> list[AddedItem]:
+def add_items(services: Services, job_id: str, request: Request, encoding: str | None) -> list[AddedItem]:
     """Add the files of a multipart body to an open Job; a repeat with the same keys changes nothing.
+
+    `encoding` is that of names in archives that are not UTF-8.
 
     Raise UnsupportedMedia, InvalidRequest, NotFound, Conflict if the Job is sealed, Unavailable.
     """
@@ -39,7 +41,7 @@ def add_items(services: Services, job_id: str, request: Request) -> list[AddedIt
         raise _sealed(job_id)
     _check_room(services, request)
     limits = services.settings
-    intake, uploads = Intake(services.blobs, limits, job_id), list[Upload]()
+    intake, uploads = Intake(services.blobs, limits, job_id, encoding=encoding), list[Upload]()
     keys: list[str] | None = None
     for part in read_request(request, {"keys"}, limits.max_items):
         if part.name == "keys":
@@ -47,9 +49,11 @@ def add_items(services: Services, job_id: str, request: Request) -> list[AddedIt
         else:
             uploads += intake.take(part.filename or "", part.chunks)
     if not uploads:
-        raise no_files()
+        raise no_files(len(intake.skipped))
     uploads = _with_keys(uploads, _made_keys(services.store, job_id, len(uploads)) if keys is None else keys)
-    results = ItemWriter(services.store, services.messenger, job_id, limits.max_items).add(uploads)
+    writer = ItemWriter.of(services, job_id)
+    writer.skip(intake)
+    results = writer.add(uploads)
     return [
         _added_item(services.store, job_id, upload, result, limits.max_items)
         for upload, result in zip(uploads, results, strict=True)
@@ -73,7 +77,7 @@ def put_item(services: Services, job_id: str, key: str, request: Request) -> Add
         raise ItemError("file_too_large", f"the file has {length} bytes; at most {limits.max_file_bytes} are allowed")
     (upload,) = Intake(services.blobs, limits, job_id, archives=False).take(key, read_body(request.stream))
     raise_failure(upload)
-    return ItemWriter(services.store, services.messenger, job_id, limits.max_items).add([with_key(upload, key)])[0]
+    return ItemWriter.of(services, job_id).add([with_key(upload, key)])[0]
 
 
 def _check_room(services: Services, request: Request) -> None:

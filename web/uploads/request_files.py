@@ -17,8 +17,13 @@ ARCHIVE_TYPES = {
     "application/zip",
     "application/x-zip-compressed",
     "application/x-tar",
+    "application/x-gtar",
+    "application/x-compressed-tar",
     "application/gzip",
     "application/x-gzip",
+    "application/x-bzip2",
+    "application/x-xz",
+    "application/zstd",
 }
 UNKNOWN_TYPE = "application/octet-stream"
 READ_BYTES = 64 * 1024
@@ -51,16 +56,23 @@ def read_body(stream: IO[bytes]) -> Iterator[bytes]:
         yield data
 
 
-def no_files() -> InvalidRequest:
-    """Return the error for a request without a file."""
-    return InvalidRequest("the request has no file", [Fault("/files", "at least one file is needed")])
+def no_files(skipped: int = 0) -> InvalidRequest:
+    """Return the error for a request without a file, or with `skipped` files in archives that are no pictures."""
+    if skipped:
+        detail = f"no picture: {skipped} files in archives were skipped, since operating systems or programs add them"
+    else:
+        detail = "no file"
+    return InvalidRequest(f"the request has {detail}", [Fault("/files", "at least one file is needed")])
 
 
 def _read_parts(request: Request, fields: set[str], max_files: int) -> Iterator[Part]:
     for part in read_parts(request.stream, request.headers.get("Content-Type", ""), max_files):
         if part.name in fields:
             yield part
-        elif part.name != "files" or part.filename is None:
+        elif part.name == "files" and part.filename is None:
+            detail = "has no file name, so it is not a file: add `filename=`, or with curl `-F files=@cat.png`"
+            raise InvalidRequest(f"the part `files` {detail}", [Fault("/files", detail)])
+        elif part.name != "files":
             expected = ", ".join(sorted(fields | {"files"}))
             kind = "a file" if part.filename is not None else "a field"
             raise InvalidRequest(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from flask import Request
@@ -16,6 +16,7 @@ from web.middleware.request_log import about_job, request_id
 from web.schemas.requests import MAX_METADATA_BYTES, json_value
 from web.uploads.intake import Intake, raise_failure, with_key
 from web.uploads.item_writer import ItemWriter
+from web.uploads.multipart import Part
 from web.uploads.pin import PIN_FIELDS, Pin, choose, choose_in_query, refuse_pin_in_query, text_of, too_late
 from web.uploads.request_files import MULTIPART, no_files, read_request
 from web.uploads.webhook_param import refuse_in_query, webhook_in_part, webhook_in_query
@@ -27,8 +28,10 @@ ADD_ITEMS, ADD_BYTES = 256, 8 * 1024 * 1024
 KEY_DIGITS = 6
 
 
-def submit(services: Services, owner: str, request: Request) -> str:
+def submit(services: Services, owner: str, request: Request, encoding: str | None) -> str:
     """Make a sealed Job of the files in a multipart or raw body, and return its id.
+
+    `encoding` is that of names in archives that are not UTF-8.
 
     Raise InvalidRequest or ItemError if nothing of the request can be accepted; nothing is left behind then.
     """
@@ -41,7 +44,8 @@ def submit(services: Services, owner: str, request: Request) -> str:
         webhook = webhook_in_query(request, services.resolver)
     services.blobs.check_free_space(request.content_length or 0)
     with _new_job(services, owner, pin, webhook) as job_id:
-        intake, batches = Intake(services.blobs, services.settings, job_id), _Batches(services, job_id)
+        intake = Intake(services.blobs, services.settings, job_id, encoding=encoding)
+        batches = _Batches(services, job_id, intake)
         named, files = dict[str, str](), 0
         for part in parts:
             if part.name == "metadata":
@@ -59,7 +63,7 @@ def submit(services: Services, owner: str, request: Request) -> str:
                     pin = choose(services, named, "/")
                     services.store.pin(job_id, pin.classifier.name, pin.version)
                 files += 1
-                batches.extend(intake.take(part.filename or "", part.chunks))
+                batches.take(part)
         batches.finish(alone=files == 1)
     return job_id
 
@@ -92,14 +96,14 @@ def _new_job(services: Services, owner: str, pin: Pin, webhook: WebhookTarget | 
 class _Batches:
     """Gives keys to uploads and adds them to a Job in batches."""
 
-    def __init__(self, services: Services, job_id: str) -> None:
-        self._store = services.store
-        self._writer = ItemWriter(services.store, services.messenger, job_id, services.settings.max_items)
+    def __init__(self, services: Services, job_id: str, intake: Intake) -> None:
+        self._store, self._intake = services.store, intake
+        self._writer = ItemWriter.of(services, job_id)
         self._batch: list[Upload] = []
         self._count, self._bytes = 0, 0
 
-    def extend(self, uploads: Iterable[Upload]) -> None:
-        for upload in uploads:
+    def take(self, file: Part) -> None:
+        for upload in self._intake.take(file.filename or "", file.chunks):
             self._count += 1
             self._bytes += upload.size
             self._batch.append(with_key(upload, f"{self._count:0{KEY_DIGITS}}"))
@@ -111,10 +115,11 @@ class _Batches:
     def finish(self, *, alone: bool) -> None:
         """Add the rest. If the request is a single file that cannot be accepted, raise its error."""
         if not self._count:
-            raise no_files()
+            raise no_files(len(self._intake.skipped))
         if alone and self._count == 1:
             raise_failure(self._batch[0])
         self._add()
+        self._writer.skip(self._intake)
 
     def _add(self) -> None:
         if self._batch:

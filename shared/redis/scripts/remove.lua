@@ -14,7 +14,7 @@ redis.call('ZADD', 'darkroom:removing', now_ms(), id)
 for n = 1, number(id, 'deliveries') do forget_delivery(redis.call('HGET', key(id), 'receiver'), id .. '-' .. n) end
 redis.call('UNLINK', key(id))
 for _, part in ipairs({ 'items', 'keys', 'pending', 'finished', 'outcomes', 'scores', 'retryable', 'deaths', 'rows',
-  'labels', 'corrections' }) do
+  'labels', 'corrections', 'skipped' }) do
   redis.call('UNLINK', key(id, part))
 end
 return 'removing'

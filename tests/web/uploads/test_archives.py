@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 import tracemalloc
 import zipfile
 from pathlib import PurePosixPath, PureWindowsPath
 
 import pytest
+from backports import zstd
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.domain.errors import ItemError, TooLarge
 from tests.integration.helpers import TAR_END, tar_entry, tar_of, zip_of
-from web.uploads.archives import MAX_TAR_HEADERS, Budget, check_name, is_junk, read_archive
+from web.uploads.archive_entries import Budget, Names, check_name
+from web.uploads.archives import read_archive
+from web.uploads.tar_archive import MAX_HEADERS
 
+COMPRESS = {"gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress, "zstd": zstd.compress}
 names = st.text(st.sampled_from("a./\\:C~ \0\n\u202e"), max_size=12) | st.text(max_size=20)
 MIB = 1024 * 1024
 
@@ -55,29 +61,10 @@ def test_dots_inside_a_name_are_safe(name):
     assert is_safe(f"folder/{plain}..{plain}/x..png")
 
 
-@pytest.mark.parametrize(
-    "name", ["__MACOSX/a.png", "__MACOSX/x/._a.png", "a/._b.png", ".DS_Store", "x/Thumbs.db", "x/y/desktop.ini"]
-)
-def test_junk(name):
-    assert is_junk(name)
-
-
-@pytest.mark.parametrize(
-    "name", ["a.png", "x/__MACOSX.png", "_.png", "x/DS_Store", "._folder/a.png", "x/__MACOSX/a.png"]
-)
-def test_not_junk(name):
-    assert not is_junk(name)
-
-
-@given(names)
-def test_junk_depends_on_the_last_part_only(name):
-    assert is_junk(name) == is_junk(name) and (not is_junk("x/" + name) or is_junk("y/" + name))
-
-
 def read(archive: bytes, kind, max_bytes: int = 10 * MIB, max_entries: int = 100) -> dict[str, bytes | str]:
     """Return the bytes of each file, or the code of its error."""
     found: dict[str, bytes | str] = {}
-    for entry in read_archive(io.BytesIO(archive), kind, Budget(max_bytes, max_entries)):
+    for entry in read_archive(io.BytesIO(archive), kind, Budget(max_bytes, max_entries), Names(), "all.tar.gz"):
         try:
             found[entry.name] = b"".join(entry.chunks)
         except ItemError as error:
@@ -96,7 +83,8 @@ contents = st.dictionaries(
 def test_files_round_trip(files):
     assert read(zip_of(*files.items()), "zip") == files
     assert read(tar_of(*files.items()), "tar") == files
-    assert read(gzip.compress(tar_of(*files.items()), 1), "gzip") == files
+    for kind, compress in COMPRESS.items():
+        assert read(compress(tar_of(*files.items())), kind) == files
 
 
 @given(contents.filter(bool), st.data())
@@ -106,7 +94,7 @@ def test_damaged_archive_raises_only_our_errors(files, data):
             [
                 ("zip", zip_of(*files.items())),
                 ("tar", tar_of(*files.items())),
-                ("gzip", gzip.compress(tar_of(*files.items()))),
+                *((kind, compress(tar_of(*files.items()))) for kind, compress in COMPRESS.items()),
             ]
         )
     )
@@ -133,7 +121,7 @@ def test_budget_of_entries_and_bytes():
 
 def test_unread_entry_is_skipped():
     archive = tar_of(("a", b"x" * 3000), ("b", b"y" * 3000))
-    assert [entry.name for entry in read_archive(io.BytesIO(archive), "tar", Budget(MIB, 9))] == ["a", "b"]
+    assert [entry.name for entry in read_archive(io.BytesIO(archive), "tar", Budget(MIB, 9), Names(), "")] == ["a", "b"]
 
 
 def pax(kind: bytes, number: int, size: int) -> bytes:
@@ -143,7 +131,7 @@ def pax(kind: bytes, number: int, size: int) -> bytes:
 
 
 def long_headers(kind: bytes, between: bytes) -> bytes:
-    return b"".join(pax(kind, number, MAX_TAR_HEADERS // 2) + between for number in range(150)) + TAR_END
+    return b"".join(pax(kind, number, MAX_HEADERS // 2) + between for number in range(150)) + TAR_END
 
 
 def long_names(count: int, length: int) -> bytes:
@@ -169,7 +157,7 @@ def test_headers_of_a_tar_take_little_memory(archive):
         tracemalloc.reset_peak()
         before = tracemalloc.get_traced_memory()[0]
         try:
-            for entry in read_archive(file, "gzip", Budget(1 << 40, 100_000)):
+            for entry in read_archive(file, "gzip", Budget(1 << 40, 100_000), Names(), ""):
                 list(entry.chunks)
         except ItemError as error:
             assert error.code == "bad_archive"
@@ -188,3 +176,28 @@ def test_directory_of_a_zip_takes_little_memory():
             archive.writestr(info, b"")
     with pytest.raises(ItemError, match="too long"):
         read(buffer.getvalue(), "zip", max_entries=100_000)
+
+
+@pytest.mark.parametrize("kind", COMPRESS)
+def test_a_compressed_file_is_one_file(kind):
+    packed = COMPRESS[kind](b"x" * 100_000)
+    assert read(packed, kind) == {"all.tar": b"x" * 100_000}
+    try:
+        assert read(packed[:-9], kind) == {"all.tar": "bad_archive"}
+    except ItemError as error:  # it is so short that its kind cannot be told
+        assert error.code == "bad_archive"
+    with pytest.raises(TooLarge):
+        read(packed, kind, max_bytes=99_999)
+
+
+def test_an_xz_that_takes_much_memory_is_refused():
+    filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 30}]
+    packed = lzma.compress(bytes(1000), filters=filters)
+    with pytest.raises(ItemError, match="emory"):
+        read(packed, "xz")
+
+
+def test_xz_of_several_parts_with_padding():
+    whole = tar_of(("a", b"x" * 3000), ("b", b"y" * 3000))
+    packed = lzma.compress(whole[:2000]) + bytes(8) + lzma.compress(whole[2000:]) + bytes(4)
+    assert read(packed, "xz") == {"a": b"x" * 3000, "b": b"y" * 3000}

@@ -1,0 +1,111 @@
+"""Read the files in a `.zip`, whatever program has made it."""
+
+from __future__ import annotations
+
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from typing import IO, cast
+
+from shared.domain.errors import ItemError
+from shared.domain.junk import is_junk
+from shared.domain.name_encodings import DOS_ENCODINGS
+from web.uploads.archive_entries import READ_BYTES, Budget, Entry, LimitedReader, Names, bad_archive, check_name
+
+#: Bytes of the directory read at a time.
+SCAN_BYTES = 1024 * 1024
+#: Ratio of unpacked to packed size above which an entry counts as a bomb; photos have up to 1.1, bitmaps up to 100.
+MAX_RATIO = 200
+#: Size up to which an entry may have any ratio, in bytes.
+RATIO_FREE_BYTES = 1024 * 1024
+#: Bytes read into memory at most for the directory: 40 MB for 100,000 names of 255 characters.
+MAX_DIRECTORY = 64 * 1024 * 1024
+#: Flags of an entry: its content is encrypted, its name is UTF-8 (PKWARE APPNOTE 4.4.4).
+ENCRYPTED, UTF8 = 0x1, 0x800
+#: Extra field with the name in UTF-8, and the CRC-32 of the name that it replaces (APPNOTE 4.6.9).
+UNICODE_PATH = 0x7075
+#: Systems on which an entry was made that separate folders with a backslash: DOS, OS/2, Windows NT, VFAT (4.4.2).
+BACKSLASH_SYSTEMS = {0, 6, 10, 14}
+
+
+def zip_entries(file: IO[bytes], budget: Budget, names: Names) -> Iterator[Entry]:
+    """Yield the files of a zip; folders are left out. Errors are those of `read_archive`."""
+    _check_directory(file, budget)
+    limited = LimitedReader(file, MAX_DIRECTORY)
+    with zipfile.ZipFile(cast(IO[bytes], limited)) as archive:
+        for info, name in _named(archive.infolist(), names):
+            limited.renew()
+            if name.endswith("/"):
+                continue
+            if is_junk(name):
+                yield Entry(name, iter(()), junk=True)
+            else:
+                budget.entry()
+                yield Entry(name, _content(archive, info, name, budget, limited))
+
+
+def _check_directory(file: IO[bytes], budget: Budget) -> None:
+    """Count the entries and folders before `zipfile` makes an object for each."""
+    signature, tail, found = b"PK\x01\x02", b"", 0
+    while block := file.read(SCAN_BYTES):
+        found += (tail + block).count(signature)
+        tail = block[-len(signature) + 1 :]
+        budget.check_entries(found // 2)
+    file.seek(0)
+
+
+def _named(infos: list[zipfile.ZipInfo], names: Names) -> Iterator[tuple[zipfile.ZipInfo, str]]:
+    """Yield the entries with their names, in which folders end with a slash."""
+    stated = [_stated_name(info) for info in infos]
+    raw = [_raw_name(info) for info, name in zip(infos, stated, strict=True) if name is None]
+    decoded = names.decoded(raw, DOS_ENCODINGS)
+    whole = [next(decoded) if name is None else name for name in stated]
+    has_no_slash = not any("/" in name for name in whole)
+    for info, name in zip(infos, whole, strict=True):
+        backslash = has_no_slash or info.create_system in BACKSLASH_SYSTEMS
+        yield info, name.replace("\\", "/") if backslash else name
+
+
+def _stated_name(info: zipfile.ZipInfo) -> str | None:
+    """Return the name if its encoding is known, else None."""
+    return _unicode_path(info) or (info.orig_filename if info.flag_bits & UTF8 else None)
+
+
+def _raw_name(info: zipfile.ZipInfo) -> bytes:
+    """Return the bytes of a name, which `zipfile` decodes as the code page 437 if they are not flagged as UTF-8."""
+    return info.orig_filename.encode("utf-8" if info.flag_bits & UTF8 else "cp437", "surrogateescape")
+
+
+def _unicode_path(info: zipfile.ZipInfo) -> str:
+    """Return the name in the extra field, or an empty text if there is none or it belongs to another name."""
+    rest = info.extra
+    while len(rest) >= 4:
+        kind, length = struct.unpack("<HH", rest[:4])
+        field, rest = rest[4 : 4 + length], rest[4 + length :]
+        if kind == UNICODE_PATH and field[:5] == struct.pack("<BL", 1, zlib.crc32(_raw_name(info))):
+            return field[5:].decode(errors="ignore")
+    return ""
+
+
+def _content(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, budget: Budget, limited: LimitedReader
+) -> Iterator[bytes]:
+    check_name(name)
+    _check_entry(info)
+    with bad_archive("this file in the archive is malformed"), archive.open(info) as content:
+        while chunk := content.read(READ_BYTES):
+            limited.renew()
+            budget.spend(len(chunk))
+            yield chunk
+
+
+def _check_entry(info: zipfile.ZipInfo) -> None:
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG):
+        raise ItemError("not_a_file", "this entry in the archive is a link or a device, not a file")
+    if info.flag_bits & ENCRYPTED:
+        raise ItemError("encrypted", "this file in the archive is encrypted")
+    if info.file_size > max(RATIO_FREE_BYTES, info.compress_size * MAX_RATIO):
+        raise ItemError("compression_ratio", f"this file unpacks to more than {MAX_RATIO} times its packed size")
