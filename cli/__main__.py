@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 from importlib import import_module
 
 import click
@@ -50,7 +52,8 @@ def main(context: click.Context) -> None:
 
     \b
     Environment variables:
-      DARKROOM_URL      address of the service; default: http://127.0.0.1:5000
+      DARKROOM_URL      address of the service; default: http://127.0.0.1:5000,
+                        or with DARKROOM_PORT and DARKROOM_HOST
       DARKROOM_API_KEY  API key, if the service needs one
       NO_COLOR          no colours
 
@@ -65,6 +68,9 @@ def main(context: click.Context) -> None:
       6  timeout; the job keeps running
       130  Ctrl-C; the job keeps running
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # not every terminal can show every character
+            stream.reconfigure(errors="backslashreplace")
     if os.environ.get("NO_COLOR"):
         context.color = False
 

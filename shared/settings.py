@@ -58,7 +58,7 @@ class Settings(BaseModel):
         None, description="API keys in addition to those of `darkroom keys`: name:key[:scopes[:owner]], …"
     )
     allow_keyless: bool = Field(
-        False, description="accept requests from other machines without API keys; only behind other access control"
+        False, description="accept requests from other machines without API keys; no effect behind trusted proxies"
     )
     trusted_proxies: int = Field(
         0, ge=0, description="number of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted"
@@ -111,8 +111,11 @@ class Settings(BaseModel):
         return self.is_exposed_on(self.host) and not self.api_keys
 
     def is_exposed_on(self, address: str) -> bool:
-        """Return whether other machines can reach `address` and there is no other access control."""
-        return not self.allow_keyless and (self.trusted_proxies > 0 or not is_loopback(address))
+        """Return whether other machines can reach `address` and there is no other access control.
+
+        Behind a trusted proxy they can, whatever `allow_keyless` says: it is on by default in the Compose file.
+        """
+        return self.trusted_proxies > 0 or not (self.allow_keyless or is_loopback(address))
 
     def resolved_redis_url(self) -> str:
         """Return the URL of the job store's Redis. Raises ConfigError if it is not set; only `up` starts one."""

@@ -2,9 +2,56 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
 from shared.access.key_store import KeyStore
 from shared.domain.errors import ConfigError, Unavailable
+from shared.redis.connection import Client, connect
+from shared.redis.requirements import check_broker, check_store, shortcomings
 from shared.settings import Settings
+
+#: What is to blame if messages cannot be sent.
+DERIVED_BROKER = "DARKROOM_REDIS_URL, whose next database is used unless DARKROOM_BROKER_URL names another one"
+
+
+class StillLoading(ConfigError):
+    """A Redis server is in order but has not loaded its data yet."""
+
+
+@contextmanager
+def exit_on_config_error() -> Iterator[None]:
+    """End the program with one line if a setting is wrong."""
+    try:
+        yield
+    except ConfigError as error:
+        sys.exit(f"Darkroom cannot start: {error}")
+
+
+def check_redis(settings: Settings) -> list[str]:
+    """Return what is missing in the configuration of the person's own Redis; nothing if only the embedded one is used.
+
+    Raises ConfigError, StillLoading among them, if it cannot be used.
+    """
+    if settings.redis_url:
+        with closing(connect(settings.redis_url)) as client:
+            _check("DARKROOM_REDIS_URL", check_store, client)
+            missing = shortcomings(client)
+    else:
+        missing = []
+    if settings.redis_url or settings.broker_url:
+        with closing(connect(settings.resolved_broker_url())) as client:
+            _check("DARKROOM_BROKER_URL" if settings.broker_url else DERIVED_BROKER, check_broker, client)
+    return missing
+
+
+def _check(setting: str, check: Callable[[Client], None], client: Client) -> None:
+    try:
+        check(client)
+    except Unavailable as error:
+        kind = StillLoading if "(LOADING)" in str(error) else ConfigError
+        raise kind(f"{setting}: {error}") from error
 
 
 def check_binding(settings: Settings, store: KeyStore) -> None:

@@ -21,6 +21,7 @@ PROGRAMS = {
     "redis-server": "the job store on Redis, beside the embedded Valkey",
     "faketime": "the tests with wrong clocks",
     "git": "the test of a clean clone",
+    "openssl": "the tests of Redis with TLS",
 }
 #: A full Chromium does as well, with a quarter more of the processor.
 CHROMIUM = ("chromium-headless-shell", "chromium")
@@ -55,6 +56,18 @@ def small_disk(folder: Path, size: int) -> Iterator[Path]:
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True)
     try:
         yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Make `folder` read-only while the block runs."""
+    need_mounts()
+    subprocess.run(["mount", "--bind", folder, folder], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", folder], check=True)
+        yield
     finally:
         subprocess.run(["umount", "--lazy", folder], check=True)
 

@@ -20,6 +20,7 @@ from packaging.specifiers import SpecifierSet
 from cli.stack.embedded_redis import FILE, free_port, prepare, redis_server_path
 from cli.stack.programs import STOP_S, programs
 from shared.domain.entities import Queue
+from shared.domain.errors import ConfigError
 from shared.jobs.messenger import celery_app
 from shared.models.registry import SHIPPED
 from shared.settings import PREFIX, Settings, load_settings
@@ -29,6 +30,8 @@ from web.app import TEMPLATES
 ROOT = Path(__file__).resolve().parent.parent
 #: Seconds that a Celery worker needs to exit after its soft shutdown; with less, a nearly finished chunk is killed.
 AFTER_SOFT_SHUTDOWN_S = 10
+#: Settings of the embedded Redis, which the Compose file gives to its service.
+OWN_REDIS = {"DARKROOM_REDIS_MAX_BYTES": "2000000000", "DARKROOM_REDIS_FSYNC": "always"}
 #: Services of the profile `monitoring`: nothing depends on them.
 MONITORING = {"flower", "prometheus", "grafana"}
 
@@ -71,13 +74,38 @@ def seconds(text: str) -> int:
     return int(found[1])
 
 
-@pytest.mark.parametrize("workers", [None, "3"])
-def test_each_program_has_a_service_with_the_same_command(workers: str | None) -> None:
-    services = ours(compose(**({"DARKROOM_CLASSIFY_WORKERS": workers} if workers else {})))
+@pytest.mark.parametrize(
+    "environment",
+    [{}, {"DARKROOM_CLASSIFY_WORKERS": "3", "DARKROOM_WEB_PROCESSES": "4", "DARKROOM_WEB_THREADS": "5"}],
+)
+def test_each_program_has_a_service_with_the_same_command(environment: dict[str, str]) -> None:
+    services = ours(compose(**environment))
     for name, service in services.items():
         expected = programs(settings_of(service))[name]
         assert service["command"] == ["python", *expected[1:]], name
     assert services.keys() == programs(Settings()).keys()
+
+
+@pytest.mark.parametrize("name", ["web", "train", "reconcile", "deliver"])
+@pytest.mark.parametrize("wrong", [{"DARKROOM_MAX_ITEMS": "0"}, {"DARKROOM_REDIS_URL": "redis://redis/abc"}])
+def test_a_wrong_setting_is_one_line_of_each_container(name: str, wrong: dict[str, str]) -> None:
+    service = ours(compose())[name]
+    _, *words = service["command"]
+    texts = {name: value for name, value in service["environment"].items() if isinstance(value, str)}
+    given = texts | wrong
+    done = subprocess.run(
+        [sys.executable, *words], check=False, cwd=ROOT, env=given, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode != 0
+    assert [line for line in done.stderr.splitlines() if "Starting gunicorn" not in line] == [
+        f"Darkroom cannot start: {config_error(given)}"
+    ]
+
+
+def config_error(environment: dict[str, str]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(environment)
+    return str(caught.value)
 
 
 def test_every_queue_has_a_worker() -> None:
@@ -97,7 +125,15 @@ def test_every_setting_in_the_files_exists() -> None:
 def test_every_setting_that_a_container_needs_is_passed_on() -> None:
     named = compose()["services"]["web"]["environment"].keys()
     not_passed = {name for name in Settings.model_fields if PREFIX + name.upper() not in named}
-    assert not_passed == {"broker_url", "redis_max_bytes", "redis_fsync", "web_processes", "web_threads", "cifar10"}
+    assert not_passed == {"redis_max_bytes", "redis_fsync"}, "those are options of the service redis"
+    assert set(OWN_REDIS.values()) < set(compose(**OWN_REDIS)["services"]["redis"]["command"])
+    assert settings_of(ours(compose(DARKROOM_REDIS_URL="redis://other/3"))["train"]).redis_url == "redis://other/3"
+
+
+def test_a_trusted_proxy_needs_keys_although_the_file_allows_none() -> None:
+    settings = settings_of(ours(compose())["web"])
+    assert settings.allow_keyless and not settings.needs_stored_key
+    assert settings.model_copy(update={"trusted_proxies": 1}).needs_stored_key
 
 
 def test_all_services_share_settings_and_data() -> None:
@@ -153,7 +189,7 @@ def test_redis_has_the_configuration_of_the_embedded_one(tmp_path: Path) -> None
     """Given the Compose file's Redis command, When it runs, Then its options match the embedded Redis."""
     service = compose()["services"]["redis"]
     assert service["volumes"] == ["redis:/data"]
-    name, *options = service["command"]
+    name, *options = service["command"]  # Compose fills in the defaults
     assert name == "redis-server"
     port = free_port()
     server = subprocess.Popen(

@@ -12,6 +12,7 @@ import os
 import shutil
 import socket
 import tempfile
+from contextlib import closing
 from http import HTTPStatus
 from typing import Any
 
@@ -20,11 +21,19 @@ from gunicorn.glogging import Logger as GunicornLogger
 from gunicorn.workers.gthread import ThreadWorker
 
 from shared import logs
+from shared.access.key_store import KeyStore
+from shared.redis.connection import connect
+from shared.settings import load_settings
+from shared.startup import check_binding, exit_on_config_error
 from web.monitoring import METRICS_FOLDER
 
 
 def on_starting(_server: Any) -> None:
-    """Make the folder for the metrics of all processes, then load the app, so that the processes share its memory."""
+    """Exit if a setting is wrong. Make the folder for the metrics of all processes, and load the app to share it."""
+    with exit_on_config_error():
+        settings = load_settings()
+        with closing(connect(settings.resolved_redis_url())) as client:
+            check_binding(settings, KeyStore(client))
     os.environ[METRICS_FOLDER] = tempfile.mkdtemp(prefix="darkroom-metrics-")
     importlib.import_module("web.app")
     gc.collect()

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import quote
 
+from cli.address import url_from
 from cli.client import sending, watching
 from cli.client.errors import NotSent, Unreachable
 from cli.client.files import File, Source, find
@@ -17,10 +18,8 @@ from cli.client.sending import Sent
 from cli.client.transport import Transport, job_path, json_of
 from cli.client.watching import ProgressCallback
 
-#: Environment variables of the client; `shared/settings.py` lists them too.
-URL_VARIABLE, API_KEY_VARIABLE = "DARKROOM_URL", "DARKROOM_API_KEY"
-#: Address of the service in its default settings.
-DEFAULT_URL = "http://127.0.0.1:5000"
+#: Environment variable of the client; `shared/settings.py` lists it too.
+API_KEY_VARIABLE = "DARKROOM_API_KEY"
 #: Seconds for which a call is retried after temporary errors.
 RETRY_S = 60.0
 
@@ -48,11 +47,11 @@ class Client:
     def __init__(self, url: str | None = None, api_key: str | None = None, *, retry_s: float = RETRY_S) -> None:
         """Create a client without connecting. Raises Misconfigured.
 
-        `url` defaults to DARKROOM_URL or http://127.0.0.1:5000, `api_key` to DARKROOM_API_KEY or none. A call is
-        retried for up to `retry_s` seconds.
+        `url` defaults to DARKROOM_URL, or the address at which `darkroom up` listens: http://127.0.0.1:5000, unless
+        DARKROOM_PORT or DARKROOM_HOST say otherwise. `api_key` defaults to DARKROOM_API_KEY or none. A call is retried
+        for up to `retry_s` seconds.
         """
-        url = url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
-        self._transport = Transport(url, api_key or os.environ.get(API_KEY_VARIABLE), retry_s)
+        self._transport = Transport(url or url_from(os.environ), api_key or os.environ.get(API_KEY_VARIABLE), retry_s)
 
     def __enter__(self) -> Self:
         return self

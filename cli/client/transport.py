@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import itertools
+import os
 import random
 import secrets
 import ssl
@@ -14,6 +15,7 @@ from urllib.parse import quote
 
 import httpx
 
+from cli.address import is_loopback
 from cli.client.errors import Conflict, Fault, Misconfigured, Refused, Unreachable, error_class
 
 #: Timeouts in seconds for connecting, and between two pieces of a response: a model import is answered within 55.
@@ -22,7 +24,9 @@ CONNECT_S, READ_S = 10.0, 75.0
 FIRST_DELAY_S, MAX_DELAY_S = 0.25, 8.0
 #: Statuses of temporary errors.
 TEMPORARY = {429, 502, 503, 504}
-LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+#: Environment variables that httpx reads.
+PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 class Transport:
@@ -35,14 +39,18 @@ class Transport:
         self.url = _parse_url(url)
         self._retry_s = retry_s
         self._closed = threading.Event()
-        self._http = httpx.Client(
-            base_url=self.url,
-            headers={"Authorization": f"Bearer {_check_key(api_key)}"} if api_key else {},
-            timeout=httpx.Timeout(READ_S, connect=CONNECT_S, pool=None),
-            trust_env=self.url.host not in LOOPBACK,  # a proxy cannot reach this machine's loopback
-            # Loading all certificates takes 25 ms, and plain HTTP needs none.
-            verify=True if self.url.scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-        )
+        headers = {"Authorization": f"Bearer {_check_key(api_key)}"} if api_key else {}
+        try:
+            self._http = httpx.Client(
+                base_url=self.url,
+                headers=headers,
+                timeout=httpx.Timeout(READ_S, connect=CONNECT_S, pool=None),
+                trust_env=not is_loopback(self.url.host),  # a proxy cannot reach this machine's loopback
+                # Loading all certificates takes 25 ms, and plain HTTP needs none.
+                verify=True if self.url.scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            )
+        except (ValueError, ImportError, OSError, httpx.InvalidURL) as error:
+            raise Misconfigured(_about_environment(error)) from error
 
     def close(self) -> None:
         """Close the connections. Calls that wait for a retry fail."""
@@ -148,6 +156,13 @@ def _parse_url(url: str) -> httpx.URL:
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise Misconfigured(f"{url!r} is not a URL such as http://127.0.0.1:5000")
     return parsed
+
+
+def _about_environment(error: Exception) -> str:
+    """Return what is wrong with the variables for proxies and certificates."""
+    names = [name for name in PROXY_VARIABLES + CERTIFICATE_VARIABLES if os.environ.get(name)]
+    reason = "SOCKS is not supported, only http:// and https://" if "socks" in str(error).lower() else error
+    return f"the proxy or the certificates of this environment ({', '.join(names)}) cannot be used: {reason}"
 
 
 def _check_key(api_key: str) -> str:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import click
+import httpx
 
+from cli.address import is_loopback, url_from
 from cli.stack.data_folder import shared_redis
 from cli.terminal.output import Json, Table, write_records
 from cli.terminal.tables import field_columns
@@ -16,6 +21,9 @@ from shared.access.key_store import KeyStore
 from shared.domain.errors import DarkroomError
 from shared.redis.connection import connect
 from shared.settings import load_settings
+
+#: Seconds within which a new key takes effect in every web process, and between two checks.
+EFFECT_S, POLL_S = 3.0, 0.2
 
 KEYS = Table(field_columns("NAME", "OWNER", "SCOPES", "MADE"), csv={})
 
@@ -42,8 +50,15 @@ def create(name: str, scopes: tuple[str, ...], owner: str | None) -> None:
     """Create a key and print it once. The default scope is submit."""
     with _store() as store:
         key = store.create(name, owner or name, frozenset(map(Scope, scopes)) or {Scope.SUBMIT})
-    click.echo("This key is shown once. Only its digest is kept.", err=True)
+    click.echo(f"This key is shown once. Only its digest is kept, in {_place()}.", err=True)
     click.echo(key)
+    url = url_from(os.environ)
+    if takes_effect(url, key) is False:
+        click.echo(
+            f"Warning: the service at {url} does not know this key: it uses another Redis or data folder. "
+            "Create the key with the service's DARKROOM_DATA_DIR or DARKROOM_REDIS_URL.",
+            err=True,
+        )
 
 
 @command.command("list")
@@ -52,7 +67,10 @@ def show() -> None:
     with _store() as store:
         found = [*store.all(), *(load_settings().api_keys or ())]
     if not found:
-        click.echo("There are no keys: the service accepts requests without a key, from this machine only.", err=True)
+        click.echo(
+            f"There are no keys in {_place()}: its service accepts requests without a key, from this machine only.",
+            err=True,
+        )
     else:
         write_records(map(_record, found), KEYS, "table")
 
@@ -69,6 +87,35 @@ def revoke(name: str) -> None:
         click.echo(
             "It was the last key: without a key, the service now accepts requests from this machine only.", err=True
         )
+
+
+def takes_effect(url: str, key: str) -> bool | None:
+    """Return whether the service at `url` accepts the key and nothing else; None if that cannot be asked.
+
+    The key is sent only to this machine.
+    """
+    if not is_loopback(urlsplit(url).hostname or ""):
+        return None
+    deadline = time.monotonic() + EFFECT_S
+    while True:
+        try:
+            with_key, without = (_status(url, headers) for headers in ({"Authorization": f"Bearer {key}"}, {}))
+        except (httpx.HTTPError, httpx.InvalidURL):
+            return None
+        if (with_key, without) == (httpx.codes.OK, httpx.codes.UNAUTHORIZED):
+            return True
+        if time.monotonic() > deadline:
+            return False if {with_key, without} <= {httpx.codes.OK, httpx.codes.UNAUTHORIZED} else None
+        time.sleep(POLL_S)
+
+
+def _status(url: str, headers: dict[str, str]) -> int:
+    return httpx.get(f"{url.rstrip('/')}/v1/queues", headers=headers, trust_env=False, timeout=EFFECT_S).status_code
+
+
+def _place() -> str:
+    settings = load_settings()
+    return "the Redis of DARKROOM_REDIS_URL" if settings.redis_url else f"the data folder {settings.data_dir.resolve()}"
 
 
 @contextmanager

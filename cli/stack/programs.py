@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from cli.address import authority
 from cli.stack.embedded_redis import RedisServer
 from cli.stack.program import FILE
 from shared.domain.entities import Queue
@@ -39,11 +40,6 @@ def web(settings: Settings) -> Command:
         *("--keep-alive", "15"),
         "--no-control-socket",
     ]
-
-
-def authority(host: str, port: int) -> str:
-    """Return host and port as in a URL (RFC 3986, 3.2): an IPv6 address in brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def worker(name: str, queues: list[Queue], processes: int) -> Command:

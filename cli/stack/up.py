@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,15 +13,17 @@ from types import FrameType
 import click
 import httpx
 
+from cli.address import local_url
 from cli.stack import embedded_redis
 from cli.stack.data_folder import lock, temporary_redis
 from cli.stack.environment import environment
-from cli.stack.programs import SUPERVISOR, authority, programs, write_configuration
+from cli.stack.ports import check_port, port_warning
+from cli.stack.programs import SUPERVISOR, programs, write_configuration
 from shared.access.key_store import KeyStore
-from shared.domain.errors import ConfigError
 from shared.redis.connection import connect
 from shared.settings import Settings
-from shared.startup import check_binding
+from shared.startup import StillLoading, check_binding, check_redis
+from shared.storage.blobs import BlobStore
 
 #: Seconds until the start fails: loading TensorFlow from a cold disk takes about 20.
 READY_TIMEOUT_S = 180
@@ -41,8 +42,12 @@ def run(settings: Settings) -> int:
     _catch_signals()
     try:
         with lock(settings):
+            _check_redis(settings)
+            _check_storage(settings)
             _check_binding(settings)
             check_port(settings.host, settings.port)
+            if warning := port_warning(settings.port):
+                click.echo(f"Warning: {warning}", err=True)
             return _supervise(settings, settings.data_dir / "run")
     except StopRequested:
         return 0
@@ -53,7 +58,7 @@ def _supervise(settings: Settings, folder: Path) -> int:
     try:
         return _watch(supervisor, settings, folder / "log")
     except StopRequested:
-        click.echo("Stopping…")
+        click.echo("Stopping...")
         return 0
     finally:
         _stop(supervisor)
@@ -73,9 +78,8 @@ def _start(settings: Settings, folder: Path) -> subprocess.Popen[bytes]:
 
 
 def _watch(supervisor: subprocess.Popen[bytes], settings: Settings, logs: Path) -> int:
-    click.echo("Starting Darkroom…")
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
-    address = f"http://{authority(host, settings.port)}"
+    click.echo("Starting Darkroom...")
+    address = local_url(settings.host, settings.port)
     began, missing = time.monotonic(), "the web server does not answer"
     while (seconds := time.monotonic() - began) < READY_TIMEOUT_S and supervisor.poll() is None:
         missing = failing_checks(address)
@@ -111,23 +115,34 @@ def _stop(supervisor: subprocess.Popen[bytes]) -> None:
         supervisor.wait()
 
 
+def _check_redis(settings: Settings) -> None:
+    """Raise ConfigError if the person's own Redis cannot be used. Wait if it is loading; say what is missing."""
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    told = ""
+    while True:
+        try:
+            missing = check_redis(settings)
+            break
+        except StillLoading as error:
+            if time.monotonic() > deadline:
+                raise
+            if str(error) != told:
+                click.echo(told := str(error), err=True)
+            time.sleep(POLL_S)
+    for sentence in missing:
+        click.echo(f"Warning: {sentence}", err=True)
+
+
+def _check_storage(settings: Settings) -> None:
+    """Raise ConfigError if DARKROOM_STORAGE_URL or what belongs to it cannot work."""
+    BlobStore.open(settings.storage_url, settings.data_dir)
+
+
 def _check_binding(settings: Settings) -> None:
     """Raise ConfigError if other machines could use the service without a key. Redis is started only if needed."""
     if settings.needs_stored_key:
         with temporary_redis(settings) as url:
             check_binding(settings, KeyStore(connect(url)))
-
-
-def check_port(host: str, port: int) -> None:
-    """Raise ConfigError if the web server could not listen on the address."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise ConfigError(f"cannot listen on {authority(host, port)}: {reason}; set DARKROOM_PORT") from error
 
 
 def _catch_signals() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -50,7 +51,7 @@ def write_document(head: Json, name: str, records: Iterable[Json]) -> None:
 def write_record(record: Json, table: Table, output: Format) -> None:
     """Write one record; as a table, one line for each column."""
     if output == "json":
-        click.echo(json.dumps(record, indent=2, ensure_ascii=False))
+        click.echo(_json(record, indent=2))
     elif output == "table":
         width = max(map(len, table.columns))
         for name, value in table.columns.items():
@@ -59,16 +60,21 @@ def write_record(record: Json, table: Table, output: Format) -> None:
         write_records([record], table, output)
 
 
+def _json(record: Json, **layout: Any) -> str:
+    """Return the record as JSON, with escapes if stdout cannot write every character."""
+    return json.dumps(record, ensure_ascii="utf" not in (sys.stdout.encoding or "").lower(), **layout)
+
+
 def _write_array(records: Iterable[Json], before: str, after: str) -> None:
     click.echo(before, nl=False)
     for number, record in enumerate(records):
-        click.echo(f"{',' if number else ''}\n{json.dumps(record, ensure_ascii=False)}", nl=False)
+        click.echo(f"{',' if number else ''}\n{_json(record)}", nl=False)
     click.echo(f"\n{after}", nl=False)
 
 
 def _write_ndjson(records: Iterable[Json], _table: Table) -> None:
     for record in records:
-        click.echo(json.dumps(record, ensure_ascii=False))  # flushes: each line appears when its item has finished
+        click.echo(_json(record))  # flushes: each line appears when its item has finished
 
 
 def _write_csv(records: Iterable[Json], table: Table) -> None:

@@ -15,7 +15,7 @@ HEARTBEAT_TIMEOUT_S = 10
 
 @dataclass(frozen=True)
 class Worker:
-    """A worker process. `name` is `host:pid`; `model` is its loaded champion or None."""
+    """A worker process. `name` is `host:pid:random`; `model` is its loaded champion or None."""
 
     name: str
     queues: tuple[str, ...]

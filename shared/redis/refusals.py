@@ -28,6 +28,8 @@ TEXTS = {
     "CERTIFICATE_VERIFY_FAILED": "has a certificate that is not trusted: add ?ssl_ca_certs=FILE to the URL",
     "WRONG_VERSION_NUMBER": "does not use TLS: write redis:// instead of rediss://",
     "DB index is out of range": "does not have the database in the URL: raise its setting `databases`",
+    "EXEC without MULTI": "does not allow its user the command MULTI: extend the user's ACL (NOPERM, MULTI)",
+    "Protocol Error": "is not a Redis server: another program listens there",
     "max number of clients": "has no connection left: raise its maxclients",
 }
 #: Texts of NOPERM in a script.

@@ -44,13 +44,19 @@ def test_a_queue_without_a_worker_and_an_unavailable_service(page: Page, api: Ap
     idle = {"data": [{**queue, "workers": 0} for queue in answer["data"]], "workers": []}
     page.clock.install()
     page.route("**/v1/queues", lambda route: route.fulfill(json=idle))
+    room = api.ask("GET", "/v1/system").json()
+    room["redis"]["warnings"] = ["Redis has no append-only file."]
+    page.route("**/v1/system", lambda route: route.fulfill(json=room))
     page.goto("/system")
+    expect(page.locator("#redis-warnings")).to_contain_text("no append-only file")
     expect(page.locator("#unserved-what")).to_have_text(re.compile("small jobs.*big jobs.*trainings"))
     expect(page.locator("#no-workers")).to_be_visible()
     expect(page.locator(".scatterlayer")).to_have_count(1)  # then the page waits for its next poll
     page.unroute("**/v1/queues")
+    page.unroute("**/v1/system")
     page.clock.fast_forward(POLL_MS)
     expect(page.locator("#unserved")).to_be_hidden()
+    expect(page.locator("#redis-warnings")).to_be_hidden()
     expect(page.locator("#workers tr")).to_have_count(len(answer["workers"]))
     page.route("**/v1/system", lambda route: route.fulfill(status=503, json={"title": "x", "detail": "no Redis"}))
     page.clock.fast_forward(POLL_MS)

@@ -12,10 +12,11 @@ from pathlib import Path
 import httpx
 
 from cli.__main__ import COMMANDS
+from cli.stack.embedded_redis import free_port
 from shared.domain.entities import Failure, JobKind
-from tests.cli.kit import darkroom, relay_to
+from tests.cli.kit import PROGRAM, darkroom, environment, relay_to
 from tests.conftest import ROOT, Service
-from tests.integration.helpers import finished, open_job, png, put
+from tests.integration.helpers import finished, open_job, png, put, submit
 from tests.versions_kit import measured, services_of, shipped, version_folder
 
 
@@ -109,6 +110,48 @@ def test_models_are_listed_compared_promoted_and_refused(service: Service, tmp_p
     (tmp_path / "model.h5").write_bytes(b"no model")
     refused = darkroom(service.url, tmp_path, "models", "import", "model.h5", "--labels", "cat, dog")
     assert refused.returncode == 2 and "neither a .keras nor a .h5 file" in refused.stderr
+
+
+def test_a_terminal_that_cannot_show_every_character(service: Service, http: httpx.Client, tmp_path: Path) -> None:
+    job_id = submit(http, ("日本…ü.png", png(1)))
+    finished(http, job_id)
+    latin = {"PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
+    shown = subprocess.run(
+        [*PROGRAM, "jobs", "watch", job_id],
+        check=True,
+        capture_output=True,
+        env=environment(service.url, tmp_path, **latin),
+    )
+    assert "\\u65e5\\u672c\\u2026ü.png" in shown.stdout.decode("latin-1")
+    listed = darkroom(service.url, tmp_path, "jobs", "watch", job_id, "-o", "json", **latin)
+    assert "日本…ü.png" in json.dumps(json.loads(listed.stdout), ensure_ascii=False)
+
+
+def test_settings_for_proxies_and_certificates_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    for name, value, url in (
+        ("ALL_PROXY", "socks://127.0.0.1:1080/", "http://192.0.2.1"),
+        ("all_proxy", "socks5://127.0.0.1:1080/", "http://192.0.2.1"),
+        ("HTTPS_PROXY", "nonsense://", "https://192.0.2.1"),
+        ("SSL_CERT_FILE", "/missing.pem", "https://192.0.2.1"),
+    ):
+        done = darkroom(url, tmp_path, "jobs", "list", **{name: value})
+        assert done.returncode == 2 and name in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def test_no_proxy_is_asked_for_this_machine(tmp_path: Path) -> None:
+    url = f"http://127.0.0.2:{free_port()}"
+    done = darkroom(url, tmp_path, "jobs", "list", ALL_PROXY="socks://127.0.0.1:1080/")
+    assert done.returncode == 1 and f"no response from {url}" in done.stderr
+
+
+def test_a_key_for_another_service_is_said(service: Service, tmp_path: Path) -> None:
+    """Given a service without keys, a key of another data folder is useless to it. Alone, nothing is said."""
+    elsewhere = {"DARKROOM_DATA_DIR": str(tmp_path / "elsewhere")}
+    made = darkroom(service.url, tmp_path, "keys", "create", "ann", **elsewhere)
+    assert made.returncode == 0 and str(tmp_path / "elsewhere") in made.stderr
+    assert f"the service at {service.url} does not know this key" in made.stderr
+    alone = darkroom(f"http://127.0.0.1:{free_port()}", tmp_path, "keys", "create", "bob", **elsewhere)
+    assert alone.returncode == 0 and "Warning" not in alone.stderr
 
 
 def test_presets_are_listed_and_wrong_parameters_are_named(service: Service, tmp_path: Path) -> None:

@@ -235,7 +235,7 @@ def test_sign_in_leads_to_no_other_site(keyed_service, address):
 
 
 def keys_command(service: Service, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {"DARKROOM_DATA_DIR": str(service.data_dir), "PATH": ""}
+    environment = {"DARKROOM_DATA_DIR": str(service.data_dir), "DARKROOM_URL": service.url, "PATH": ""}
     command = [sys.executable, "-m", "cli", "keys", *words]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
@@ -244,6 +244,7 @@ def test_a_key_is_made_and_revoked_while_the_service_runs(people, keyed_service)
     made = keys_command(keyed_service, "create", "eve", "--owner", "ann", "--scope", "train", "--scope", "submit")
     key = made.stdout.strip()
     assert re.fullmatch(r"darkroom_[\w-]{43}", key), made.stderr
+    assert "Warning" not in made.stderr
     assert people["nobody"].get("/v1/jobs", headers=bearer(key)).status_code == 200
     listed = keys_command(keyed_service, "list")
     assert re.search(r"^eve +ann +submit\+train +\d{4}-\d\d-\d\d$", listed.stdout, re.MULTILINE)

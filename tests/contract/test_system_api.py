@@ -13,6 +13,7 @@ def test_disk_space_is_in_bytes(http):
     assert set(disk) == {"total_bytes", "free_bytes", "used_bytes", "reserve_bytes"}
     assert 0 < disk["free_bytes"] < disk["total_bytes"] and 0 < disk["used_bytes"] < disk["total_bytes"]
     assert 0 < redis["used_bytes"] < redis["full_bytes"] < redis["max_bytes"] == 1024**3
+    assert redis["warnings"] == []
 
 
 def test_it_takes_no_parameters(http):

@@ -179,7 +179,7 @@ class Arena:
         with contextlib.suppress(redis.RedisError, psutil.NoSuchProcess), self.redis() as client:
             for chunk in client.zrange(keys.LEASES, 0, -1):
                 name = client.hget(f"darkroom:chunk:{chunk}", "worker")
-                if name and psutil.pid_exists(pid := int(name.rpartition(":")[2])):
+                if name and psutil.pid_exists(pid := int(name.split(":")[1])):
                     return psutil.Process(pid), chunk
         return None
 

@@ -1,5 +1,7 @@
 """The README's first command in a clean clone: an empty home, and only the packages that requirements.txt names.
 
+The clone is read-only, as one that belongs to root is for everybody else.
+
 They are linked, not installed again: CI installs them whenever it runs `./darkroom test`.
 """
 
@@ -20,7 +22,7 @@ from packaging.requirements import Requirement
 
 from cli.stack.embedded_redis import free_port
 from tests.conftest import NO_TLS, ROOT, START_STOP_S, wait_until
-from tests.programs import need
+from tests.programs import need, read_only
 
 PICTURES = sorted((ROOT / "tests" / "fixtures" / "cifar10").glob("*.png"))
 PYTHON = getattr(sys, "_base_executable", sys.executable)  # the Python of .venv has packages
@@ -69,7 +71,18 @@ def test_up_on_a_clean_clone_classifies_pictures(tmp_path):
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
     link_packages(clone)
     client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False, verify=NO_TLS)
-    up = subprocess.Popen([PYTHON, str(clone / "darkroom"), "up"], cwd=clone, env=newcomer(home, clone / "var", port))
+    environment = newcomer(home, tmp_path / "data", port)
+    with read_only(clone):
+        shown = subprocess.run([PYTHON, clone / "darkroom", "--help"], env=environment, capture_output=True, check=True)
+        assert b"Usage: darkroom" in shown.stdout
+        job = classified(subprocess.Popen([PYTHON, clone / "darkroom", "up"], cwd=clone, env=environment), client)
+    assert (job["state"], job["counts"]["succeeded"]) == ("succeeded", len(PICTURES))
+    right = [item["predictions"][0]["label"] == item["filename"].split("-")[0] for item in job["results"]]
+    assert sum(right) >= len(PICTURES) * 0.85, "the shipped model is right in about 94 of 100"
+
+
+def classified(up: subprocess.Popen[bytes], client: httpx.Client) -> dict:
+    """Return the Job for all pictures, then stop the service."""
     try:
         wait_until(lambda: up.poll() is not None or answers(client), "ready", START_STOP_S, every=0.1)
         assert up.poll() is None, "it ended by itself"
@@ -80,7 +93,4 @@ def test_up_on_a_clean_clone_classifies_pictures(tmp_path):
         up.send_signal(signal.SIGINT)
         up.wait(START_STOP_S)
     assert answer.status_code == 200, answer.text
-    job = answer.json()
-    assert (job["state"], job["counts"]["succeeded"]) == ("succeeded", len(PICTURES))
-    right = [item["predictions"][0]["label"] == item["filename"].split("-")[0] for item in job["results"]]
-    assert sum(right) >= len(PICTURES) * 0.85, "the shipped model is right in about 94 of 100"
+    return answer.json()

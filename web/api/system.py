@@ -9,6 +9,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from shared.jobs.store import MAX_MEMORY_SHARE
+from shared.redis.requirements import shortcomings
 from shared.storage.blobs import RESERVE_BYTES
 from web.auth.access import ANY_KEY, allow
 from web.openapi.operation import Answer, operation
@@ -27,14 +28,15 @@ class DiskSpace(TypedDict):
     reserve_bytes: Annotated[responses.Count, Field(description="Uploads are refused if fewer bytes are free.")]
 
 
-class RedisMemory(TypedDict):
-    """Memory of Redis."""
+class RedisState(TypedDict):
+    """Memory and configuration of Redis."""
 
     used_bytes: responses.Count
     max_bytes: Annotated[responses.Count | None, Field(description="Memory limit; null if there is none.")]
     full_bytes: Annotated[
         responses.Count | None, Field(description="Uploads are refused above this; null if there is no limit.")
     ]
+    warnings: Annotated[list[str], Field(description="What is missing in its configuration, in words.")]
 
 
 class Space(TypedDict):
@@ -45,7 +47,7 @@ class Space(TypedDict):
         Literal["disk", "remote"],
         Field(description="Where pictures are stored; the limits of remote storage are unknown."),
     ]
-    redis: RedisMemory
+    redis: RedisState
 
 
 @blueprint.get("/v1/system")
@@ -68,6 +70,7 @@ def system() -> Response:
                 "used_bytes": used,
                 "max_bytes": limit or None,
                 "full_bytes": round(MAX_MEMORY_SHARE * limit) if limit else None,
+                "warnings": shortcomings(parts.redis),
             },
         }
     )

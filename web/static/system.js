@@ -94,7 +94,9 @@ function showRoom({ disk, blobs, redis }) {
   const where = blobs === "remote" ? "Pictures are stored elsewhere; models and logs use this disk. " : "";
   const refused = free < reserve ? "The disk is full. Uploads are rejected until" : "Uploads are rejected unless";
   setText("disk-hint", `${where}${refused} ${bytes(reserve)} are free.`);
-  const { used_bytes: taken, max_bytes: limit, full_bytes: full } = redis;
+  const { used_bytes: taken, max_bytes: limit, full_bytes: full, warnings } = redis;
+  show("redis-warnings", warnings.length > 0);
+  setText("redis-warnings-what", warnings.join(" "));
   show("redis", limit !== null);
   if (limit) fill("redis", taken, limit, taken > full);
   showPairs("redis-figures", [["Used", bytes(taken)], ["Limit", limit ? bytes(limit) : "none"]]);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import socket
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +30,9 @@ class WorkerProcess:
     """The parts of one process. `chunks` and `trainings` each do one unit of work per message."""
 
     def __init__(self, services: Services, queues: Sequence[Queue]) -> None:
-        self.name, self.queues = f"{socket.gethostname()}:{os.getpid()}", tuple(queues)
+        # In containers, hosts and process numbers may be the same everywhere.
+        self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
+        self.queues = tuple(queues)
         threads = threads_per_process(services.settings.classify_workers if Queue.BULK in queues else 1)
         self.models = ModelCache(services.registry, threads)
         self._workers, self._metrics = services.workers, services.meters

@@ -14,7 +14,7 @@ from celery.signals import setup_logging, worker_process_init, worker_process_sh
 
 from shared import logs
 from shared.domain.entities import Queue
-from shared.domain.errors import Unavailable
+from shared.domain.errors import ConfigError, Unavailable
 from shared.jobs.messenger import CLASSIFY, CLASSIFY_TIMEOUT_S, TRAIN
 from shared.services import Services
 from shared.settings import load_settings
@@ -77,10 +77,10 @@ def _start(**_: Any) -> None:
             os.nice(BULK_NICENESS)
         _process = WorkerProcess(services, queues)
         _process.start()
-    except Exception:
-        log.exception("this worker cannot start")
+    except Exception as error:
+        log.error("this worker cannot start: %s", error, exc_info=not isinstance(error, ConfigError))
         os.kill(os.getppid(), signal.SIGTERM)
-        raise
+        raise SystemExit(1) from error
 
 
 def _stop(**_: Any) -> None:

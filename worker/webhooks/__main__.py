@@ -1,6 +1,8 @@
 """`python -m worker.webhooks`."""
 
+from shared.startup import exit_on_config_error
 from worker.webhooks.deliver import main
 
 if __name__ == "__main__":
-    main()
+    with exit_on_config_error():
+        main()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 
 from shared.domain.entities import CLASSIFICATION_QUEUES
@@ -21,7 +22,7 @@ def test_a_worker_is_listed_with_its_model_until_it_stops(services: Services) ->
     worker = WorkerProcess(services, CLASSIFICATION_QUEUES)
     worker.start()
     (listed,) = wait_until(services.workers.alive, "the worker is listed")
-    assert listed.name == f"{socket.gethostname()}:{os.getpid()}"
+    assert re.fullmatch(rf"{re.escape(socket.gethostname())}:{os.getpid()}:[0-9a-f]{{4}}", listed.name)
     assert (listed.queues, listed.model) == (("interactive", "bulk"), services.registry.champion().version)
     worker.stop()
     assert services.workers.alive() == []
