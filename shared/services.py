@@ -31,6 +31,7 @@ from shared.redis.connection import Client, connect
 from shared.settings import Settings
 from shared.storage.blobs import WORKER_PATIENCE, BlobStore, Patience
 from shared.storage.disk import Disk
+from shared.storage.identity import StorageIdentity
 from shared.training.speeds import TrainingSpeeds
 from shared.webhooks.resolver import Resolver
 from shared.webhooks.signing_secrets import WebhookSecrets
@@ -57,6 +58,7 @@ class Services:
     meters: JobMetrics
     keys: KeyStore
     blobs: BlobStore
+    storage_identity: StorageIdentity
     disk: Disk
     classifiers: Classifiers
     registry: Registry
@@ -95,6 +97,7 @@ class Services:
             meters=JobMetrics(client),
             keys=KeyStore(client),
             blobs=blobs,
+            storage_identity=StorageIdentity(client, blobs),
             disk=Disk(settings.data_dir),
             classifiers=classifiers,
             registry=registry,

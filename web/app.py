@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from flask import Flask, Response, request
@@ -12,8 +16,10 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from shared.access.idempotency import IdempotencyStore, KeyLock
 from shared.access.key_ring import KeyRing
 from shared.access.quotas import QuotaKind, Quotas
-from shared.domain.errors import ConfigError, UnsupportedMedia
+from shared.domain.errors import ConfigError, DarkroomError, StorageFull, Unavailable, UnsupportedMedia
 from shared.jobs.waiter import JobWaiter
+from shared.logs import with_cause
+from shared.models.registry import Registry
 from shared.services import Services
 from shared.settings import load_settings
 from shared.startup import check_binding
@@ -85,6 +91,12 @@ SECURITY_HEADERS = {
 TLS_ONLY_S = 365 * 24 * 3600
 
 
+#: Seconds between two tries to publish the shipped versions.
+PUBLISH_RETRY_S = 30
+
+log = logging.getLogger(__name__)
+
+
 def create_app(services: Services) -> Flask:
     """Return the app over these services; nothing connects before the first request."""
     app = Flask(__name__, template_folder=str(TEMPLATES))
@@ -134,9 +146,22 @@ def from_environment() -> Flask:
         settings = load_settings()
         services = Services.build(settings, web_patience(settings.web_threads))
         check_binding(services.settings, services.keys)
+        with suppress(Unavailable, StorageFull):  # /readyz says so, and checks again
+            services.storage_identity.check()
     except ConfigError as error:
         raise AppImportError(str(error)) from error
+    threading.Thread(target=_publish_shipped, args=[services.registry], name="publish", daemon=True).start()
     return create_app(services)
+
+
+def _publish_shipped(registry: Registry) -> None:
+    """Publish the shipped versions: the jobs of this process need them, and other machines may have other ones."""
+    while True:
+        try:
+            return registry.publish_shipped()
+        except DarkroomError as error:
+            log.warning("the shipped models cannot be published, retrying: %s", with_cause(error))
+        time.sleep(PUBLISH_RETRY_S)
 
 
 def _notice_broken_bodies() -> None:

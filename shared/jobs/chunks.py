@@ -38,12 +38,18 @@ class ChunkStore:
         self._scripts = Scripts(client)
 
     @redis_errors()
-    def claim(self, worker: str, queues: Sequence[Queue]) -> Chunk | None:
-        """Claim the next items of the job whose turn it is, from the first queue with a job; None if there is none."""
+    def claim(
+        self, worker: str, queues: Sequence[Queue], *, max_items: int = CHUNK_ITEMS, except_models: Sequence[str] = ()
+    ) -> Chunk | None:
+        """Claim the next items of the job whose turn it is, from the first queue with a job; None if there is none.
+
+        Jobs of `except_models`, which the worker cannot load, keep their turn for other workers.
+        """
         chunk = new_id()
         names = [keys.READY[queue] for queue in queues]
-        limits = CHUNK_ITEMS, SUSPECT_ITEMS, CHUNK_BYTES
-        result = self._scripts.run("claim", chunk, worker, LEASE_S * 1000, *limits, *names)
+        limits = max_items, SUSPECT_ITEMS, CHUNK_BYTES
+        models: list[str | int] = [len(except_models), *except_models]
+        result = self._scripts.run("claim", chunk, worker, LEASE_S * 1000, *limits, *models, *names)
         if not result:
             return None
         job_id, model, dataset, request_id, waited_ms, *records = result

@@ -11,6 +11,17 @@ from shared.redis.connection import Client, redis_errors
 
 #: Seconds without a heartbeat after which a worker counts as dead.
 HEARTBEAT_TIMEOUT_S = 10
+#: What a worker lacks if it uses another storage than the others.
+STORAGE = "storage"
+
+
+@dataclass(frozen=True)
+class Lack:
+    """Something that a worker process cannot get: a model version, `cifar10` or `storage`. `since`: epoch seconds."""
+
+    what: str
+    reason: str
+    since: float
 
 
 @dataclass(frozen=True)
@@ -20,6 +31,11 @@ class Worker:
     name: str
     queues: tuple[str, ...]
     model: str | None
+    lacks: tuple[Lack, ...] = ()
+
+    def has(self, what: str) -> bool:
+        """Return whether the worker can get `what`, as far as it knows."""
+        return all(lack.what != what for lack in self.lacks)
 
 
 class Workers:
@@ -46,18 +62,17 @@ class Workers:
         found, lost = [], []
         for name, text in self._redis.hgetall(keys.WORKERS).items():
             record = json.loads(text)
-            if (
-                abs(now - record.pop("at")) > HEARTBEAT_TIMEOUT_S
-            ):  # in the future: from before Redis's clock was set back
+            if abs(now - record["at"]) > HEARTBEAT_TIMEOUT_S:  # in the future: from before Redis's clock was set back
                 lost.append(name)
             else:
-                found.append(Worker(**{**record, "queues": tuple(record["queues"])}))
+                lacks = tuple(Lack(**lack) for lack in record.get("lacks", ()))
+                found.append(Worker(record["name"], tuple(record["queues"]), record["model"], lacks))
         if lost:
             self._redis.hdel(keys.WORKERS, *lost)
         return found
 
 
 def queues_without_workers(queues: Sequence[str], workers: Sequence[Worker]) -> list[str]:
-    """Return the queues that no worker consumes."""
-    served = {queue for worker in workers for queue in worker.queues}
+    """Return the queues that no worker serves: those with another storage than the others do not work."""
+    served = {queue for worker in workers if worker.has(STORAGE) for queue in worker.queues}
     return [queue for queue in queues if queue not in served]

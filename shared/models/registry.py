@@ -41,7 +41,7 @@ class Registry:
     ) -> None:
         """Without `published` and `classifiers`, only shipped versions exist, and the newest are the champions."""
         self._published, self._classifiers = published, classifiers
-        self._shipped: VersionStore = ShippedVersions(shipped)
+        self._folder, self._shipped = shipped, ShippedVersions(shipped)
         self._stores: list[VersionStore] = [self._shipped, published] if published else [self._shipped]
         self._card = functools.lru_cache(maxsize=CARD_CACHE_SIZE)(self._read_card)
 
@@ -71,13 +71,12 @@ class Registry:
 
     def model_file(self, version: str) -> Path:
         """Return the path of the file for Keras, fetched once if the version is published. Raises NotFound."""
-        store, card = self._card(version)
-        return store.local_path(version, MODEL_FILE, card.file_sha256)
+        return self._local(version, MODEL_FILE, self.card(version).file_sha256)
 
     def openvino_file(self, version: str) -> Path | None:
         """Return the path of the file for OpenVINO, or None if the version has none. Raises NotFound if it is lost."""
-        store, card = self._card(version)
-        return store.local_path(version, OPENVINO_FILE, card.openvino_sha256) if card.openvino_sha256 else None
+        sha256 = self.card(version).openvino_sha256
+        return self._local(version, OPENVINO_FILE, sha256) if sha256 else None
 
     def publish(self, folder: Path) -> ModelCard:
         """Publish the version in `folder` for all processes, add its Classifier if it is new, and return the card.
@@ -93,6 +92,15 @@ class Registry:
             self._classifiers.add(card.belongs_to)
         self._published.publish(card.version, folder)
         return card
+
+    def publish_shipped(self) -> None:
+        """Publish the shipped versions, for machines on which other versions ship. Raises StorageFull."""
+        if self._published is None:
+            return
+        for version in self._shipped.names():
+            if not self._published.exists(version):
+                with contextlib.suppress(Conflict):  # another process was faster
+                    self._published.publish(version, self._folder / version)
 
     def compare(self, first: str, second: str) -> Comparison:
         """Compare the second version with the first. Raises NotFound, and Conflict if their test images differ."""
@@ -160,6 +168,16 @@ class Registry:
         if shipped or self._classifiers is None or not self._classifiers.exists(own):
             raise classifier_not_found(name)
         return own
+
+    def _local(self, version: str, name: str, sha256: str) -> Path:
+        """Return a local path of a file from the first store that has it undamaged. Raises NotFound."""
+        found = NotFound(f"{name} of model {version} is missing")
+        for store in self._stores:
+            try:
+                return store.local_path(version, name, sha256)
+            except NotFound as error:
+                found = error if "damaged" in str(error) else found
+        raise found
 
     def _predictions(self, version: str) -> bytes:
         """Return the version's predictions on the test images. Raises Conflict if it was not measured."""

@@ -31,7 +31,7 @@ class VersionStore(Protocol):
         """Return the bytes of a file of a version. Raises NotFound."""
 
     def local_path(self, version: str, name: str, sha256: str) -> Path:
-        """Return the path of a local copy of a file, whose digest should be `sha256`. Raises NotFound."""
+        """Return the path of a local copy of a file. Raises NotFound, also if the digest is not `sha256`."""
 
 
 class ShippedVersions:
@@ -49,11 +49,13 @@ class ShippedVersions:
         with storage_errors(f"{version}/{name}"):
             return (self._folder / version / name).read_bytes()
 
-    def local_path(self, version: str, name: str, sha256: str) -> Path:  # noqa: ARG002 - the model loader checks it
-        """Return the path of the file. Raises NotFound."""
+    def local_path(self, version: str, name: str, sha256: str) -> Path:
+        """Return the path of the file. Raises NotFound, also if the digest is not `sha256`."""
         path = self._folder / version / name
         if not path.is_file():
             raise NotFound(f"{name} of model {version} is missing")
+        if _digest(path) != sha256:
+            raise _damaged(version, name)
         return path
 
 
@@ -80,6 +82,10 @@ class PublishedVersions:
             self._fetch(version, sha256, path)
         return path
 
+    def exists(self, version: str) -> bool:
+        """Return whether the version is published."""
+        return self._blobs.exists(_key(version, CARD_FILE))
+
     def publish(self, version: str, folder: Path) -> None:
         """Store the files of a version in `folder`. Raises Conflict if the version exists."""
         for name in FILES[:-1]:
@@ -95,7 +101,7 @@ class PublishedVersions:
         try:
             self._copy(_key(version, path.name), part)
             if _digest(part) != sha256:
-                raise NotFound(f"{path.name} of model {version} is damaged: its digest is not the one in the card")
+                raise _damaged(version, path.name)
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
@@ -106,6 +112,10 @@ class PublishedVersions:
                 file.write(chunk)
             file.flush()
             os.fsync(file.fileno())
+
+
+def _damaged(version: str, name: str) -> NotFound:
+    return NotFound(f"{name} of model {version} is damaged: its SHA-256 does not match the model card")
 
 
 def _digest(path: Path) -> str:

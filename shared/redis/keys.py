@@ -14,6 +14,8 @@ REMOVING = "darkroom:removing"
 CORRECTED = "darkroom:corrected"
 #: Sorted set: chunks and trainings by the time their lease expires (ms).
 LEASES = "darkroom:leases"
+#: String: the id of the storage that is used with this Redis. See `shared/storage/identity.py`.
+STORAGE_ID = "darkroom:storage-id"
 #: Hash: worker process → JSON with its queues, its model and the time of its last heartbeat.
 WORKERS = "darkroom:workers"
 #: Hash: event → count; hash: stage and histogram bucket → count. See `shared/jobs/metrics.py`.

@@ -101,6 +101,10 @@ class BlobStore:
             folder.mkdir(parents=True, exist_ok=True)
             return cls(LocalStore(folder, automatic_cleanup=True), folder, patience.places)
 
+    def __str__(self) -> str:
+        """Return what to call the store in errors, without the address of a remote one."""
+        return "the remote storage" if self._folder is None else f"the folder {self._folder.absolute()}"
+
     @property
     def is_remote(self) -> bool:
         """Return whether the store is on a network, so that concurrent reads are faster."""

@@ -24,6 +24,7 @@ from shared.models.classifiers import Classifiers
 from shared.services import Services
 from shared.settings import load_settings
 from worker.runtime.heartbeat import Heartbeat
+from worker.serving.lacks import Lacks
 from worker.training import job, supervisor
 
 #: Environment variable with the path of the file of deaths.
@@ -112,7 +113,7 @@ def work() -> None:
     services, name = Services.build(load_settings()), f"mortal:{os.getpid()}"
     heartbeat = Heartbeat(services.workers, services.chunks, lambda: Worker(name, ("train",), None))
     heartbeat.start()
-    mine = supervisor.TrainingSupervisor(services.trainings, services.chunks, heartbeat.renewing, name)
+    mine = supervisor.TrainingSupervisor(services, heartbeat.renewing, name, Lacks())
     while True:
         if not mine.work():
             time.sleep(LOOK_S)

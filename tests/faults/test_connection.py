@@ -17,6 +17,7 @@ from tests.conftest import answers, wait_until
 from tests.faults.checks import Expected, check
 from tests.faults.kit import Arena, arena_in
 from tests.faults.proxy import Proxy, running_proxy
+from tests.shared.redis.test_refusals import REFUSALS
 
 #: The scripts of a job's life, in order.
 SCRIPTS = ("create", "add", "seal", "claim", "renew", "commit", "remove")
@@ -24,6 +25,8 @@ SCRIPTS = ("create", "add", "seal", "claim", "renew", "commit", "remove")
 DOWN_S = 12
 #: Seconds in which the web server answers 503 without Redis, even if the cores are busy.
 EXCUSE_S = 25
+#: Seconds for which Redis refuses each time, which a heartbeat meets, and seconds between two refusals.
+REFUSED_S, BETWEEN_S = 3, 0.5
 #: Seconds by which responses are delayed, which is beyond the timeout, and for how long.
 LATE_S, SLOW_S = 2, 10
 
@@ -80,6 +83,29 @@ def test_redis_answers_late(arena: Arena, proxy: Proxy, expected: Expected) -> N
         proxy.delay_s = 0
     check(arena, job_id, expected)
     print(f"Redis answered {LATE_S} s late for {SLOW_S} s")
+
+
+def test_redis_refuses_everything(arena: Arena, proxy: Proxy, expected: Expected) -> None:
+    """Given each refusal for a while in the middle of a job, then every process works again afterwards."""
+    before = worker_names(arena)
+    job_id = arena.submit()
+    arena.begun(job_id)
+    with arena.service.client() as http:
+        for refusal, meaning in REFUSALS.items():
+            proxy.refusal = refusal
+            time.sleep(REFUSED_S)
+            answer = http.get("/readyz", timeout=EXCUSE_S)
+            proxy.refusal = ""
+            time.sleep(BETWEEN_S)
+            assert answer.status_code == 503 and meaning in answer.json()["checks"]["redis"]["detail"]
+        wait_until(lambda: http.get("/readyz").status_code == 200, "the service is ready again", EXCUSE_S)
+    check(arena, job_id, expected)
+    wait_until(lambda: worker_names(arena) == before, "the same worker processes are there")
+    print(f"{len(REFUSALS)} refusals, {REFUSED_S} s each")
+
+
+def worker_names(arena: Arena) -> set[str]:
+    return {worker["name"] for worker in arena.http.get("/v1/queues").json()["workers"]}
 
 
 def test_answers_are_lost(arena: Arena, proxy: Proxy, expected: Expected) -> None:

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import Annotated, Literal
 
@@ -17,6 +18,7 @@ from shared.domain.entities import Queue
 from shared.domain.errors import DarkroomError, Unavailable
 from shared.domain.times import rfc3339
 from shared.jobs.workers import Workers, queues_without_workers
+from shared.services import Services
 from web.auth.access import EVERYONE, allow
 from web.openapi.operation import Answer, operation
 from web.state import services, state
@@ -72,7 +74,9 @@ def readyz() -> tuple[Response, int]:
         "model": parts.registry.champion,
         "workers": partial(_check_workers, parts.workers),
     }
-    checks = _all({"redis": parts.store.check, "queue": parts.messenger.check, "storage": parts.blobs.check_writable})
+    checks = _all(
+        {"redis": parts.store.check, "queue": parts.messenger.check, "storage": partial(_check_storage, parts)}
+    )
     if checks["redis"]["ok"]:
         checks |= _all(needing_redis)
     else:  # Redis has just failed to respond: do not wait for it again
@@ -112,6 +116,12 @@ def _check(problem: DarkroomError | None, since: float | None) -> Check:
         "detail": None if problem is None else str(problem),
         "since": rfc3339(since) if since else None,
     }
+
+
+def _check_storage(parts: Services) -> None:
+    parts.blobs.check_writable()
+    with suppress(Unavailable):  # without Redis, whose check says so
+        parts.storage_identity.check()
 
 
 def _check_workers(workers: Workers) -> None:

@@ -9,6 +9,8 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from shared.domain.entities import Queue
+from shared.domain.times import rfc3339
+from shared.jobs.workers import Lack
 from web.auth.access import ANY_KEY, allow
 from web.openapi.operation import Answer, operation
 from web.schemas import responses
@@ -34,12 +36,23 @@ class QueueState(TypedDict):
     ]
 
 
+class LackState(TypedDict):
+    """Something that a worker process cannot get. It leaves work that needs it to other workers."""
+
+    what: Annotated[
+        str, Field(description="A model version, `cifar10` (the training data) or `storage` (the pictures).")
+    ]
+    reason: str
+    since: responses.Timestamp
+
+
 class WorkerState(TypedDict):
     """A worker process."""
 
     name: str
     queues: tuple[Queue, ...]
     model: Annotated[str | None, Field(description="Model version that it loaded last.")]
+    lacks: Annotated[list[LackState], Field(description="Usually empty.")]
 
 
 class QueueList(TypedDict):
@@ -67,5 +80,12 @@ def queues() -> Response:
         }
         for state in services().queues.all()
     ]
-    processes = [{"name": one.name, "queues": one.queues, "model": one.model} for one in workers]
+    processes = [
+        {"name": one.name, "queues": one.queues, "model": one.model, "lacks": [_lack(lack) for lack in one.lacks]}
+        for one in workers
+    ]
     return jsonify({"data": data, "workers": processes})
+
+
+def _lack(lack: Lack) -> dict[str, str]:
+    return {"what": lack.what, "reason": lack.reason, "since": rfc3339(lack.since)}

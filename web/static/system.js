@@ -3,7 +3,7 @@
 import { readQueues, readSystem } from "./api.js";
 import { Chart } from "./charts.js";
 import { announce, arrange, byId, element, notice, setText, show } from "./dom.js";
-import { bytes, duration, number, plural, rate } from "./format.js";
+import { bytes, duration, moment, number, plural, rate } from "./format.js";
 import { modelLink } from "./model-links.js";
 import { pair } from "./training-outcome.js";
 import { sleep } from "./watch.js";
@@ -73,6 +73,8 @@ function showWorkers(workers) {
   const inOrder = workers.toSorted((one, other) => one.name.localeCompare(other.name, "en", { numeric: true }));
   showRows("workers", inOrder.map(({ name, queues, model }) =>
     row(name, queues.map((queue) => QUEUES[queue] ?? queue).join(", "), modelOf(queues, model))));
+  showRows("lacks", inOrder.flatMap(({ name, lacks }) => lacks.map(({ what, since, reason }) =>
+    element("li", {}, `${name} lacks ${what} since ${moment(since)}: ${reason}`))));
 }
 
 /** Show rows. Unchanged rows stay, so a link in one keeps the focus. */

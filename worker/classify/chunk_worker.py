@@ -5,27 +5,36 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 from shared import logs
 from shared.domain.entities import CLASSIFICATION_QUEUES, Chunk, Failure, ItemState, Outcome, Queue
-from shared.domain.errors import DarkroomError, NotFound, Unavailable
-from shared.jobs.chunks import ChunkStore
+from shared.domain.errors import NotFound, Unavailable
+from shared.jobs.chunks import CHUNK_ITEMS, ChunkStore
 from shared.jobs.messenger import Messenger
 from shared.jobs.metrics import JobMetrics
 from shared.jobs.store import JobStore
+from shared.jobs.workers import STORAGE, Workers
 from worker.classify.classifier import Classifier
 from worker.classify.timings import Timings
 from worker.serving.models import ModelCache, ModelUnusable
 
 log = logging.getLogger(__name__)
 
-#: Seconds to wait before the next claim if the storage or Redis could not be reached.
+#: Seconds to wait before the next claim, or another call of Redis, if the storage or Redis could not be reached.
 RETRY_S = 1.0
+#: Seconds after the claim until which a call of Redis is repeated: less than CLASSIFY_TIMEOUT_S. The heartbeat renews
+#: the lease as soon as Redis can be reached.
+GIVE_UP_S = 45.0
+#: Items of a chunk at least, however slow the storage is: one for each thread that reads.
+MIN_ITEMS = 16
+
+T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@dataclass
 class ChunkWorker:
     """A worker of classification jobs.
 
@@ -41,6 +50,9 @@ class ChunkWorker:
     models: ModelCache
     classifier: Classifier
     renewing: Callable[[str], AbstractContextManager[None]]
+    workers: Workers
+    #: Items of the next chunk at most: fewer after the storage has failed, since it may only be slow.
+    max_items: int = CHUNK_ITEMS
 
     @property
     def classify_queues(self) -> list[Queue]:
@@ -51,7 +63,8 @@ class ChunkWorker:
         """Process one chunk. Return False if no job is waiting. Raise Unavailable without Redis."""
         timings = Timings()
         with timings.timing("claim"):
-            chunk = self.chunks.claim(self.name, self.classify_queues)
+            excluded = self.models.lacks.untried()
+            chunk = self.chunks.claim(self.name, self.classify_queues, max_items=self.max_items, except_models=excluded)
         if chunk is None:
             return False
         timings.add("wait", chunk.waited_s)
@@ -67,26 +80,28 @@ class ChunkWorker:
 
         Return False if the storage or Redis could not be reached, since the next chunk would probably fail too.
         """
+        give_up_at = time.monotonic() + GIVE_UP_S
         try:
             if chunk.model is None:
                 raise LookupError(f"job {chunk.job_id} names no model version")
             outcomes = self.classifier.classify(chunk, self.models.get(chunk.model), timings)
+            self.max_items = min(CHUNK_ITEMS, 2 * self.max_items)
             with timings.timing("commit"):
-                is_committed = self.chunks.commit(chunk, outcomes)
+                is_committed = _insist(lambda: self.chunks.commit(chunk, outcomes), give_up_at)
             if is_committed:
                 self._report(outcomes, timings)
             else:
                 log.warning("chunk %s of job %s was discarded: its lease was lost", chunk.id, chunk.job_id)
         except ModelUnusable as error:
-            log.error("job %s fails: %s", chunk.job_id, error)
-            self._fail_job(chunk, error)
+            self._hand_back(chunk, error)
         except Unavailable as error:
             log.warning("chunk %s of job %s is released: %s", chunk.id, chunk.job_id, logs.with_cause(error))
-            self.chunks.release(chunk.id)
+            self.max_items = max(MIN_ITEMS, self.max_items // 4)
+            _insist(lambda: self.chunks.release(chunk.id), give_up_at)
             return False
         except Exception:
             log.exception("chunk %s of job %s is released after an unexpected error", chunk.id, chunk.job_id)
-            self.chunks.release(chunk.id, died=True)
+            _insist(lambda: self.chunks.release(chunk.id, died=True), give_up_at)
         return True
 
     def _report(self, outcomes: Mapping[str, Outcome], timings: Timings) -> None:
@@ -94,15 +109,41 @@ class ChunkWorker:
         facts = {"items": len(outcomes), "failed": failed, **timings.report(self.metrics)}
         log.info("chunk committed", extra=facts)
 
-    def _fail_job(self, chunk: Chunk, error: DarkroomError) -> None:
-        try:
-            self.jobs.fail(chunk.job_id, Failure("model_unusable", str(error)))
-        except NotFound:
-            log.info("job %s was deleted in the meantime", chunk.job_id)
+    def _hand_back(self, chunk: Chunk, error: ModelUnusable) -> None:
+        """Release a chunk whose model this worker cannot load; fail the job if no other live worker can load it."""
+        if self._is_loadable_elsewhere(chunk):
+            log.warning("job %s is left to other workers: %s", chunk.job_id, error)
+        else:
+            log.error("job %s fails: %s", chunk.job_id, error)
+            with suppress(NotFound):  # it was deleted in the meantime
+                self.jobs.fail(chunk.job_id, Failure("model_unusable", str(error)))
         self.chunks.release(chunk.id)
+
+    def _is_loadable_elsewhere(self, chunk: Chunk) -> bool:
+        """Return whether another live worker serves the job's queue and does not lack the model, as far as it knows."""
+        try:
+            queue = self.jobs.queue_of(chunk.job_id)
+        except NotFound:
+            return True  # nothing is left to fail
+        others = [worker for worker in self.workers.alive() if worker.name != self.name and queue in worker.queues]
+        return any(worker.has(chunk.model) and worker.has(STORAGE) for worker in others)
 
     def _wake_another_worker(self) -> None:
         """Make sure that each queue with waiting jobs has a message: one chunk's end wakes a worker for the next."""
         for queue, jobs in self.chunks.backlog().items():
             if jobs and queue in self.queues and not self.messenger.message_count(queue):
                 self.messenger.wake_workers(queue)
+
+
+def _insist(call: Callable[[], T], give_up_at: float) -> T:
+    """Return the result of a call of Redis; repeat it while Redis cannot be reached, until `give_up_at`.
+
+    Raise Unavailable after that.
+    """
+    while True:
+        try:
+            return call()
+        except Unavailable:
+            if time.monotonic() > give_up_at:
+                raise
+            time.sleep(RETRY_S)

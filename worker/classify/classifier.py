@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.domain.entities import Chunk, Failure, ItemState, Outcome, Prediction, Upload
-from shared.domain.errors import ItemError
+from shared.domain.errors import ItemError, Unavailable
 from shared.jobs.records import SCORE_DECIMALS
 from shared.storage.blobs import BlobStore
 from worker.classify.timings import Timings
@@ -20,6 +21,10 @@ from worker.serving.models import LoadedModel
 
 #: Predictions that are stored per item.
 TOP_K = 5
+
+#: Seconds within which the images of a chunk must be read, so that a storage that hangs is not taken for a dead worker:
+#: with the model, which may have to be fetched before, less than CLASSIFY_TIMEOUT_S.
+READ_S = 30.0
 
 Pixels = NDArray[np.uint8]
 
@@ -35,8 +40,7 @@ class Classifier:
     def classify(self, chunk: Chunk, model: LoadedModel, timings: Timings | None = None) -> dict[str, Outcome]:
         """Return the outcome of each item by key. Raise Unavailable if the storage cannot be reached."""
         timings = timings or Timings()
-        read = self.pool.map(lambda upload: self._pixels(chunk.job_id, upload, model, timings), chunk.uploads)
-        pixels = dict(zip((upload.key for upload in chunk.uploads), read, strict=True))
+        pixels = self._read(chunk, model, timings)
         good = {key: value for key, value in pixels.items() if not isinstance(value, ItemError)}
         outcomes = {key: failed_outcome(value) for key, value in pixels.items() if isinstance(value, ItemError)}
         if good:
@@ -45,15 +49,44 @@ class Classifier:
             outcomes |= dict(zip(good, map(outcome_of, scores), strict=True))
         return outcomes
 
-    def _pixels(self, job_id: str, upload: Upload, model: LoadedModel, timings: Timings) -> Pixels | ItemError:
+    def _read(self, chunk: Chunk, model: LoadedModel, timings: Timings) -> dict[str, Pixels | ItemError]:
+        """Return the decoded picture of each item, or its error, by key. Raise Unavailable, also after READ_S."""
+        reading: set[str] = set()  # keys, while their bytes are on the way
+        futures = {
+            upload.key: self.pool.submit(self._pixels, chunk.job_id, upload, model, timings, reading)
+            for upload in chunk.uploads
+        }
+        try:
+            _, pending = wait(futures.values(), READ_S, FIRST_EXCEPTION)
+            if pending and reading and all(future.exception() is None for future in futures.values() if future.done()):
+                raise Unavailable(f"{len(pending)} of {len(futures)} images were not read within {READ_S:g} s")
+            # What hangs otherwise is a decoder: the time limit of the task ends it, since it would hang again.
+            return {key: future.result() for key, future in futures.items()}
+        finally:
+            for future in futures.values():
+                future.cancel()
+
+    def _pixels(
+        self, job_id: str, upload: Upload, model: LoadedModel, timings: Timings, reading: set[str]
+    ) -> Pixels | ItemError:
         shape = model.card.input
         try:
-            with timings.timing("read"):
+            with timings.timing("read"), _listed(upload.key, reading):
                 content = load_upload(self.blobs, job_id, upload.sha256)
             with timings.timing("decode"):
                 return decode(content, shape.height, shape.width, self.max_pixels)
         except ItemError as error:
             return error
+
+
+@contextmanager
+def _listed(key: str, keys: set[str]) -> Iterator[None]:
+    """Have `key` in `keys` while the block runs."""
+    keys.add(key)
+    try:
+        yield
+    finally:
+        keys.discard(key)
 
 
 def failed_outcome(error: ItemError) -> Outcome:

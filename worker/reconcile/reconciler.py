@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from shared import logs
 from shared.domain.entities import Job
@@ -136,11 +137,16 @@ def main() -> None:
         Step("the release of lost chunks", reconciler.release_lost, log),
         Step("the waking of workers", reconciler.wake_workers, log),
     )
+
+    def checked(run: Callable[[], None]) -> None:
+        services.storage_identity.check()  # deleting from another storage than the others use would leave the pictures
+        run()
+
     chores = (
-        Step("the removal of expired jobs", reconciler.remove_expired, log),
-        Step("the completion of changes to datasets", services.dataset_sweep.run, log),
-        Step("the import of models", importer.poll, log),
-        Step("the search for orphans", orphans, log),
+        Step("the removal of expired jobs", partial(checked, reconciler.remove_expired), log),
+        Step("the completion of changes to datasets", partial(checked, services.dataset_sweep.run), log),
+        Step("the import of models", partial(checked, importer.poll), log),
+        Step("the search for orphans", partial(checked, orphans), log),
     )
     thread = threading.Thread(target=repeat, args=(chores, stopping), name="storage", daemon=True)
     thread.start()

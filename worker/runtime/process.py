@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import socket
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from shared.domain.entities import Queue
-from shared.domain.errors import Unavailable
-from shared.jobs.workers import Worker
+from shared.domain.errors import ConfigError, Unavailable
+from shared.jobs.workers import STORAGE, Worker
 from shared.services import Services
 from worker import hardware
 from worker.classify.chunk_worker import ChunkWorker
@@ -19,11 +21,16 @@ from worker.classify.classifier import Classifier
 from worker.runtime.broker_watchdog import BrokerWatchdog
 from worker.runtime.heartbeat import Heartbeat
 from worker.serving.champion_watch import ChampionWatcher
+from worker.serving.lacks import Lacks
 from worker.serving.models import ModelCache
 from worker.training.supervisor import TrainingSupervisor
 
 #: Decoding threads if uploads come from S3, where most of the time is spent waiting. With a local disk: one per core.
 REMOTE_READERS = 16
+#: Seconds that a worker waits after a message for which it may not work.
+IDLE_S = 1.0
+
+log = logging.getLogger(__name__)
 
 
 class WorkerProcess:
@@ -34,8 +41,9 @@ class WorkerProcess:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
         self.queues = tuple(queues)
         threads = threads_per_process(services.settings.classify_workers if Queue.BULK in queues else 1)
-        self.models = ModelCache(services.registry, threads)
-        self._workers, self._metrics = services.workers, services.meters
+        self.lacks = Lacks()
+        self.models = ModelCache(services.registry, threads, self.lacks)
+        self._workers, self._metrics, self._identity = services.workers, services.meters, services.storage_identity
         self.watchdog = BrokerWatchdog(services.messenger, queues)
         self.heartbeat = Heartbeat(services.workers, services.chunks, self.describe, self._on_heartbeat)
         self._champion_watcher = ChampionWatcher(services.registry, self.models, self._send_heartbeat)
@@ -51,8 +59,9 @@ class WorkerProcess:
             models=self.models,
             classifier=Classifier(services.blobs, services.settings.max_pixels, self._pool),
             renewing=self.heartbeat.renewing,
+            workers=services.workers,
         )
-        self.trainings = TrainingSupervisor(services.trainings, services.chunks, self.heartbeat.renewing, self.name)
+        self.trainings = TrainingSupervisor(services, self.heartbeat.renewing, self.name, self.lacks)
 
     def start(self) -> None:
         """Load the champion if the process classifies, then start the heartbeat. A broken champion is not fatal."""
@@ -69,8 +78,21 @@ class WorkerProcess:
         self._pool.shutdown(cancel_futures=True)
 
     def describe(self) -> Worker:
-        """Return the worker as it is listed: its name, queues and loaded champion."""
-        return Worker(self.name, self.queues, self.models.champion)
+        """Return the worker as it is listed: its name, its queues, its loaded champion and what it lacks."""
+        return Worker(self.name, self.queues, self.models.champion, self.lacks.all())
+
+    def may_work(self) -> bool:
+        """Return whether this process uses the same storage as the others; if not, say so. Raise Unavailable."""
+        try:
+            self._identity.check()
+        except ConfigError as error:
+            if STORAGE not in self.lacks.untried():
+                log.error("this worker claims no work: %s", error)
+                self.lacks.add(STORAGE, str(error))
+            time.sleep(IDLE_S)  # leave the next message to another worker
+            return False
+        self.lacks.remove(STORAGE)
+        return True
 
     def _on_heartbeat(self) -> None:
         self._metrics.flush()

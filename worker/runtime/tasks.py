@@ -41,13 +41,15 @@ def register(app: Celery) -> None:
 def classify() -> None:
     """Classify the next chunk of the job whose turn it is."""
     with _busy_process() as process:
-        process.chunks.work()
+        if process.may_work():
+            process.chunks.work()
 
 
 def train() -> None:
     """Run the training that has waited longest."""
     with _busy_process() as process:
-        process.trainings.work()
+        if process.may_work():
+            process.trainings.work()
 
 
 @contextmanager

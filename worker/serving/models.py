@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +15,7 @@ from shared.models.registry import Registry
 from worker import hardware
 from worker.serving import keras_runtime, openvino_runtime
 from worker.serving.forward import ModelUnusable, Network, tta_threshold, with_tta
+from worker.serving.lacks import Lacks
 
 __all__ = ["MAX_MODELS", "LoadedModel", "ModelCache", "ModelUnusable"]
 
@@ -35,9 +34,10 @@ class LoadedModel:
 class ModelCache:
     """A thread-safe cache of at most MAX_MODELS models, loaded on first use; it never evicts the champion."""
 
-    def __init__(self, registry: Registry, threads: int) -> None:
-        """Create an empty cache. Each model runs on `threads` cores."""
+    def __init__(self, registry: Registry, threads: int, lacks: Lacks | None = None) -> None:
+        """Create an empty cache. Each model runs on `threads` cores; versions that are unusable become `lacks`."""
         self._registry, self._threads = registry, threads
+        self.lacks = lacks or Lacks()
         self._models: OrderedDict[str, Future[LoadedModel]] = OrderedDict()
         self._lock = threading.Lock()
         self._champion: str | None = None
@@ -69,10 +69,13 @@ class ModelCache:
         """Load the model without holding the lock, so that other versions can serve."""
         try:
             model.set_result(self._load(version))
+            self.lacks.remove(version)
         except BaseException as error:  # noqa: BLE001  # `get` raises it in each waiting thread
             with self._lock:
                 if self._models.get(version) is model:
                     del self._models[version]
+            if isinstance(error, ModelUnusable):
+                self.lacks.add(version, str(error))
             model.set_exception(error)
 
     def _evict(self) -> None:
@@ -92,15 +95,8 @@ class ModelCache:
     def _network(self, card: ModelCard) -> Network:
         exported = None if hardware.may_have_gpu() else self._registry.openvino_file(card.version)
         if exported:
-            return openvino_runtime.load(_verified(exported, card.openvino_sha256), self._threads)
-        file = self._registry.model_file(card.version)
-        return keras_runtime.load(_verified(file, card.file_sha256), self._threads)
-
-
-def _verified(file: Path, sha256: str | None) -> Path:
-    if hashlib.sha256(file.read_bytes()).hexdigest() != sha256:
-        raise ModelUnusable(f"{file.parent.name}/{file.name} is damaged: its SHA-256 does not match the model card")
-    return file
+            return openvino_runtime.load(exported, self._threads)
+        return keras_runtime.load(self._registry.model_file(card.version), self._threads)
 
 
 def _warm_up(model: LoadedModel) -> None:

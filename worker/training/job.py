@@ -1,6 +1,7 @@
 """The process of one training job: `python -m worker.training.job TRAINING JOB`, started by the supervisor.
 
-Exit status: 0 if the job has ended, EX_TEMPFAIL if it should be tried again; any other is a crash.
+Exit status: 0 if the job has ended, EX_TEMPFAIL if it should be tried again, EX_NOINPUT if this machine lacks the data
+and another one should try (only with --leave-without-data); any other is a crash.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ def row_record(row: Row) -> dict[str, Any]:
     return {**row.as_dict(), "at": rfc3339(row.at)}
 
 
-def run(services: Services, training: Training) -> int:
+def run(services: Services, training: Training, *, leave_without_data: bool = False) -> int:
     """Train, publish, promote if requested, and end the job; return the exit status."""
     trainings, registry = services.trainings, services.registry
     try:
@@ -135,6 +136,9 @@ def run(services: Services, training: Training) -> int:
         log.warning("training %s stops: %s", training.job_id, logs.with_cause(error))
         return os.EX_TEMPFAIL
     except DarkroomError as error:
+        if leave_without_data and isinstance(error, DatasetUnusable):
+            log.warning("training %s cannot run here: %s", training.job_id, error)
+            return os.EX_NOINPUT
         log.warning("training %s fails: %s", training.job_id, logs.with_cause(error))
         trainings.fail(training, Failure(failure_code(error), str(error)))
     return os.EX_OK
@@ -214,10 +218,11 @@ def main(arguments: Sequence[str]) -> int:
     logs.configure()
     os.nice(NICENESS)
     services = Services.build(load_settings())
-    fence, job_id = arguments
+    fence, job_id, *options = arguments
     job = services.store.get(job_id)
     with logs.job_context(job_id, job.request_id):
-        return run(services, Training(fence, job_id, job.params, job.request_id))
+        training = Training(fence, job_id, job.params, job.request_id)
+        return run(services, training, leave_without_data=bool(options))
 
 
 if __name__ == "__main__":

@@ -10,13 +10,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 from shared import logs
-from shared.domain.entities import Training
+from shared.domain.entities import Queue, Training
 from shared.domain.errors import Unavailable
-from shared.jobs.chunks import LEASE_S, ChunkStore
-from shared.jobs.trainings import TrainingCommand, TrainingStore
+from shared.jobs.chunks import LEASE_S
+from shared.jobs.trainings import TrainingCommand
+from shared.jobs.workers import STORAGE
+from shared.services import Services
+from shared.training.datasets import CIFAR10
+from worker.data.datasets import CIFAR10_SETTING
+from worker.serving.lacks import Lacks
 
 log = logging.getLogger(__name__)
 
@@ -38,26 +44,44 @@ class TrainingSupervisor:
     """
 
     def __init__(
-        self,
-        trainings: TrainingStore,
-        chunks: ChunkStore,
-        renewing: Callable[[str], AbstractContextManager[None]],
-        name: str,
+        self, services: Services, renewing: Callable[[str], AbstractContextManager[None]], name: str, lacks: Lacks
     ) -> None:
         """`renewing` renews the lease of the training with that id while its block runs; `name` is the worker's."""
-        self._trainings, self._chunks, self._renewing, self._name = trainings, chunks, renewing, name
+        self._trainings, self._chunks, self._workers = services.trainings, services.chunks, services.workers
+        self._renewing, self._name, self._lacks = renewing, name, lacks
 
     def work(self) -> bool:
-        """Run the next training to its end; return False if none is queued. Raises Unavailable."""
+        """Run the next training to its end; return False if none is queued, or is better left to another worker.
+
+        Raises Unavailable.
+        """
+        self._look_for_data()
+        has_successor = self._is_data_elsewhere()
+        if has_successor and CIFAR10 in self._lacks.untried():
+            return False
         training = self._trainings.claim(self._name)
         if training is None:
             return False
         with self._renewing(training.id), logs.job_context(training.job_id, training.request_id):
-            self._run(training)
+            self._run(training, ["--leave-without-data"] if has_successor else [])
         return True
 
-    def _run(self, training: Training) -> None:
-        process = subprocess.Popen([sys.executable, "-m", "worker.training.job", training.id, training.job_id])
+    def _look_for_data(self) -> None:
+        """Record whether the file of the training data exists on this machine, if one is set."""
+        source = os.environ.get(CIFAR10_SETTING)
+        if source and not Path(source).is_file():
+            self._lacks.add(CIFAR10, f"{CIFAR10_SETTING} is {source}, which does not exist on this machine")
+        elif source:
+            self._lacks.remove(CIFAR10)
+
+    def _is_data_elsewhere(self) -> bool:
+        """Return whether another live worker runs trainings and does not lack the data, as far as it knows."""
+        others = [worker for worker in self._workers.alive() if worker.name != self._name]
+        return any(Queue.TRAIN in worker.queues and worker.has(CIFAR10) and worker.has(STORAGE) for worker in others)
+
+    def _run(self, training: Training, options: list[str]) -> None:
+        program = [sys.executable, "-m", "worker.training.job"]
+        process = subprocess.Popen([*program, training.id, training.job_id, *options])
         try:
             with _stopped_by_sigterm():
                 code = self._wait(process, training)
@@ -95,9 +119,13 @@ class TrainingSupervisor:
 
     def _release(self, training: Training, code: int) -> None:
         """Return the training to the queue if its process did not end the job; a crash counts against it."""
-        if code != os.EX_OK:
+        if code == os.EX_NOINPUT:
+            log.warning("training %s is left to other workers: this machine lacks the data", training.job_id)
+            self._lacks.add(CIFAR10, f"CIFAR-10 is missing here or damaged, see the log; set {CIFAR10_SETTING}")
+        elif code != os.EX_OK:
             log.warning("the process of training %s exited with status %d", training.job_id, code)
-            self._chunks.release(training.id, died=code != os.EX_TEMPFAIL)
+        if code != os.EX_OK:
+            self._chunks.release(training.id, died=code not in (os.EX_TEMPFAIL, os.EX_NOINPUT))
 
 
 @contextmanager

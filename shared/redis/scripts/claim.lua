@@ -1,17 +1,24 @@
--- ARGV: chunk, worker, lease_ms, max_items, max_suspects, max_bytes, then the rings in order of preference.
+-- ARGV: chunk, worker, lease_ms, max_items, max_suspects, max_bytes, n, n models that the worker cannot load, then the
+-- rings in order of preference.
 -- Claims the next items of the next job under a new lease. The job moves to the end of its ring (round robin).
 -- Returns {job, model, dataset, request ('' if there is none), ms for which the first item has waited, item, upload…},
 -- or {} if no job is waiting.
 local chunk, worker, lease_ms = ARGV[1], ARGV[2], ARGV[3]
 local max_items, max_suspects, max_bytes = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local first_ring, unloadable = 8 + tonumber(ARGV[7]), {}
+for i = 8, first_ring - 1 do unloadable[ARGV[i]] = true end
+
+local function has_model(id)
+  return not next(unloadable) or not unloadable[redis.call('HGET', key(id), 'model')]
+end
 
 local function next_job()
-  for i = 7, #ARGV do
-    local id = pop_known(ARGV[i])
+  for i = first_ring, #ARGV do
+    local id = pop_known(ARGV[i], has_model)
     while id do
       local job = redis.call('HMGET', key(id), 'state', 'ending')
       if job[1] and not job[2] and redis.call('LLEN', key(id, 'pending')) > 0 then return id end
-      id = pop_known(ARGV[i])
+      id = pop_known(ARGV[i], has_model)
     end
   end
 end

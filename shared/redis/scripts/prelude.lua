@@ -109,11 +109,12 @@ local function dequeue(id)
   if redis.call('ZCARD', name) == 0 then redis.call('DEL', counts_of(name)) end
 end
 
--- Remove and return the first job of a ring whose schema this code knows. Newer ones stay for newer workers.
-local function pop_known(name)
+-- Remove and return the first job of a ring whose schema this code knows and which `is_wanted`, if given, accepts. The
+-- others stay for other workers.
+local function pop_known(name, is_wanted)
   for place = 0, redis.call('ZCARD', name) - 1 do
     local id, turn = unpack(redis.call('ZRANGE', name, place, place, 'WITHSCORES'))
-    if number(id, 'schema') <= SCHEMA then
+    if number(id, 'schema') <= SCHEMA and (not is_wanted or is_wanted(id)) then
       redis.call('HSET', counts_of(name), 'round', math.floor(turn))
       dequeue(id)
       return id

@@ -291,7 +291,7 @@ def test_cancelled_jobs_do_not_delay_their_owner(kit: Kit) -> None:
 def test_a_repeated_claim_returns_the_same_chunk(kit: Kit) -> None:
     """The connection may break after Redis has run the script; the client then repeats it."""
     kit.sealed_job(uploads(CHUNK_ITEMS + 1))
-    scripts, words = Scripts(kit.redis), ("worker", 1000, CHUNK_ITEMS, 1, CHUNK_BYTES, *keys.READY.values())
+    scripts, words = Scripts(kit.redis), ("worker", 1000, CHUNK_ITEMS, 1, CHUNK_BYTES, 0, *keys.READY.values())
     first, again = (scripts.run("claim", "c" * 32, *words) for _ in range(2))
     assert len(first) == 5 + 2 * CHUNK_ITEMS
     assert again[4] >= first[4], "for how long the first item has waited is told anew"
@@ -312,3 +312,20 @@ def test_a_chunk_of_an_import_names_the_dataset_and_the_labels(kit: Kit) -> None
     chunk = kit.claim()
     assert (chunk.dataset, chunk.model, chunk.uploads) == ("d" * 32, None, (given,))
     assert kit.store.get(job).dataset == "d" * 32
+
+
+def test_a_job_whose_model_cannot_be_loaded_keeps_its_turn(kit: Kit) -> None:
+    first, second = kit.sealed_job(uploads(20)), kit.sealed_job(uploads(2))
+    for job_id, model in ((first, "net-1"), (second, "net-2")):
+        kit.redis.hset(keys.job(job_id), "model", model)
+    assert kit.chunks.claim("old", RINGS, except_models=["net-1", "net-2"]) is None
+    chunk = kit.chunks.claim("old", RINGS, except_models=["net-2"])
+    assert chunk is not None and chunk.job_id == first
+    kit.finish(chunk)
+    assert kit.claim().job_id == second
+
+
+def test_a_chunk_may_be_smaller(kit: Kit) -> None:
+    kit.sealed_job(uploads(20))
+    chunk = kit.chunks.claim("worker", RINGS, max_items=16)
+    assert chunk is not None and len(chunk.uploads) == 16

@@ -9,17 +9,23 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from shared.domain.card import OPENVINO_FILE
 from shared.domain.entities import CLASSIFICATION_QUEUES, Counts, JobState, Queue, blob_key
+from shared.domain.errors import Unavailable
 from shared.jobs.chunks import MAX_DEATHS
+from shared.jobs.workers import STORAGE, Lack, Worker
 from shared.models.registry import SHIPPED, Registry
+from shared.models.versions import PublishedVersions
 from shared.redis import keys
 from shared.services import Services
+from tests.conftest import wait_until
 from tests.worker.kit import pictures, stored
-from worker.classify.chunk_worker import ChunkWorker
+from worker.classify.chunk_worker import MIN_ITEMS, ChunkWorker
 from worker.classify.classifier import Classifier
 from worker.classify.timings import Timings
 from worker.serving.models import ModelCache
@@ -41,6 +47,7 @@ def build(services: Services, threads: int) -> Iterator[BuildWorker]:
             models=ModelCache(registry, threads),
             classifier=Classifier(services.blobs, services.settings.max_pixels, pool),
             renewing=nullcontext,
+            workers=services.workers,
         )
 
 
@@ -98,6 +105,57 @@ def test_a_storage_outage_fails_no_item(
     assert services.store.get(job_id).counts == Counts(3, succeeded=3)
 
 
+def test_a_storage_that_hangs_costs_no_death(
+    services: Services, worker: ChunkWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The chunk is released before the time limit of its task, and the next ones are smaller."""
+    monkeypatch.setattr("worker.classify.chunk_worker.RETRY_S", 0.01)
+    monkeypatch.setattr("worker.classify.classifier.READ_S", 0.05)
+    job_id = stored(services, pictures(3))
+    pipe = services.settings.data_dir / "pipe"
+    os.mkfifo(pipe)  # whoever opens it to read waits for a writer
+    good = {}
+    for file in (services.settings.data_dir / "blobs" / "jobs" / job_id).iterdir():
+        good[file] = file.rename(services.settings.data_dir / file.name)
+        file.symlink_to(pipe)
+    for _ in range(MAX_DEATHS + 1):
+        assert worker.work()
+    assert services.store.get(job_id).counts == Counts(3)
+    assert services.redis.hgetall(keys.job(job_id, "deaths")) == {}
+    assert worker.max_items == MIN_ITEMS
+    for file, content in good.items():
+        file.unlink()
+        content.rename(file)
+    os.close(os.open(pipe, os.O_RDWR))  # the threads that wait read an empty file
+    wait_until(lambda: worker.work() and services.store.get(job_id).state.done, "the job is done")
+    assert services.store.get(job_id).counts == Counts(3, succeeded=3)
+    assert worker.max_items > MIN_ITEMS
+
+
+def test_redis_that_refuses_a_commit_costs_nothing(
+    services: Services, worker: ChunkWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a chunk that is classified when Redis refuses writes, then its results are committed later."""
+    monkeypatch.setattr("worker.classify.chunk_worker.RETRY_S", 0.01)
+    job_id = stored(services, pictures(3))
+    chunk = services.chunks.claim("worker", CLASSIFICATION_QUEUES)
+    refused: list[str] = []
+    commit = services.chunks.commit
+
+    def refuse_twice(*words: Any) -> bool:
+        services.redis.config_set("min-replicas-to-write", int(len(refused) < 2))
+        try:
+            return commit(*words)
+        except Unavailable as error:
+            refused.append(str(error))
+            raise
+
+    worker.chunks = SimpleNamespace(commit=refuse_twice)
+    assert worker.process(chunk, Timings())
+    assert len(refused) == 2 and "NOREPLICAS" in refused[0]
+    assert services.store.get(job_id).counts == Counts(3, succeeded=3)
+
+
 def test_a_missing_upload_fails_only_its_item(services: Services, worker: ChunkWorker) -> None:
     job_id = stored(services, pictures(3))
     lost = services.store.item(job_id, "airplane-10").upload
@@ -134,6 +192,41 @@ def test_an_unusable_model_fails_its_job_with_a_reason(services: Services, build
     assert (job.failure.code, version in job.failure.detail) == ("model_unusable", True)
     assert services.store.item(job_id, "airplane-10").outcome.failure == job.failure
     assert services.store.retry(job_id) == 2
+
+
+def test_a_worker_leaves_models_that_it_lacks_to_others(services: Services, build: BuildWorker, tmp_path: Path) -> None:
+    """Given two workers of which one has no models, then the other one does the job, and nothing fails."""
+    (tmp_path / "models").mkdir()
+    poor, rich = build(registry=Registry(tmp_path / "models")), build()
+    services.workers.record_heartbeat(Worker("rich", ("interactive", "bulk"), None))
+    job_id = stored(services, pictures(3))
+    assert poor.work()
+    assert not poor.work(), "it does not claim the job again"
+    assert services.store.get(job_id).state is JobState.RUNNING
+    assert rich.work()
+    assert services.store.get(job_id).counts == Counts(3, succeeded=3)
+    assert services.redis.hgetall(keys.job(job_id, "deaths")) == {}
+
+
+def test_a_job_fails_if_no_live_worker_has_its_model(services: Services, build: BuildWorker, tmp_path: Path) -> None:
+    """Given other workers that lack it, serve other queues or use another storage."""
+    (tmp_path / "models").mkdir()
+    job_id = stored(services, pictures(3))
+    version = services.registry.champion().version
+    for name, queue, lack in (("a", "bulk", version), ("b", "train", "cifar10"), ("c", "interactive", STORAGE)):
+        services.workers.record_heartbeat(Worker(name, (queue,), None, (Lack(lack, "it is away", 0),)))
+    assert build(registry=Registry(tmp_path / "models")).work()
+    assert services.store.get(job_id).failure.code == "model_unusable"
+
+
+def test_a_version_that_ships_elsewhere_is_fetched(services: Services, build: BuildWorker, tmp_path: Path) -> None:
+    """Given a shipped version that is published, then a worker on whose machine it does not ship can load it."""
+    (tmp_path / "models").mkdir()
+    services.registry.publish_shipped()
+    published = PublishedVersions(services.blobs, tmp_path / "cache")
+    job_id = stored(services, pictures(3))
+    assert build(registry=Registry(tmp_path / "models", published)).work()
+    assert services.store.get(job_id).counts == Counts(3, succeeded=3)
 
 
 def test_unexpected_errors_count_as_deaths_up_to_a_limit(services: Services, worker: ChunkWorker) -> None:

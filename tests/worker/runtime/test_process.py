@@ -6,9 +6,11 @@ import os
 import re
 import socket
 
+import pytest
+
 from shared.domain.entities import CLASSIFICATION_QUEUES
 from shared.jobs.chunks import HEARTBEAT_S, LEASE_S
-from shared.jobs.workers import Worker
+from shared.jobs.workers import STORAGE, Worker, queues_without_workers
 from shared.redis import keys
 from shared.redis.connection import Client, now_ms
 from shared.services import Services
@@ -52,3 +54,30 @@ def test_processes_share_the_cores() -> None:
     assert threads_per_process(1) == cores
     assert threads_per_process(cores) == 1
     assert threads_per_process(10 * cores) == 1
+
+
+def test_a_worker_with_another_storage_claims_nothing(
+    services: Services, redis_client: Client, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says so once, in the log and in its heartbeat, and does not count as a worker of its queues."""
+    monkeypatch.setattr("worker.runtime.process.IDLE_S", 0)
+    worker = WorkerProcess(services, CLASSIFICATION_QUEUES)
+    redis_client.set(keys.STORAGE_ID, "another")
+    assert [worker.may_work() for _ in range(3)] == [False] * 3
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "set DARKROOM_STORAGE_URL" in line
+    (lack,) = worker.describe().lacks
+    assert (lack.what, lack.reason in line) == (STORAGE, True)
+    services.workers.record_heartbeat(worker.describe())
+    assert queues_without_workers(["bulk"], services.workers.alive()) == ["bulk"]
+    redis_client.delete(keys.STORAGE_ID)
+    assert worker.may_work() and worker.describe().lacks == ()
+    worker._pool.shutdown()
+
+
+def test_two_workers_of_one_name_are_two(services: Services) -> None:
+    first, second = (WorkerProcess(services, CLASSIFICATION_QUEUES) for _ in range(2))
+    for worker in (first, second):
+        services.workers.record_heartbeat(worker.describe())
+        worker._pool.shutdown()
+    assert len(services.workers.alive()) == 2

@@ -15,10 +15,14 @@ import pytest
 from shared.domain.card import MODEL_FILE
 from shared.domain.entities import Failure, JobState, Training, checkpoint_key
 from shared.jobs.trainings import TrainingCommand
+from shared.jobs.workers import Worker
 from shared.models.registry import SHIPPED
+from shared.redis import keys
 from shared.services import Services
 from tests.conftest import ROOT, wait_until
+from worker.data.datasets import CIFAR10_SETTING
 from worker.runtime.heartbeat import Heartbeat
+from worker.serving.lacks import Lacks
 from worker.training import job as training_job
 from worker.training.supervisor import TrainingSupervisor
 
@@ -159,4 +163,27 @@ def test_a_process_that_lost_its_training_stops_and_writes_nothing(services: Ser
 
 def test_no_training_is_queued(services: Services) -> None:
     heartbeat = Heartbeat(services.workers, services.chunks, lambda: pytest.fail("no heartbeat was started"))
-    assert not TrainingSupervisor(services.trainings, services.chunks, heartbeat.renewing, "test").work()
+    assert not TrainingSupervisor(services, heartbeat.renewing, "test", Lacks()).work()
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_worker_without_the_data_leaves_trainings_to_others(
+    services: Services, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Given another live worker that has the data, then nothing is claimed or failed; without one, the job fails."""
+    job_id, lacks = submit(services, epochs=1), Lacks()
+    heartbeat = Heartbeat(services.workers, services.chunks, lambda: pytest.fail("no heartbeat was started"))
+    supervisor = TrainingSupervisor(services, heartbeat.renewing, "test", lacks)
+    services.workers.record_heartbeat(Worker("other", ("train",), None))
+    monkeypatch.setenv(CIFAR10_SETTING, str(tmp_path / "missing.npz"))
+    assert not supervisor.work()
+    assert services.store.get(job_id).state is JobState.QUEUED
+    (lack,) = lacks.all()
+    assert "missing.npz, which does not exist on this machine" in lack.reason
+    (tmp_path / "missing.npz").write_bytes(b"damaged")
+    assert supervisor.work()  # only its process finds out
+    assert [lack.what for lack in lacks.all()] == ["cifar10"]
+    assert services.redis.hgetall(keys.job(job_id, "deaths")) == {}
+    services.workers.record_heartbeat(Worker("other", ("train",), None, lacks.all()))
+    assert supervisor.work()
+    assert services.store.get(job_id).failure.code == "dataset"
