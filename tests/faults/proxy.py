@@ -119,6 +119,10 @@ def running_proxy(target: int) -> Iterator[Proxy]:
     def run() -> None:
         with contextlib.suppress(asyncio.CancelledError):
             loop.run_until_complete(serving)
+        links = asyncio.all_tasks(loop)
+        for link in links:
+            link.cancel()
+        loop.run_until_complete(asyncio.gather(*links, return_exceptions=True))
         loop.close()
 
     thread = threading.Thread(target=run, name="proxy")

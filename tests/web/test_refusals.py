@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 
 from cli.stack.embedded_redis import free_port, redis_server_path
 from shared.services import Services
@@ -48,12 +49,17 @@ def calls(app: Flask) -> Iterator[tuple[str, str]]:
             yield method, path
 
 
+def status(client: FlaskClient, method: str, path: str) -> int:
+    with client.open(path, method=method, json={}) as response:
+        return response.status_code
+
+
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.split()[0])
 def test_no_call_fails_unexpectedly(app: Flask, proxy: Proxy, refusal: str) -> None:
     client = app.test_client()
     proxy.refusal = refusal
     try:
-        statuses = {call: client.open(call[1], method=call[0], json={}).status_code for call in calls(app)}
+        statuses = {call: status(client, *call) for call in calls(app)}
         ready = client.get("/readyz")
         problem = client.get(JOBS)
     finally:

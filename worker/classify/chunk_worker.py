@@ -51,6 +51,8 @@ class ChunkWorker:
     classifier: Classifier
     renewing: Callable[[str], AbstractContextManager[None]]
     workers: Workers
+    #: Sends a heartbeat at once, for other workers that look for one that has a model.
+    announce: Callable[[], object] = lambda: None
     #: Items of the next chunk at most: fewer after the storage has failed, since it may only be slow.
     max_items: int = CHUNK_ITEMS
 
@@ -111,6 +113,7 @@ class ChunkWorker:
 
     def _hand_back(self, chunk: Chunk, error: ModelUnusable) -> None:
         """Release a chunk whose model this worker cannot load; fail the job if no other live worker can load it."""
+        self.announce()
         if self._is_loadable_elsewhere(chunk):
             log.warning("job %s is left to other workers: %s", chunk.job_id, error)
         else:
@@ -126,7 +129,7 @@ class ChunkWorker:
         except NotFound:
             return True  # nothing is left to fail
         others = [worker for worker in self.workers.alive() if worker.name != self.name and queue in worker.queues]
-        return any(worker.has(chunk.model) and worker.has(STORAGE) for worker in others)
+        return any(worker.has(str(chunk.model)) and worker.has(STORAGE) for worker in others)
 
     def _wake_another_worker(self) -> None:
         """Make sure that each queue with waiting jobs has a message: one chunk's end wakes a worker for the next."""

@@ -57,10 +57,13 @@ class Classifier:
             for upload in chunk.uploads
         }
         try:
-            _, pending = wait(futures.values(), READ_S, FIRST_EXCEPTION)
-            if pending and reading and all(future.exception() is None for future in futures.values() if future.done()):
+            done, pending = wait(futures.values(), READ_S, FIRST_EXCEPTION)
+            for future in done:
+                future.result()  # raise its error now, not after the others have ended
+            # A decoder that hangs would hang again: the time limit of the task ends it. Everything else is the storage.
+            is_decoding = any(future.running() and key not in reading for key, future in futures.items())
+            if pending and not is_decoding:
                 raise Unavailable(f"{len(pending)} of {len(futures)} images were not read within {READ_S:g} s")
-            # What hangs otherwise is a decoder: the time limit of the task ends it, since it would hang again.
             return {key: future.result() for key, future in futures.items()}
         finally:
             for future in futures.values():

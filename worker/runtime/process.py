@@ -60,6 +60,7 @@ class WorkerProcess:
             classifier=Classifier(services.blobs, services.settings.max_pixels, self._pool),
             renewing=self.heartbeat.renewing,
             workers=services.workers,
+            announce=self._send_heartbeat,
         )
         self.trainings = TrainingSupervisor(services, self.heartbeat.renewing, self.name, self.lacks)
 
@@ -99,7 +100,7 @@ class WorkerProcess:
         self.watchdog.check()
 
     def _send_heartbeat(self) -> None:
-        """Announce a new champion at once: the client that promoted it is waiting."""
+        """Announce a change at once: a client that has promoted a version, or another worker, is waiting for it."""
         self._workers.record_heartbeat(self.describe())
 
 

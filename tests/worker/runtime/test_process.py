@@ -73,11 +73,3 @@ def test_a_worker_with_another_storage_claims_nothing(
     redis_client.delete(keys.STORAGE_ID)
     assert worker.may_work() and worker.describe().lacks == ()
     worker._pool.shutdown()
-
-
-def test_two_workers_of_one_name_are_two(services: Services) -> None:
-    first, second = (WorkerProcess(services, CLASSIFICATION_QUEUES) for _ in range(2))
-    for worker in (first, second):
-        services.workers.record_heartbeat(worker.describe())
-        worker._pool.shutdown()
-    assert len(services.workers.alive()) == 2
