@@ -110,6 +110,14 @@ def commands(content: bytes) -> tuple[int, bytes]:
     return count, content
 
 
+async def close_links() -> None:
+    """Close every connection."""
+    links = asyncio.all_tasks() - {asyncio.current_task()}
+    for link in links:
+        link.cancel()
+    await asyncio.gather(*links, return_exceptions=True)
+
+
 @contextmanager
 def running_proxy(target: int) -> Iterator[Proxy]:
     """Run a proxy in a thread."""
@@ -119,10 +127,7 @@ def running_proxy(target: int) -> Iterator[Proxy]:
     def run() -> None:
         with contextlib.suppress(asyncio.CancelledError):
             loop.run_until_complete(serving)
-        links = asyncio.all_tasks(loop)
-        for link in links:
-            link.cancel()
-        loop.run_until_complete(asyncio.gather(*links, return_exceptions=True))
+        loop.run_until_complete(close_links())
         loop.close()
 
     thread = threading.Thread(target=run, name="proxy")

@@ -64,6 +64,7 @@ CALLS: dict[str, Callable[[str], object]] = {
             "owner_and_kind": lambda store: store.owner_and_kind(JOB),
             "revision": lambda store: store.revision(JOB),
             "set_metadata": lambda store: store.set_metadata(JOB, 1),
+            "pin": lambda store: store.pin(JOB, "pets", "net-1"),
             "set_webhook": lambda store: store.set_webhook(JOB, WEBHOOK),
             "item": lambda store: store.item(JOB, "a"),
             "cancel": lambda store: store.cancel(JOB),
