@@ -84,6 +84,7 @@ class Client:
         *,
         metadata: Any = None,
         webhook: str | None = None,
+        names: str | None = None,
         timeout_s: float | None = None,
     ) -> Iterator[Json]:
         """Send pictures, and return an iterator over the Items as they finish.
@@ -91,21 +92,30 @@ class Client:
         Sends everything before it returns; `sources` and errors are those of `submit`. The iterator raises TimedOut if
         the job has not finished after `timeout_s` more seconds; the job keeps running.
         """
-        job = self.submit(sources, metadata=metadata, webhook=webhook)
+        job = self.submit(sources, metadata=metadata, webhook=webhook, names=names)
         return self.results(job["id"], timeout_s=timeout_s)
 
-    def submit(self, sources: Source | Iterable[Source], *, metadata: Any = None, webhook: str | None = None) -> Json:
+    def submit(
+        self,
+        sources: Source | Iterable[Source],
+        *,
+        metadata: Any = None,
+        webhook: str | None = None,
+        names: str | None = None,
+    ) -> Json:
         """Send pictures as one job, and return the Job without waiting for results.
 
-        A source is the path of a picture, a `.zip`, `.tar` or `.tar.gz`, or a folder; the bytes of a picture or an
-        archive; or a pair of a name and bytes. Folders are sent recursively without hidden files and files that are not
-        images. A picture that cannot be decoded becomes a failed Item. `metadata` (JSON) is stored with the job;
-        `webhook` is a URL to call when it ends. Raises NotSent if there is nothing to send or a file is rejected, and
+        A source is the path of a picture, an archive (`.zip`, `.tar`, `.tar.gz` and the like) or a folder; the bytes of
+        a picture or an archive; or a pair of a name and bytes. Folders are sent recursively without hidden files, files
+        that are not images, and files that systems and photo programs add. A picture that cannot be decoded becomes a
+        failed Item. `metadata` (JSON) is stored with the job; `webhook` is a URL to call when it ends. `names` is the
+        encoding of names in archives that do not say it, such as `cp932`; it is guessed by default, and
+        `guessed_encodings` of the Job says so. Raises NotSent if there is nothing to send or a file is rejected, and
         OSError for a source that cannot be read; the job is cancelled then.
         """
         job_id = self.open_job(metadata=metadata, webhook=webhook)["id"]
         try:
-            for sent in self.send(job_id, find(_listed(sources))):
+            for sent in self.send(job_id, find(_listed(sources)), names=names):
                 if sent.problem:
                     raise NotSent(f"{sent.name}: {sent.problem}")
             if not self.job(job_id)["counts"]["total"]:
@@ -119,18 +129,24 @@ class Client:
         """Open a job without items, for `send` and `seal`, and return it. Work begins with the first item."""
         return self._post("/v1/jobs", {"kind": "classification", "metadata": metadata, "webhook": webhook})
 
-    def send(self, job_id: str, files: Iterable[File], present: Collection[str] = ()) -> Iterator[Sent]:
+    def send(
+        self, job_id: str, files: Iterable[File], present: Collection[str] = (), *, names: str | None = None
+    ) -> Iterator[Sent]:
         """Send files to an open job, a few requests at a time, and yield the outcome of each file.
 
         Files whose keys are in `present` are skipped: pass `keys` to resume an upload. Only a few batches of `files`
         are in memory at a time.
         """
-        return sending.send(self._transport, job_id, files, present)
+        return sending.send(self._transport, job_id, files, present, names)
 
     def keys(self, job_id: str) -> Iterator[str]:
         """Return the keys of all items of a job, oldest first."""
         path, query = job_path(job_id, "items"), {"fields": "key", "limit": 1000}
         return (entry["key"] for entry in self._pages(path, query))
+
+    def skipped(self, job_id: str) -> Iterator[Json]:
+        """Return the files in archives that were skipped, as `archive` and `filename`."""
+        return self._pages(job_path(job_id, "skipped"), {"limit": 1000})
 
     def seal(self, job_id: str) -> Json:
         """Seal a job: it accepts no more items and ends when all are done. Raises Conflict if it has none."""

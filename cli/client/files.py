@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import IO
 
 from shared.domain.errors import ItemError
+from shared.domain.junk import is_junk
 from shared.images.formats import HEAD_BYTES, archive_kind, sniff
 
 #: The path of a picture, an archive or a folder; the bytes of a picture or an archive; or a pair of a name and bytes.
 Source = str | os.PathLike[str] | bytes | tuple[str, bytes]
-#: Extensions of archives in folders. By their content, office documents and models are archives too.
-ARCHIVE_NAMES = (".zip", ".tar", ".tar.gz", ".tgz")
+#: Names of archives and compressed pictures in folders. By their content, office documents and models are archives too.
+ARCHIVE_NAME = re.compile(
+    r"\.(zip|tar|t(gz|bz2?|xz|zst)|(tar|jpe?g|png|webp|gif|bmp|tiff?|avif|hei[cf])\.(gz|bz2|xz|zst))$", re.IGNORECASE
+)
 #: Characters of a file's name in its key; with the digest a key has at most 121.
 KEY_NAME_LENGTH = 100
 #: Hexadecimal digits of that digest: 80 bits, so that the keys of 100,000 files differ.
@@ -40,9 +43,9 @@ class File:
 def find(sources: Iterable[Source], skipped: Callable[[str], None] = lambda _name: None) -> Iterator[File]:
     """Yield the files to send; folders recursively, sorted by name.
 
-    In folders, hidden files are ignored, and `skipped` is called with each file that is not an image. A file in a
-    folder that cannot be read is yielded, and opening it raises OSError. Raises OSError for a source that cannot be
-    read.
+    In folders, hidden files are ignored, and `skipped` is called with each file that is not an image, or that an
+    operating system or a photo program has added. A file in a folder that cannot be read is yielded, and opening it
+    raises OSError. Raises OSError for a source that cannot be read.
     """
     for number, source in enumerate(sources, 1):
         if isinstance(source, bytes):
@@ -73,15 +76,18 @@ def _in_folder(folder: str, skipped: Callable[[str], None]) -> Iterator[File]:
     for place, folders, names in os.walk(folder, onerror=unreadable.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if not name.startswith("."):
-                yield from _in_folder_file(str(Path(place, name)), skipped)
+            path = os.path.join(place, name)  # noqa: PTH118  much faster for many files
+            if is_junk(os.path.relpath(path, folder)):
+                skipped(path)
+            elif not name.startswith("."):
+                yield from _in_folder_file(path, skipped)
     yield from (_unreadable(error.filename, error) for error in unreadable)
 
 
 def _in_folder_file(path: str, skipped: Callable[[str], None]) -> Iterator[File]:
     try:
         state, head = _stat_and_head(path)
-        archive = path.lower().endswith(ARCHIVE_NAMES) and archive_kind(head) is not None
+        archive = ARCHIVE_NAME.search(path) is not None and archive_kind(head) is not None
         if not archive:
             sniff(head)
     except OSError as error:

@@ -13,6 +13,7 @@ from typing import IO, Any, TypeVar
 from cli.client.errors import Invalid
 from cli.client.files import File
 from cli.client.transport import Transport, job_path
+from shared.domain.name_encodings import UNIX_ENCODINGS, decode_name, guess_encoding, is_utf8
 
 #: Files and bytes in one request, which are in memory; a bigger file is streamed in a request of its own.
 BATCH_FILES, BATCH_BYTES = 64, 4 * 1024 * 1024
@@ -33,13 +34,17 @@ class Sent:
     problem: str | None = None
 
 
-def send(transport: Transport, job_id: str, files: Iterable[File], present: Collection[str] = ()) -> Iterator[Sent]:
+def send(
+    transport: Transport, job_id: str, files: Iterable[File], present: Collection[str] = (), names: str | None = None
+) -> Iterator[Sent]:
     """Send the files whose keys are not in `present`, and yield their outcomes in order.
+
+    `names` is the encoding of names in archives that do not say it.
 
     Raises Unreachable and Refused.
     """
     wanted = (file for file in files if file.key not in present)
-    for sent in in_parallel(lambda batch: _send(transport, job_id, batch), batches(wanted), AT_ONCE):
+    for sent in in_parallel(lambda batch: _send(transport, job_id, batch, names), batches(wanted), AT_ONCE):
         yield from sent
 
 
@@ -75,7 +80,7 @@ def in_parallel(do: Callable[[Work], Result], work: Iterable[Work], at_once: int
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _send(transport: Transport, job_id: str, batch: list[File]) -> list[Sent]:
+def _send(transport: Transport, job_id: str, batch: list[File], names: str | None) -> list[Sent]:
     with ExitStack() as opened:
         problems: list[Sent] = []
         contents: list[tuple[File, IO[bytes] | bytes]] = []
@@ -85,7 +90,7 @@ def _send(transport: Transport, job_id: str, batch: list[File]) -> list[Sent]:
             except OSError as error:
                 problems.append(Sent(file.name, 0, 0, error.strerror or str(error)))
         try:
-            return problems + (_post(transport, job_id, contents) if contents else [])
+            return problems + (_post(transport, job_id, contents, names) if contents else [])
         except Invalid as error:
             if len(batch) > 1:
                 raise
@@ -101,13 +106,16 @@ def _content(file: File, opened: ExitStack) -> IO[bytes] | bytes:
         return content.read()
 
 
-def _post(transport: Transport, job_id: str, contents: list[tuple[File, IO[bytes] | bytes]]) -> list[Sent]:
+def _post(
+    transport: Transport, job_id: str, contents: list[tuple[File, IO[bytes] | bytes]], names: str | None
+) -> list[Sent]:
     path = job_path(job_id, "items")
     files = [file for file, _ in contents]
     parts = [("files", (_utf8(file.name), content, "application/octet-stream")) for file, content in contents]
     if files[0].archive:  # its items have no keys, so the request has one, which is the same when the upload is resumed
         header = {"Idempotency-Key": f"{job_id}-{files[0].key}"}
-        answers = transport.json("POST", path, headers=header, files=parts)["data"]
+        query = {"names": names} if names else {}
+        answers = transport.json("POST", path, params=query, headers=header, files=parts)["data"]
         problem = next((_rejection(answer) for answer in answers if _rejection(answer)), None)
         return [Sent(files[0].name, files[0].size, sum(not _rejection(answer) for answer in answers), problem)]
     keys = {"keys": json.dumps([file.key for file in files])}
@@ -122,5 +130,6 @@ def _rejection(answer: dict[str, Any]) -> str | None:
 
 
 def _utf8(name: str) -> str:
-    """Return a file's name as UTF-8; other bytes are replaced."""
-    return name.encode(errors="surrogateescape").decode(errors="replace")
+    """Return a file's name, which old systems have stored in another encoding, such as Latin-1, as text."""
+    raw = name.encode(errors="surrogateescape")
+    return raw.decode() if is_utf8(raw) else decode_name(raw, guess_encoding([raw], UNIX_ENCODINGS))

@@ -13,6 +13,7 @@ from cli.service import connect
 from cli.terminal.exit_codes import ExitCode, exit_with
 from cli.terminal.output import Format, write_record
 from cli.terminal.tables import JOBS
+from shared.domain.name_encodings import known_encoding
 
 
 @click.command("classify")
@@ -24,6 +25,13 @@ from cli.terminal.tables import JOBS
 @output_option
 @timeout_option
 @webhook_option
+@click.option(
+    "--names",
+    metavar="ENCODING",
+    callback=lambda _context, _option, name: _encoding(name),
+    help="Encoding of names in archives that do not say it, such as cp932. Default: it is guessed.",
+)
+@click.option("--list-skipped", is_flag=True, help="List every skipped file, also those in archives, on stderr.")
 def command(
     sources: tuple[str, ...],
     *,
@@ -32,16 +40,18 @@ def command(
     output: Format,
     timeout_s: float | None,
     webhook: str | None,
+    names: str | None,
+    list_skipped: bool,
 ) -> None:
-    """Classify pictures, archives (.zip, .tar, .tar.gz), whole folders, or stdin (-).
+    """Classify pictures, archives (.zip, .tar, .tar.gz and the like), whole folders, or stdin (-).
 
-    Folders: hidden files are ignored, and files that are not images are listed and skipped. To resume an interrupted
-    upload, run the same command again in the same folder within a day; nothing is sent twice. With --watch, csv and
-    ndjson are written as pictures finish, table and json at the end.
+    Folders: hidden files are ignored. Files that are not images, or that systems and photo programs add, are skipped.
+    To resume an interrupted upload, run the same command again in the same folder within a day; nothing is sent twice.
+    With --watch, csv and ndjson are written as pictures finish, table and json at the end.
     """
     deadline = time.monotonic() + timeout_s if timeout_s is not None else float("inf")
     with connect(timeout_s) as client:
-        uploader = Uploader(client, deadline, webhook)
+        uploader = Uploader(client, deadline, webhook, names, list_skipped)
         job = uploader.run(sources)
         code = ExitCode.OK
         if watch:
@@ -52,3 +62,9 @@ def command(
         else:
             write_record(job, JOBS, output)
         exit_with(ExitCode.SOME_FAILED if uploader.problems and code is ExitCode.OK else code)
+
+
+def _encoding(name: str | None) -> str | None:
+    if name is not None and known_encoding(name) is None:
+        raise click.BadParameter(f"{name!r} is not an encoding such as cp437, cp850, cp932, gbk or cp1252")
+    return name

@@ -11,7 +11,7 @@ from cli.options import output_option, timeout_option, top_k_option
 from cli.service import connect
 from cli.terminal.exit_codes import exit_with
 from cli.terminal.output import Format, write_record, write_records
-from cli.terminal.tables import JOB, JOBS
+from cli.terminal.tables import JOB, JOBS, SKIPPED
 
 STATES = ("open", "queued", "running", "cancelling", "succeeded", "failed", "cancelled")
 
@@ -50,6 +50,15 @@ def watch(job_id: str, *, top_k: int | None, output: Format, timeout_s: float | 
     """Follow a job to its end and print its results. Ctrl-C stops watching, not the job."""
     with connect(timeout_s) as client:
         exit_with(follow(client, client.job(job_id), output, top_k, timeout_s))
+
+
+@command.command()
+@click.argument("job_id", metavar="ID")
+@output_option
+def skipped(job_id: str, *, output: Format) -> None:
+    """List the files in archives that were skipped: systems and photo programs add them."""
+    with connect() as client:
+        write_records(client.skipped(job_id), SKIPPED, output)
 
 
 @command.command()

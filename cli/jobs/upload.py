@@ -33,6 +33,9 @@ class Uploader:
     #: On the monotonic clock.
     deadline: float
     webhook: str | None = None
+    #: Encoding of names in archives that do not say it.
+    names: str | None = None
+    list_skipped: bool = False
     problems: int = field(default=0, init=False)
     skipped: list[str] = field(default_factory=list, init=False)
     skipped_count: int = field(default=0, init=False)
@@ -69,7 +72,9 @@ class Uploader:
 
     def _skip(self, name: str) -> None:
         self.skipped_count += 1
-        if len(self.skipped) < LISTED_NAMES:
+        if self.list_skipped:
+            echo_err(f"Skipped: {name}")
+        elif len(self.skipped) < LISTED_NAMES:
             self.skipped.append(name)
 
     def _earlier_job(self, state: ResumeState) -> Json | None:
@@ -100,7 +105,7 @@ class Uploader:
     def _send(self, job_id: str, files: Iterable[File], present: set[str]) -> None:
         items, size = len(present), 0
         with show_progress() as progress:
-            for sent in self.client.send(job_id, files, present):
+            for sent in self.client.send(job_id, files, present, names=self.names):
                 items, size = items + sent.items, size + sent.bytes
                 progress.on_sent(items, size)
                 if sent.problem:
@@ -116,7 +121,19 @@ class Uploader:
             exit_with(ExitCode.FAILED, "Error: no file could be sent")
         job = self.client.seal(job_id)
         state.clear()
+        self._report_archives(job)
         return job
+
+    def _report_archives(self, job: Json) -> None:
+        """Print what the service has skipped in archives, and how it has read names in them."""
+        if job["skipped"]:
+            echo_err(f"Skipped in archives: {job['skipped']:,} (to list them: darkroom jobs skipped {job['id']})")
+            if self.list_skipped:
+                for file in self.client.skipped(job["id"]):
+                    echo_err(f"Skipped: {file['archive']}: {file['filename']}")
+        if job["guessed_encodings"]:
+            encodings = ", ".join(job["guessed_encodings"])
+            echo_err(f"Names in archives do not say their encoding; guessed: {encodings}. To choose: --names ENCODING")
 
     def _report_skipped(self) -> None:
         if self.skipped:

@@ -95,6 +95,10 @@ JOB = Table(
     },
     JOBS.csv,
 )
+SKIPPED = Table(
+    {"ARCHIVE": field("archive"), "FILE": field("filename")},
+    field_columns("archive", "filename"),
+)
 METRICS = Table(
     {
         "EPOCH": field("epoch"),

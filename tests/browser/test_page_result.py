@@ -13,6 +13,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.browser.kit import Api, Complaints, pictures, wait_until_true
 from tests.fixtures import make, odd
+from tests.fixtures.archives import raw_zip
 
 #: Milliseconds before the page retries a failed read.
 RETRY_MS = 4000
@@ -211,6 +212,21 @@ def test_failed_files_and_retries(page: Page, api: Api, complaints: Complaints) 
     expect(page.locator(".card-failed code")).to_have_text(["unsupported_format"] * 3)
 
 
+def test_skipped_files_and_guessed_names(page: Page, api: Api) -> None:
+    content = pictures(1)[0][1]
+    archive = raw_zip(("写真/猫.png".encode("cp932"), content), (b"a/Thumbs.db", b"-"), (b"__MACOSX/._a", b"-"))
+    page.goto(f"/result/{api.job([('ja.zip', archive)])}")
+    expect_state(page, "succeeded")
+    expect(page.locator("#guessed")).to_contain_text("cp932")
+    expect(page.locator(".card-file")).to_have_text("写真/猫.png")
+    page.click("#skipped summary")
+    expect(page.locator("#skipped-names li")).to_have_text(["a/Thumbs.db (ja.zip)", "__MACOSX/._a (ja.zip)"])
+    page.goto(f"/result/{api.job(pictures(1))}")
+    expect_state(page, "succeeded")
+    expect(page.locator("#guessed")).to_be_hidden()
+    expect(page.locator("#skipped")).to_be_hidden()
+
+
 def test_downloads(page: Page, api: Api) -> None:
     page.goto(f"/result/{api.job(pictures(4))}")
     expect(page.locator("#live")).to_contain_text("4 of 4")
@@ -218,10 +234,11 @@ def test_downloads(page: Page, api: Api) -> None:
     for name in ("csv", "ndjson", "json", "zip"):
         page.click("#downloads summary")
         with page.expect_download() as download:
-            page.click(f"#downloads a[href$='.{name}']")
+            page.click(f"#downloads a[href*='results.{name}']")
         found[name] = download.value.path().read_bytes()
         expect(page.locator("#downloads ul")).to_be_hidden()
     assert [len(found[name].splitlines()) for name in ("csv", "ndjson")] == [5, 4]
+    assert found["csv"].startswith(b"\xef\xbb\xbf"), "Excel reads UTF-8 only with a byte order mark"
     assert len(json.loads(found["json"])["data"]) == 4
     names = zipfile.ZipFile(io.BytesIO(found["zip"])).namelist()
     assert sorted(name.split("/")[1] for name in names) == [name for name, _ in pictures(4)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import os
@@ -19,6 +20,7 @@ import pytest
 from tests.cli.kit import PROGRAM, Relay, Seen, darkroom, environment, relay_to
 from tests.conftest import Service, wait_until
 from tests.fixtures import make
+from tests.fixtures.archives import raw_zip
 from tests.integration.helpers import png, results, zip_of
 
 CAT, SHIP = (make.CIFAR10 / "cat-0.png").read_bytes(), (make.CIFAR10 / "ship-1.png").read_bytes()
@@ -52,6 +54,31 @@ def test_a_folder_as_a_table(service: Service, folder: Path) -> None:
     assert set(rows) == NAMES and rows["pics/a.png"] == "cat" and rows['pics/in side/ö "1".png'] == "ship"
     assert done.stderr == "Skipped (not images): 2 (pics/letter.docx, pics/notes.txt)\n"
     assert done.returncode == 0
+
+
+def test_what_systems_add_is_skipped_and_can_be_listed(service: Service, tmp_path: Path) -> None:
+    """In folders by the command, in archives by the service. A guess about names is said; a hint decides."""
+    thumbs = tmp_path / "pics" / "@eaDir" / "a.png"
+    thumbs.mkdir(parents=True)
+    (thumbs / "SYNOPHOTO_THUMB_M.png").write_bytes(CAT)
+    (tmp_path / "pics" / "._a.png").write_bytes(CAT)
+    (tmp_path / "pics" / "a.png").write_bytes(CAT)
+    (tmp_path / "pics" / "b.png.gz").write_bytes(gzip.compress(SHIP))
+    (tmp_path / os.fsdecode(b"pics/caf\xe9.png")).write_bytes(SHIP)
+    (tmp_path / "pics" / "more.zip").write_bytes(
+        raw_zip(("\u0160.png".encode("cp852"), png(1)), (b"Thumbs.db", b"-"), (b"caf\x82.png", png(2)))
+    )
+    done = darkroom(service.url, tmp_path, "classify", "pics", "--watch", "-o", "csv", "--list-skipped")
+    files = {row["file"] for row in csv.DictReader(io.StringIO(done.stdout))}
+    assert files >= {"pics/a.png", "pics/b.png", "pics/café.png"}
+    assert "Skipped: pics/._a.png\nSkipped: pics/@eaDir/a.png/SYNOPHOTO_THUMB_M.png\n" in done.stderr
+    assert "Skipped: pics/more.zip: Thumbs.db\n" in done.stderr and "guessed: cp" in done.stderr
+    (job_id,) = re.findall(r"darkroom jobs skipped (\w+)", done.stderr)
+    assert "Thumbs.db" in darkroom(service.url, tmp_path, "jobs", "skipped", job_id).stdout
+    done = darkroom(service.url, tmp_path, "classify", "pics/more.zip", "--watch", "-o", "csv", "--names", "cp852")
+    assert {row["file"] for row in csv.DictReader(io.StringIO(done.stdout))} == {"Š.png", "café.png"}
+    assert "guessed" not in done.stderr
+    assert darkroom(service.url, tmp_path, "classify", "pics", "--names", "odd").returncode == 2
 
 
 def test_the_other_formats(service: Service, folder: Path) -> None:

@@ -7,7 +7,7 @@ import { kindOf, kindsOf } from "../../web/static/file-types.js";
 import { assignKeys } from "../../web/static/file-keys.js";
 
 const PNG = "\x89PNG\r\n\x1a\n";
-const LIMITS = { maxFileBytes: 1000, maxRequestBytes: 5000, maxItems: 3 };
+const LIMITS = { maxFileBytes: 1000, maxRequestBytes: 5000, maxItems: 3, junk: /^__MACOSX\/|(^|\/)(@eaDir\/|\._[^/]*$)/i };
 const bytesFrom = (head, length = head.length) => Uint8Array.from({ length }, (_, at) => head.charCodeAt(at) || 0);
 const fileOf = (name, head = PNG, length = 100) => new File([bytesFrom(head, length)], name, { lastModified: 1 });
 const choiceOf = (name, head, length) => ({ file: fileOf(name, head, length), name, key: name, archive: false });
@@ -15,7 +15,7 @@ const unreadable = () => Object.assign(fileOf("gone.png"), { slice: () => ({ arr
 
 test("the first bytes tell pictures from archives and anything else", () => {
   const pictures = ["\xff\xd8\xff\xe0", PNG, "GIF89a", "II*\0", "MM\0+", "BM", "RIFF....WEBP", "\0\0\0\x18ftypavif", "\0\0\0\x18ftypheic", "\0\0\0\x18ftypmif1"];
-  const archives = ["PK\x03\x04", "\x1f\x8b\x08", `${"\0".repeat(257)}ustar`];
+  const archives = ["PK\x03\x04", "\x1f\x8b\x08", "BZh9", "\xfd7zXZ\0", "\x28\xb5\x2f\xfd", `${"\0".repeat(257)}ustar`];
   const others = ["", "only text", "RIFF....WAVE", "\0\0\0\x18ftypisom", "%!PS", "%PDF-1.7", "8BPS"];
   for (const head of pictures) assert.equal(kindOf(head), "picture", head);
   for (const head of archives) assert.equal(kindOf(head), "archive", head);
@@ -39,6 +39,8 @@ test("checkFiles accepts pictures and archives and gives a reason for each other
   assert.deepEqual(choices.map(({ name, archive }) => [name, archive]), [["a.png", false], ["b.zip", true], ["noname", false]]);
   const reasons = Object.fromEntries(skipped.map(({ name, reason }) => [name, reason]));
   assert.deepEqual(Object.keys(reasons), ["empty.png", "raw.NEF", "fake.jpg", "notes.txt", "big.png", "big.zip", "gone.png"]);
+  const added = ["trip/@eadir/a.png", "trip/._a.png", "trip/__macosx/a.png", "__MACOSX/a.png"].map((name) => ({ file: fileOf(name), name }));
+  assert.deepEqual((await checkFiles(added, LIMITS)).skipped.map(({ reason }) => reason), added.map(() => "added by the system"));
   assert.match(reasons["raw.NEF"], /raw/);
   assert.notEqual(reasons["fake.jpg"], reasons["notes.txt"]);
   assert.match(reasons["big.png"], /1,000 bytes/);

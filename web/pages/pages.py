@@ -14,6 +14,7 @@ from flask import Blueprint, Response, render_template, request, send_file
 from shared.domain.card import ModelCard
 from shared.domain.entities import INTERACTIVE_ITEMS, JOB_ID_PATTERN, Job, JobKind
 from shared.domain.errors import NotFound, Unavailable
+from shared.domain.junk import JUNK_PATTERN
 from shared.images.formats import ACCEPTED
 from shared.jobs.workers import HEARTBEAT_TIMEOUT_S
 from web.auth.access import ANY_KEY, EVERYONE, allow, may_see, visible_card
@@ -40,6 +41,7 @@ def upload() -> str:
         max_archive=readable_bytes(limits.max_request_bytes),
         kept=_kept(),
         formats=ACCEPTED,
+        junk=JUNK_PATTERN,
         samples=_samples(),
         card=_champion(),
     )

@@ -165,6 +165,8 @@ export const readResults = (id, parameters, signal) => requestJson(`${job(id)}/r
 
 /** Count the pictures of each label. @param {string} id @returns {Promise<{index: number, label: string, count: number, corrected: number}[]>} */
 export const readLabels = async (id) => (await requestJson(`${job(id)}/labels`)).data;
+/** Return the first skipped files of a job's archives. @param {string} id @param {number} limit @returns {Promise<{data: {archive: string, filename: string}[]}>} */
+export const readSkipped = (id, limit) => requestJson(`${job(id)}/skipped?limit=${limit}`);
 /** Correct items, all or none. @param {string} id @param {Record<string, string | null>} labels item key → label; null removes a correction */
 export const correctItems = async (id, labels) => (await requestJson(`${job(id)}/labels`, inJson("POST", { labels }))).data;
 

@@ -5,7 +5,7 @@ const HEAD_BYTES = 265; // a tar archive has its signature at byte 257
 const AT_A_TIME = 64;
 
 const PICTURES = ["\xff\xd8\xff", "\x89PNG\r\n\x1a\n", "GIF87a", "GIF89a", "II*\0", "MM\0*", "II+\0", "MM\0+", "BM"];
-const ARCHIVES = ["PK\x03\x04", "PK\x05\x06", "PK\x07\x08", "\x1f\x8b\x08"];
+const ARCHIVES = ["PK\x03\x04", "PK\x05\x06", "PK\x07\x08", "\x1f\x8b\x08", "BZh", "\xfd7zXZ\0", "\x28\xb5\x2f\xfd"];
 //: Brands of ISO base media files that are pictures: AVIF and HEIC.
 const BRANDS = /^(avi[fs]|he[iv][cmsx]|m[is]f1)/;
 

@@ -6,13 +6,13 @@ import { kindsOf } from "./file-types.js";
 //: Raw photos. They begin like TIFF files, but each maker has its own format.
 const RAW = /\.(cr2|nef|arw|dng|orf|pef|srw)$/i;
 //: Extensions of pictures and archives.
-const PICTURES = /\.(jpe?g|jpe|jfif|png|webp|gif|bmp|dib|tiff?|avif|hei[cf]|hif|zip|tar|tgz|gz)$/i;
+const PICTURES = /\.(jpe?g|jpe|jfif|png|webp|gif|bmp|dib|tiff?|avif|hei[cf]|hif|zip|tar|tgz|gz|tbz2?|bz2|txz|xz|tzst|zst)$/i;
 
 /**
  * @typedef {{file: File | null, name: string}} Found `name` is the path in the dropped folder; `file` is null if it cannot be read
  * @typedef {{file: File, name: string, archive: boolean}} Choice
  * @typedef {{name: string, reason: string}} Skipped
- * @typedef {{maxFileBytes: number, maxRequestBytes: number, maxItems: number, formats: string}} Limits
+ * @typedef {{maxFileBytes: number, maxRequestBytes: number, maxItems: number, junk: RegExp}} Limits `junk` matches paths of files that systems add
  */
 
 /** Return the files of an `<input>`, with their paths. @param {Iterable<File>} list */
@@ -80,6 +80,7 @@ export async function checkFiles(found, limits, onDone = () => {}) {
 
 /** Return why a file is skipped, or an empty text. The service checks what the first bytes do not tell. */
 function rejectionReason(file, name, kind, limits) {
+  if (isJunk(name, limits.junk)) return "added by the system";
   if (kind === "unreadable") return "cannot be read on this computer";
   if (!file.size) return "empty";
   if (RAW.test(name)) return "raw photo";
@@ -87,6 +88,9 @@ function rejectionReason(file, name, kind, limits) {
   const most = kind === "archive" ? limits.maxRequestBytes : limits.maxFileBytes;
   return file.size > most ? `${bytes(file.size)}, more than ${bytes(most)}` : "";
 }
+
+/** Whether an operating system or a photo program added this file to the chosen folder, whose name begins the path. */
+const isJunk = (name, junk) => junk.test(name) || junk.test(name.slice(name.indexOf("/") + 1));
 
 /** Return an error if a job cannot hold all of these files, otherwise an empty text. @param {Choice[]} choices @param {Limits} limits */
 export function tooManyFiles(choices, limits) {

@@ -13,6 +13,7 @@ import { Grid } from "./grid.js";
 import { Histogram, sum } from "./histogram.js";
 import { keyOf } from "./label-keys.js";
 import { wireMenu } from "./menu.js";
+import { Skipped } from "./skipped.js";
 import { showStatus } from "./status.js";
 import { Pagination } from "./pagination.js";
 import { Viewer } from "./viewer.js";
@@ -31,6 +32,7 @@ const filters = new Filters(byId("filters"), () => pagination.restart(filters.ad
 const gallery = new Gallery(id, pagination, filters, onPage);
 const histogram = new Histogram(labels, (label) => filters.choose(label === filters.label ? "" : label));
 const failures = new Failures(id, showProblem);
+const skipped = new Skipped(id, showProblem);
 const corrections = new Corrections(id, onCorrected);
 const grid = new Grid(byId("cards"), { enlarge, correct, undo, select });
 const viewer = new Viewer(id, labels, { items: () => gallery.pictures, correct, undo, close });
@@ -47,6 +49,7 @@ function onJob(now) {
   showStatus(job);
   showButtons();
   failures.update(job);
+  skipped.update(job);
   if (more) countSoon();
   fill();
 }

@@ -20,6 +20,7 @@ const limits = {
   maxFileBytes: Number(dataset.maxFileBytes),
   maxRequestBytes: Number(dataset.maxRequestBytes),
   maxItems: Number(dataset.maxItems),
+  junk: new RegExp(dataset.junk, "i"),
 };
 
 let chosen = { choices: [], skipped: [] };
@@ -80,7 +81,7 @@ function reading(count) {
 function showNothingToSend(skipped) {
   if (!skipped.length) return notice("No files found.", "Choose at least one picture, or a folder with pictures.");
   const what = skipped.length === 1 ? "This file cannot be classified." : "None of these files can be classified.";
-  return notice(what, fileList(skipped), element("p", {}, `Accepted formats: ${dataset.formats}, and .zip, .tar and .tar.gz archives.`));
+  return notice(what, fileList(skipped), element("p", {}, `Accepted formats: ${dataset.formats}, also in .zip, .tar, .tar.gz and the like.`));
 }
 
 function startOver(then) {
