@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Split(StrEnum):
@@ -47,8 +48,7 @@ class DatasetRecord:
     labels: tuple[LabelCounts, ...]
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(NamedTuple):
     """A picture of a Dataset. `n` is its id, which is never given to another picture.
 
     `label` is the index of its Label. `split` is None until the picture or another one of its Group gets a Label;

@@ -42,10 +42,11 @@ class DatasetImports:
             raise ValueError("`outcomes` must have exactly the items of the chunk")
         failures = [outcome_json(Outcome(ItemState.FAILED, failure=each)) for each in (NO_ROOM, NO_LABEL, DELETED)]
         parts = [part for key, outcome in outcomes.items() for part in _args(key, outcome, seen)]
-        state, *added = self._scripts.run(
+        state, *rows_added = self._scripts.run(
             "dataset_commit", chunk.id, dataset, seen, rows, MAX_PICTURES, MAX_LABELS, *failures, *parts
         )
-        return CommitResult(CommitState(state), frozenset(added))
+        digests = {new.row: new.sha256 for new in outcomes.values() if isinstance(new, NewPicture)}
+        return CommitResult(CommitState(state), frozenset(digests[int(row)] for row in rows_added))
 
 
 def _args(key: str, outcome: NewPicture | Failure, block: int) -> tuple[str | int | bytes, ...]:

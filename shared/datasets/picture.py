@@ -11,7 +11,7 @@ from shared.datasets.entities import NewPicture, Picture, Split
 from shared.images.formats import FORMATS
 
 #: Label's index + 1 or 0, flags, group; then width, height, size, block, row, digest. The file name follows.
-HEAD, REST = struct.Struct("<HBI"), struct.Struct("<IIIIH32s")
+WHOLE, REST = struct.Struct("<HBIIIIIH32s"), struct.Struct("<IIIIH32s")
 #: Bits of the flags: the split (0 none, 1 train, 2 test), pinned, and the format from FORMAT on.
 SPLITS: tuple[Split | None, ...] = (None, Split.TRAIN, Split.TEST)
 SPLIT, PINNED, FORMAT = 3, 4, 3
@@ -22,8 +22,7 @@ MEDIA_TYPES = tuple(each.media_type for each in FORMATS)
 
 def unpack(n: int, record: bytes) -> Picture:
     """Return the picture with this number and record."""
-    label, flags, group = HEAD.unpack_from(record)
-    width, height, size, block, row, digest = REST.unpack_from(record, HEAD.size)
+    label, flags, group, width, height, size, block, row, digest = WHOLE.unpack_from(record)
     return Picture(
         n=n,
         label=label - 1 if label else None,
@@ -35,7 +34,7 @@ def unpack(n: int, record: bytes) -> Picture:
         size=size,
         media_type=MEDIA_TYPES[flags >> FORMAT],
         sha256=digest.hex(),
-        filename=record[HEAD.size + REST.size :].decode(),
+        filename=record[WHOLE.size :].decode(),
         block=block,
         row=row,
     )

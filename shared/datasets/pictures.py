@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from shared.datasets.entities import Block, Picture, PicturePage, Snapshot, Split
 from shared.datasets.labels import label_not_found
@@ -45,6 +45,11 @@ class PictureFilter:
             and self.split in (None, picture.split)
             and (self.filename is None or self.filename.casefold() in picture.filename.casefold())
         )
+
+    @property
+    def is_indexed(self) -> bool:
+        """Return whether an index finds the pictures, so that no record is read in vain."""
+        return self.split is None and self.filename is None and (self.labelled is None or self.label is None)
 
 
 NO_FILTER = PictureFilter()
@@ -107,7 +112,7 @@ class DatasetPictures:
         """
         order = "newest" if newest_first else "oldest"
         last = None if after is None else decode_cursor(order, after, int)
-        batch = min(READ_BATCH, limit + 1) if wanted == NO_FILTER else READ_BATCH
+        batch = min(READ_BATCH, limit + 1) if wanted.is_indexed else READ_BATCH
         found: list[Picture] = []
         examined = passed = 0
         for numbers in self._numbers(dataset, last, wanted, batch, newest_first):
@@ -257,7 +262,7 @@ def _after_move(pictures: Sequence[Picture], move: Move | None) -> Iterator[Pict
         if move is None or picture.label != move.source - 1:
             yield picture
         elif move.target is not None:
-            yield replace(picture, label=move.target - 1 if move.target else None)
+            yield picture._replace(label=move.target - 1 if move.target else None)
 
 
 def _check(result: str, what: Sequence[str]) -> None:

@@ -22,5 +22,5 @@ for i = 2, #ARGV, 3 do
   end
   if label and give_label(read(n), label) then changed = true end
 end
-if changed then dataset_changed() end
+if changed then save() end
 return { 'changed' }

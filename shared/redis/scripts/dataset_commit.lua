@@ -2,7 +2,7 @@
 -- outcomes (JSON) of an item whose picture or label has no room and of items of a deleted dataset; then for each item: key,
 -- outcome (JSON) if it has failed (the rest is '' then), row ('' if the bytes should be there already), label ('' for none),
 -- flags and the packed rest of its record, numbers of near copies, rows of near copies (both separated by commas).
--- Commits the items to their job and the pictures to the dataset, all in one step or nothing. Returns {'committed', digest of
+-- Commits the items to their job and the pictures to the dataset, all in one step or nothing. Returns {'committed', row of
 -- each added picture…}; {'stale'} if the lease is lost; {'behind'} if there are more blocks or a picture is gone; {'gone'} if
 -- the dataset does not exist, and then the items have failed. A repeated call whose first response was lost returns the same
 -- within a minute.
@@ -73,7 +73,7 @@ local function add(item)
   if item.label ~= '' then add_label(item.label) end
   add_picture(item.n, item.flags % 4, math.floor(item.flags / 4) % 2, math.floor(item.flags / 8), item.rest)
   pictures = pictures + 1
-  table.insert(result, hex(digest_of(item.rest)))
+  table.insert(result, item.row)
 end
 
 for item in items() do
@@ -131,7 +131,7 @@ if #result > 1 then
   redis.call('RPUSH', place('blocks'), chunk .. ' ' .. first .. ' ' .. rows)
   redis.call('HINCRBY', place(), 'next', rows)
 end
-if changed or #result > 1 then dataset_changed() end
+if changed or #result > 1 then save() end
 end_commit(chunk, id, total, cjson.encode(result))
 if TERMINAL[redis.call('HGET', key(id), 'state')] then redis.call('SREM', place('jobs'), id) end
 return result

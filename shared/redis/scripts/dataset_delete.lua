@@ -14,5 +14,5 @@ for i = 2, #ARGV do
     changed = true
   end
 end
-if changed then dataset_changed() end
+if changed then save() end
 return { 'deleted' }

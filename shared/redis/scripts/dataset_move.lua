@@ -9,7 +9,7 @@ local numbers = redis.call('ZRANGEBYSCORE', place('by-label'), from, to, 'LIMIT'
 for _, n in ipairs(numbers) do
   if target == 'delete' then remove_picture(read(n)) else give_label(read(n), tonumber(target)) end
 end
-if #numbers > 0 then dataset_changed() end
+if #numbers > 0 then save() end
 if #numbers == batch then return 1 end
 redis.call('HDEL', place(), 'moving')
 return 0

@@ -69,41 +69,63 @@ local function hex(bytes)
   return (string.gsub(bytes, '.', function(byte) return string.format('%02x', string.byte(byte)) end))
 end
 
+-- The pictures that the script has read or added, by number, and those that it has changed; counts by field. All are kept
+-- here until `save`, so that Redis is not asked twice.
+local loaded, changes, counts = {}, {}, {}
+
 local function parse(n, packed)
   local label, flags, group, rest = struct.unpack('<HBI4', packed)
   return {
-    n = tonumber(n), label = label, split = flags % 4, pinned = math.floor(flags / 4) % 2, format = math.floor(flags / 8),
-    group = group, rest = string.sub(packed, rest),
+    n = n, label = label, split = flags % 4, pinned = math.floor(flags / 4) % 2, format = math.floor(flags / 8),
+    group = group, rest = string.sub(packed, rest), indexed = label,
   }
 end
 
-local function read(n)
-  local packed = redis.call('HGET', place('pictures'), n)
-  return packed and parse(n, packed)
+-- Return a picture, or false if there is none of this number.
+local function read(number)
+  local n = tonumber(number)
+  if loaded[n] == nil then
+    local packed = redis.call('HGET', place('pictures'), n)
+    loaded[n] = packed and parse(n, packed)
+  end
+  return loaded[n]
+end
+
+-- The number of pictures with a Label's code and a Split.
+local function counted(field)
+  if not counts[field] then counts[field] = tonumber(redis.call('HGET', place('counts'), field) or 0) end
+  return counts[field]
 end
 
 local function count_picture(picture, by)
   local field = picture.label .. ':' .. SPLITS[picture.split]
-  if redis.call('HINCRBY', place('counts'), field, by) == 0 then redis.call('HDEL', place('counts'), field) end
+  counts[field] = counted(field) + by
+end
+
+-- Change fields of a picture: label, split, pinned or group.
+local function update(picture, fields)
+  count_picture(picture, -1)
+  for name, value in pairs(fields) do picture[name] = value end
+  count_picture(picture, 1)
+  changes[picture.n] = picture
 end
 
 local function write(picture)
   local flags = picture.split + 4 * picture.pinned + 8 * picture.format
   local packed = struct.pack('<HBI4', picture.label, flags, picture.group) .. picture.rest
   redis.call('HSET', place('pictures'), picture.n, packed)
-  count_picture(picture, 1)
+  if picture.indexed ~= picture.label then
+    redis.call('ZADD', place('by-label'), picture.label * SPAN + picture.n, picture.n)
+  end
 end
 
-local function index_label(picture)
-  redis.call('ZADD', place('by-label'), picture.label * SPAN + picture.n, picture.n)
-end
-
--- Change fields of a picture: label, split, pinned or group.
-local function update(picture, changes)
-  count_picture(picture, -1)
-  for name, value in pairs(changes) do picture[name] = value end
-  write(picture)
-  if changes.label then index_label(picture) end
+-- Write what the script has changed, at its end, with a new revision.
+local function save()
+  for _, picture in pairs(changes) do write(picture) end
+  for field, number in pairs(counts) do
+    if number == 0 then redis.call('HDEL', place('counts'), field) else redis.call('HSET', place('counts'), field, number) end
+  end
+  dataset_changed()
 end
 
 -- The index of Groups has the pictures of Groups of two or more, by Group.
@@ -117,12 +139,8 @@ local function members(picture)
 end
 
 -- Change the picture and all others of its Group.
-local function update_group(picture, changes)
-  local others = members(picture)
-  update(picture, changes)
-  for _, n in ipairs(others) do
-    if tonumber(n) ~= picture.n then update(read(n), changes) end
-  end
+local function update_group(picture, fields)
+  for _, n in ipairs(members(picture)) do update(read(n), fields) end
 end
 
 -- The Split of two Groups that become one, and whether it is pinned. A single pinned one wins. Otherwise they go to train if
@@ -152,24 +170,27 @@ end
 -- The Split of a picture that is the first of its Group to get a Label, this one. About one picture in five goes to the
 -- test, and of the Label's n pictures between n / 5 rounded down and n / 5 rounded up. Between the two the hash decides:
 -- the smallest digest in the Group.
-local function decide(picture, label)
-  local counts = redis.call('HMGET', place('counts'), label .. ':train', label .. ':test')
-  local testing = tonumber(counts[2] or 0)
-  local share = (tonumber(counts[1] or 0) + testing + 1) / 5
+local function decide(label, group)
+  local testing = counted(label .. ':test')
+  local share = (counted(label .. ':train') + testing + 1) / 5
   if testing < math.floor(share) then return TESTING end
   if testing >= math.ceil(share) then return TRAINING end
-  local digest = digest_of(picture.rest)
-  for _, n in ipairs(members(picture)) do
-    local other = digest_of(read(n).rest)
-    if other < digest then digest = other end
+  local smallest
+  for _, n in ipairs(group) do
+    local digest = digest_of(read(n).rest)
+    if not smallest or digest < smallest then smallest = digest end
   end
-  return struct.unpack('>I4', digest) < 2 ^ 32 / 5 and TESTING or TRAINING
+  return struct.unpack('>I4', smallest) < 2 ^ 32 / 5 and TESTING or TRAINING
 end
 
 -- Give a picture a Label, by code. Return whether that changes anything.
 local function give_label(picture, label)
   if picture.label == label then return false end
-  if label > 0 and picture.split == UNDECIDED then update_group(picture, { split = decide(picture, label) }) end
+  if label > 0 and picture.split == UNDECIDED then
+    local group = members(picture)
+    local split = decide(label, group)
+    for _, n in ipairs(group) do update(read(n), { split = split }) end
+  end
   update(picture, { label = label })
   return true
 end
@@ -177,8 +198,8 @@ end
 -- Add a picture without a Label; `rest` is its record after the Group.
 local function add_picture(n, split, pinned, format, rest)
   local picture = { n = n, label = 0, split = split, pinned = pinned, format = format, group = n, rest = rest }
-  write(picture)
-  index_label(picture)
+  loaded[n], changes[n] = picture, picture
+  count_picture(picture, 1)
   local bucket, field = digest_place(digest_of(rest))
   redis.call('HSET', bucket, field, n)
   redis.call('HINCRBY', place(), 'pictures', 1)
@@ -197,6 +218,7 @@ end
 local function remove_picture(picture)
   leave_group(picture)
   count_picture(picture, -1)
+  loaded[picture.n], changes[picture.n] = false, nil
   redis.call('HDEL', place('pictures'), picture.n)
   redis.call('ZREM', place('by-label'), picture.n)
   local _, _, size, block, row = struct.unpack('<I4I4I4I4H', picture.rest)
