@@ -21,6 +21,8 @@ from shared.domain.errors import InvalidRequest, NotFound
 #: byte (label index) per test image in the data set's order; and an image of confusions (see
 #: `worker.evaluation.confusions`).
 MODEL_FILE, OPENVINO_FILE, CARD_FILE = "model.keras", "openvino.zip", "card.json"
+#: The Head of a version that was trained on a Backbone's Embeddings; see `worker.heads.head`.
+HEAD_FILE = "head.npz"
 PREDICTIONS_FILE, TRUTH_FILE, CONFUSIONS_FILE = "test_predictions.bin", "test_truth.bin", "confusions.png"
 
 Count = Annotated[int, Field(ge=0)]
@@ -71,6 +73,14 @@ class CorrectionsInfo(_Part):
     accuracy: Share | None = Field(default=None, description="on the held-out set, as served; null if it is empty")
     champion: str | None = Field(default=None, description="champion when this version was made")
     champion_accuracy: Share | None = Field(default=None, description="its accuracy; null if its labels differ")
+
+
+class BackboneRef(_Part):
+    """The Backbone whose Embeddings the version's Head was trained on."""
+
+    version: str = Field(description="ModelVersion that is the Backbone")
+    openvino_sha256: Sha256 = Field(description="digest of its network")
+    head_sha256: Sha256 = Field(description="digest of `head.npz`")
 
 
 class Unknown(_Part):
@@ -211,6 +221,8 @@ class ModelCard(_Part):
     hardware: Hardware
     metrics: Metrics | None = None
     calibration: Calibration | None = None
+    embedding: int | None = Field(default=None, gt=0, description="dimensions of its Embedding if it is a Backbone")
+    backbone: BackboneRef | None = Field(default=None, description="if it is a Head on a Backbone")
     unknown: Unknown | None = Field(default=None, description="null: every picture gets an answer")
     views: Views | None = None
     size: Size

@@ -47,17 +47,20 @@ def decode(data: bytes, height: int, width: int, max_pixels: int) -> npt.NDArray
     Raises only ItemError: `empty_file`, `unsupported_format`, `too_many_pixels` (more than `max_pixels`; nothing is
     decoded then), `truncated` if pixels at the end of the file are missing, `undecodable` for other damage.
     """
-    with _only_item_errors(data):
-        image = _loaded(data, max(height, width) * DRAFT_MARGIN, max_pixels)
+    with only_item_errors(data):
+        image = load(data, max(height, width) * DRAFT_MARGIN, max_pixels)
         turn = orientation(image)
-        size = (height, width) if turn >= 5 else (width, height)
-        small = over_white(_resized(eight_bit(image), size))
-        if turn != 1:
-            small = small.transpose(UPRIGHT[turn])
-        return np.array(small, dtype=np.uint8)
+        return np.array(resized(eight_bit(image), turn, width, height), dtype=np.uint8)
 
 
-def _loaded(data: bytes, side: int, max_pixels: int) -> ImageFile.ImageFile:
+def resized(image: Image.Image, turn: int, width: int, height: int) -> Image.Image:
+    """Return an 8-bit picture with the EXIF orientation `turn` upright, as RGB over white, without cropping."""
+    size = (height, width) if turn >= 5 else (width, height)
+    small = over_white(_resized(image, size))
+    return small if turn == 1 else small.transpose(UPRIGHT[turn])
+
+
+def load(data: bytes, side: int, max_pixels: int) -> ImageFile.ImageFile:
     """Return the picture with its pixels; a JPEG may be smaller, with both sides at least `side`."""
     try:
         return _load(data, side, max_pixels)
@@ -87,7 +90,7 @@ def _load(data: bytes, side: int, max_pixels: int) -> ImageFile.ImageFile:
 
 
 @contextmanager
-def _only_item_errors(data: bytes) -> Iterator[None]:
+def only_item_errors(data: bytes) -> Iterator[None]:
     """Translate every exception from decoding `data` to an ItemError; plugins raise almost any type."""
     try:
         yield

@@ -28,6 +28,7 @@ from shared.domain.card import (
     OPENVINO_FILE,
     PREDICTIONS_FILE,
     TRUTH_FILE,
+    BackboneRef,
     CorrectionsInfo,
     DatasetInfo,
     Epoch,
@@ -36,7 +37,9 @@ from shared.domain.card import (
     ModelCard,
     Size,
     Software,
+    Unknown,
 )
+from shared.domain.classifier import CIFAR10
 from shared.domain.errors import Conflict
 from worker import hardware
 from worker.data.datasets import Dataset
@@ -44,7 +47,7 @@ from worker.evaluation import evaluate
 from worker.evaluation.confusions import confusion_image
 from worker.evaluation.measurements import Measurements, ViewsServed, measure_served, measure_speed
 from worker.serving import keras_runtime, openvino_runtime
-from worker.serving.forward import Network
+from worker.serving.forward import EMBEDDING, Network
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +86,11 @@ class Provenance:
     training_seconds: float | None = None
     source: str | None = None
     source_sha256: str | None = None
+    owner: str | None = None
+    classifier: str = CIFAR10.name
+    embedding: int | None = None
+    backbone: BackboneRef | None = None
+    unknown: Unknown | None = None
 
 
 def publish_file(
@@ -107,7 +115,8 @@ def publish_file(
     with staging(out) as folder:
         shutil.copyfile(file, folder / MODEL_FILE)
         shape = model.input_shape[1:]
-        network = _compile_for_serving(model, folder, dataset.x_val if dataset else evaluate.noise((SAMPLES, *shape)))
+        samples = dataset.x_val if dataset else evaluate.noise((SAMPLES, *shape))
+        network = _compile_for_serving(model, folder, samples, EMBEDDING if provenance.embedding else None)
         measurements = (
             measure_served(network, dataset, temperature, served) if dataset else measure_speed(network, shape)
         )
@@ -121,14 +130,14 @@ def publish_file(
     return card
 
 
-def _compile_for_serving(model: Any, folder: Path, images: NDArray[np.uint8]) -> Network:
+def _compile_for_serving(model: Any, folder: Path, images: NDArray[np.uint8], embedding: str | None) -> Network:
     """Return the model compiled as it will be served: by OpenVINO if that agrees with Keras on `images`, else by Keras.
 
     The OpenVINO file is kept only if they agree.
     """
     by_keras, file = keras_runtime.compiled(model), folder / OPENVINO_FILE
     try:
-        openvino_runtime.export(model, file)
+        openvino_runtime.export(model, file, embedding)
         by_openvino = openvino_runtime.load(file, hardware.cores())
         _compare(by_openvino(images[:SAMPLES]), by_keras(images[:SAMPLES]))
     except Exception as error:  # noqa: BLE001  # TensorFlow and OpenVINO raise many types for unsupported layers

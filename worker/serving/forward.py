@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,12 @@ NEVER, ALWAYS = 0.0, 2.0
 
 #: A function from uint8 images (n, height, width, channels) to float32 probabilities (n, labels), for any n.
 Network = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+#: Names of the outputs of a network: all have the first; Backbones have both.
+PROBABILITIES, EMBEDDING = "probabilities", "embedding"
+
+#: A function from uint8 images (n, height, width, channels) to the outputs by name, float32 (n, values), for any n.
+Outputs = Callable[[NDArray[np.uint8]], Mapping[str, NDArray[np.float32]]]
 
 
 class ModelUnusable(DarkroomError):

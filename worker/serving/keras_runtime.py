@@ -8,20 +8,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.serving.forward import ModelUnusable, Network
+from worker.serving.forward import EMBEDDING, PROBABILITIES, ModelUnusable, Network, Outputs
 
 
 def load(file: Path, threads: int) -> Network:
     """Return the network in a `.keras` file, running on `threads` cores. Raise ModelUnusable."""
+    return compiled(_load(file, threads))
+
+
+def load_outputs(file: Path, threads: int) -> Outputs:
+    """Return the network of a Backbone with its outputs, running on `threads` cores. Raise ModelUnusable."""
+    run = graph(_load(file, threads), EMBEDDING)
+    return lambda images: {name: output.numpy() for name, output in run(images).items()}
+
+
+def _load(file: Path, threads: int) -> Any:
     import keras  # noqa: PLC0415  # TensorFlow may be loaded only after the fork
     import tensorflow as tf  # noqa: PLC0415
 
     _set_threads(tf, threads)
     try:
-        model = keras.saving.load_model(file, compile=False, safe_mode=True)
+        return keras.saving.load_model(file, compile=False, safe_mode=True)
     except Exception as error:  # Keras's own errors, and those of the ZIP and HDF5 readers
         raise ModelUnusable(f"Keras cannot load {file.parent.name}/{file.name}: {error}") from error
-    return compiled(model)
 
 
 def compiled(model: Any) -> Network:
@@ -29,19 +38,27 @@ def compiled(model: Any) -> Network:
     run = graph(model)
 
     def network(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        scores: NDArray[np.float32] = run(images).numpy()
+        scores: NDArray[np.float32] = run(images)[PROBABILITIES].numpy()
         return scores
 
     return network
 
 
-def graph(model: Any) -> Any:
-    """Return one TensorFlow function from uint8 (n, height, width, channels) to float32 (n, labels), for any n."""
-    import tensorflow as tf  # noqa: PLC0415  # see above
+def graph(model: Any, embedding: str | None = None) -> Any:
+    """Return one TensorFlow function from uint8 (n, height, width, channels) to the outputs by name, for any n.
+
+    With the name of a layer as `embedding`, its output is one of them.
+    """
+    import keras  # noqa: PLC0415  # see above
+    import tensorflow as tf  # noqa: PLC0415
+
+    names = [PROBABILITIES, EMBEDDING] if embedding else [PROBABILITIES]
+    outputs = keras.Model(model.inputs, [*model.outputs, model.get_layer(embedding).output]) if embedding else model
 
     @tf.function(input_signature=[tf.TensorSpec(model.input_shape, tf.uint8)], autograph=False)  # type: ignore[untyped-decorator]
     def run(images: Any) -> Any:
-        return tf.cast(model(tf.cast(images, tf.float32), training=False), tf.float32)
+        values = outputs(tf.cast(images, tf.float32), training=False)
+        return {name: tf.cast(value, tf.float32) for name, value in zip(names, tf.nest.flatten(values), strict=True)}
 
     return run
 

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import zipfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.serving import keras_runtime
-from worker.serving.forward import ModelUnusable, Network
+from worker.serving.forward import EMBEDDING, PROBABILITIES, ModelUnusable, Network, Outputs
 
 #: The members of the archive.
 LAYERS, WEIGHTS = "network.xml", "network.bin"
@@ -26,43 +27,78 @@ LAYERS, WEIGHTS = "network.xml", "network.bin"
 BATCH_SIZE = 32
 
 
-def export(model: Any, file: Path) -> None:
+def export(model: Any, file: Path, embedding: str | None = None) -> None:
     """Convert a Keras model (images to probabilities) and write it to `file`.
+
+    If `embedding` is the name of a layer, the network also outputs what that layer does. Weights are written as float16
+    if nothing is lost by that.
 
     If OpenVINO cannot express the model, raise whatever TensorFlow or OpenVINO raises, which may be of any type.
     """
     import tensorflow as tf  # noqa: PLC0415  # needed only to publish a version
+    from tensorflow.python.framework import convert_to_constants  # noqa: PLC0415  # TensorFlow's only way to freeze
 
-    openvino, module = _openvino(), tf.Module()
-    module.model = model
+    graph = keras_runtime.graph(model, embedding).get_concrete_function()
+    frozen = convert_to_constants.convert_variables_to_constants_v2(graph)  # OpenVINO loses variables of a SavedModel
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
-        graph = Path(folder) / "graph"
-        tf.saved_model.save(module, str(graph), signatures={"serving_default": keras_runtime.graph(model)})
+        tf.io.write_graph(frozen.graph, folder, "graph.pb", as_text=False)
+        network = _openvino().Core().read_model(Path(folder) / "graph.pb")
+        for output, name in zip(network.outputs, sorted(graph.structured_outputs), strict=True):
+            output.get_tensor().set_names({name})
+        write_network(network, file, half=_is_half(model.get_weights()))
+
+
+def write_network(network: Any, file: Path, *, half: bool) -> None:
+    """Write an `openvino.Model` to a new archive `file`; with `half`, its weights as float16."""
+    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
         layers, weights = Path(folder) / LAYERS, Path(folder) / WEIGHTS
-        openvino.serialize(openvino.Core().read_model(graph), layers, weights)
+        _openvino().save_model(network, layers, compress_to_fp16=half)
         with zipfile.ZipFile(file, "x") as archive:
             archive.write(layers, LAYERS, zipfile.ZIP_DEFLATED)
             archive.write(weights, WEIGHTS)
 
 
+def read_network(file: Path) -> Any:
+    """Return the `openvino.Model` in a file that `export` wrote. Raise OpenVINO's and the ZIP reader's errors."""
+    openvino = _openvino()
+    with zipfile.ZipFile(file) as archive:
+        weights = np.frombuffer(archive.read(WEIGHTS), np.uint8)
+        return openvino.Core().read_model(archive.read(LAYERS), openvino.Tensor(weights))
+
+
+def _is_half(weights: Iterable[NDArray[Any]]) -> bool:
+    """Return whether all weights are the same as float16."""
+    with np.errstate(over="ignore"):
+        return all(np.array_equal(array, array.astype(np.float16)) for array in weights)
+
+
 def load(file: Path, threads: int) -> Network:
     """Return the network in a file that `export` wrote, running on `threads` cores. Raise ModelUnusable."""
-    openvino = _openvino()
-    core = openvino.Core()
+    run = load_outputs(file, threads)
+    return lambda images: run(images)[PROBABILITIES]
+
+
+def load_outputs(file: Path, threads: int) -> Outputs:
+    """Return the network in a file that `export` wrote with all its outputs. Raise ModelUnusable."""
     try:
-        with zipfile.ZipFile(file) as archive:
-            weights = np.frombuffer(archive.read(WEIGHTS), np.uint8)
-            network = core.read_model(archive.read(LAYERS), openvino.Tensor(weights))
+        network = read_network(file)
         config = {
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
             "ENABLE_CPU_PINNING": False,  # every process would be pinned to the same cores
             "INFERENCE_PRECISION_HINT": "f32",  # results must not depend on the CPU's features
         }
-        compiled = core.compile_model(network, "CPU", config)
+        compiled = _openvino().Core().compile_model(network, "CPU", config)
+        places = {EMBEDDING: _place(compiled, EMBEDDING)} if len(compiled.outputs) > 1 else {}
+        places[PROBABILITIES] = _place(compiled, PROBABILITIES) if places else 0
     except Exception as error:  # its own RuntimeError, and those of the ZIP reader
         raise ModelUnusable(f"OpenVINO cannot load {file.parent.name}/{file.name}: {error}") from error
-    return _in_batches(_one_at_a_time(compiled), tuple(compiled.output(0).partial_shape)[1].get_length())
+    return _in_batches(_one_at_a_time(compiled, places))
+
+
+def _place(compiled: Any, name: str) -> int:
+    """Return the index of the output with this name. Raise ValueError if there is none."""
+    return [name in output.get_names() for output in compiled.outputs].index(True)
 
 
 def _openvino() -> Any:
@@ -76,27 +112,25 @@ def _openvino() -> Any:
     return openvino
 
 
-def _one_at_a_time(compiled: Any) -> Network:
+def _one_at_a_time(compiled: Any, places: Mapping[str, int]) -> Outputs:
     """Return a network that shares one inference request, and so one buffer, among threads."""
     request, lock = compiled.create_infer_request(), threading.Lock()
 
-    def infer(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def infer(images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         with lock:
-            scores: NDArray[np.float32] = request.infer([images], share_inputs=True)[0]
-        return scores
+            results = request.infer([images], share_inputs=True)
+        return {name: results[place] for name, place in places.items()}
 
     return infer
 
 
-def _in_batches(infer: Network, labels: int) -> Network:
+def _in_batches(infer: Outputs) -> Outputs:
     """Return `infer` in batches whose sizes are powers of two: OpenVINO compiles for each new size."""
 
-    def network(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        scores = np.empty((len(images), labels), np.float32)
-        for start in range(0, len(images), BATCH_SIZE):
-            batch = images[start : start + BATCH_SIZE]
-            scores[start : start + len(batch)] = infer(_padded(batch))[: len(batch)]
-        return scores
+    def network(images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        batches = [images[start : start + BATCH_SIZE] for start in range(0, max(1, len(images)), BATCH_SIZE)]
+        parts = [(infer(_padded(batch)), len(batch)) for batch in batches]
+        return {name: np.concatenate([part[name][:rows] for part, rows in parts]) for name in parts[0][0]}
 
     return network
 

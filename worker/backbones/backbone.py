@@ -1,0 +1,93 @@
+"""A Backbone in memory: pictures to Embeddings, and to the probabilities of its own labels, in one pass."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.domain.card import ModelCard
+from shared.domain.classifier import EVERYDAY
+from shared.domain.errors import InvalidRequest, NotFound
+from shared.models.registry import Registry
+from worker import hardware
+from worker.serving import keras_runtime, openvino_runtime
+from worker.serving.forward import EMBEDDING, PROBABILITIES, ModelUnusable, Outputs
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A pretrained network whose Embeddings Heads are trained on. `card.input` says what pictures it takes."""
+
+    card: ModelCard
+    run: Outputs
+
+    @property
+    def version(self) -> str:
+        """Return the ModelVersion that the Backbone is."""
+        return self.card.version
+
+    @property
+    def dimensions(self) -> int:
+        """Return the length of an Embedding."""
+        return self.card.embedding or 0
+
+    def embed(self, pictures: NDArray[np.uint8]) -> NDArray[np.float16]:
+        """Return the Embeddings (n, dimensions) of pictures (n, height, width, 3). Thread-safe."""
+        return self.run(pictures)[EMBEDDING].astype(np.float16)
+
+    def classify(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the probabilities (n, labels) of pictures (n, height, width, 3). Thread-safe."""
+        return self.run(pictures)[PROBABILITIES]
+
+
+def newest_backbone(registry: Registry) -> ModelCard:
+    """Return the card of the newest shipped Backbone. Raise ModelUnusable if this installation has none."""
+    try:
+        return registry.card(registry.alias(EVERYDAY).version)
+    except (NotFound, InvalidRequest) as error:
+        raise ModelUnusable(f"this installation has no Backbone, `models/everyday-…`: {error}") from error
+
+
+class Backbones:
+    """The Backbones of a process: each is loaded once, on first use. Thread-safe."""
+
+    def __init__(self, registry: Registry, threads: int) -> None:
+        """Create an empty cache. Each Backbone runs on `threads` cores."""
+        self._registry, self._threads = registry, threads
+        self._loaded: dict[str, Backbone] = {}
+        self._lock = threading.Lock()
+
+    def get(self, version: str) -> Backbone:
+        """Return a Backbone; load it if necessary. Raise ModelUnusable, Unavailable."""
+        with self._lock:
+            if version not in self._loaded:
+                self._loaded[version] = self._load(version)
+            return self._loaded[version]
+
+    def _load(self, version: str) -> Backbone:
+        try:
+            card = self._registry.card(version)
+            if card.embedding is None:
+                raise ModelUnusable(f"version {version} is not a Backbone")
+            return Backbone(card, self._outputs(card))
+        except (NotFound, InvalidRequest) as error:
+            raise ModelUnusable(f"the Backbone {version} is missing: {error}") from error
+
+    def _outputs(self, card: ModelCard) -> Outputs:
+        exported = None if hardware.may_have_gpu() else self._registry.openvino_file(card.version)
+        if exported:
+            return openvino_runtime.load_outputs(verified(exported, card.openvino_sha256), self._threads)
+        file = self._registry.model_file(card.version)
+        return keras_runtime.load_outputs(verified(file, card.file_sha256), self._threads)
+
+
+def verified(file: Path, sha256: str | None) -> Path:
+    """Return the file if its digest is the one on the card. Raise ModelUnusable."""
+    if hashlib.sha256(file.read_bytes()).hexdigest() != sha256:
+        raise ModelUnusable(f"{file.parent.name}/{file.name} is damaged: its SHA-256 does not match the model card")
+    return file

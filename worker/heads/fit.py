@@ -1,0 +1,207 @@
+"""Fit a Head to Embeddings: choose a method by cross-validation, then the temperature and what is unknown.
+
+All choices are made on pictures that were held out while the classifier that is judged was fitted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.evaluation import evaluate
+from worker.heads.folds import FOLDS, assign_folds
+from worker.heads.head import Head, nearest_distance, normalised
+from worker.heads.methods import ABSENT, METHODS, TINY, Linear, Method, softmax
+
+#: Share of the training pictures that must be accepted while they are held out.
+ACCEPTED = 0.95
+#: Embeddings that a Head keeps for distances at most: 10 MB in the file, 20 MB in memory.
+MAX_REFERENCES = 4096
+#: Accuracy that a simpler method may lack, if its standard error is not smaller.
+TOLERATED = 0.005
+
+Floats = NDArray[np.float32]
+Integers = NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A method that was tried: its accuracy and mean cross-entropy (in nats) on held-out pictures."""
+
+    method: str
+    strength: float
+    accuracy: float
+    loss: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Steps done, of all; and what the last one tried."""
+
+    done: int
+    steps: int
+    tried: Tried | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class FittedHead:
+    """A Head, and how it was chosen.
+
+    `probabilities` (n, classes) and `distances` (n,) are of the training pictures while they were held out, so they
+    show which labels to doubt. `accepted` is the share of them that the rule for unknown pictures accepts.
+    """
+
+    head: Head
+    chosen: Tried
+    tried: tuple[Tried, ...]
+    temperature: float
+    accepted: float
+    probabilities: Floats
+    distances: Floats
+
+
+def fit_head(
+    embeddings: NDArray[Any],
+    labels: Integers,
+    classes: int,
+    *,
+    seed: int = 0,
+    groups: Integers | None = None,
+    progress: Callable[[Progress], object] = lambda _: None,
+) -> FittedHead:
+    """Return a Head for Embeddings (n, d) with labels (n,), from 0 to `classes` − 1.
+
+    Pictures of the same group (n,) are held out together; by default, each is its own group. At least two labels must
+    occur. A label that does not occur gets the probability 0. `progress` is called after each step; an exception from
+    it stops the fit.
+    """
+    embeddings = embeddings.astype(np.float32)
+    fold = assign_folds(labels, np.arange(len(labels)) if groups is None else groups, seed)
+    report = _Reporter(progress, steps=len(METHODS) + 2)
+    trials = _try_all(embeddings, labels, classes, fold, report)
+    tried, logits = _choose(trials, len(labels))
+    temperature = fitted_temperature(logits, labels)
+    probabilities = softmax(logits / np.float32(temperature))
+    distances = held_out_distances(embeddings, fold)
+    report(None)
+    method = next(method for method in METHODS if method.name == tried.method)
+    final = _fit_one(method, tried.strength, embeddings, labels, classes)
+    head = _head(final, temperature, embeddings, _limits(probabilities, distances), seed)
+    report(None)
+    accepted = (distances <= head.max_distance) & (probabilities.max(axis=1) >= head.min_score)
+    return FittedHead(
+        head,
+        tried,
+        tuple(trial for trial, _ in trials),
+        temperature,
+        float(accepted.mean()),
+        probabilities,
+        distances,
+    )
+
+
+class _Reporter:
+    """Counts steps and reports them."""
+
+    def __init__(self, progress: Callable[[Progress], object], steps: int) -> None:
+        self._progress, self._steps, self._done = progress, steps, 0
+
+    def __call__(self, tried: Tried | None) -> None:
+        self._done += 1
+        self._progress(Progress(self._done, self._steps, tried))
+
+
+def _try_all(
+    embeddings: Floats, labels: Integers, classes: int, fold: Integers, report: _Reporter
+) -> list[tuple[Tried, Floats]]:
+    """Return each method and strength with its held-out logits (n, classes), the simplest first."""
+    trials = []
+    for method in METHODS:
+        held_out = held_out_logits(method, embeddings, labels, classes, fold)
+        found = [
+            (_judged(method.name, strength, logits, labels), logits)
+            for strength, logits in zip(method.strengths, held_out, strict=True)
+        ]
+        trials += found
+        report(max((tried for tried, _ in found), key=lambda tried: tried.accuracy))
+    return trials
+
+
+def held_out_logits(method: Method, embeddings: Floats, labels: Integers, classes: int, fold: Integers) -> Floats:
+    """Return logits (strengths, n, classes) of each picture by a classifier that was fitted without its fold."""
+    logits = np.zeros((len(method.strengths), len(labels), classes), np.float32)
+    for number in range(FOLDS):
+        held, kept = fold == number, fold != number
+        if not held.any() or not kept.any():
+            continue
+        fitted = method.fit(embeddings[kept], labels[kept], classes, method.strengths)
+        for place, linear in enumerate(fitted):
+            logits[place, held] = linear.logits(embeddings[held])
+    return logits
+
+
+def held_out_distances(embeddings: Floats, fold: Integers) -> Floats:
+    """Return the distance of each picture to the nearest one of another fold (n,)."""
+    rows, distances = normalised(embeddings), np.zeros(len(embeddings), np.float32)
+    for number in range(FOLDS):
+        held, kept = fold == number, fold != number
+        if held.any() and kept.any():
+            distances[held] = nearest_distance(rows[held], rows[kept])
+    return distances
+
+
+def fitted_temperature(logits: Floats, labels: Integers) -> float:
+    """Return the temperature for held-out logits; pictures whose class had no other picture do not count."""
+    scale = max(float(np.abs(logits[logits > ABSENT / 2]).mean()), TINY)
+    could_know = logits[np.arange(len(labels)), labels] > ABSENT / 2
+    if not could_know.any():
+        return scale
+    return scale * evaluate.temperature(logits[could_know] / np.float32(scale), labels[could_know])
+
+
+def _judged(method: str, strength: float, logits: Floats, labels: Integers) -> Tried:
+    """Return how good held-out logits are, with the best temperature."""
+    probabilities = softmax(logits / np.float32(fitted_temperature(logits, labels)))
+    accuracy = float(np.mean(logits.argmax(axis=1) == labels))
+    return Tried(method, strength, accuracy, evaluate.cross_entropy(probabilities, labels))
+
+
+def _choose(trials: list[tuple[Tried, Floats]], count: int) -> tuple[Tried, Floats]:
+    """Return the simplest trial whose accuracy is nearly the best: within a standard error, and within TOLERATED."""
+    best = max(tried.accuracy for tried, _ in trials)
+    error = math.sqrt(best * (1 - best) / count)
+    return next(trial for trial in trials if trial[0].accuracy >= best - min(error, TOLERATED))
+
+
+def _fit_one(method: Method, strength: float, embeddings: Floats, labels: Integers, classes: int) -> Linear:
+    """Return the classifier of one strength; a path of strengths starts from the simplest."""
+    strengths = method.strengths[: method.strengths.index(strength) + 1] if method.name == "logistic" else [strength]
+    return method.fit(embeddings, labels, classes, strengths)[-1]
+
+
+def _limits(probabilities: Floats, distances: Floats) -> tuple[float, float]:
+    """Return the largest distance and the least score at which ACCEPTED of the held-out pictures are accepted."""
+    max_distance = float(np.quantile(distances, (1 + ACCEPTED) / 2, method="higher"))
+    near = distances <= max_distance
+    allowed = int(near.sum() - math.ceil(ACCEPTED * len(distances)))
+    return max_distance, float(np.sort(probabilities.max(axis=1)[near])[max(0, allowed)])
+
+
+def _head(linear: Linear, temperature: float, embeddings: Floats, limits: tuple[float, float], seed: int) -> Head:
+    divisor = np.float32(temperature)
+    bias = np.where(linear.bias > ABSENT / 2, linear.bias / divisor, ABSENT).astype(np.float32)
+    references = _references(normalised(embeddings), seed).astype(np.float16).astype(np.float32)
+    return Head(linear.weights / divisor, bias, references, *limits)
+
+
+def _references(rows: Floats, seed: int) -> Floats:
+    """Return at most MAX_REFERENCES of normalised Embeddings: a random sample if there are more."""
+    if len(rows) <= MAX_REFERENCES:
+        return rows
+    chosen = np.random.default_rng(seed).choice(len(rows), MAX_REFERENCES, replace=False)
+    return rows[np.sort(chosen)]
