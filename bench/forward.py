@@ -9,12 +9,12 @@ import numpy as np
 
 from bench.processes import rounds
 from bench.table import Figures, Goal, Row, ratio
-from shared.models.registry import SHIPPED
+from shared.models.registry import SHIPPED, Registry
 
 
 def rows(repeats: int, _seed_model: Path) -> Iterator[Row]:
     """Compare speed and predictions, with one view of each image."""
-    version = next(path for path in SHIPPED.iterdir() if path.is_dir())
+    version = SHIPPED / Registry().champion().version
     module = "bench.references.forward"
     with rounds(module, "openvino", version) as ours, rounds(module, "keras", version) as theirs:
         mine, other = (np.array(arm.run("answers")) for arm in (ours, theirs))

@@ -78,6 +78,8 @@ def _installed(package: str) -> bool:
 
 
 def _gpu() -> dict[str, Any] | None:
+    if _installed(WITHOUT_GPU):
+        return None
     import tensorflow as tf  # noqa: PLC0415 - as above
 
     gpus = tf.config.list_physical_devices("GPU")

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from shared.domain.card import CARD_FILE, MODEL_FILE, OPENVINO_FILE, PREDICTIONS_FILE, TRUTH_FILE, ModelCard
+from shared.domain.card import CARD_FILE, HEAD_FILE, MODEL_FILE, OPENVINO_FILE, PREDICTIONS_FILE, TRUTH_FILE, ModelCard
 from shared.domain.classifier import CIFAR10, SHIPPED_CLASSIFIERS, Classifier
 from shared.domain.errors import ConfigError, Conflict, InvalidRequest, NotFound, Unavailable
 from shared.logs import with_cause
@@ -77,6 +77,13 @@ class Registry:
         """Return the path of the file for OpenVINO, or None if the version has none. Raises NotFound if it is lost."""
         sha256 = self.card(version).openvino_sha256
         return self._local(version, OPENVINO_FILE, sha256) if sha256 else None
+
+    def head_file(self, version: str) -> Path:
+        """Return the path of the Head of a version on a Backbone. Raises NotFound."""
+        reference = self.card(version).backbone
+        if reference is None:
+            raise NotFound(f"version {version} is not a head on a backbone")
+        return self._local(version, HEAD_FILE, reference.head_sha256)
 
     def publish(self, folder: Path) -> ModelCard:
         """Publish the version in `folder` for all processes, add its Classifier if it is new, and return the card.

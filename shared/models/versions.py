@@ -11,14 +11,22 @@ import uuid
 from pathlib import Path
 from typing import Protocol
 
-from shared.domain.card import CARD_FILE, CONFUSIONS_FILE, MODEL_FILE, OPENVINO_FILE, PREDICTIONS_FILE, TRUTH_FILE
+from shared.domain.card import (
+    CARD_FILE,
+    CONFUSIONS_FILE,
+    HEAD_FILE,
+    MODEL_FILE,
+    OPENVINO_FILE,
+    PREDICTIONS_FILE,
+    TRUTH_FILE,
+)
 from shared.domain.errors import NotFound
 from shared.storage.blobs import BlobStore, storage_errors
 
 #: Folder of the blobs of published versions: `models/<version>/<file>`.
 PREFIX = "models"
 #: Files of a version, in the order in which they are published.
-FILES = (MODEL_FILE, OPENVINO_FILE, PREDICTIONS_FILE, TRUTH_FILE, CONFUSIONS_FILE, CARD_FILE)
+FILES = (MODEL_FILE, OPENVINO_FILE, HEAD_FILE, PREDICTIONS_FILE, TRUTH_FILE, CONFUSIONS_FILE, CARD_FILE)
 
 
 class VersionStore(Protocol):

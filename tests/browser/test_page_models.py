@@ -17,7 +17,7 @@ from shared.settings import Settings
 from tests.browser.kit import Api, Complaints, number, rounded
 from tests.conftest import Service
 from tests.models_kit import small_app_file
-from tests.versions_kit import measured, version_folder
+from tests.versions_kit import measured, shipped, version_folder
 from tests.worker.kit import threads
 
 __all__ = ["threads"]  # a model is made in this process
@@ -193,7 +193,7 @@ def test_import(models: Page, training_api: Api, tmp_path: Path, complaints: Com
     models.click("#import-start")
     expect(models.locator("#file-fault")).to_contain_text(".h5")
     expect(models.locator("#importing")).to_be_hidden()
-    models.set_input_files("#file", str(next(SHIPPED.glob(f"*/{MODEL_FILE}"))))
+    models.set_input_files("#file", str(SHIPPED / shipped() / MODEL_FILE))
     models.fill("#labels", "cat\ndog\ncat")
     models.click("#import-start")
     expect(models.locator("#labels-fault")).to_be_visible()
@@ -217,7 +217,7 @@ def test_progress_of_an_import(models: Page) -> None:
     models.route(
         "**/v1/models", lambda route: held.append(route) if route.request.method == "POST" else route.continue_()
     )
-    models.set_input_files("#file", str(next(SHIPPED.glob(f"*/{MODEL_FILE}"))))
+    models.set_input_files("#file", str(SHIPPED / shipped() / MODEL_FILE))
     models.click("#import-start")
     expect(models.locator("#importing-text")).not_to_be_empty()
     expect(models.locator("#import-start")).to_be_disabled()

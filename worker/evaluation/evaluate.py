@@ -154,7 +154,9 @@ def calibration(probabilities: Floats, truth: Integers, fitted: float) -> Calibr
     )
 
 
-def latency(forward: Network, images: NDArray[np.uint8], repeats: int = REPEATS) -> Latency:
+def latency(
+    forward: Network, images: NDArray[np.uint8], repeats: int = REPEATS, *, batch_size: int = BATCH_SIZE
+) -> Latency:
     """Return the latency of a served model on this machine for one image and for a batch, after warming up.
 
     Each pass gets the next images of `images`, since the time of adaptive views depends on the images. Use realistic
@@ -167,8 +169,8 @@ def latency(forward: Network, images: NDArray[np.uint8], repeats: int = REPEATS)
 
     return Latency(
         single_image_ms=round(seconds(1) * 1000, 3),
-        batch_images_per_second=round(BATCH_SIZE / seconds(BATCH_SIZE), 1),
-        batch_size=BATCH_SIZE,
+        batch_images_per_second=round(batch_size / seconds(batch_size), 1),
+        batch_size=batch_size,
         repeats=repeats,
     )
 

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.domain.card import Unknown
 from worker.evaluation import evaluate
 from worker.heads.folds import FOLDS, assign_folds
-from worker.heads.head import Head, nearest_distance, normalised
-from worker.heads.methods import ABSENT, METHODS, TINY, Linear, Method, softmax
+from worker.heads.methods import ABSENT, METHODS, Linear, Method
+from worker.serving.head import Head, nearest_distance, normalised
+from worker.serving.tta import TINY, softmax
 
 #: Share of the training pictures that must be accepted while they are held out.
 ACCEPTED = 0.95
@@ -50,19 +52,19 @@ class Progress:
 
 @dataclass(frozen=True, eq=False)
 class FittedHead:
-    """A Head, and how it was chosen.
+    """A Head, its rule for unknown pictures, and how it was chosen.
 
-    `probabilities` (n, classes) and `distances` (n,) are of the training pictures while they were held out, so they
-    show which labels to doubt. `accepted` is the share of them that the rule for unknown pictures accepts.
+    `probabilities` (n, classes) and `novelty` (n,) are of the training pictures while they were held out, so they show
+    which labels to doubt.
     """
 
     head: Head
     chosen: Tried
     tried: tuple[Tried, ...]
     temperature: float
-    accepted: float
+    unknown: Unknown
     probabilities: Floats
-    distances: Floats
+    novelty: Floats
 
 
 def fit_head(
@@ -90,16 +92,14 @@ def fit_head(
     distances = held_out_distances(embeddings, fold)
     report(None)
     method = next(method for method in METHODS if method.name == tried.method)
-    final = _fit_one(method, tried.strength, embeddings, labels, classes)
-    head = _head(final, temperature, embeddings, _limits(probabilities, distances), seed)
+    head = _head(_fit_one(method, tried.strength, embeddings, labels, classes), temperature, embeddings, seed)
     report(None)
-    accepted = (distances <= head.max_distance) & (probabilities.max(axis=1) >= head.min_score)
     return FittedHead(
         head,
         tried,
         tuple(trial for trial, _ in trials),
         temperature,
-        float(accepted.mean()),
+        unknown_rule(probabilities, distances),
         probabilities,
         distances,
     )
@@ -184,19 +184,20 @@ def _fit_one(method: Method, strength: float, embeddings: Floats, labels: Intege
     return method.fit(embeddings, labels, classes, strengths)[-1]
 
 
-def _limits(probabilities: Floats, distances: Floats) -> tuple[float, float]:
-    """Return the largest distance and the least score at which ACCEPTED of the held-out pictures are accepted."""
-    max_distance = float(np.quantile(distances, (1 + ACCEPTED) / 2, method="higher"))
-    near = distances <= max_distance
-    allowed = int(near.sum() - math.ceil(ACCEPTED * len(distances)))
-    return max_distance, float(np.sort(probabilities.max(axis=1)[near])[max(0, allowed)])
+def unknown_rule(probabilities: Floats, distances: Floats) -> Unknown:
+    """Return the rule by which ACCEPTED of the held-out pictures are known: half of the others fail each limit."""
+    distance = float(np.quantile(distances, (1 + ACCEPTED) / 2, method="higher"))
+    near, scores = distances <= distance, probabilities.max(axis=1)
+    refused = int(near.sum()) - math.ceil(ACCEPTED * len(scores))
+    score = float(np.sort(scores[near])[max(0, refused)])
+    return Unknown(distance=distance, score=score, accepted=float(np.mean(near & (scores >= score))))
 
 
-def _head(linear: Linear, temperature: float, embeddings: Floats, limits: tuple[float, float], seed: int) -> Head:
+def _head(linear: Linear, temperature: float, embeddings: Floats, seed: int) -> Head:
     divisor = np.float32(temperature)
     bias = np.where(linear.bias > ABSENT / 2, linear.bias / divisor, ABSENT).astype(np.float32)
     references = _references(normalised(embeddings), seed).astype(np.float16).astype(np.float32)
-    return Head(linear.weights / divisor, bias, references, *limits)
+    return Head(linear.weights / divisor, bias, references)
 
 
 def _references(rows: Floats, seed: int) -> Floats:

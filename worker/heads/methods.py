@@ -12,10 +12,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.serving.tta import TINY, softmax
+
 #: Logit of a class without pictures: its probability is 0, and float16 can hold it.
 ABSENT: Final = -30_000.0
-#: Least divisor.
-TINY: Final = 1e-30
 #: Steps of logistic regression.
 STEPS: Final = 60
 
@@ -98,13 +98,6 @@ def class_means(embeddings: Floats, labels: Integers, classes: int) -> tuple[Flo
     sums = np.zeros((classes, embeddings.shape[1]), np.float32)
     np.add.at(sums, labels, embeddings)
     return sums / np.maximum(counts, 1).astype(np.float32)[:, None], counts > 0
-
-
-def softmax(logits: Floats) -> Floats:
-    """Return the probabilities (n, classes) of logits."""
-    powers: Floats = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities: Floats = powers / powers.sum(axis=1, keepdims=True)
-    return probabilities
 
 
 def _by_means(directions: Floats, means: Floats, present: NDArray[np.bool_]) -> Linear:

@@ -15,9 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -60,13 +58,10 @@ def _now() -> datetime:
 
 
 def _software() -> dict[Software, str]:
-    return {
-        "python": platform.python_version(),
-        "keras": keras.__version__,
-        "tensorflow": tf.__version__,
-        "openvino": metadata.version("openvino"),
-        "numpy": np.__version__,
-    }
+    """Return the versions of the installed packages, without importing them."""
+    packages: dict[Software, str] = {name: metadata.version(name) for name in ("keras", "openvino", "numpy")}
+    tensorflow = next(iter(metadata.packages_distributions().get("tensorflow", ["tensorflow"])))
+    return {"python": platform.python_version(), **packages, "tensorflow": metadata.version(tensorflow)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +106,8 @@ def publish_file(
 
     Raises Conflict if the version exists.
     """
+    import keras  # noqa: PLC0415  # a Head is published without it
+
     model = keras.saving.load_model(file, compile=False, safe_mode=True)
     with staging(out) as folder:
         shutil.copyfile(file, folder / MODEL_FILE)
@@ -122,12 +119,25 @@ def publish_file(
         )
         if dataset:
             _write_answers(folder, dataset, measurements.answers)
-        card = _card(folder, model, provenance, dataset, measurements)
-        card.write(folder / CARD_FILE)
-        if (out / card.version).exists():
-            raise Conflict(f"Version {card.version} exists already.")
-        folder.rename(out / card.version)
+        card = make_card(
+            folder,
+            Input(height=shape[0], width=shape[1], channels=shape[2]),
+            model.count_params(),
+            provenance,
+            measurements,
+            dataset=_dataset_info(dataset) if dataset else None,
+            corrections=_corrections_info(dataset, measurements) if dataset else None,
+        )
+        complete(folder, card, out)
     return card
+
+
+def complete(folder: Path, card: ModelCard, out: Path) -> None:
+    """Write the card to the folder of a version, and make the folder visible. Raises Conflict if it exists."""
+    card.write(folder / CARD_FILE)
+    if (out / card.version).exists():
+        raise Conflict(f"Version {card.version} exists already.")
+    folder.rename(out / card.version)
 
 
 def _compile_for_serving(model: Any, folder: Path, images: NDArray[np.uint8], embedding: str | None) -> Network:
@@ -174,30 +184,38 @@ def staging(out: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _card(
-    folder: Path, model: Any, provenance: Provenance, dataset: Dataset | None, measurements: Measurements
+def make_card(
+    folder: Path,
+    shape: Input,
+    parameters: int,
+    provenance: Provenance,
+    measurements: Measurements,
+    *,
+    dataset: DatasetInfo | None = None,
+    corrections: CorrectionsInfo | None = None,
 ) -> ModelCard:
-    height, width, channels = model.input_shape[1:]
+    """Return the card of the version whose files are in `folder`."""
     file, exported = folder / MODEL_FILE, folder / OPENVINO_FILE
-    digest = _digest(file)
+    digest = sha256(file)
     return ModelCard(
         version=f"{provenance.preset}-{provenance.created_at:%Y%m%d}-{digest[:8]}",
-        input=Input(height=height, width=width, channels=channels),
-        dataset=_dataset_info(dataset) if dataset else None,
-        corrections=_corrections_info(dataset, measurements) if dataset else None,
+        input=shape,
+        dataset=dataset,
+        corrections=corrections,
         hardware=Hardware(cpu=hardware.cpu_name(), cores=hardware.cores(), gpu=hardware.gpu_name()),
         metrics=measurements.metrics,
         calibration=measurements.calibration,
         views=measurements.views,
-        size=Size(file_bytes=file.stat().st_size, parameters=model.count_params()),
+        size=Size(file_bytes=file.stat().st_size, parameters=parameters),
         latency=measurements.latency,
         file_sha256=digest,
-        openvino_sha256=_digest(exported) if exported.exists() else None,
+        openvino_sha256=sha256(exported) if exported.exists() else None,
         **vars(provenance),
     )
 
 
-def _digest(file: Path) -> str:
+def sha256(file: Path) -> str:
+    """Return the digest of a file."""
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 

@@ -1,20 +1,27 @@
-"""Loading of published models: with OpenVINO if possible, with Keras on a GPU or if there is no OpenVINO file."""
+"""Loading of published models: with OpenVINO if possible, with Keras on a GPU or if there is no OpenVINO file.
+
+A version that is a Head on a Backbone is not loaded as a whole: its Backbone is in memory once, for all of them.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from shared.domain.card import ModelCard
+from shared.domain.card import BackboneRef, ModelCard
 from shared.domain.errors import InvalidRequest, NotFound
 from shared.models.registry import Registry
 from worker import hardware
 from worker.serving import keras_runtime, openvino_runtime
+from worker.serving.backbone import Backbones
 from worker.serving.forward import ModelUnusable, Network, tta_threshold, with_tta
+from worker.serving.head import Head
 from worker.serving.lacks import Lacks
 
 __all__ = ["MAX_MODELS", "LoadedModel", "ModelCache", "ModelUnusable"]
@@ -23,20 +30,36 @@ __all__ = ["MAX_MODELS", "LoadedModel", "ModelCache", "ModelUnusable"]
 MAX_MODELS = 2
 
 
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Probabilities (n, labels), and the novelty of each picture (n,), 0 to 1, if the version can tell."""
+
+    probabilities: NDArray[np.float32]
+    novelty: NDArray[np.float32] | None = None
+
+
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model in memory. `forward` maps uint8 (n, height, width, 3) to float32 probabilities (n, labels)."""
+    """A model in memory. `answer` maps uint8 images (n, height, width, 3) to Answers."""
 
     card: ModelCard
-    forward: Network
+    answer: Callable[[NDArray[np.uint8]], Answers]
+
+    def forward(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return float32 probabilities (n, labels)."""
+        return self.answer(images).probabilities
 
 
 class ModelCache:
     """A thread-safe cache of at most MAX_MODELS models, loaded on first use; it never evicts the champion."""
 
     def __init__(self, registry: Registry, threads: int, lacks: Lacks | None = None) -> None:
-        """Create an empty cache. Each model runs on `threads` cores; versions that are unusable become `lacks`."""
+        """Create an empty cache. Each model runs on `threads` cores; versions that are unusable become `lacks`.
+
+        `backbones` has those in memory, for whoever needs Embeddings.
+        """
         self._registry, self._threads = registry, threads
+        self.backbones = Backbones(registry, threads)
         self.lacks = lacks or Lacks()
         self._models: OrderedDict[str, Future[LoadedModel]] = OrderedDict()
         self._lock = threading.Lock()
@@ -85,14 +108,31 @@ class ModelCache:
     def _load(self, version: str) -> LoadedModel:
         try:
             card = self._registry.card(version)
-            network = self._network(card)
+            model = LoadedModel(card, self._answering(card))
         except (NotFound, InvalidRequest) as error:
             raise ModelUnusable(str(error)) from error
-        model = LoadedModel(card, with_tta(network, tta_threshold(card.views)))
         _warm_up(model)
         return model
 
+    def _answering(self, card: ModelCard) -> Callable[[NDArray[np.uint8]], Answers]:
+        if card.backbone is not None:
+            return self._head_on_backbone(card.version, card.backbone)
+        network = with_tta(self._network(card), tta_threshold(card.views))
+        return lambda images: Answers(network(images))
+
+    def _head_on_backbone(self, version: str, ref: BackboneRef) -> Callable[[NDArray[np.uint8]], Answers]:
+        backbone = self.backbones.get(ref.version)
+        head = Head.load(self._registry.head_file(version))
+
+        def answer(images: NDArray[np.uint8]) -> Answers:
+            embeddings = backbone.embed(images)
+            return Answers(head.probabilities(embeddings), head.novelty(embeddings))
+
+        return answer
+
     def _network(self, card: ModelCard) -> Network:
+        if card.embedding is not None:
+            return self.backbones.get(card.version).classify
         exported = None if hardware.may_have_gpu() else self._registry.openvino_file(card.version)
         if exported:
             return openvino_runtime.load(exported, self._threads)

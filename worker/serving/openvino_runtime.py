@@ -45,17 +45,35 @@ def export(model: Any, file: Path, embedding: str | None = None) -> None:
         network = _openvino().Core().read_model(Path(folder) / "graph.pb")
         for output, name in zip(network.outputs, sorted(graph.structured_outputs), strict=True):
             output.get_tensor().set_names({name})
-        write_network(network, file, half=_is_half(model.get_weights()))
+        layers, weights = Path(folder) / LAYERS, Path(folder) / WEIGHTS
+        _openvino().save_model(network, layers, compress_to_fp16=_is_half(model.get_weights()))
+        _archive(layers, weights, file)
 
 
-def write_network(network: Any, file: Path, *, half: bool) -> None:
-    """Write an `openvino.Model` to a new archive `file`; with `half`, its weights as float16."""
+def _archive(layers: Path, weights: Path, file: Path) -> None:
+    with zipfile.ZipFile(file, "x") as archive:
+        archive.write(layers, LAYERS, zipfile.ZIP_DEFLATED)
+        archive.write(weights, WEIGHTS)
+
+
+def write_network(network: Any, file: Path) -> None:
+    """Write an `openvino.Model` to a new archive `file`."""
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
         layers, weights = Path(folder) / LAYERS, Path(folder) / WEIGHTS
-        _openvino().save_model(network, layers, compress_to_fp16=half)
-        with zipfile.ZipFile(file, "x") as archive:
-            archive.write(layers, LAYERS, zipfile.ZIP_DEFLATED)
-            archive.write(weights, WEIGHTS)
+        _openvino().serialize(network, layers, weights)
+        _archive(layers, weights, file)
+
+
+def with_last_layer(network: Any, weights: NDArray[np.float32], bias: NDArray[np.float32]) -> Any:
+    """Return a Backbone's `openvino.Model` whose only output are the probabilities of another last layer."""
+    _openvino()
+    from openvino import Model, opset13  # noqa: PLC0415  # see `_openvino`
+
+    embedding = network.output(EMBEDDING).get_node().input_value(0)
+    logits = opset13.add(opset13.matmul(embedding, weights, False, False), bias)  # nothing is transposed
+    probabilities = opset13.softmax(logits, 1)
+    probabilities.output(0).get_tensor().set_names({PROBABILITIES})
+    return Model([probabilities], network.get_parameters(), "head")
 
 
 def read_network(file: Path) -> Any:

@@ -17,7 +17,7 @@ from shared.services import Services
 from tests.fixtures import make
 from tests.worker.kit import pictures, put
 from worker.classify.classifier import TOP_K, Classifier, top_predictions
-from worker.serving.models import LoadedModel, ModelCache
+from worker.serving.models import Answers, LoadedModel, ModelCache
 
 JOB = "a" * 32
 
@@ -100,7 +100,7 @@ def test_a_bad_upload_fails_only_its_item_with_a_code(
 def test_a_chunk_without_a_good_upload_needs_no_forward_pass(
     services: Services, classifier: Classifier, model: LoadedModel
 ) -> None:
-    def never(_: object) -> np.ndarray:
+    def never(_: object) -> Answers:
         raise AssertionError("there is nothing to classify")
 
     outcomes = classifier.classify(chunk_of(services, {"a": b"x", "b": b"y"}), LoadedModel(model.card, never))
@@ -120,11 +120,11 @@ def test_scores_that_are_not_probabilities_fail_only_their_item(
 ) -> None:
     """A network whose training diverged returns NaN and infinity."""
 
-    def diverged(images: np.ndarray) -> np.ndarray:
-        answer = model.forward(images)
-        answer[0, 2] = np.nan
-        answer[1, 2] = 7
-        return answer
+    def diverged(images: np.ndarray) -> Answers:
+        scores = model.forward(images)
+        scores[0, 2] = np.nan
+        scores[1, 2] = 7
+        return Answers(scores)
 
     outcomes = classifier.classify(chunk_of(services, pictures(3)), LoadedModel(model.card, diverged))
     first, second, third = outcomes.values()

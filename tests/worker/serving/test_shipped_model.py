@@ -1,4 +1,4 @@
-"""The shipped model is one intact version that matches its card."""
+"""The shipped champion is one intact version that matches its card."""
 
 import hashlib
 from pathlib import Path
@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from shared.domain.card import ModelCard
+from shared.models.registry import Registry
 from shared.training.datasets import CIFAR10_LABELS
 from tests.worker.kit import PICTURES
 from worker.evaluation import evaluate
@@ -20,8 +21,7 @@ MODELS = Path(__file__).parents[3] / "models"
 
 @pytest.fixture(scope="module")
 def folder() -> Path:
-    (folder,) = (path for path in MODELS.iterdir() if path.is_dir())
-    return folder
+    return MODELS / Registry().champion().version
 
 
 @pytest.fixture(scope="module")

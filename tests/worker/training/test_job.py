@@ -12,11 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.domain.card import MODEL_FILE
 from shared.domain.entities import Failure, JobState, Training, checkpoint_key
 from shared.jobs.trainings import TrainingCommand
 from shared.jobs.workers import Worker
-from shared.models.registry import SHIPPED
 from shared.redis import keys
 from shared.services import Services
 from tests.conftest import ROOT, wait_until
@@ -82,7 +80,7 @@ def curve(services: Services, job_id: str) -> list[tuple[Any, ...]]:
 @pytest.mark.usefixtures("environment")
 def test_a_job_whose_version_is_published_only_ends(services: Services) -> None:
     job_id = submit(services)
-    shipped = services.registry.versions()[-1].version
+    shipped = services.registry.champion().version
     training = claim(services)
     services.trainings.plan_version(training, shipped)
     assert run(training) == os.EX_OK
@@ -115,7 +113,7 @@ def test_a_missing_dataset_fails_the_job_and_says_what_to_do(
 
 @pytest.mark.usefixtures("environment")
 def test_a_base_of_another_network_fails_the_job(services: Services) -> None:
-    failure = failure_of(services, base=next(SHIPPED.glob(f"*/{MODEL_FILE}")).parent.name)
+    failure = failure_of(services, base=services.registry.champion().version)
     assert failure.code == "not_trainable"
     assert "another network" in failure.detail
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,15 +78,15 @@ class Backbones:
             raise ModelUnusable(f"the Backbone {version} is missing: {error}") from error
 
     def _outputs(self, card: ModelCard) -> Outputs:
-        exported = None if hardware.may_have_gpu() else self._registry.openvino_file(card.version)
-        if exported:
-            return openvino_runtime.load_outputs(verified(exported, card.openvino_sha256), self._threads)
+        if not hardware.may_have_gpu():
+            return openvino_runtime.load_outputs(network_file(self._registry, card), self._threads)
         file = self._registry.model_file(card.version)
-        return keras_runtime.load_outputs(verified(file, card.file_sha256), self._threads)
+        return keras_runtime.load_outputs(file, self._threads)
 
 
-def verified(file: Path, sha256: str | None) -> Path:
-    """Return the file if its digest is the one on the card. Raise ModelUnusable."""
-    if hashlib.sha256(file.read_bytes()).hexdigest() != sha256:
-        raise ModelUnusable(f"{file.parent.name}/{file.name} is damaged: its SHA-256 does not match the model card")
+def network_file(registry: Registry, card: ModelCard) -> Path:
+    """Return the path of a Backbone's network for OpenVINO. Raise ModelUnusable if it has none."""
+    file = registry.openvino_file(card.version)
+    if file is None:
+        raise ModelUnusable(f"the Backbone {card.version} has no network for OpenVINO")
     return file
