@@ -251,22 +251,15 @@ def is_ready(service: Service, output) -> bool:
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory) -> Iterator[Service]:
-    """Return a running service, for tests that leave it as it was."""
-    with running_service(tmp_path_factory.mktemp("service")) as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
 def small_cifar10(tmp_path_factory) -> Path:
     """Return a dataset file in CIFAR-10's format that trains in seconds; for DARKROOM_CIFAR10."""
     return make.small_cifar10(tmp_path_factory.mktemp("cifar10") / "small.npz")
 
 
 @pytest.fixture(scope="session")
-def training_service(tmp_path_factory, small_cifar10) -> Iterator[Service]:
-    """Return a running service that trains on the small dataset."""
-    with running_service(tmp_path_factory.mktemp("training"), cifar10=str(small_cifar10)) as running:
+def service(tmp_path_factory, small_cifar10) -> Iterator[Service]:
+    """Return a running service that trains on a small dataset. Tests leave its champion and settings as they were."""
+    with running_service(tmp_path_factory.mktemp("service"), cifar10=str(small_cifar10)) as running:
         yield running
 
 

@@ -15,7 +15,7 @@ TESTS = Path(__file__).resolve().parent
 #: Folders whose tests are about the running service, or train.
 FOLDERS = {"browser", "contract", "faults", "integration", "worker/training"}
 #: Fixtures that start it.
-SERVICES = {"service", "training_service", "keyed_service"}
+SERVICES = {"service", "keyed_service"}
 #: Packages that take seconds to import.
 HEAVY = {"tensorflow", "keras"}
 

@@ -43,12 +43,6 @@ def page(browser: Browser, service, complaints: Complaints) -> Iterator[Page]:
     yield from opened(browser, service.url, complaints)
 
 
-@pytest.fixture
-def training_page(browser: Browser, training_service, complaints: Complaints) -> Iterator[Page]:
-    """A page of the service that trains on a small dataset."""
-    yield from opened(browser, training_service.url, complaints)
-
-
 def opened(browser: Browser, url: str, complaints: Complaints) -> Iterator[Page]:
     context = browser.new_context(base_url=url, viewport={"width": 1280, "height": 800})
     context.set_default_timeout(PATIENCE_MS)
@@ -66,26 +60,20 @@ def api(service) -> Iterator[Api]:
 
 
 @pytest.fixture(scope="session")
-def training_api(training_service) -> Iterator[Api]:
-    with contextlib.closing(Api(training_service.url)) as api:
-        yield api
-
-
-@pytest.fixture(scope="session")
 def mixed_job(api: Api) -> str:
     """A finished job with more pictures than one page shows, and one file that is not an image."""
     return api.job([("notes.png", b"only text"), *pictures(70)])
 
 
 @pytest.fixture(scope="session")
-def trained_job(training_api: Api) -> str:
+def trained_job(api: Api) -> str:
     """A finished training of two epochs. Its version was not promoted."""
-    job = training_api.training(epochs=2, batch_size=64, promote="if_better")
-    training_api.finished(job)
+    job = api.training(epochs=2, batch_size=64, promote="if_better")
+    api.finished(job)
     return job
 
 
 @pytest.fixture(scope="session")
-def two_versions(training_api: Api, trained_job: str) -> tuple[str, str]:
+def two_versions(api: Api, trained_job: str) -> tuple[str, str]:
     """Two versions measured on the same test images. The champion is the shipped one."""
-    return training_api.status(trained_job)["model"], training_api.trained(epochs=1, batch_size=64, seed=1)
+    return api.status(trained_job)["model"], api.trained(epochs=1, batch_size=64, seed=1)

@@ -61,39 +61,39 @@ def test_unknown_addresses(page: Page, complaints: Complaints) -> None:
     page.wait_for_url("**/jobs")
 
 
-def test_train(training_page: Page) -> None:
-    training_page.goto("/train")
-    expect(training_page.locator("#form")).to_be_visible()
-    training_page.click("#rest-title")
-    check(training_page, "train")
+def test_train(page: Page) -> None:
+    page.goto("/train")
+    expect(page.locator("#form")).to_be_visible()
+    page.click("#rest-title")
+    check(page, "train")
 
 
-def test_training(training_page: Page, trained_job: str) -> None:
-    training_page.goto(f"/result/{trained_job}")
-    expect(training_page.locator(".scatterlayer")).to_have_count(2)
-    expect(training_page.locator("#measured")).to_be_visible()
-    training_page.click("#epochs-details summary")
-    check(training_page, "training")
+def test_training(page: Page, trained_job: str) -> None:
+    page.goto(f"/result/{trained_job}")
+    expect(page.locator(".scatterlayer")).to_have_count(2)
+    expect(page.locator("#measured")).to_be_visible()
+    page.click("#epochs-details summary")
+    check(page, "training")
 
 
-def test_models(training_page: Page, two_versions: tuple[str, str]) -> None:
-    training_page.goto("/models")
-    expect(training_page.locator(f"tr[data-version='{two_versions[0]}']")).to_be_visible()
-    check(training_page, "models")
-    training_page.click(f"tr[data-version='{two_versions[0]}'] button")
-    check(training_page, "promote", "#confirm")
+def test_models(page: Page, two_versions: tuple[str, str]) -> None:
+    page.goto("/models")
+    expect(page.locator(f"tr[data-version='{two_versions[0]}']")).to_be_visible()
+    check(page, "models")
+    page.click(f"tr[data-version='{two_versions[0]}'] button")
+    check(page, "promote", "#confirm")
 
 
-def test_model(training_page: Page, two_versions: tuple[str, str]) -> None:
-    training_page.goto(f"/models/{two_versions[0]}")
-    expect(training_page.locator(".scatterlayer")).to_have_count(3)
-    check(training_page, "model")
+def test_model(page: Page, two_versions: tuple[str, str]) -> None:
+    page.goto(f"/models/{two_versions[0]}")
+    expect(page.locator(".scatterlayer")).to_have_count(3)
+    check(page, "model")
 
 
-def test_compare(training_page: Page, two_versions: tuple[str, str]) -> None:
-    training_page.goto(f"/models/compare?versions={','.join(two_versions)}")
-    expect(training_page.locator("#comparison")).to_be_visible()
-    check(training_page, "compare")
+def test_compare(page: Page, two_versions: tuple[str, str]) -> None:
+    page.goto(f"/models/compare?versions={','.join(two_versions)}")
+    expect(page.locator("#comparison")).to_be_visible()
+    check(page, "compare")
 
 
 #: Whether the focused element, or the card around it, has an outline or Bootstrap's focus shadow.
@@ -106,8 +106,7 @@ RING = """() => { const one = document.activeElement;
 PAGES = ("/", "/jobs", "/train", "/models", "/system")
 
 
-def test_the_keyboard_reaches_every_page_with_a_visible_focus(training_page: Page) -> None:
-    page = training_page
+def test_the_keyboard_reaches_every_page_with_a_visible_focus(page: Page) -> None:
     for address in PAGES:
         page.goto(address)
         expect(page.locator("nav[aria-label=Main] [aria-current=page]")).to_have_attribute("href", address)

@@ -18,10 +18,10 @@ def version(two_versions: tuple[str, str]) -> str:
 
 
 @pytest.fixture
-def model(training_page: Page, version: str) -> Page:
-    training_page.goto(f"/models/{version}")
-    expect(training_page.locator("#matrix-section")).to_be_visible()
-    return training_page
+def model(page: Page, version: str) -> Page:
+    page.goto(f"/models/{version}")
+    expect(page.locator("#matrix-section")).to_be_visible()
+    return page
 
 
 def cell(page: Page, truth: int, answer: int) -> Locator:
@@ -35,8 +35,8 @@ def confusion(card: dict) -> tuple[int, int]:
     return max(pairs)[1:]
 
 
-def test_the_page_shows_the_card(model: Page, training_api: Api, version: str) -> None:
-    card = training_api.model(version)
+def test_the_page_shows_the_card(model: Page, api: Api, version: str) -> None:
+    card = api.model(version)
     metrics = card["metrics"]
     figures = [number(text) for text in model.locator("#figures dd").all_text_contents()[:2]]
     assert figures == [rounded(metrics["accuracy"] * 100, 2), rounded(metrics["loss"], 4)]
@@ -60,16 +60,16 @@ def test_the_page_shows_the_card(model: Page, training_api: Api, version: str) -
     expect(model.locator("#reliability tr")).to_have_count(len(filled))
 
 
-def test_the_confusion_matrix(model: Page, training_api: Api, version: str) -> None:
+def test_the_confusion_matrix(model: Page, api: Api, version: str) -> None:
     # When a cell is clicked, then its examples are those of the image of confusions
-    card = training_api.model(version)
+    card = api.model(version)
     truth, answer = confusion(card)
     count = card["metrics"]["confusion_matrix"][truth][answer]
     cell(model, truth, answer).click()
     expect(model.locator("#examples-text")).to_contain_text(card["labels"][answer])
     examples = model.locator("#example-row canvas")
     expect(examples).to_have_count(min(3, count))
-    sheet = Image.open(io.BytesIO(training_api.ask("GET", f"/v1/models/{version}/confusions").content)).convert("RGBA")
+    sheet = Image.open(io.BytesIO(api.ask("GET", f"/v1/models/{version}/confusions").content)).convert("RGBA")
     for place in range(min(3, count)):
         left, top = (answer * 3 + place) * 32, truth * 32
         pixels = examples.nth(place).evaluate(
@@ -91,32 +91,32 @@ def test_the_confusion_matrix(model: Page, training_api: Api, version: str) -> N
     expect(model.locator("[aria-selected]")).to_have_count(1)
 
 
-def test_download_and_promote(model: Page, training_api: Api, version: str) -> None:
+def test_download_and_promote(model: Page, api: Api, version: str) -> None:
     with model.expect_download() as download:
         model.get_by_role("link", name="Download").click()
     digest = hashlib.sha256(download.value.path().read_bytes()).hexdigest()
-    assert digest == training_api.model(version)["file_sha256"]
-    before = training_api.champion()
+    assert digest == api.model(version)["file_sha256"]
+    before = api.champion()
     model.click("#promote")
     expect(model.locator("#confirm-text")).to_contain_text(before)
     model.click("#confirm-yes")
     expect(model.locator("#facts .champion-mark")).to_be_visible()
     expect(model.locator("#promote")).to_be_hidden()
-    assert training_api.champion() == version
-    training_api.promote(before)
+    assert api.champion() == version
+    api.promote(before)
 
 
-def test_an_imported_model_without_metrics(training_page: Page, training_api: Api, version: str) -> None:
-    card = training_api.model(version)
+def test_an_imported_model_without_metrics(page: Page, api: Api, version: str) -> None:
+    card = api.model(version)
     missing = {"metrics": None, "calibration": None, "views": None, "dataset": None, "seed": None, "history": []}
     card |= missing | {"training_seconds": None, "code_version": None, "source": "cnn_model.h5", "best_epoch": None}
-    training_page.route(f"**/v1/models/{version}", lambda route: route.fulfill(json=card))
-    training_page.goto(f"/models/{version}")
-    expect(training_page.locator("#figures")).to_contain_text("not measured")
-    expect(training_page.locator("#facts")).to_contain_text("cnn_model.h5")
+    page.route(f"**/v1/models/{version}", lambda route: route.fulfill(json=card))
+    page.goto(f"/models/{version}")
+    expect(page.locator("#figures")).to_contain_text("not measured")
+    expect(page.locator("#facts")).to_contain_text("cnn_model.h5")
     for section in ("matrix", "classes", "curves", "calibration"):
-        expect(training_page.locator(f"#{section}-section")).to_be_hidden()
-    expect(training_page.locator("#compare")).to_be_hidden()
+        expect(page.locator(f"#{section}-section")).to_be_hidden()
+    expect(page.locator("#compare")).to_be_hidden()
 
 
 def test_a_model_without_examples(page: Page, api: Api, complaints: Complaints) -> None:

@@ -26,13 +26,13 @@ POLL_MS = 10_000
 
 
 @pytest.fixture
-def models(training_page: Page, training_api: Api, two_versions) -> Iterator[Page]:
+def models(page: Page, api: Api, two_versions) -> Iterator[Page]:
     """The list, with the shipped model as the champion before and after the test."""
-    before = training_api.champion()
-    training_page.goto("/models")
-    expect(row(training_page, two_versions[0])).to_be_visible()
-    yield training_page
-    training_api.promote(before)
+    before = api.champion()
+    page.goto("/models")
+    expect(row(page, two_versions[0])).to_be_visible()
+    yield page
+    api.promote(before)
 
 
 def row(page: Page, version: str):
@@ -43,8 +43,8 @@ def shown(page: Page) -> list[str]:
     return page.locator("#rows tr").evaluate_all("rows => rows.map((row) => row.dataset.version)")
 
 
-def test_rows_and_their_order(models: Page, training_api: Api) -> None:
-    cards = training_api.models()
+def test_rows_and_their_order(models: Page, api: Api) -> None:
+    cards = api.models()
     assert shown(models) == [card["version"] for card in cards]
     for card in cards:
         place = row(models, card["version"])
@@ -52,7 +52,7 @@ def test_rows_and_their_order(models: Page, training_api: Api) -> None:
         assert number(place.locator(".latency").text_content()) == rounded(card["latency"]["single_image_ms"], 1)
         expect(place.locator(".champion-mark")).to_have_count(int(card["champion"]))
         expect(place.get_by_role("button", name="Promote")).to_have_count(int(not card["champion"]))
-    expect(models.locator("#champion-facts")).to_contain_text(training_api.champion())
+    expect(models.locator("#champion-facts")).to_contain_text(api.champion())
     models.select_option("#order", "accurate")
     accuracies = {card["version"]: card["metrics"]["accuracy"] for card in cards}
     best_first = [accuracies[version] for version in shown(models)]
@@ -61,7 +61,7 @@ def test_rows_and_their_order(models: Page, training_api: Api) -> None:
     assert shown(models) == sorted(accuracies)
 
 
-def test_updates(models: Page, training_service: Service, two_versions, tmp_path: Path, complaints: Complaints) -> None:
+def test_updates(models: Page, service: Service, two_versions, tmp_path: Path, complaints: Complaints) -> None:
     complaints.expected = ("net::",)
     models.clock.install()
     models.reload()
@@ -69,7 +69,7 @@ def test_updates(models: Page, training_service: Service, two_versions, tmp_path
     place.locator("input").focus()
     # When a version is published, then it appears, and the focus stays
     # Publishing needs only the storage, so this Redis does not have to exist.
-    parts = Services.build(Settings(redis_url="redis://127.0.0.1:1/0", data_dir=training_service.data_dir))
+    parts = Services.build(Settings(redis_url="redis://127.0.0.1:1/0", data_dir=service.data_dir))
     folder = measured(version_folder(tmp_path, created_at=datetime.now(UTC).isoformat()))
     published = parts.registry.publish(folder).version
     parts.close()
@@ -88,15 +88,15 @@ def test_updates(models: Page, training_service: Service, two_versions, tmp_path
     expect(models.locator("#versions")).to_be_visible()
 
 
-def test_comparing_two_versions(models: Page, training_api: Api, two_versions: tuple[str, str]) -> None:
+def test_comparing_two_versions(models: Page, api: Api, two_versions: tuple[str, str]) -> None:
     expect(models.locator("#compare")).to_be_disabled()
-    for version in (training_api.champion(), *two_versions):
+    for version in (api.champion(), *two_versions):
         row(models, version).locator("input").check()
     expect(models.locator("input:checked")).to_have_count(2)  # the first is dropped when a third is selected
     models.click("#compare")
     expect(models.locator("#comparison")).to_be_visible()
     names = ",".join(two_versions)
-    found = training_api.ask("GET", "/v1/models/compare", params={"versions": names}).json()
+    found = api.ask("GET", "/v1/models/compare", params={"versions": names}).json()
     expect(models.locator("#summary")).to_contain_text(found["summary"].rstrip("."))
     figures = [number(text) for text in models.locator("#test dd").all_text_contents()[:3]]
     assert figures == [found["images"], found["only_first"], found["only_second"]]
@@ -108,70 +108,70 @@ def test_comparing_two_versions(models: Page, training_api: Api, two_versions: t
     assert [number(text) for text in accuracies] == [rounded(each * 100, 2) for each in found["accuracy"]]
 
 
-def test_the_better_version_can_be_promoted(training_page: Page, training_api: Api, two_versions) -> None:
+def test_the_better_version_can_be_promoted(page: Page, api: Api, two_versions) -> None:
     """Two short trainings may not differ significantly, so the verdict is made up; the promotion is real."""
-    before = training_api.champion()
+    before = api.champion()
     names = ",".join(two_versions)
-    found = training_api.ask("GET", "/v1/models/compare", params={"versions": names}).json()
+    found = api.ask("GET", "/v1/models/compare", params={"versions": names}).json()
     found |= {"verdict": "better", "difference": 0.2, "interval": [0.1, 0.3]}
-    training_page.route("**/v1/models/compare?*", lambda route: route.fulfill(json=found))
-    training_page.goto(f"/models/compare?versions={names}")
-    expect(training_page.locator("#verdict")).to_contain_text("second is better")
+    page.route("**/v1/models/compare?*", lambda route: route.fulfill(json=found))
+    page.goto(f"/models/compare?versions={names}")
+    expect(page.locator("#verdict")).to_contain_text("second is better")
     label = re.compile(r"\+20\.00.*\+10\.00.*\+30\.00")
-    expect(training_page.locator("#interval")).to_have_attribute("aria-label", label)
-    training_page.click("#promote")
-    training_page.click("#confirm-yes")
-    expect(training_page.locator("#promote")).to_be_hidden()
-    assert training_api.champion() == two_versions[1]
-    training_api.promote(before)
+    expect(page.locator("#interval")).to_have_attribute("aria-label", label)
+    page.click("#promote")
+    page.click("#confirm-yes")
+    expect(page.locator("#promote")).to_be_hidden()
+    assert api.champion() == two_versions[1]
+    api.promote(before)
 
 
-def test_versions_that_cannot_be_compared(training_page: Page, training_api: Api, two_versions, complaints) -> None:
+def test_versions_that_cannot_be_compared(page: Page, api: Api, two_versions, complaints) -> None:
     complaints.expected = ("409", "422")
-    shipped = training_api.champion()
-    training_page.goto(f"/models/compare?versions={shipped},{two_versions[0]}")
-    expect(training_page.locator("#notice")).to_contain_text("cannot be compared")
-    expect(training_page.locator("#first")).to_have_value(shipped)
-    training_page.goto("/models/compare?versions=nothing,else")
-    expect(training_page.locator("#notice")).to_contain_text("nothing")
-    training_page.goto("/models/compare")
-    expect(training_page.locator("#notice")).to_be_visible()
-    training_page.select_option("#first", two_versions[1])
-    training_page.select_option("#second", two_versions[0])
-    training_page.click("#choice button")
-    expect(training_page.locator("#comparison")).to_be_visible()
-    expect(training_page.locator("#first-name")).to_contain_text(two_versions[1])
+    shipped = api.champion()
+    page.goto(f"/models/compare?versions={shipped},{two_versions[0]}")
+    expect(page.locator("#notice")).to_contain_text("cannot be compared")
+    expect(page.locator("#first")).to_have_value(shipped)
+    page.goto("/models/compare?versions=nothing,else")
+    expect(page.locator("#notice")).to_contain_text("nothing")
+    page.goto("/models/compare")
+    expect(page.locator("#notice")).to_be_visible()
+    page.select_option("#first", two_versions[1])
+    page.select_option("#second", two_versions[0])
+    page.click("#choice button")
+    expect(page.locator("#comparison")).to_be_visible()
+    expect(page.locator("#first-name")).to_contain_text(two_versions[1])
 
 
-def test_promote_and_roll_back(models: Page, training_api: Api, two_versions: tuple[str, str]) -> None:
-    before, version = training_api.champion(), two_versions[0]
+def test_promote_and_roll_back(models: Page, api: Api, two_versions: tuple[str, str]) -> None:
+    before, version = api.champion(), two_versions[0]
     row(models, version).get_by_role("button").click()
     expect(models.locator("#confirm-text")).to_contain_text(re.compile(f"{version}.*{before}"))
     expect(models.locator("#confirm-text")).to_contain_text("other images")
     models.keyboard.press("Escape")
     expect(models.locator("#confirm")).to_be_hidden()
-    assert training_api.champion() == before
+    assert api.champion() == before
     row(models, version).get_by_role("button").click()
     models.click("#confirm-yes")
     expect(row(models, version).locator(".champion-mark")).to_be_visible()
     expect(row(models, version).locator("a")).to_be_focused()  # the clicked button is gone
-    assert training_api.champion() == version
+    assert api.champion() == version
     models.click("#roll-back")
     expect(models.locator("#confirm-text")).to_contain_text(before)
     models.click("#confirm-yes")
     expect(row(models, before).locator(".champion-mark")).to_be_visible()
-    assert training_api.champion() == before
+    assert api.champion() == before
 
 
-def test_a_champion_that_was_changed_elsewhere(models: Page, training_api: Api, two_versions, complaints) -> None:
+def test_a_champion_that_was_changed_elsewhere(models: Page, api: Api, two_versions, complaints) -> None:
     complaints.expected = ("412",)
     # Given a page that has not seen a change made elsewhere
-    old = training_api.ask("GET", "/v1/models/aliases")
+    old = api.ask("GET", "/v1/models/aliases")
     seen = {"json": old.json(), "headers": {"ETag": old.headers["ETag"]}}
     models.route("**/v1/models/aliases", lambda route: route.fulfill(**seen))
     models.reload()
     expect(row(models, two_versions[0])).to_be_visible()
-    training_api.promote(two_versions[1])
+    api.promote(two_versions[1])
     # When another version is promoted there
     row(models, two_versions[0]).get_by_role("button").click()
     models.on("request", lambda request: request.method == "PUT" and models.unroute("**/v1/models/aliases"))
@@ -179,10 +179,10 @@ def test_a_champion_that_was_changed_elsewhere(models: Page, training_api: Api, 
     # Then it names the current champion and changes nothing
     expect(models.locator("#notice")).to_contain_text(two_versions[1])
     expect(row(models, two_versions[1]).locator(".champion-mark")).to_be_visible()
-    assert training_api.champion() == two_versions[1]
+    assert api.champion() == two_versions[1]
 
 
-def test_import(models: Page, training_api: Api, tmp_path: Path, complaints: Complaints) -> None:
+def test_import(models: Page, api: Api, tmp_path: Path, complaints: Complaints) -> None:
     complaints.expected = ("422",)
     # Given no file, a file that is not a model, and wrong labels, then each error is beside its field
     models.click("#import-start")
@@ -209,7 +209,7 @@ def test_import(models: Page, training_api: Api, tmp_path: Path, complaints: Com
     expect(models.locator("h1")).to_have_text(version)
     expect(models.locator("#facts")).to_contain_text("from-elsewhere.keras")
     expect(models.locator("#go-on")).to_be_hidden()
-    assert training_api.model(version)["source"] == "from-elsewhere.keras"
+    assert api.model(version)["source"] == "from-elsewhere.keras"
 
 
 def test_progress_of_an_import(models: Page) -> None:

@@ -14,10 +14,10 @@ POLL_MS = 5000
 
 
 @pytest.fixture
-def form(training_page: Page) -> Page:
-    training_page.goto("/train")
-    expect(training_page.locator("#form")).to_be_visible()
-    return training_page
+def form(page: Page) -> Page:
+    page.goto("/train")
+    expect(page.locator("#form")).to_be_visible()
+    return page
 
 
 def preset(page: Page, name: str) -> None:
@@ -30,9 +30,9 @@ def changes(page: Page, count: int) -> None:
     expect(page.locator("#reset")).to_be_visible(visible=count > 0)
 
 
-def test_the_form_shows_the_presets(form: Page, training_api: Api) -> None:
-    presets = training_api.ask("GET", "/v1/presets").json()["data"]
-    versions = training_api.models()
+def test_the_form_shows_the_presets(form: Page, api: Api) -> None:
+    presets = api.ask("GET", "/v1/presets").json()["data"]
+    versions = api.models()
     expect(form.locator("#presets .choice strong")).to_have_text([each["name"] for each in presets])
     for each in presets:
         preset(form, each["name"])
@@ -51,7 +51,7 @@ def test_the_form_shows_the_presets(form: Page, training_api: Api) -> None:
         assert values == [None, *(model["version"] for model in versions if model["preset"] == each["name"])]
 
 
-def test_the_expected_time_is_that_of_the_last_training(training_page: Page) -> None:
+def test_the_expected_time_is_that_of_the_last_training(page: Page) -> None:
     # Given that only the first preset has been trained, at a minute per epoch
     def first_trained(route: Route) -> None:
         listed = route.fetch().json()
@@ -60,23 +60,23 @@ def test_the_expected_time_is_that_of_the_last_training(training_page: Page) -> 
             each["cost"] |= times
         route.fulfill(json=listed)
 
-    training_page.route("**/v1/presets", first_trained)
-    training_page.goto("/train")
-    cards = training_page.locator("#presets .choice")
+    page.route("**/v1/presets", first_trained)
+    page.goto("/train")
+    cards = page.locator("#presets .choice")
     expect(cards.nth(0)).to_contain_text("8 min")
     expect(cards.nth(1).locator("small")).to_have_text(re.compile("weights$"))
     cards.nth(0).locator("input").check()
-    training_page.fill("#field-epochs", "100")
-    expect(training_page.locator("#summary-time")).to_have_text("1 h 40 min")
-    expect(training_page.locator("#summary-basis")).to_contain_text("100 epochs")
+    page.fill("#field-epochs", "100")
+    expect(page.locator("#summary-time")).to_have_text("1 h 40 min")
+    expect(page.locator("#summary-basis")).to_contain_text("100 epochs")
     # Then the time of the second is unknown
     cards.nth(1).locator("input").check()
-    expect(training_page.locator("#summary-time")).to_have_text("–")
-    expect(training_page.locator("#summary-basis")).to_contain_text("Unknown")
+    expect(page.locator("#summary-time")).to_have_text("–")
+    expect(page.locator("#summary-basis")).to_contain_text("Unknown")
 
 
-def test_changed_settings_are_marked_kept_and_reset(form: Page, training_api: Api) -> None:
-    seed = next(each for each in training_api.ask("GET", "/v1/presets").json()["data"] if each["name"] == "seed")
+def test_changed_settings_are_marked_kept_and_reset(form: Page, api: Api) -> None:
+    seed = next(each for each in api.ask("GET", "/v1/presets").json()["data"] if each["name"] == "seed")
     default = seed["parameters"]["augment"]["default"]
     preset(form, "seed")
     changes(form, 0)
@@ -144,18 +144,17 @@ def test_a_retry_is_the_same_training_and_a_return_is_another(form: Page, compla
     assert named[0] == named[1] != named[2]
 
 
-def test_a_link_names_the_base_version(training_page: Page, training_api: Api) -> None:
-    version = training_api.champion()
-    training_page.goto(f"/models/{version}")
-    training_page.click("#go-on")
-    expect(training_page.locator("#field-base")).to_have_value(f'"{version}"')
+def test_a_link_names_the_base_version(page: Page, api: Api) -> None:
+    version = api.champion()
+    page.goto(f"/models/{version}")
+    page.click("#go-on")
+    expect(page.locator("#field-base")).to_have_value(f'"{version}"')
     preset = version.split("-")[0]
-    expect(training_page.locator(f"input[name=preset][value={preset}]")).to_be_checked()
+    expect(page.locator(f"input[name=preset][value={preset}]")).to_be_checked()
 
 
-def test_missing_presets_and_workers(training_page: Page, complaints: Complaints) -> None:
+def test_missing_presets_and_workers(page: Page, complaints: Complaints) -> None:
     complaints.expected = ("503",)
-    page = training_page
     page.clock.install()
     missing = {"title": "Service unavailable", "status": 503, "detail": "no training worker has published its presets"}
     workers = {"ok": False, "detail": "no worker was seen lately for: train"}

@@ -42,9 +42,9 @@ def rows(count: int, per_epoch: int = 4, steps: int = 40, at: str = "2026-01-01T
 
 
 @pytest.fixture
-def made_up(training_page: Page, training_api: Api, trained_job: str) -> Callable[..., Page]:
+def made_up(page: Page, api: Api, trained_job: str) -> Callable[..., Page]:
     """Open the page of a training in a made-up state. A later call changes its state and rows."""
-    job = training_api.status(trained_job)
+    job = api.status(trained_job)
     job |= {"done": False, "finished_at": None, "expires_at": None, "model": None, "promotion": None, "eta_s": 90}
     job["params"] = job["params"] | {"epochs": 10}
     now = {"job": job, "rows": []}
@@ -55,25 +55,22 @@ def made_up(training_page: Page, training_api: Api, trained_job: str) -> Callabl
 
     def open_page(rows: list[dict] | None = None, **changes) -> Page:
         now["job"], now["rows"] = job | changes, rows or now["rows"]
-        if training_page.url == "about:blank":
-            training_page.route(
-                re.compile(rf"/v1/jobs/{job['id']}\?wait="), lambda route: route.fulfill(json=now["job"])
-            )
-            training_page.route(re.compile(rf"/v1/jobs/{job['id']}/metrics"), metrics)
-            training_page.goto(f"/result/{job['id']}")
-        return training_page
+        if page.url == "about:blank":
+            page.route(re.compile(rf"/v1/jobs/{job['id']}\?wait="), lambda route: route.fulfill(json=now["job"]))
+            page.route(re.compile(rf"/v1/jobs/{job['id']}/metrics"), metrics)
+            page.goto(f"/result/{job['id']}")
+        return page
 
     return open_page
 
 
-def test_a_training_on_corrections(training_page: Page, training_api: Api) -> None:
+def test_a_training_on_corrections(page: Page, api: Api) -> None:
     """A training from the form to its model."""
-    page = training_page
     # Given corrected pictures
-    before = training_api.ask("GET", "/v1/corrections").json()["total"]
-    pictures = training_api.job([(path.name, path.read_bytes()) for path in SAMPLES])
-    labels = {item["key"]: item["filename"].partition("-")[0] for item in training_api.results(pictures)}
-    training_api.ask("POST", f"/v1/jobs/{pictures}/labels", json={"labels": labels})
+    before = api.ask("GET", "/v1/corrections").json()["total"]
+    pictures = api.job([(path.name, path.read_bytes()) for path in SAMPLES])
+    labels = {item["key"]: item["filename"].partition("-")[0] for item in api.results(pictures)}
+    api.ask("POST", f"/v1/jobs/{pictures}/labels", json={"labels": labels})
     # When a training on them is started
     start_form(page)
     offered = page.locator("#field-dataset option").nth(1)
@@ -91,13 +88,13 @@ def test_a_training_on_corrections(training_page: Page, training_api: Api) -> No
     expect_state(page, "succeeded")
     expect(page.locator("#epochs tr")).to_have_count(3)
     expect(page.locator("#epoch")).to_have_text("3 of 3")
-    read = training_api.ask("GET", f"/v1/jobs/{job}/metrics").json()["data"]
+    read = api.ask("GET", f"/v1/jobs/{job}/metrics").json()["data"]
     for chart in ("loss", "accuracy"):
         expect_points(page, chart, len(read), 3)
     last = [number(text) for text in page.locator("#epochs tr").last.locator("td").all_text_contents()[2:]]
     assert last == [rounded(read[-1]["val_loss"], 4), rounded(read[-1]["val_accuracy"] * 100, 2)]
-    version = training_api.status(job)["model"]
-    accuracy = training_api.model(version)["metrics"]["accuracy"]
+    version = api.status(job)["model"]
+    accuracy = api.model(version)["metrics"]["accuracy"]
     expect(page.locator("#promotion")).to_contain_text("not promoted")
     expect(page.locator("#corrected")).to_contain_text(re.compile(r"\d+ .*\d+\.\d\d %.*champion.* \d+\.\d\d %"))
     assert number(page.locator("#measured").text_content()) == rounded(accuracy * 100, 2)
@@ -113,15 +110,15 @@ def test_a_training_on_corrections(training_page: Page, training_api: Api) -> No
     # The model's page shows the effect of the corrections
     page.goto(f"/models/{version}")
     expect(page.locator("#corrections dd")).to_have_count(5)
-    expect(page.locator("#corrections-champion a")).to_have_text(training_api.champion())
+    expect(page.locator("#corrections-champion a")).to_have_text(api.champion())
     # Without the corrections, they are not offered
-    training_api.ask("POST", f"/v1/jobs/{pictures}/labels", json={"labels": dict.fromkeys(labels)})
+    api.ask("POST", f"/v1/jobs/{pictures}/labels", json={"labels": dict.fromkeys(labels)})
     start_form(page)
     expect(offered).to_contain_text(f"({before} picture")
 
 
-def test_cancel_retry_and_finish_early(training_page: Page, training_api: Api) -> None:
-    page, before = training_page, training_api.champion()
+def test_cancel_retry_and_finish_early(page: Page, api: Api) -> None:
+    before = api.champion()
     start_form(page)
     page.fill("#field-epochs", "1000")
     page.fill("#field-batch_size", "64")
@@ -131,14 +128,14 @@ def test_cancel_retry_and_finish_early(training_page: Page, training_api: Api) -
         page.click("#start")
     assert sent.value.headers["idempotency-key"]
     page.wait_for_url(RESULT)
-    job = training_api.status(page.url.split("/")[-1])
+    job = api.status(page.url.split("/")[-1])
     assert job["kind"] == "training"
     assert (job["params"]["preset"], job["params"]["epochs"], job["params"]["seed"]) == ("seed", 1000, 7)
     expect(page.locator("#params")).to_contain_text("1000")
     # Cancelling and finishing ask for confirmation
     page.click("#cancel")
     page.click("#confirm-no")
-    assert not training_api.status(job["id"])["done"]
+    assert not api.status(job["id"])["done"]
     page.click("#cancel")
     page.click("#confirm-yes")
     expect_state(page, "cancelled")
@@ -147,14 +144,14 @@ def test_cancel_retry_and_finish_early(training_page: Page, training_api: Api) -
     expect(page.locator("#epochs tr").nth(1)).to_be_attached()
     page.click("#finish")
     page.click("#confirm-no")
-    assert not training_api.status(job["id"])["done"]
+    assert not api.status(job["id"])["done"]
     page.click("#finish")
     page.click("#confirm-yes")
     expect_state(page, "succeeded")
     expect(page.locator("#promotion")).to_contain_text(re.compile("^Promoted"))
-    assert training_api.champion() == training_api.status(job["id"])["model"]
+    assert api.champion() == api.status(job["id"])["model"]
     expect(page.locator("#outcome-links a")).to_have_count(1)  # without a comparison to itself
-    training_api.promote(before)
+    api.promote(before)
     # The draft of the form is deleted
     start_form(page)
     expect(page.locator("#field-epochs")).to_have_value("8")
@@ -207,15 +204,15 @@ def test_rewritten_rows_replace_the_old_ones(made_up) -> None:
     expect_points(page, "loss", 9, 2)
 
 
-def test_waiting_without_a_worker(made_up, complaints, training_page: Page) -> None:
+def test_waiting_without_a_worker(made_up, complaints, page: Page) -> None:
     complaints.expected = ("503",)
     workers = {"ok": False, "detail": "no worker was seen lately for: train"}
-    training_page.route("**/readyz", lambda route: route.fulfill(status=503, json={"checks": {"workers": workers}}))
+    page.route("**/readyz", lambda route: route.fulfill(status=503, json={"checks": {"workers": workers}}))
     page = made_up(state="queued", queue_position=2, progress=0.0, started_at=None, eta_s=None)
     expect(page.locator("#note")).to_contain_text("2 trainings")
     expect(page.locator("#no-worker")).to_be_visible()
     expect(page.locator("#finish")).to_be_hidden()
-    training_page.unroute("**/readyz")
+    page.unroute("**/readyz")
     expect(page.locator("#no-worker")).to_be_hidden()
 
 
@@ -228,45 +225,45 @@ def test_a_failed_training_says_what_to_do(made_up) -> None:
     expect(page.locator("#outcome")).to_be_hidden()
 
 
-def test_the_reason_for_no_promotion(training_page: Page, training_api: Api, trained_job: str, complaints) -> None:
+def test_the_reason_for_no_promotion(page: Page, api: Api, trained_job: str, complaints) -> None:
     complaints.expected = ("409",)  # the champion was measured on other images
-    training_page.goto(f"/result/{trained_job}")
-    expect_state(training_page, "succeeded")
-    reason = training_api.status(trained_job)["promotion"]["reason"]
-    expect(training_page.locator("#promotion")).to_contain_text(reason[1:])
-    expect(training_page.locator("#promotion")).to_contain_text("Not promoted")
-    training_page.click("#outcome-links a >> nth=1")
-    expect(training_page.locator("#first")).to_have_value(training_api.champion())
-    expect(training_page.locator("#notice")).to_contain_text("cannot be compared")
+    page.goto(f"/result/{trained_job}")
+    expect_state(page, "succeeded")
+    reason = api.status(trained_job)["promotion"]["reason"]
+    expect(page.locator("#promotion")).to_contain_text(reason[1:])
+    expect(page.locator("#promotion")).to_contain_text("Not promoted")
+    page.click("#outcome-links a >> nth=1")
+    expect(page.locator("#first")).to_have_value(api.champion())
+    expect(page.locator("#notice")).to_contain_text("cannot be compared")
 
 
-def test_a_lost_connection(made_up, training_page: Page, complaints: Complaints) -> None:
+def test_a_lost_connection(made_up, page: Page, complaints: Complaints) -> None:
     complaints.expected = ("net::",)
     page = made_up(rows(4), state="running", progress=0.1)
     expect(page.locator("#epochs tr")).to_have_count(1)
-    training_page.route(re.compile(r"\?wait="), lambda route: route.abort())
+    page.route(re.compile(r"\?wait="), lambda route: route.abort())
     expect(page.locator("#notice")).to_be_visible()
-    training_page.unroute(re.compile(r"\?wait="))
+    page.unroute(re.compile(r"\?wait="))
     made_up(rows(8), state="running", progress=0.2)
     expect(page.locator("#epochs tr")).to_have_count(2)
     expect(page.locator("#notice")).to_be_hidden()
 
 
-def test_a_failed_read_of_the_outcome_is_retried(training_page: Page, trained_job: str, complaints) -> None:
+def test_a_failed_read_of_the_outcome_is_retried(page: Page, trained_job: str, complaints) -> None:
     complaints.expected = ("503",)
-    training_page.clock.install()
-    training_page.route("**/v1/models/*", lambda route: route.fulfill(status=503, json={"title": "Unavailable"}))
-    training_page.goto(f"/result/{trained_job}")
-    expect(training_page.locator("#notice")).to_be_visible()
-    training_page.unroute("**/v1/models/*")
-    training_page.clock.fast_forward(RETRY_MS)
-    expect(training_page.locator("#measured")).to_contain_text("%")
-    expect(training_page.locator("#notice")).to_be_hidden()
+    page.clock.install()
+    page.route("**/v1/models/*", lambda route: route.fulfill(status=503, json={"title": "Unavailable"}))
+    page.goto(f"/result/{trained_job}")
+    expect(page.locator("#notice")).to_be_visible()
+    page.unroute("**/v1/models/*")
+    page.clock.fast_forward(RETRY_MS)
+    expect(page.locator("#measured")).to_contain_text("%")
+    expect(page.locator("#notice")).to_be_hidden()
 
 
-def test_the_chart_library_comes_from_its_wheel(training_api: Api) -> None:
-    kept = training_api.ask("GET", "/plotly.min.js", params={"v": "1"})
+def test_the_chart_library_comes_from_its_wheel(api: Api) -> None:
+    kept = api.ask("GET", "/plotly.min.js", params={"v": "1"})
     assert kept.headers["Content-Type"].startswith("text/javascript")
     assert "max-age=31536000" in kept.headers["Cache-Control"]
     assert kept.text[:40].startswith("/**\n* plotly.js v")
-    assert "max-age" not in training_api.ask("GET", "/plotly.min.js").headers["Cache-Control"]
+    assert "max-age" not in api.ask("GET", "/plotly.min.js").headers["Cache-Control"]

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.kit import MIB, Arena, arena_in
+from tests.conftest import Service
+from tests.faults.kit import MIB, Arena, entered
 from tests.integration.helpers import png, zip_of
+from tests.versions_kit import services_of
 
 ITEMS, JOBS = 5_000, 200
 #: Bytes by which all processes of a program may grow together, and bytes in Redis per item with its result.
@@ -17,8 +19,10 @@ GROWTH_BYTES, ITEM_BYTES = 24 * MIB, 1200
 
 
 @pytest.fixture(scope="module")
-def arena(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Arena]:
-    with arena_in(tmp_path_factory.mktemp("arena"), model, app="worker.runtime.app", classify_workers="1") as arena:
+def arena(service: Service, model: Path) -> Iterator[Arena]:
+    """Return the service that others share, with a model that takes next to no time."""
+    with services_of(service) as parts, entered(service) as arena:
+        arena.promote(parts.registry.publish(model).version)
         yield arena
 
 

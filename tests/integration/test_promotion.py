@@ -12,7 +12,7 @@ import pytest
 
 from shared.domain.entities import Queue
 from shared.services import Services
-from tests.conftest import Service, running_service, wait_until
+from tests.conftest import Service, wait_until
 from tests.integration.helpers import cifar10, files, finished, open_job, put, results, submit
 from tests.versions_kit import services_of, shipped, turned_network, version_folder
 from tests.worker.kit import threads
@@ -20,24 +20,14 @@ from tests.worker.kit import threads
 __all__ = ["threads"]  # a network is built in this process
 
 PICTURES = cifar10()
-
-
-@pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with running_service(tmp_path_factory.mktemp("promotion"), classify_workers="2") as service:
-        yield service
+#: Processes that classify.
+WORKERS = 2
 
 
 @pytest.fixture
-def http(own: Service) -> Iterator[httpx.Client]:
-    with own.client() as client:
-        yield client
-
-
-@pytest.fixture
-def parts(own: Service) -> Iterator[Services]:
+def parts(service: Service) -> Iterator[Services]:
     """Return the service's parts once every worker holds the shipped model."""
-    with services_of(own) as services:
+    with services_of(service) as services:
         followed(services, shipped())
         yield services
 
@@ -65,7 +55,7 @@ def held(parts: Services) -> list[str | None]:
 
 def followed(parts: Services, version: str) -> None:
     """Wait until every worker holds `version`."""
-    wait_until(lambda: held(parts) == [version] * 3, f"every worker holds {version}")
+    wait_until(lambda: held(parts) == [version] * WORKERS, f"every worker holds {version}")
 
 
 def answers(http: httpx.Client, job_id: str) -> dict[str, int]:
@@ -93,7 +83,7 @@ def test_every_worker_follows_in_time(http: httpx.Client, parts: Services, turne
         followed(parts, version)
 
 
-def test_switching_under_load(own: Service, http: httpx.Client, turned: str) -> None:
+def test_switching_under_load(service: Service, http: httpx.Client, turned: str) -> None:
     """Given running jobs, when the champion changes repeatedly, then every prediction is by its job's version."""
     expected = {version: reference(http, version) for version in (turned, shipped())}
     assert all(label == (expected[shipped()][name] + 1) % 10 for name, label in expected[turned].items())
@@ -101,7 +91,7 @@ def test_switching_under_load(own: Service, http: httpx.Client, turned: str) -> 
     jobs: dict[str, str] = {}
 
     def send(version: str) -> None:
-        with own.client() as client:
+        with service.client() as client:
             answer = client.post("/v1/jobs", files=files(*many)).json()
         jobs[answer["id"]] = answer["model"]
         assert answer["model"] == version  # the alias changed before the job was created
@@ -137,14 +127,14 @@ def test_an_open_job_keeps_its_version(http: httpx.Client, parts: Services, turn
 
 
 def test_a_champion_that_cannot_be_loaded_stops_no_worker(
-    own: Service, http: httpx.Client, parts: Services, tmp_path: Path
+    service: Service, http: httpx.Client, parts: Services, tmp_path: Path
 ) -> None:
     """Its own jobs fail with the reason, jobs of other versions continue, and one PUT repairs it."""
-    processes = {child.pid for child in psutil.Process(own.process.pid).children(recursive=True)}
+    processes = {child.pid for child in psutil.Process(service.process.pid).children(recursive=True)}
     pinned = open_job(http)
     broken = parts.registry.publish(version_folder(tmp_path, exported=b"no network")).version
     promote(http, broken)
-    wait_until(lambda: broken in own.log(), "a worker has tried to load it")
+    wait_until(lambda: broken in service.log(), "a worker has tried to load it")
     failed = finished(http, submit(http, *PICTURES[:2]))
     assert (failed["state"], failed["error"]["code"], broken in failed["error"]["detail"]) == (
         "failed",
@@ -154,7 +144,7 @@ def test_a_champion_that_cannot_be_loaded_stops_no_worker(
     put(http, pinned, "a", PICTURES[0][1])
     http.post(f"/v1/jobs/{pinned}/seal")
     assert finished(http, pinned)["counts"]["succeeded"] == 1
-    assert held(parts) == [shipped()] * 3
+    assert held(parts) == [shipped()] * WORKERS
     promote(http, shipped())
     assert finished(http, submit(http, *PICTURES[:2]))["counts"]["succeeded"] == 2
-    assert {child.pid for child in psutil.Process(own.process.pid).children(recursive=True)} == processes
+    assert {child.pid for child in psutil.Process(service.process.pid).children(recursive=True)} == processes

@@ -40,8 +40,8 @@ MIB = 1024 * 1024
 
 
 @pytest.fixture
-def http(training_service: Service) -> Iterator[httpx.Client]:
-    with training_service.client() as client:
+def http(service: Service) -> Iterator[httpx.Client]:
+    with service.client() as client:
         yield client
 
 
@@ -89,9 +89,9 @@ def trainers(service: Service, job_id: str) -> list[psutil.Process]:
 
 
 @pytest.fixture(scope="module")
-def whole(training_service: Service) -> str:
+def whole(service: Service) -> str:
     """Return a short, undisturbed training."""
-    with training_service.client() as http:
+    with service.client() as http:
         job_id = train(http, **SHORT, promote="if_better")
         assert ended(http, job_id)["state"] == "succeeded"
     return job_id
@@ -118,9 +118,9 @@ def test_a_training_runs_and_its_model_can_be_seen_and_had(http: httpx.Client, w
     assert http.post(f"/v1/jobs/{whole}/retry").status_code == 409
 
 
-def test_the_log_of_a_training_names_the_request_that_asked_for_it(training_service: Service, whole: str) -> None:
+def test_the_log_of_a_training_names_the_request_that_asked_for_it(service: Service, whole: str) -> None:
     def about(program: str) -> list[dict[str, Any]]:
-        text = (training_service.data_dir / "run" / "log" / f"{program}.log").read_text()
+        text = (service.data_dir / "run" / "log" / f"{program}.log").read_text()
         found = [json.loads(line) for line in text.splitlines() if line.startswith("{") and line.endswith("}")]
         return [line for line in found if line.get("job_id") == whole]
 
@@ -142,15 +142,15 @@ def test_a_promoted_version_serves_the_next_job_and_outlives_its_own(http: httpx
     assert http.get(f"/v1/models/{job['model']}").status_code == 200
 
 
-def test_a_cancelled_training_is_gone_at_once_and_can_go_on(training_service: Service, http: httpx.Client) -> None:
+def test_a_cancelled_training_is_gone_at_once_and_can_go_on(service: Service, http: httpx.Client) -> None:
     job_id = train(http, **ENDLESS)
     wait_until(lambda: any(row["epoch"] == 2 for row in rows(http, job_id)), "a checkpoint is there", TRAINING_S)
-    assert len(trainers(training_service, job_id)) == 1
+    assert len(trainers(service, job_id)) == 1
     answer = http.post(f"/v1/jobs/{job_id}/cancel")
     assert (answer.status_code, answer.json()["state"]) == (202, "cancelling")
     job = ended(http, job_id)
     assert (job["state"], job["model"]) == ("cancelled", None)
-    assert trainers(training_service, job_id) == []
+    assert trainers(service, job_id) == []
     seen = rows(http, job_id)
     assert http.post(f"/v1/jobs/{job_id}/retry").status_code == 202
     wait_until(lambda: len(rows(http, job_id)) > len(seen), "it goes on", TRAINING_S)
@@ -159,12 +159,10 @@ def test_a_cancelled_training_is_gone_at_once_and_can_go_on(training_service: Se
     assert ended(http, job_id)["state"] == "cancelled"
 
 
-def test_a_killed_training_ends_as_if_it_had_not_been(
-    training_service: Service, http: httpx.Client, whole: str
-) -> None:
+def test_a_killed_training_ends_as_if_it_had_not_been(service: Service, http: httpx.Client, whole: str) -> None:
     broken = train(http, **SHORT)
     wait_until(lambda: any(row["epoch"] == 5 for row in rows(http, broken)), "epoch 5 runs", TRAINING_S)
-    (trainer,) = trainers(training_service, broken)
+    (trainer,) = trainers(service, broken)
     worker = trainer.parent()
     for process in (worker, trainer):
         process.kill()
@@ -192,9 +190,7 @@ def curve(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: value for name, value in row.items() if name not in ("at", "images_per_s")} for row in found]
 
 
-def test_pictures_do_not_wait_for_a_training_but_another_one_does(
-    training_service: Service, http: httpx.Client
-) -> None:
+def test_pictures_do_not_wait_for_a_training_but_another_one_does(service: Service, http: httpx.Client) -> None:
     first, second = train(http, **ENDLESS), train(http, **ENDLESS)
     wait_for_rows(http, first)
     pictures = [(f"{n}.png", png(n)) for n in range(40)]
@@ -208,7 +204,7 @@ def test_pictures_do_not_wait_for_a_training_but_another_one_does(
     waiting = status(http, second)
     assert (waiting["state"], waiting["queue_position"], waiting["progress"]) == ("queued", 0, 0)
     assert http.post(f"/v1/jobs/{second}/finish").status_code == 409
-    assert trainers(training_service, second) == []
+    assert trainers(service, second) == []
     assert http.post(f"/v1/jobs/{second}/cancel").json()["state"] == "cancelled"
 
     running = status(http, first)
@@ -339,9 +335,9 @@ def test_a_full_disk_fails_the_training_and_says_so(cramped: Path, small_cifar10
         assert ended(http, job["id"])["state"] == "cancelled"
 
 
-def test_a_training_is_started_and_followed_from_the_command_line(training_service: Service, tmp_path: Path) -> None:
+def test_a_training_is_started_and_followed_from_the_command_line(service: Service, tmp_path: Path) -> None:
     words = ["train", "--preset", "seed", "--epochs", "2", "--first-filters", "4", "--watch"]
-    trained = darkroom(training_service.url, tmp_path, *words)
+    trained = darkroom(service.url, tmp_path, *words)
     head, *lines = trained.stdout.splitlines()
     assert re.split("  +", head) == ["EPOCH", "LOSS", "ACCURACY", "VAL LOSS", "VAL ACCURACY", "IMAGES/S"]
     assert [line.split()[0] for line in lines[:2]] == ["1", "2"]
@@ -349,8 +345,8 @@ def test_a_training_is_started_and_followed_from_the_command_line(training_servi
     assert trained.returncode == 0 and trained.stderr == ""
 
     words = ["jobs", "list", "--kind", "training", "--limit", "1", "-o", "ndjson"]
-    job = json.loads(darkroom(training_service.url, tmp_path, *words).stdout)
-    document = json.loads(darkroom(training_service.url, tmp_path, "jobs", "watch", job["id"], "-o", "json").stdout)
+    job = json.loads(darkroom(service.url, tmp_path, *words).stdout)
+    document = json.loads(darkroom(service.url, tmp_path, "jobs", "watch", job["id"], "-o", "json").stdout)
     assert document["job"]["model"] == version and document["metrics"][-1]["epoch"] == 2
-    other = darkroom(training_service.url, tmp_path, "models", "compare", shipped(), version)
+    other = darkroom(service.url, tmp_path, "models", "compare", shipped(), version)
     assert other.returncode == 1 and "not measured on the same test images" in other.stderr
