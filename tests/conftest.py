@@ -39,6 +39,7 @@ TOGETHER = (
         "test_page_training",
     },
     {"test_keys", "test_page_sign_in", "test_request_limits"},
+    {"test_disk_full", "test_storage"},
 )
 #: Modules that take more than half a minute. They run first, so that no process is left with one at the end.
 LONGEST = {

@@ -1,20 +1,39 @@
-"""The model of the fault tests and its predictions."""
+"""The model of the fault tests and its predictions, and a service on a small disk."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from shared.storage.blobs import RESERVE_BYTES
 from tests.faults.checks import Expected, expected_of
-from tests.faults.kit import pictures
+from tests.faults.kit import SPARE, Arena, arena_in, pictures
 from tests.faults.tiny import tiny_network
+from tests.programs import small_disk
 
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a version that takes next to no time. The tests are about everything around it."""
     return tiny_network(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="package")
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Mount a small disk; this takes root."""
+    with small_disk(tmp_path_factory.mktemp("disk"), RESERVE_BYTES + SPARE) as disk:
+        yield disk
+
+
+@pytest.fixture(scope="package")
+def cramped(disk: Path, tmp_path_factory: pytest.TempPathFactory, model: Path, small_cifar10: Path) -> Iterator[Arena]:
+    """Run a service on that disk, except for its logs, which must be readable when it is full."""
+    (disk / "var").mkdir()
+    (disk / "var" / "run").symlink_to(tmp_path_factory.mktemp("run"))
+    with arena_in(disk / "var", model, cifar10=str(small_cifar10)) as arena:
+        yield arena
 
 
 @pytest.fixture(scope="session")

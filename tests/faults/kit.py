@@ -27,6 +27,8 @@ from tests.integration.helpers import redis_of
 MIB = 1024 * 1024
 #: Pictures of one job: four chunks, at least 4.6 s of work for two workers, so that a fault can hit the middle.
 PICTURES = 1000
+#: Bytes of the small disk beyond the reserve: for Redis's file and the pictures.
+SPARE = 64 * MIB
 #: The Celery app whose workers are that slow.
 SLOW = "tests.faults.slow"
 #: Seconds in which a job ends, whatever the faults.

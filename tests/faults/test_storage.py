@@ -21,29 +21,14 @@ from shared.storage.blobs import RESERVE_BYTES
 from tests.conftest import wait_until
 from tests.faults.checks import Expected, check_deleted, check_results
 from tests.faults.harm import paused
-from tests.faults.kit import PICTURES, Arena, arena_in, pictures
+from tests.faults.kit import PICTURES, SPARE, Arena, pictures
 from tests.faults.tiny import tiny_network
 from tests.integration.helpers import finished, open_job, png, problem, put, redis_of, submit
-from tests.programs import small_disk
-
-#: Bytes of the disk beyond the reserve: for Redis's file and the pictures.
-SPARE = 64 * 1024 * 1024
 
 
-@pytest.fixture(scope="module")
-def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Mount a small disk."""
-    with small_disk(tmp_path_factory.mktemp("disk"), RESERVE_BYTES + SPARE) as disk:
-        yield disk
-
-
-@pytest.fixture(scope="module")
-def arena(disk: Path, tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Arena]:
-    """Run a service on that disk, except for its logs, which must be readable when it is full."""
-    (disk / "var").mkdir()
-    (disk / "var" / "run").symlink_to(tmp_path_factory.mktemp("run"))
-    with arena_in(disk / "var", model, redis_fsync="always") as arena:
-        yield arena
+@pytest.fixture
+def arena(cramped: Arena) -> Arena:
+    return cramped
 
 
 def begun(arena: Arena) -> str:

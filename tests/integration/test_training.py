@@ -20,81 +20,54 @@ import pytest
 from cli.stack.embedded_redis import redis_server_path
 from shared.domain.entities import JobState, Queue
 from shared.jobs.messenger import celery_app
-from shared.redis import keys
 from shared.services import Services
 from shared.settings import Settings
-from shared.storage.blobs import RESERVE_BYTES
 from tests.cli.kit import darkroom
-from tests.conftest import ROOT, START_STOP_S, Service, running_redis, running_service, wait_until
-from tests.integration.helpers import png, redis_of, submit
-from tests.programs import small_disk
+from tests.conftest import ROOT, START_STOP_S, Service, running_redis, wait_until
+from tests.integration.helpers import png, submit
+from tests.integration.trainings_kit import (
+    ENDLESS,
+    TRAINING_S,
+    ended,
+    rows,
+    status,
+    train,
+    trainers,
+    wait_for_rows,
+)
 from tests.versions_kit import shipped
 
-#: Seconds for a short training, mostly TensorFlow's start.
-TRAINING_S = 300
-#: Trains for hours unless cancelled.
-ENDLESS = {"preset": "seed", "epochs": 1000, "batch_size": 8}
 #: Trains long enough to be killed in the middle.
-SHORT = {"preset": "seed", "epochs": 8, "batch_size": 8, "seed": 5}
-MIB = 1024 * 1024
-
-
-@pytest.fixture
-def http(service: Service) -> Iterator[httpx.Client]:
-    with service.client() as client:
-        yield client
-
-
-def train(http: httpx.Client, **params: Any) -> str:
-    answer = http.post("/v1/jobs", json={"kind": "training", "params": params})
-    assert answer.status_code == 202, answer.text
-    return answer.json()["id"]
-
-
-def status(http: httpx.Client, job_id: str) -> dict[str, Any]:
-    return http.get(f"/v1/jobs/{job_id}").json()
-
-
-def later(http: httpx.Client, job_id: str) -> dict[str, Any]:
-    """Return the job once it has changed, or after a while."""
-    return http.get(f"/v1/jobs/{job_id}", params={"wait": 5}).json()
-
-
-def ended(http: httpx.Client, job_id: str) -> dict[str, Any]:
-    """Wait for the job's end; return it."""
-    return wait_until(lambda: (job := later(http, job_id))["done"] and job, "the training is over", TRAINING_S)
-
-
-def rows(http: httpx.Client, job_id: str, after: int = 0) -> list[dict[str, Any]]:
-    answer = http.get(f"/v1/jobs/{job_id}/metrics", params={"after": after})
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["next"] == after + len(answer.json()["data"])
-    return answer.json()["data"]
-
-
-def wait_for_rows(http: httpx.Client, job_id: str) -> None:
-    wait_until(lambda: rows(http, job_id), "the first row is there", TRAINING_S)
-
-
-def trainers(service: Service, job_id: str) -> list[psutil.Process]:
-    """Return the processes of a training."""
-    found = []
-    for process in psutil.Process(service.process.pid).children(recursive=True):
-        try:
-            if job_id in process.cmdline():
-                found.append(process)
-        except psutil.NoSuchProcess:
-            continue
-    return found
+SHORT = {"preset": "seed", "epochs": 8, "batch_size": 8, "seed": 5, "hidden_units": 32, "promote": "if_better"}
 
 
 @pytest.fixture(scope="module")
-def whole(service: Service) -> str:
-    """Return a short, undisturbed training."""
+def followed(service: Service, tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+    """Run a short, undisturbed training from the command line."""
+    words = [word for name, value in SHORT.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    return darkroom(service.url, tmp_path_factory.mktemp("home"), "train", *words, "--watch")
+
+
+@pytest.fixture(scope="module")
+def whole(service: Service, followed: subprocess.CompletedProcess[str]) -> str:
+    """Return that training."""
+    assert followed.returncode == 0, followed.stderr
     with service.client() as http:
-        job_id = train(http, **SHORT, promote="if_better")
-        assert ended(http, job_id)["state"] == "succeeded"
-    return job_id
+        return http.get("/v1/jobs", params={"kind": "training", "limit": 1}).json()["data"][0]["id"]
+
+
+def test_a_training_is_started_and_followed_from_the_command_line(
+    service: Service, followed: subprocess.CompletedProcess[str], whole: str, tmp_path: Path
+) -> None:
+    head, *lines = followed.stdout.splitlines()
+    assert re.split("  +", head) == ["EPOCH", "LOSS", "ACCURACY", "VAL LOSS", "VAL ACCURACY", "IMAGES/S"]
+    assert [line.split()[0] for line in lines[:8]] == list("12345678")
+    (version,) = re.fullmatch(r"(seed-\S+): test accuracy 0\.\d{4}\. .+", lines[-1]).groups()
+    assert followed.stderr == ""
+    document = json.loads(darkroom(service.url, tmp_path, "jobs", "watch", whole, "-o", "json").stdout)
+    assert document["job"]["model"] == version and document["metrics"][-1]["epoch"] == 8
+    other = darkroom(service.url, tmp_path, "models", "compare", shipped(), version)
+    assert other.returncode == 1 and "not measured on the same test images" in other.stderr
 
 
 def test_a_training_runs_and_its_model_can_be_seen_and_had(http: httpx.Client, whole: str) -> None:
@@ -103,7 +76,7 @@ def test_a_training_runs_and_its_model_can_be_seen_and_had(http: httpx.Client, w
     assert (job["progress"], job["eta_s"], job["counts"]["total"]) == (1.0, None, 0)
     assert job["promotion"]["promoted"] is False
     assert "keep the champion" in job["promotion"]["reason"]
-    assert job["params"] | SHORT | {"promote": "if_better"} == job["params"]
+    assert job["params"] | SHORT == job["params"]
     found = rows(http, whole)
     assert [row["n"] for row in found] == list(range(1, len(found) + 1))
     assert rows(http, whole, after=len(found) - 1) == found[-1:]
@@ -129,21 +102,10 @@ def test_the_log_of_a_training_names_the_request_that_asked_for_it(service: Serv
     assert len(asked) == 1 and set(told) == set(asked)
 
 
-def test_a_promoted_version_serves_the_next_job_and_outlives_its_own(http: httpx.Client) -> None:
-    before = http.get("/v1/models/aliases").json()["champion"]["version"]
-    job = ended(http, train(http, preset="seed", epochs=1, promote="always"))
-    assert job["promotion"]["promoted"] is True
-    assert http.get("/v1/models/aliases").json()["champion"]["version"] == job["model"]
-    answer = http.post("/v1/jobs", content=png(), headers={"Content-Type": "image/png", "Prefer": "wait=20"})
-    assert (answer.json()["model"], answer.json()["state"]) == (job["model"], "succeeded")
-    answer = http.put("/v1/models/aliases/champion", json={"version": before}, headers={"If-Match": "*"})
-    assert answer.status_code == 200
-    assert http.delete(f"/v1/jobs/{job['id']}").status_code == 204
-    assert http.get(f"/v1/models/{job['model']}").status_code == 200
-
-
-def test_a_cancelled_training_is_gone_at_once_and_can_go_on(service: Service, http: httpx.Client) -> None:
-    job_id = train(http, **ENDLESS)
+def test_a_training_that_is_cancelled_then_killed_ends_as_if_it_had_not_been(
+    service: Service, http: httpx.Client, whole: str
+) -> None:
+    job_id = train(http, **SHORT)
     wait_until(lambda: any(row["epoch"] == 2 for row in rows(http, job_id)), "a checkpoint is there", TRAINING_S)
     assert len(trainers(service, job_id)) == 1
     answer = http.post(f"/v1/jobs/{job_id}/cancel")
@@ -155,34 +117,12 @@ def test_a_cancelled_training_is_gone_at_once_and_can_go_on(service: Service, ht
     assert http.post(f"/v1/jobs/{job_id}/retry").status_code == 202
     wait_until(lambda: len(rows(http, job_id)) > len(seen), "it goes on", TRAINING_S)
     assert rows(http, job_id)[0] == seen[0]  # from the checkpoint, not from the beginning
-    http.post(f"/v1/jobs/{job_id}/cancel")
-    assert ended(http, job_id)["state"] == "cancelled"
 
-
-def test_a_killed_training_ends_as_if_it_had_not_been(service: Service, http: httpx.Client, whole: str) -> None:
-    broken = train(http, **SHORT)
-    wait_until(lambda: any(row["epoch"] == 5 for row in rows(http, broken)), "epoch 5 runs", TRAINING_S)
-    (trainer,) = trainers(service, broken)
-    worker = trainer.parent()
-    for process in (worker, trainer):
+    (trainer,) = trainers(service, job_id)
+    for process in (trainer.parent(), trainer):
         process.kill()
-    assert ended(http, broken)["state"] == "succeeded"
-    assert curve(rows(http, broken)) == curve(rows(http, whole))
-
-
-def test_a_training_outlives_a_restart_of_darkroom(tmp_path: Path, small_cifar10: Path) -> None:
-    with running_service(tmp_path, cifar10=str(small_cifar10)) as service, service.client() as http:
-        job_id = train(http, **ENDLESS)
-        wait_until(lambda: any(row["epoch"] == 2 for row in rows(http, job_id)), "a checkpoint is there", TRAINING_S)
-        before = rows(http, job_id)
-        processes = psutil.Process(service.process.pid).children(recursive=True)
-    assert not [process for process in processes if process.is_running()]
-    with running_service(tmp_path, cifar10=str(small_cifar10)) as service, service.client() as http:
-        wait_until(lambda: len(rows(http, job_id)) > len(before), "it goes on", TRAINING_S)
-        assert rows(http, job_id)[0] == before[0]
-        assert redis_of(service).hlen(keys.job(job_id, "deaths")) == 0
-        http.post(f"/v1/jobs/{job_id}/cancel")
-        assert ended(http, job_id)["state"] == "cancelled"
+    assert ended(http, job_id)["state"] == "succeeded"
+    assert curve(rows(http, job_id)) == curve(rows(http, whole))
 
 
 def curve(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -191,7 +131,9 @@ def curve(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def test_pictures_do_not_wait_for_a_training_but_another_one_does(service: Service, http: httpx.Client) -> None:
-    first, second = train(http, **ENDLESS), train(http, **ENDLESS)
+    """Later the training ends early, and its version is promoted."""
+    before = http.get("/v1/models/aliases").json()["champion"]["version"]
+    first, second = train(http, **ENDLESS, promote="always"), train(http, **ENDLESS)
     wait_for_rows(http, first)
     pictures = [(f"{n}.png", png(n)) for n in range(40)]
     for few in (pictures[:1], pictures):
@@ -218,6 +160,15 @@ def test_pictures_do_not_wait_for_a_training_but_another_one_does(service: Servi
     assert job["state"] == "succeeded"
     card = http.get(f"/v1/models/{job['model']}").json()
     assert 1 <= len(card["history"]) < ENDLESS["epochs"]
+    # The version serves the next job, and outlives its own.
+    assert job["promotion"]["promoted"] is True
+    assert http.get("/v1/models/aliases").json()["champion"]["version"] == job["model"]
+    answer = http.post("/v1/jobs", content=png(), headers={"Content-Type": "image/png", "Prefer": "wait=20"})
+    assert (answer.json()["model"], answer.json()["state"]) == (job["model"], "succeeded")
+    answer = http.put("/v1/models/aliases/champion", json={"version": before}, headers={"If-Match": "*"})
+    assert answer.status_code == 200
+    assert http.delete(f"/v1/jobs/{first}").status_code == 204
+    assert http.get(f"/v1/models/{job['model']}").status_code == 200
 
 
 WRONG = {
@@ -312,41 +263,3 @@ def runs(process: psutil.Process, job_id: str) -> bool:
         return job_id in process.cmdline()
     except psutil.Error:
         return False
-
-
-@pytest.fixture
-def cramped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Mount a disk with space for Redis and the logs, but not for a checkpoint; this takes root."""
-    with small_disk(tmp_path_factory.mktemp("disk"), RESERVE_BYTES + 20 * MIB) as disk:
-        yield disk
-
-
-def test_a_full_disk_fails_the_training_and_says_so(cramped: Path, small_cifar10: Path) -> None:
-    with running_service(cramped / "var", cifar10=str(small_cifar10)) as service, service.client() as http:
-        with (cramped / "filler").open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, 20 * MIB)
-        job = ended(http, train(http, **ENDLESS))
-        assert (job["state"], job["error"]["code"]) == ("failed", "storage_full")
-        assert "disk" in job["error"]["detail"]
-        (cramped / "filler").unlink()
-        assert http.post(f"/v1/jobs/{job['id']}/retry").status_code == 202
-        wait_for_rows(http, job["id"])
-        http.post(f"/v1/jobs/{job['id']}/cancel")
-        assert ended(http, job["id"])["state"] == "cancelled"
-
-
-def test_a_training_is_started_and_followed_from_the_command_line(service: Service, tmp_path: Path) -> None:
-    words = ["train", "--preset", "seed", "--epochs", "2", "--first-filters", "4", "--watch"]
-    trained = darkroom(service.url, tmp_path, *words)
-    head, *lines = trained.stdout.splitlines()
-    assert re.split("  +", head) == ["EPOCH", "LOSS", "ACCURACY", "VAL LOSS", "VAL ACCURACY", "IMAGES/S"]
-    assert [line.split()[0] for line in lines[:2]] == ["1", "2"]
-    (version,) = re.fullmatch(r"(seed-\S+): test accuracy 0\.\d{4}\. .+", lines[-1]).groups()
-    assert trained.returncode == 0 and trained.stderr == ""
-
-    words = ["jobs", "list", "--kind", "training", "--limit", "1", "-o", "ndjson"]
-    job = json.loads(darkroom(service.url, tmp_path, *words).stdout)
-    document = json.loads(darkroom(service.url, tmp_path, "jobs", "watch", job["id"], "-o", "json").stdout)
-    assert document["job"]["model"] == version and document["metrics"][-1]["epoch"] == 2
-    other = darkroom(service.url, tmp_path, "models", "compare", shipped(), version)
-    assert other.returncode == 1 and "not measured on the same test images" in other.stderr

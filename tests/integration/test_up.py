@@ -15,9 +15,12 @@ import pytest
 
 from cli.stack import programs
 from cli.stack.embedded_redis import free_port
+from shared.redis import keys
 from shared.settings import Settings
 from tests.cli.kit import redis_left_behind
 from tests.conftest import ROOT, START_STOP_S, Service, running_service, wait_until
+from tests.integration.helpers import redis_of
+from tests.integration.trainings_kit import ENDLESS, TRAINING_S, ended, rows, train
 
 PICTURE = ROOT / "tests" / "fixtures" / "cifar10" / "cat-0.png"
 
@@ -65,8 +68,8 @@ def succeeds(service: Service) -> bool:
 
 
 @pytest.fixture(scope="module")
-def up(tmp_path_factory):
-    with running_service(tmp_path_factory.mktemp("up") / ODD) as service:
+def up(tmp_path_factory, small_cifar10):
+    with running_service(tmp_path_factory.mktemp("up") / ODD, cifar10=str(small_cifar10)) as service:
         yield service
 
 
@@ -145,23 +148,6 @@ def check_that_a_signal_stops(service: Service, number: signal.Signals) -> None:
     assert left == []
 
 
-def test_after_kill_9_nothing_is_left_and_a_new_start_finds_its_jobs(tmp_path):
-    with running_service(tmp_path) as service:
-        job = classify(service)
-        processes = family(service)
-        service.process.kill()
-    assert (tmp_path / "darkroom.lock").read_text() == str(service.process.pid), "the crash left its file behind"
-
-    with running_service(tmp_path) as service:
-        _, left = psutil.wait_procs(processes, timeout=START_STOP_S)
-        assert left == []
-        with service.client() as http:
-            found = http.get(f"/v1/jobs/{job['id']}").json()
-            assert (found["state"], found["counts"]["succeeded"]) == ("succeeded", 1)
-            assert http.get(f"/v1/jobs/{job['id']}/results").json()["data"] == job["results"]
-        check_that_a_signal_stops(service, signal.SIGTERM)
-
-
 def test_ctrl_c_ends_a_start_that_waits_for_the_redis_of_an_earlier_one(tmp_path):
     with redis_left_behind(tmp_path):
         environment = {**os.environ, "DARKROOM_DATA_DIR": str(tmp_path), "DARKROOM_PORT": str(free_port())}
@@ -173,7 +159,44 @@ def test_ctrl_c_ends_a_start_that_waits_for_the_redis_of_an_earlier_one(tmp_path
         assert (*up.communicate(timeout=START_STOP_S), up.returncode) == ("", "", 0)
 
 
-def test_ctrl_c_stops_everything_and_leaves_no_process(up):
-    """The last test of this module, since it stops the service."""
-    classify(up)
+@pytest.fixture(scope="module")
+def again(up, small_cifar10):
+    """Stop the service with Ctrl-C during a training and start it again; return it, the training and its rows before.
+
+    The tests with this fixture are the last ones.
+    """
+    with up.client() as http:
+        job_id = train(http, **ENDLESS)
+        wait_until(lambda: any(row["epoch"] == 2 for row in rows(http, job_id)), "a checkpoint is there", TRAINING_S)
+        before = rows(http, job_id)
     check_that_a_signal_stops(up, signal.SIGINT)
+    with running_service(up.data_dir, cifar10=str(small_cifar10)) as service:
+        yield service, job_id, before
+
+
+def test_a_training_outlives_ctrl_c_and_a_new_start(again):
+    service, job_id, before = again
+    with service.client() as http:
+        wait_until(lambda: len(rows(http, job_id)) > len(before), "it goes on", TRAINING_S)
+        assert rows(http, job_id)[0] == before[0]
+        assert redis_of(service).hlen(keys.job(job_id, "deaths")) == 0
+        http.post(f"/v1/jobs/{job_id}/cancel")
+        assert ended(http, job_id)["state"] == "cancelled"
+
+
+def test_after_kill_9_nothing_is_left_and_a_new_start_finds_its_jobs(again):
+    killed, *_ = again
+    job = classify(killed)
+    processes = family(killed)
+    killed.process.kill()
+    assert killed.process.wait(START_STOP_S) == -signal.SIGKILL
+    assert (killed.data_dir / "darkroom.lock").read_text() == str(killed.process.pid), "the crash left its file behind"
+
+    with running_service(killed.data_dir) as service:
+        _, left = psutil.wait_procs(processes, timeout=START_STOP_S)
+        assert left == []
+        with service.client() as http:
+            found = http.get(f"/v1/jobs/{job['id']}").json()
+            assert (found["state"], found["counts"]["succeeded"]) == ("succeeded", 1)
+            assert http.get(f"/v1/jobs/{job['id']}/results").json()["data"] == job["results"]
+        check_that_a_signal_stops(service, signal.SIGTERM)
