@@ -40,6 +40,7 @@ TOGETHER = (
     },
     {"test_keys", "test_page_sign_in", "test_request_limits"},
     {"test_disk_full", "test_storage"},
+    {"test_connection", "test_service_without_redis"},
 )
 #: Modules that take more than half a minute. They run first, so that no process is left with one at the end.
 LONGEST = {

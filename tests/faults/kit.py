@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import signal
+import subprocess
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +18,12 @@ import psutil
 import redis
 from PIL import Image
 
+from cli.stack import embedded_redis
 from cli.stack.embedded_redis import redis_server_path
 from shared.redis import keys
 from shared.services import Services
 from shared.settings import Settings
-from tests.conftest import NO_TLS, START_STOP_S, Service, running_service, wait_until
+from tests.conftest import NO_TLS, START_STOP_S, Service, answers, running_service, wait_until
 from tests.fixtures import make
 from tests.integration.helpers import redis_of
 
@@ -189,6 +192,31 @@ class Arena:
         """Tell whether a worker holds this chunk."""
         with self.redis() as client:
             return client.zscore(keys.LEASES, chunk) is not None
+
+
+class OwnRedis:
+    """A Redis that a test stops and restarts on the same port and files."""
+
+    def __init__(self, data_dir: Path) -> None:
+        server = embedded_redis.prepare(Settings(data_dir=data_dir))
+        self.url, self._server = server.url, server
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._server.command, cwd=self._server.folder, stdout=subprocess.DEVNULL)
+        wait_until(lambda: answers(self.url), "Redis answers")
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Keep Redis from responding while the block runs."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
 
 def words(process: psutil.Process) -> list[str]:

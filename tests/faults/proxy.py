@@ -91,7 +91,7 @@ class Link:
 
     async def until_down(self) -> None:
         while not self._proxy.is_down:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
 
 
 def commands(content: bytes) -> tuple[int, bytes]:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
-from collections.abc import Iterator
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
-from cli.stack import embedded_redis
 from shared.redis.connection import Scripts
-from shared.settings import Settings
-from tests.conftest import answers, wait_until
+from tests.conftest import wait_until
 from tests.faults.checks import Expected, check
-from tests.faults.kit import Arena, arena_in
-from tests.faults.proxy import Proxy, running_proxy
+from tests.faults.kit import Arena
+from tests.faults.proxy import Proxy
 from tests.shared.redis.test_refusals import REFUSALS
 
 #: The scripts of a job's life, in order.
@@ -31,30 +25,9 @@ REFUSED_S, BETWEEN_S = 3, 0.5
 LATE_S, SLOW_S = 2, 10
 
 
-@pytest.fixture(scope="module")
-def proxy(data_dir: Path) -> Iterator[Proxy]:
-    server = embedded_redis.prepare(Settings(data_dir=data_dir))
-    redis = subprocess.Popen(server.command, cwd=server.folder, stdout=subprocess.DEVNULL)
-    try:
-        wait_until(lambda: answers(server.url), "Redis answers")
-        with running_proxy(urlsplit(server.url).port) as proxy:
-            yield proxy
-    finally:
-        redis.kill()
-        redis.wait()
-
-
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("arena")
-
-
-@pytest.fixture(scope="module")
-def arena(data_dir: Path, proxy: Proxy, model: Path) -> Iterator[Arena]:
-    lines = (data_dir / "redis" / "redis.conf").read_text().splitlines()
-    password = next(line.split()[1] for line in lines if line.startswith("requirepass"))
-    with arena_in(data_dir, model, redis_url=f"redis://:{password}@127.0.0.1:{proxy.port}/0") as arena:
-        yield arena
+@pytest.fixture
+def arena(arena_apart: Arena) -> Arena:
+    return arena_apart
 
 
 def test_redis_cannot_be_reached_for_longer_than_a_lease(arena: Arena, proxy: Proxy, expected: Expected) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
 
+import httpx
 import pytest
 import redis
 
-from cli.stack.embedded_redis import free_port, redis_server_path
-from tests.conftest import running_redis, running_service, wait_until
+from tests.conftest import Service, wait_until
+from tests.faults.kit import Arena, OwnRedis
 from tests.integration.helpers import (
     JSON,
     MULTIPART,
@@ -30,47 +29,18 @@ from tests.integration.helpers import (
 ANSWER_S = 25
 
 
-class OwnRedis:
-    """A Redis that a test stops and restarts on the same port and files."""
-
-    def __init__(self, folder) -> None:
-        self._folder, self._port, self._running = folder, free_port(), ExitStack()
-        self.start()
-
-    def start(self) -> None:
-        self.url = self._running.enter_context(running_redis(redis_server_path(), self._folder, self._port))
-
-    def kill(self) -> None:
-        self._running.close()
-
-    @contextmanager
-    def frozen(self):
-        """Keep Redis from responding while the block runs."""
-        with redis.Redis.from_url(self.url) as client:
-            process = client.info("server")["process_id"]
-        os.kill(process, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.kill(process, signal.SIGCONT)
-
-
-@pytest.fixture(scope="module")
-def own(tmp_path_factory):
-    server = OwnRedis(tmp_path_factory.mktemp("own-redis"))
-    yield server
-    server.kill()
-
-
-@pytest.fixture(scope="module")
-def apart(own, tmp_path_factory):
-    """Run a service on that Redis."""
-    with running_service(tmp_path_factory.mktemp("apart"), redis_url=own.url) as service:
-        yield service
+@pytest.fixture
+def own(own_redis: OwnRedis) -> OwnRedis:
+    return own_redis
 
 
 @pytest.fixture
-def http(apart):
+def apart(arena_apart: Arena) -> Service:
+    return arena_apart.service
+
+
+@pytest.fixture
+def http(apart: Service) -> Iterator[httpx.Client]:
     with apart.client() as client:
         yield client
 
@@ -146,11 +116,11 @@ def test_redis_hangs(own, apart, http, calls):
 
 def test_redis_is_killed_while_a_job_runs(own, http):
     """Given a running job, when Redis is killed and restarted, then the job ends."""
-    job_id = submit(http, *((f"{n}.png", png(n % 50)) for n in range(1200)))
+    job_id = submit(http, *((f"{n}.png", png(n % 50)) for n in range(600)))
     assert not http.get(f"/v1/jobs/{job_id}").json()["done"]
     own.kill()
     own.start()
-    assert finished(http, job_id)["counts"] == {"total": 1200, "succeeded": 1200, "failed": 0, "cancelled": 0}
+    assert finished(http, job_id)["counts"] == {"total": 600, "succeeded": 600, "failed": 0, "cancelled": 0}
 
 
 def test_redis_dies_while_a_client_waits(own, apart, http):
