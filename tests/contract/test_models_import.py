@@ -81,17 +81,6 @@ def _pixels(content: bytes) -> np.ndarray:
 
 
 @pytest.mark.usefixtures("parts")
-def test_import_parameters_are_used(http: httpx.Client, folder: Path) -> None:
-    file = small_app_file(folder / "three.keras", 3)
-    labels = ["ä", "b", "c"]
-    model = post(http, file, labels=json.dumps(labels), value_range="0-255", name="Anna's network").json()
-    assert (model["labels"], model["source"]) == (labels, "Anna's network")
-    assert (model["params"]["value_range"], model["params"]["value_range_basis"]) == ("0-255", "given")
-    ModelCard.model_validate({name: value for name, value in model.items() if name not in ("champion", "links")})
-    assert http.get("/v1/models").json()["data"][0] == model
-
-
-@pytest.mark.usefixtures("parts")
 def test_a_refused_model_says_why_at_once_the_second_time(http: httpx.Client, tmp_path: Path, service: Service) -> None:
     marker = tmp_path / "marker"
     file = lambda_that_makes(marker, tmp_path / "model.h5")
@@ -167,14 +156,18 @@ def reconciler(service: Service) -> psutil.Process:
 def test_the_service_goes_on_while_a_model_is_imported(
     service: Service, http: httpx.Client, parts: Services, folder: Path
 ) -> None:
-    """Given a stopped importer, then jobs still run, and only a limited number of requests wait for it."""
+    """Given a stopped importer, then jobs still run, and only a limited number of requests wait for it.
+
+    One is imported later, with its parameters.
+    """
     file = small_app_file(folder / "four.keras", 4)
-    labels = [json.dumps([prefix, "b", "c", "d"]) for prefix in "klmnop"]
+    fields = {"value_range": "0-255", "name": "Anna's network"}
+    labels = [json.dumps([prefix, "ä", "c", "d"]) for prefix in "klmnop"]
     process = reconciler(service)
     process.suspend()
     try:
         with ThreadPoolExecutor(len(labels)) as pool, service.client() as client:
-            asked = [pool.submit(post, client, file, labels=text) for text in labels]
+            asked = [pool.submit(post, client, file, labels=text, **fields) for text in labels]
             wait_until(lambda: parts.redis.llen(keys.IMPORTS) == waiting(asked) < len(asked), "some are turned away")
             for one in asked:
                 if one.done():
@@ -191,6 +184,12 @@ def test_the_service_goes_on_while_a_model_is_imported(
     finally:
         process.resume()
     assert sorted(answer.status_code for answer in answers) == [201] + [503] * (len(labels) - 1)
+    place = next(number for number, answer in enumerate(answers) if answer.status_code == 201)
+    model = answers[place].json()
+    assert (model["labels"], model["source"]) == (json.loads(labels[place]), "Anna's network")
+    assert (model["params"]["value_range"], model["params"]["value_range_basis"]) == ("0-255", "given")
+    ModelCard.model_validate({name: value for name, value in model.items() if name not in ("champion", "links")})
+    assert http.get("/v1/models").json()["data"][0] == model
 
 
 def waiting(asked: list[Future[httpx.Response]]) -> int:

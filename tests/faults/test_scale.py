@@ -13,7 +13,7 @@ from tests.faults.kit import MIB, Arena, entered
 from tests.integration.helpers import png, zip_of
 from tests.versions_kit import services_of
 
-ITEMS, JOBS = 5_000, 200
+ITEMS, JOBS = 2_000, 100
 #: Bytes by which all processes of a program may grow together, and bytes in Redis per item with its result.
 GROWTH_BYTES, ITEM_BYTES = 24 * MIB, 1200
 

@@ -1,4 +1,4 @@
-"""Two hundred clients that wait, and other requests meanwhile."""
+"""A hundred clients that wait, and other requests meanwhile."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.settings import Settings
 from tests.conftest import NO_TLS, PATIENCE_S, Service
 from tests.integration.helpers import open_job, png, put
 
-CLIENTS, WAIT_S = 200, 30
+CLIENTS, WAIT_S = 100, 30
 #: Clients that may wait at a time: half of the service's threads.
 PLACES = Settings().web_processes * Settings().web_threads // 2
 #: Seconds for any other request. Less than WAIT_S: if waiting clients held all threads, it would only be answered when
@@ -93,8 +93,8 @@ async def wait_and_ask(service: Service, job: str) -> list[str]:
             return await asyncio.gather(*clients)
 
 
-def test_two_hundred_waiting_clients_do_not_block_others(service, http):
-    """Given an open job that 200 clients follow, then other requests are answered; when it ends, all clients know."""
+def test_a_hundred_waiting_clients_do_not_block_others(service, http):
+    """Given an open job that 100 clients follow, then other requests are answered; when it ends, all clients know."""
     job = open_job(http)
     put(http, job, "a", png())
     with ThreadPoolExecutor(1) as thread:  # Playwright has an event loop in this one, where browser tests ran before

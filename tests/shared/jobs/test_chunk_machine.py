@@ -256,5 +256,5 @@ class StoreMachine(RuleBasedStateMachine):
 
 def test_no_order_of_calls_loses_or_duplicates_an_item(tmp_path: Path) -> None:
     with running_redis(redis_server_path(), tmp_path) as url, closing(connect(url)) as client:
-        steps = settings(max_examples=min(50, settings().max_examples), stateful_step_count=30)
+        steps = settings(max_examples=min(20, settings().max_examples), stateful_step_count=30)
         run_state_machine_as_test(lambda: StoreMachine(client), settings=steps)
