@@ -127,7 +127,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Confi
         left_out = [item for item in items if quick.needs_service(item)]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
-    items.sort(key=lambda item: item.path.stem not in LONGEST)
+    items.sort(key=lambda item: order(item.path.stem))
+
+
+def order(module: str) -> tuple[bool, int]:
+    """Return where a module comes: the longest first, and those of TOGETHER one after the other."""
+    group = next((number for number, names in enumerate(TOGETHER) if module in names), len(TOGETHER))
+    names = TOGETHER[group] if group < len(TOGETHER) else {module}
+    return LONGEST.isdisjoint(names), group
 
 
 class ByFile(LoadFileScheduling):

@@ -8,8 +8,13 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
+from shared.domain.card import MODEL_FILE, OPENVINO_FILE, TRUTH_FILE
+from shared.models.versions import PREFIX
+from shared.services import Services
+from shared.settings import Settings
 from tests.browser.kit import PATIENCE_MS, Api, Complaints, pictures, watch_console
 from tests.programs import chromium
+from tests.versions_kit import measured, version_folder
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -74,6 +79,18 @@ def trained_job(api: Api) -> str:
 
 
 @pytest.fixture(scope="session")
-def two_versions(api: Api, trained_job: str) -> tuple[str, str]:
-    """Two versions measured on the same test images. The champion is the shipped one."""
-    return api.status(trained_job)["model"], api.trained(epochs=1, batch_size=64, seed=1)
+def two_versions(api: Api, service, trained_job: str, tmp_path_factory) -> tuple[str, str]:
+    """Two versions measured on the same test images: a trained one, and its copy, which is wrong about every second.
+
+    The champion is the shipped one.
+    """
+    trained = api.status(trained_job)["model"]
+    files = {path.name: path.read_bytes() for path in (service.data_dir / "blobs" / PREFIX / trained).iterdir()}
+    networks, dataset = (files[MODEL_FILE], files[OPENVINO_FILE]), api.model(trained)["dataset"]
+    folder = version_folder(tmp_path_factory.mktemp("copy"), *networks, dataset=dataset)
+    truth = files[TRUTH_FILE]
+    measured(folder, bytes((label + place % 2) % 10 for place, label in enumerate(truth)), truth)
+    # Publishing needs only the storage, so this Redis does not have to exist.
+    parts = Services.build(Settings(redis_url="redis://127.0.0.1:1/0", data_dir=service.data_dir))
+    with contextlib.closing(parts):
+        return trained, parts.registry.publish(folder).version

@@ -1,5 +1,5 @@
 import hashlib
-import os
+import runpy
 import subprocess
 import sys
 import zipfile
@@ -329,9 +329,10 @@ def test_an_unwritable_folder_is_reported_in_one_line(
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_the_module_is_the_command() -> None:
-    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-m", "worker.training", "--help"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    assert "--preset PRESET" in done.stdout
-    assert "classic, fast, seed, wide" in done.stdout
+def test_the_module_is_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["training", "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        runpy.run_module("worker.training", run_name="__main__")
+    printed = capsys.readouterr().out
+    assert "--preset PRESET" in printed
+    assert "classic, fast, seed, wide" in printed

@@ -108,7 +108,7 @@ def test_rows_have_the_progress_and_the_metrics(whole: TrainedModel, reported: l
     assert [row.epoch for row in rows] == [1] * 6 + [2] * 6 + [3] * 6
     assert {row.steps for row in rows} == {30}
     assert [row.n for row in rows if row.val_loss is not None and row.val_accuracy is not None] == [6, 12, 18]
-    assert {row.lr for row in rows} == {np.float32(whole.params.learning_rate)}
+    assert {row.lr for row in rows} == {whole.params.learning_rate}
     assert all(row.images_per_s > 0 and row.loss > 0 and 0 <= row.accuracy <= 1 for row in rows)
     assert [row.at for row in rows] == sorted(row.at for row in rows)
     names = "n epoch step steps loss accuracy val_loss val_accuracy lr images_per_s at"
