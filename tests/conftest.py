@@ -42,21 +42,29 @@ TOGETHER = (
     {"test_disk_full", "test_storage"},
     {"test_connection", "test_service_without_redis"},
 )
-#: Modules that take more than half a minute. They run first, so that no process is left with one at the end.
-LONGEST = {
+#: Modules that take more than half a minute. They run first, so that no process is left with one at the end: those that
+#: mostly wait for leases and timeouts between those that need the processor.
+LONGEST = (
     "test_faults",
-    "test_schema",
-    "test_train",
-    "test_training",
-    "test_pictures",
     "test_page_models",
-    "test_page_resume",
-    "test_import_model",
+    "test_training",
+    "test_train",
+    "test_pictures",
     "test_publish",
-    "test_up",
     "test_connection",
+    "test_import_model",
+    "test_schema",
+    "test_page_resume",
+    "test_clock",
+    "test_up",
+    "test_storage",
+    "test_supervisor",
+    "test_presets",
+    "test_chunk_machine",
+    "test_promotion",
+    "test_scale",
     "test_blobs",
-}
+)
 IN_CI = os.environ.get("CI") == "true"
 # No deadline for one example: the cores may be busy.
 hypothesis.settings.register_profile("whole", deadline=None, max_examples=50 if IN_CI else 100)
@@ -130,11 +138,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Confi
     items.sort(key=lambda item: order(item.path.stem))
 
 
-def order(module: str) -> tuple[bool, int]:
+def order(module: str) -> tuple[int, int]:
     """Return where a module comes: the longest first, and those of TOGETHER one after the other."""
     group = next((number for number, names in enumerate(TOGETHER) if module in names), len(TOGETHER))
     names = TOGETHER[group] if group < len(TOGETHER) else {module}
-    return LONGEST.isdisjoint(names), group
+    return min((place for place, name in enumerate(LONGEST) if name in names), default=len(LONGEST)), group
 
 
 class ByFile(LoadFileScheduling):

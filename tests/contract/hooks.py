@@ -26,6 +26,8 @@ schemathesis.openapi.media_type(
     FILES,
     aliases=["application/x-zip-compressed", "application/gzip", "application/x-gzip", "application/x-tar"],
 )
+#: Seconds for calls with the parameter `wait`. Most wait in vain.
+WAIT_S = 0.2
 #: Calls that need an open job, which random data never hits.
 FILLING = {"POST /v1/jobs/{job_id}/items", "PUT /v1/jobs/{job_id}/items/{key}"}
 
@@ -40,12 +42,12 @@ def before_load_schema(_context: Any, raw_schema: dict[str, Any]) -> None:
 
 @schemathesis.hook
 def before_call(_context: Any, case: Any, _kwargs: dict[str, Any]) -> None:
-    """Shorten waits to a second, prefer to wait in some calls, and open a job for calls that fill one."""
+    """Shorten waits, prefer to wait in some calls, and open a job for calls that fill one."""
     wait = (case.query or {}).get("wait")
-    if isinstance(wait, int | float) and 1 < wait <= 30:
-        case.query["wait"] = 1
+    if isinstance(wait, int | float) and WAIT_S < wait <= 30:
+        case.query["wait"] = WAIT_S
     if "Prefer" in (case.headers or {}) and len(str(case.headers["Prefer"])) % 2:
-        case.headers["Prefer"] = "wait=1"
+        case.headers["Prefer"] = "wait=1"  # a whole number
     if isinstance(case.body, dict) and case.body.get("kind") == "training":
         case.body["params"] = {"preset": "none"}  # 422: a real one takes minutes
     if case.operation.label in FILLING and JOB_ID_PATTERN.fullmatch(str(case.path_parameters.get("job_id"))):
