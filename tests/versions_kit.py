@@ -84,20 +84,14 @@ def turned_network(parent: Path) -> Path:
 
 @contextmanager
 def services_of(service: Service) -> Iterator[Services]:
-    """Connect to the stores of a running service; delete published versions before and afterwards."""
+    """Connect to the stores of a running service; delete published versions afterwards."""
     with redis_of(service) as client:
         where = client.connection_pool.connection_kwargs
         url = f"redis://:{where['password']}@127.0.0.1:{where['port']}/0"
         parts = Services.build(Settings(redis_url=url, data_dir=service.data_dir))
         try:
-            forget_versions(parts)
             yield parts
         finally:
-            forget_versions(parts)
+            client.delete(keys.CHAMPION)
+            parts.blobs.delete_all(PREFIX)
             parts.close()
-
-
-def forget_versions(parts: Services) -> None:
-    """Delete all published versions; the shipped one becomes the champion."""
-    parts.redis.delete(keys.CHAMPION)
-    parts.blobs.delete_all(PREFIX)

@@ -11,10 +11,9 @@ from playwright.sync_api import Browser, Error, Page, sync_playwright
 from shared.domain.card import MODEL_FILE, OPENVINO_FILE, TRUTH_FILE
 from shared.models.versions import PREFIX
 from shared.services import Services
-from shared.settings import Settings
 from tests.browser.kit import PATIENCE_MS, Api, Complaints, pictures, watch_console
 from tests.programs import chromium
-from tests.versions_kit import measured, version_folder
+from tests.versions_kit import measured, services_of, version_folder
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -70,27 +69,32 @@ def mixed_job(api: Api) -> str:
     return api.job([("notes.png", b"only text"), *pictures(70)])
 
 
-@pytest.fixture(scope="session")
-def trained_job(api: Api) -> str:
+@pytest.fixture(scope="package")
+def parts(service) -> Iterator[Services]:
+    """The service's parts. Versions are deleted after the last browser test."""
+    with services_of(service) as parts:
+        yield parts
+
+
+@pytest.fixture(scope="package")
+def trained_job(api: Api, parts: Services) -> str:  # noqa: ARG001 - deletes the version
     """A finished training of two epochs. Its version was not promoted."""
     job = api.training(epochs=2, batch_size=64, promote="if_better")
     api.finished(job)
     return job
 
 
-@pytest.fixture(scope="session")
-def two_versions(api: Api, service, trained_job: str, tmp_path_factory) -> tuple[str, str]:
+@pytest.fixture(scope="package")
+def two_versions(api: Api, service, parts: Services, trained_job: str, tmp_path_factory) -> tuple[str, str]:
     """Two versions measured on the same test images: a trained one, and its copy, which is wrong about every second.
 
     The champion is the shipped one.
     """
     trained = api.status(trained_job)["model"]
     files = {path.name: path.read_bytes() for path in (service.data_dir / "blobs" / PREFIX / trained).iterdir()}
-    networks, dataset = (files[MODEL_FILE], files[OPENVINO_FILE]), api.model(trained)["dataset"]
-    folder = version_folder(tmp_path_factory.mktemp("copy"), *networks, dataset=dataset)
+    card, networks = api.model(trained), (files[MODEL_FILE], files[OPENVINO_FILE])
+    measures = {"dataset": card["dataset"], "metrics": card["metrics"] | {"accuracy": 0.5}}
+    folder = version_folder(tmp_path_factory.mktemp("copy"), *networks, **measures)
     truth = files[TRUTH_FILE]
     measured(folder, bytes((label + place % 2) % 10 for place, label in enumerate(truth)), truth)
-    # Publishing needs only the storage, so this Redis does not have to exist.
-    parts = Services.build(Settings(redis_url="redis://127.0.0.1:1/0", data_dir=service.data_dir))
-    with contextlib.closing(parts):
-        return trained, parts.registry.publish(folder).version
+    return trained, parts.registry.publish(folder).version

@@ -8,21 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Service
-from tests.faults.kit import MIB, Arena, entered
+from tests.faults.kit import MIB, Arena, arena_in
 from tests.integration.helpers import png, zip_of
-from tests.versions_kit import services_of
 
-ITEMS, JOBS = 2_000, 100
+ITEMS, JOBS = 5_000, 200
 #: Bytes by which all processes of a program may grow together, and bytes in Redis per item with its result.
 GROWTH_BYTES, ITEM_BYTES = 24 * MIB, 1200
 
 
 @pytest.fixture(scope="module")
-def arena(service: Service, model: Path) -> Iterator[Arena]:
-    """Return the service that others share, with a model that takes next to no time."""
-    with services_of(service) as parts, entered(service) as arena:
-        arena.promote(parts.registry.publish(model).version)
+def arena(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Arena]:
+    with arena_in(tmp_path_factory.mktemp("arena"), model, app="worker.runtime.app", classify_workers="1") as arena:
         yield arena
 
 

@@ -152,7 +152,7 @@ def test_a_full_disk_holds_a_job_up_and_fails_no_picture(arena: Arena, disk: Pat
         with full(disk):
             wait_until(lambda: refuses(client), "Redis takes no writes")
             problem(http.post("/v1/jobs", content=png(), headers={"Content-Type": "image/png"}), 503)
-            wait_until(lambda: "refuses writes" in arena.service.log(), "a worker has tried")
+            wait_until(lambda: "MISCONF" in arena.service.log(), "a worker has tried")
             job = http.get(f"/v1/jobs/{job_id}").json()
         assert (job["state"], job["counts"]["failed"]) == ("running", 0)
         wait_until(lambda: not refuses(client), "Redis takes writes again")

@@ -1,4 +1,4 @@
-"""Clients that disconnect, are slow or send unusual requests, on plain sockets; and odd files."""
+"""Clients that disconnect, are slow or send unusual requests, on plain sockets; and a thousand odd files."""
 
 from __future__ import annotations
 
@@ -136,17 +136,17 @@ def unique(many):
 
 
 @pytest.mark.timeout(120)
-def test_odd_files(service, http):
+def test_a_thousand_odd_files(service, http):
     """No request causes a server error, every job ends, and every failure has a reason."""
-    many = list(odd.odd_files(20261122, 500))
+    many = list(odd.odd_files(20261122, 1000))
     jobs = []
     for answer in ways(http, many):
         assert answer.status_code < 500, answer.text
         if answer.status_code == 202:
             jobs.append(answer.json()["id"])
-    assert len(jobs) > 25
+    assert len(jobs) > 50
     ended = [outcome(item) for job_id in jobs if finished(http, job_id) for item in results(http, job_id)]
-    assert ended.count("succeeded") > 50 and "crashed" not in ended and "cancelled" not in ended
+    assert ended.count("succeeded") > 100 and "crashed" not in ended and "cancelled" not in ended
     for job_id in jobs:
         counts = http.get(f"/v1/jobs/{job_id}").json()["counts"]
         states = [item["state"] for item in results(http, job_id)]

@@ -35,10 +35,17 @@ from tests.integration.trainings_kit import (
     trainers,
     wait_for_rows,
 )
-from tests.versions_kit import shipped
+from tests.versions_kit import services_of, shipped
 
 #: Trains long enough to be killed in the middle.
 SHORT = {"preset": "seed", "epochs": 8, "batch_size": 8, "seed": 5, "hidden_units": 32, "promote": "if_better"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_versions_left(service: Service) -> Iterator[None]:
+    """Delete the trained versions afterwards."""
+    with services_of(service):
+        yield
 
 
 @pytest.fixture(scope="module")
