@@ -116,7 +116,7 @@ def fill_disk(site: Site, chance: random.Random) -> None:
 
 def step_clock(site: Site, chance: random.Random) -> None:
     """Set the clock of a machine an hour ahead or back."""
-    chance.choice([site.front, *site.workers]).clock.write_text(chance.choice(["+1h", "-1h", "+0"]))
+    chance.choice([site.front, *site.workers]).step_clock(chance.choice([-3600, 0, 3600]))
 
 
 Fault = Callable[[Site, random.Random], None]
@@ -197,7 +197,8 @@ class Run:
         self.slowest_s = 0.0
 
     def hurt(self, rounds: int, feeding: Sequence[Future[None]]) -> None:
-        """Cause the faults one after another; after each, wait until items end again."""
+        """Cause the faults one after another; before and after each, wait until items end."""
+        self._progress_s(feeding)
         for number in range(1, rounds + 1):
             if any(feeder.done() for feeder in feeding):
                 return  # it has failed, and its exception says how
@@ -229,7 +230,8 @@ def run(rounds: int, seed: int, *, control: bool) -> None:
             feeding = [pool.submit(feeder.run) for feeder in feeders]
             schedule = Run(site, random.Random(seed))
             try:
-                schedule.hurt(rounds, feeding)
+                with suppress(KeyboardInterrupt):  # Ctrl-C ends the faults, and the jobs are still checked
+                    schedule.hurt(rounds, feeding)
             finally:
                 for feeder in feeders:
                     feeder.stop()
@@ -238,9 +240,7 @@ def run(rounds: int, seed: int, *, control: bool) -> None:
                 one.result()
     total = sum(feeder.pictures for feeder in feeders)
     statuses = sum((feeder.statuses for feeder in feeders), Counter())
-    print(
-        f"{sum(schedule.done.values())} faults, {total:,} pictures: nothing lost, nothing twice; {dict(schedule.done)}"
-    )
+    print(f"{schedule.done.total()} faults, {total:,} pictures: nothing lost, nothing twice; {dict(schedule.done)}")
     print(f"responses: {dict(statuses)}; slowest progress after {schedule.slowest_s:.1f} s")
     print(f"{sum(feeder.crashed for feeder in feeders)} pictures were given up as crashed, and done when retried")
     assert schedule.slowest_s < PROGRESS_S

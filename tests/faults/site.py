@@ -45,7 +45,7 @@ class Machine:
     processes: list[psutil.Process] = field(default_factory=list)
 
     def start(self) -> None:
-        self.clock.write_text("+0")
+        self.step_clock(0)
         environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         environment |= storage_environment(self.storage.port) | {
             "DARKROOM_DATA_DIR": str(self.folder),
@@ -54,7 +54,8 @@ class Machine:
             **fake_clock(FAKETIME_TIMESTAMP_FILE=str(self.clock), FAKETIME_CACHE_DURATION="1"),
             **self.settings,
         }
-        for command in self.commands:
+        for python, flag, *words in self.commands:
+            command = [python, flag, "tests.faults.timed", *words]
             with (self.folder.parent / f"{self.name}.log").open("ab") as log:
                 process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
             self.processes.append(psutil.Process(process.pid))
@@ -63,6 +64,12 @@ class Machine:
     def clock(self) -> Path:
         """Return the file with the offset of the machine's clock."""
         return self.folder.parent / f"{self.name}.clock"
+
+    def step_clock(self, ahead_s: int) -> None:
+        """Set the machine's clock ahead of the true time, or back."""
+        new = self.clock.with_suffix(".new")
+        new.write_text(f"{ahead_s:+}\n")
+        new.replace(self.clock)
 
     def kill(self) -> None:
         """Kill every process at once, as a power cut does."""
