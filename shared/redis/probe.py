@@ -44,6 +44,7 @@ JOB_STORE_CALLS: Calls = (
     ("GET", _STRING),
     ("MGET", _STRING),
     ("HINCRBYFLOAT", _HASH, "a", 1),
+    ("HSCAN", _HASH, 0),
     ("LRANGE", _LIST, 0, -1),
     ("SMEMBERS", _SET),
     ("ZCOUNT", _SORTED, 0, 1),
