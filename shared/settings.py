@@ -78,6 +78,9 @@ class Settings(BaseModel):
     web_processes: Positive = Field(2, description="number of gunicorn processes")
     web_threads: Positive = Field(16, description="threads, and so concurrent requests, of each web process")
     classify_workers: Positive = Field(2, description="worker processes for all jobs; one more for small jobs")
+    model_memory: Positive = Field(
+        1024 * MIB, description="memory for the models in each worker process that classifies, in bytes"
+    )
     max_file_bytes: Positive = Field(64 * MIB, description="maximum bytes in a picture")
     max_request_bytes: Positive = Field(4096 * MIB, description="maximum bytes in a request or an unpacked archive")
     max_items: Positive = Field(100_000, description="maximum number of pictures in a job")

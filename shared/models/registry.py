@@ -6,7 +6,7 @@ import contextlib
 import functools
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from shared.domain.card import CARD_FILE, HEAD_FILE, MODEL_FILE, OPENVINO_FILE, PREDICTIONS_FILE, TRUTH_FILE, ModelCard
@@ -165,6 +165,10 @@ class Registry:
         shipped = [classifier for classifier in SHIPPED_CLASSIFIERS if self.find_alias(classifier)]
         own = self._classifiers.names(owner) if self._classifiers else []
         return [*shipped, *(Classifier(name, owner) for name in own)]
+
+    def classifiers_in_use(self) -> Sequence[Classifier]:
+        """Return the Classifiers that Jobs were created for lately, the last one first; without the default one."""
+        return self._classifiers.in_use() if self._classifiers else ()
 
     def classifier(self, name: str, owner: str) -> Classifier:
         """Return the shipped Classifier of this name, else the owner's. Raises NotFound."""

@@ -42,7 +42,7 @@ class WorkerProcess:
         self.queues = tuple(queues)
         threads = threads_per_process(services.settings.classify_workers if Queue.BULK in queues else 1)
         self.lacks = Lacks()
-        self.models = ModelCache(services.registry, threads, self.lacks)
+        self.models = ModelCache(services.registry, threads, services.settings.model_memory, self.lacks)
         self._workers, self._metrics, self._identity = services.workers, services.meters, services.storage_identity
         self.watchdog = BrokerWatchdog(services.messenger, queues)
         self.heartbeat = Heartbeat(services.workers, services.chunks, self.describe, self._on_heartbeat)
@@ -80,7 +80,7 @@ class WorkerProcess:
 
     def describe(self) -> Worker:
         """Return the worker as it is listed: its name, its queues, its loaded champion and what it lacks."""
-        return Worker(self.name, self.queues, self.models.champion, self.lacks.all())
+        return Worker(self.name, self.queues, self._champion_watcher.champion, self.lacks.all())
 
     def may_work(self) -> bool:
         """Return whether this process uses the same storage as the others; if not, say so. Raise Unavailable."""

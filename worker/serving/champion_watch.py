@@ -1,16 +1,17 @@
-"""The thread that loads a new champion while the worker continues with its jobs."""
+"""The thread that loads new champions while the worker continues with its jobs."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from shared.domain.classifier import CIFAR10, Classifier
 from shared.domain.errors import DarkroomError, Unavailable
 from shared.logs import with_cause
 from shared.models.registry import Registry
-from worker.serving.models import ModelCache
+from worker.serving.models import ModelCache, memory_of
 
 log = logging.getLogger(__name__)
 
@@ -21,17 +22,24 @@ RETRY_S = 10.0
 
 
 class ChampionWatcher:
-    """A watcher that keeps the champion loaded in `models` and calls `on_change` after it has loaded a new one.
+    """A watcher that keeps champions loaded in `models` and calls `on_change` after it has loaded a new one.
 
-    A champion that cannot be loaded is logged. Jobs of other versions continue.
+    It loads the champion of the default Classifier, then those of the Classifiers in use, the last one first, into half
+    of the memory for models. A champion that cannot be loaded is logged. Jobs of other versions continue.
     """
 
     def __init__(self, registry: Registry, models: ModelCache, on_change: Callable[[], object]) -> None:
         self._registry, self._models, self._on_change = registry, models, on_change
+        self._champions: dict[Classifier, str] = {}
+        self._retry_at: dict[str, float] = {}
         self._last_error = ""
-        self._unusable, self._retry_at = "", 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="champion", daemon=True)
+
+    @property
+    def champion(self) -> str | None:
+        """Return the loaded champion of the default Classifier, or None."""
+        return self._champions.get(CIFAR10)
 
     def start(self) -> None:
         """Poll once, then start the thread."""
@@ -43,31 +51,51 @@ class ChampionWatcher:
         self._stopping.set()
 
     def poll(self) -> None:
-        """Load the champion if it is not loaded. Raise nothing; log an error once, not at every poll."""
+        """Load champions that are not loaded. Raise nothing; log an error once, not at every poll."""
         try:
-            version = self._registry.alias().version
-            if version != self._models.champion and not self._is_backing_off(version):
-                self._load(version)
+            self._load_new(self._wanted())
         except Exception as error:
             if str(error) != self._last_error:
                 unexpected = None if isinstance(error, DarkroomError) else error
                 log.error("cannot load the champion, running jobs continue: %s", with_cause(error), exc_info=unexpected)
             self._last_error = str(error)
 
+    def _wanted(self) -> dict[Classifier, str]:
+        """Return the champions to load."""
+        wanted = {CIFAR10: self._registry.alias().version}
+        memory = self._memory_of(wanted[CIFAR10])
+        for classifier in self._registry.classifiers_in_use():
+            alias = self._registry.find_alias(classifier)
+            if alias and (memory := memory + self._memory_of(alias.version)) <= self._models.budget / 2:
+                wanted[classifier] = alias.version
+        return wanted
+
+    def _memory_of(self, version: str) -> int:
+        return memory_of(self._registry.card(version)) if self._registry.exists(version) else 0
+
+    def _load_new(self, wanted: Mapping[Classifier, str]) -> None:
+        self._champions = {known: version for known, version in self._champions.items() if known in wanted}
+        for classifier, version in wanted.items():
+            if version != self._champions.get(classifier) and not self._is_backing_off(version):
+                self._models.keep({*self._champions.values(), version})
+                self._load(classifier, version)
+        self._models.keep(self._champions.values())
+
     def _is_backing_off(self, version: str) -> bool:
         """Return whether loading this version failed within the last RETRY_S seconds."""
-        return version == self._unusable and time.monotonic() < self._retry_at
+        return time.monotonic() < self._retry_at.get(version, 0)
 
-    def _load(self, version: str) -> None:
+    def _load(self, classifier: Classifier, version: str) -> None:
         try:
-            self._models.preload(version)
+            self._models.get(version)
         except Unavailable:
             raise
         except Exception:
-            self._unusable, self._retry_at = version, time.monotonic() + RETRY_S
+            self._retry_at[version] = time.monotonic() + RETRY_S
             raise
+        self._champions[classifier] = version
         self._last_error = ""
-        log.info("the champion is %s", version)
+        log.info("the champion of %s is %s", classifier.name, version)
         self._on_change()
 
     def _run(self) -> None:

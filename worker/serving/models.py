@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.domain.card import BackboneRef, ModelCard
-from shared.domain.errors import InvalidRequest, NotFound
+from shared.domain.errors import DarkroomError, InvalidRequest, NotFound
 from shared.models.registry import Registry
 from worker import hardware
 from worker.serving import keras_runtime, openvino_runtime
@@ -23,11 +23,15 @@ from worker.serving.backbone import Backbones
 from worker.serving.forward import ModelUnusable, Network, tta_threshold, with_tta
 from worker.serving.head import Head
 from worker.serving.lacks import Lacks
+from worker.serving.openvino_runtime import BATCH_SIZE
 
-__all__ = ["MAX_MODELS", "LoadedModel", "ModelCache", "ModelUnusable"]
+__all__ = ["LoadedModel", "ModelCache", "ModelUnusable", "memory_of"]
 
-#: Models in memory per process: the champion, and the last used one for jobs that were started with it.
-MAX_MODELS = 2
+#: Memory of a model that OpenVINO runs: a fixed part, its weights as they are stored and as OpenVINO arranges them, and
+#: what the layers put out, in bytes for each pixel of a batch.
+FIXED_BYTES, WEIGHT_COPIES, PIXEL_BYTES = 14 * 1024 * 1024, 2, 190
+#: Memory of a Head, at most.
+HEAD_BYTES = 30 * 1024 * 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,30 +54,36 @@ class LoadedModel:
         return self.answer(images).probabilities
 
 
+def memory_of(card: ModelCard) -> int:
+    """Return the bytes of memory that a version takes, estimated from its card; a Head without its Backbone."""
+    if card.backbone:
+        return HEAD_BYTES
+    batch = BATCH_SIZE * card.input.height * card.input.width
+    return FIXED_BYTES + WEIGHT_COPIES * card.size.file_bytes + PIXEL_BYTES * batch
+
+
 class ModelCache:
-    """A thread-safe cache of at most MAX_MODELS models, loaded on first use; it never evicts the champion."""
+    """A thread-safe cache of models, loaded on first use. The least recently used go out if the budget is exceeded.
 
-    def __init__(self, registry: Registry, threads: int, lacks: Lacks | None = None) -> None:
-        """Create an empty cache. Each model runs on `threads` cores; versions that are unusable become `lacks`.
+    Those that are kept do not. One model is held even if it is larger than the budget.
+    """
 
-        `backbones` has those in memory, for whoever needs Embeddings.
+    def __init__(self, registry: Registry, threads: int, budget: int = 0, lacks: Lacks | None = None) -> None:
+        """Create an empty cache of `budget` bytes of models. Each model runs on `threads` cores.
+
+        Versions that are unusable become `lacks`. `backbones` has those in memory, for whoever needs Embeddings.
         """
-        self._registry, self._threads = registry, threads
+        self._registry, self._threads, self.budget = registry, threads, budget
         self.backbones = Backbones(registry, threads)
         self.lacks = lacks or Lacks()
         self._models: OrderedDict[str, Future[LoadedModel]] = OrderedDict()
         self._lock = threading.Lock()
-        self._champion: str | None = None
+        self._kept: frozenset[str] = frozenset()
 
-    @property
-    def champion(self) -> str | None:
-        """Return the version that was preloaded last, or None. It stays in the cache until another is preloaded."""
-        return self._champion
-
-    def preload(self, version: str) -> None:
-        """Load the champion while other versions serve. Raise ModelUnusable, Unavailable."""
-        self.get(version)
-        self._champion = version
+    def keep(self, versions: Iterable[str]) -> None:
+        """Never evict these versions, until the next call."""
+        with self._lock:
+            self._kept = frozenset(versions)
 
     def get(self, version: str) -> LoadedModel:
         """Return a version's model; wait if another thread is loading it. Raise ModelUnusable, Unavailable."""
@@ -83,14 +93,14 @@ class ModelCache:
             if model is None:
                 model = self._models[version] = Future()
             self._models.move_to_end(version)
-            self._evict()
         if is_missing:
             self._resolve(model, version)
         return model.result()
 
     def _resolve(self, model: Future[LoadedModel], version: str) -> None:
-        """Load the model without holding the lock, so that other versions can serve."""
+        """Make room for the model and load it, without holding the lock, so that other versions can serve."""
         try:
+            self._evict(version)
             model.set_result(self._load(version))
             self.lacks.remove(version)
         except BaseException as error:  # noqa: BLE001  # `get` raises it in each waiting thread
@@ -101,9 +111,21 @@ class ModelCache:
                 self.lacks.add(version, str(error))
             model.set_exception(error)
 
-    def _evict(self) -> None:
-        while len(self._models) > MAX_MODELS:
-            del self._models[next(version for version in self._models if version != self._champion)]
+    def _evict(self, wanted: str) -> None:
+        """Drop the least recently used models until the others fit into the budget with the wanted one."""
+        memory = {version: self._memory_of(version) for version in list(self._models)}
+        with self._lock:
+            for version in [each for each in self._models if each != wanted and each not in self._kept]:
+                if sum(memory.values()) <= self.budget:
+                    break
+                del self._models[version]
+                memory.pop(version, None)
+
+    def _memory_of(self, version: str) -> int:
+        try:
+            return memory_of(self._registry.card(version))
+        except DarkroomError:  # it cannot be loaded either
+            return 0
 
     def _load(self, version: str) -> LoadedModel:
         try:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from shared.domain.card import CARD_FILE
 from shared.domain.entities import Counts, Queue
 from shared.models.classifiers import Classifiers
 from shared.models.registry import Registry
@@ -28,6 +31,10 @@ def turned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return turned_network(tmp_path_factory.mktemp("turned"))
 
 
+#: Memory for some ten models like the shipped one.
+BUDGET = 512 * 1024 * 1024
+
+
 @dataclass
 class Kit:
     """A watcher over real models. `reported` lists each champion that it has loaded."""
@@ -39,8 +46,9 @@ class Kit:
 
 
 def kit_on(registry: Registry, threads: int) -> Kit:
-    models, reported = ModelCache(registry, threads), []
-    return Kit(registry, models, ChampionWatcher(registry, models, lambda: reported.append(models.champion)), reported)
+    models, reported = ModelCache(registry, threads, BUDGET), []
+    watch = ChampionWatcher(registry, models, lambda: reported.append(watch.champion))
+    return Kit(registry, models, watch, reported)
 
 
 @pytest.fixture
@@ -61,6 +69,45 @@ def test_each_new_champion_is_loaded_and_reported(kit: Kit, turned: Path) -> Non
     assert kit.reported == [shipped(), turned.name, shipped()]
 
 
+def test_champions_of_classifiers_in_use_are_loaded_within_half_of_the_memory(
+    kit: Kit, services: Services, turned: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that only the first picture for a Classifier may have to wait, and a new champion is swapped in."""
+    versions = [of_classifier(turned, n) for n in range(2)]
+    loads: list[str] = []
+    load = kit.models._load
+    monkeypatch.setattr(kit.models, "_load", lambda version: (loads.append(version), load(version))[1])
+    for folder in versions:
+        kit.registry.publish(folder)
+    kit.registry.promote(versions[0].name)
+    kit.watch.poll()
+    assert loads == [shipped()], "nobody uses it"
+    fruit = services.registry.classifier("fruit", "ann")
+    services.classifiers.record_use(fruit)
+    kit.watch.poll()
+    kit.registry.promote(versions[1].name)
+    kit.watch.poll()
+    assert loads == [shipped(), *(folder.name for folder in versions)]
+    kit.models.get(versions[1].name)
+    services.classifiers.remove(fruit)
+    kit.models.budget = 1
+    services.classifiers.add(fruit)
+    services.classifiers.record_use(fruit)
+    kit.registry.promote(versions[0].name)
+    kit.watch.poll()
+    assert len(loads) == 3, "there is no room for it"
+    assert kit.watch.champion == shipped()
+
+
+def of_classifier(folder: Path, number: int) -> Path:
+    """Return a copy of a version that belongs to ann's Classifier `fruit`."""
+    name = f"p{number}{folder.name[folder.name.index('-') :]}"
+    copy = Path(shutil.copytree(folder, folder.parent / "fruit" / name))
+    card = json.loads((copy / CARD_FILE).read_text())
+    (copy / CARD_FILE).write_text(json.dumps(card | {"version": name, "owner": "ann", "classifier": "fruit"}))
+    return copy
+
+
 def test_a_broken_champion_is_logged_once_and_retried_later(
     kit: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -68,17 +115,17 @@ def test_a_broken_champion_is_logged_once_and_retried_later(
     broken = kit.registry.publish(version_folder(tmp_path)).version
     kit.registry.promote(broken)
     loads: list[str] = []
-    preload = kit.models.preload
-    monkeypatch.setattr(kit.models, "preload", lambda version: (loads.append(version), preload(version)))
+    get = kit.models.get
+    monkeypatch.setattr(kit.models, "get", lambda version: (loads.append(version), get(version)))
     with caplog.at_level(logging.ERROR):
         for _ in range(5):
             kit.watch.poll()
         assert loads == [broken]  # not loaded at every poll
-        kit.watch._retry_at = 0
+        kit.watch._retry_at.clear()
         kit.watch.poll()
     assert loads == [broken] * 2
     assert len([record for record in caplog.records if broken in record.getMessage()]) == 1
-    assert (kit.models.champion, kit.reported) == (shipped(), [shipped()])
+    assert (kit.watch.champion, kit.reported) == (shipped(), [shipped()])
 
 
 def test_a_redis_outage_is_logged_once(threads: int, caplog: pytest.LogCaptureFixture) -> None:
@@ -87,7 +134,7 @@ def test_a_redis_outage_is_logged_once(threads: int, caplog: pytest.LogCaptureFi
         for _ in range(3):
             kit.watch.poll()
     assert len(caplog.records) == 1
-    assert kit.models.champion is None
+    assert kit.watch.champion is None
 
 
 @pytest.mark.parametrize(
@@ -105,7 +152,7 @@ def test_no_error_stops_the_watcher(
     wait_until(lambda: "cannot load the champion" in caplog.text, "it is logged")
     redis_client.delete(keys.CHAMPION)
     kit.registry.promote(turned.name)
-    wait_until(lambda: kit.models.champion == turned.name, "the watcher continues")
+    wait_until(lambda: kit.watch.champion == turned.name, "the watcher continues")
 
 
 def test_a_worker_with_a_broken_champion_serves_other_versions(services: Services, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from worker import hardware
 from worker.evaluation import evaluate
 from worker.serving import openvino_runtime
 from worker.serving.forward import tta_threshold, with_tta
-from worker.serving.models import MAX_MODELS, ModelCache, ModelUnusable
+from worker.serving.models import ModelCache, ModelUnusable, memory_of
 
 
 @pytest.fixture(scope="module")
@@ -102,28 +102,52 @@ def versions(shipped: Path, tmp_path: Path) -> list[str]:
     return [publish(shipped, tmp_path, preset=f"p{n}", version=f"p{n}-20260101-{digest}") for n in range(3)]
 
 
+def two_models(registry: Registry, versions: list[str]) -> int:
+    """Return a budget of memory for two models."""
+    return 2 * memory_of(registry.card(versions[0]))
+
+
 def test_models_are_loaded_once_and_evicted_by_last_use(registry: Registry, versions: list[str], threads: int) -> None:
-    models = ModelCache(registry, threads)
-    loaded = {version: models.get(version) for version in versions[:MAX_MODELS]}
-    assert all(models.get(version) is loaded[version] for version in versions[:MAX_MODELS])
+    models = ModelCache(registry, threads, two_models(registry, versions))
+    loaded = {version: models.get(version) for version in versions[:2]}
+    assert all(models.get(version) is loaded[version] for version in versions[:2])
     models.get(versions[0])
     models.get(versions[2])  # evicts the least recently used
     assert models.get(versions[0]) is loaded[versions[0]]
     assert models.get(versions[1]) is not loaded[versions[1]]
 
 
-def test_the_champion_is_never_evicted(registry: Registry, versions: list[str], threads: int) -> None:
-    models = ModelCache(registry, threads)
-    assert models.champion is None
-    models.preload(versions[0])
+def test_what_is_kept_is_not_evicted(registry: Registry, versions: list[str], threads: int) -> None:
+    models = ModelCache(registry, threads, two_models(registry, versions))
+    models.keep(versions[:1])
     champion = models.get(versions[0])
     for version in (*versions[1:], *versions[1:]):
         models.get(version)
-    assert (models.champion, models.get(versions[0]) is champion) == (versions[0], True)
-    models.preload(versions[1])
+    assert models.get(versions[0]) is champion
+    models.keep(versions[1:2])
+    models.get(versions[1])
     models.get(versions[2])
-    assert models.champion == versions[1]
     assert models.get(versions[0]) is not champion
+
+
+def test_one_model_is_held_beyond_the_budget(registry: Registry, versions: list[str], threads: int) -> None:
+    models = ModelCache(registry, threads, 1)
+    first = models.get(versions[0])
+    assert models.get(versions[0]) is first
+    models.get(versions[1])
+    assert models.get(versions[0]) is not first
+
+
+def test_the_estimate_of_a_model_s_memory_fits_what_was_measured(registry: Registry, versions: list[str]) -> None:
+    """The shipped network takes 44 MiB, and an EfficientNet-Lite0 for 224 x 224 pixels 317."""
+    card = registry.card(versions[0])
+    large = card.model_copy(
+        update={
+            "input": card.input.model_copy(update={"height": 224, "width": 224}),
+            "size": card.size.model_copy(update={"file_bytes": 18_800_000}),
+        }
+    )
+    assert [memory_of(each) / 2**20 for each in (card, large)] == pytest.approx([44, 317], rel=0.1)
 
 
 def test_concurrent_requests_load_a_model_once(
@@ -146,7 +170,7 @@ def test_other_versions_serve_while_one_is_loaded(
     registry: Registry, versions: list[str], threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Given a load in progress, Then the lock is free, and a thread that waits for that version gets it."""
-    models = ModelCache(registry, threads)
+    models = ModelCache(registry, threads, two_models(registry, versions))
     models.get(versions[0])
     begun, go_on, real_load = threading.Event(), threading.Event(), openvino_runtime.load
 
@@ -157,16 +181,14 @@ def test_other_versions_serve_while_one_is_loaded(
 
     monkeypatch.setattr(openvino_runtime, "load", slow)
     with ThreadPoolExecutor(2) as pool:
-        preload = pool.submit(models.preload, versions[1])
+        preload = pool.submit(models.get, versions[1])
         assert begun.wait(30)
         waiting = pool.submit(models.get, versions[1])
         assert models.get(versions[0]).forward(blank(1)).shape == (1, 10)
         assert not preload.done() and not waiting.done()
-        assert models.champion is None
         go_on.set()
         assert waiting.result(30) is models.get(versions[1])
-        preload.result(30)
-    assert models.champion == versions[1]
+        assert preload.result(30) is waiting.result()
 
 
 def test_an_unusable_model_raises_in_every_waiting_thread(
@@ -175,10 +197,9 @@ def test_an_unusable_model_raises_in_every_waiting_thread(
     bad = publish(shipped, tmp_path, b"nothing")
     models = ModelCache(registry, threads)
     with ThreadPoolExecutor(4) as pool:
-        for asked in [pool.submit(models.preload, bad) for _ in range(4)]:
+        for asked in [pool.submit(models.get, bad) for _ in range(4)]:
             with pytest.raises(ModelUnusable, match=bad):
                 asked.result(30)
-    assert models.champion is None
 
 
 def test_an_unknown_version_is_unusable(registry: Registry, threads: int) -> None:
