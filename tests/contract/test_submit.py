@@ -30,8 +30,9 @@ from tests.integration.helpers import (
 
 JOB_FIELDS = {
     "id": str, "kind": str, "state": str, "done": bool, "created_at": str, "started_at": str | None,
-    "finished_at": str | None, "expires_at": str | None, "counts": dict, "progress": int | float,
-    "eta_s": int | float | None, "queue_position": int | None, "classifier": str, "model": str,
+    "finished_at": str | None, "expires_at": str | None, "counts": dict, "skipped": int,
+    "guessed_encodings": list, "progress": int | float, "eta_s": int | float | None,
+    "queue_position": int | None, "classifier": str, "model": str,
     "params": dict, "metadata": object, "webhook": str | None, "error": dict | None, "links": dict,
 }  # fmt: skip
 ITEM_FIELDS = {
