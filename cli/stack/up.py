@@ -29,6 +29,8 @@ from shared.storage.blobs import BlobStore
 READY_TIMEOUT_S = 180
 #: Seconds until a stopping supervisor is killed; the kernel then ends its programs.
 STOP_TIMEOUT_S = 9.5
+#: Seconds after which it is said what the start waits for.
+PATIENCE_S = 20
 POLL_S = 0.1
 
 
@@ -80,9 +82,13 @@ def _start(settings: Settings, folder: Path) -> subprocess.Popen[bytes]:
 def _watch(supervisor: subprocess.Popen[bytes], settings: Settings, logs: Path) -> int:
     click.echo("Starting Darkroom...")
     address = local_url(settings.host, settings.port)
-    began, missing = time.monotonic(), "the web server does not answer"
+    began, told = time.monotonic(), ""
+    missing = "the web server does not answer"
     while (seconds := time.monotonic() - began) < READY_TIMEOUT_S and supervisor.poll() is None:
         missing = failing_checks(address)
+        if seconds > PATIENCE_S and missing not in ("", told):
+            told = missing
+            click.echo(f"Waiting: {missing}", err=True)
         if not missing:
             click.echo(f"Darkroom is ready at {address} ({seconds:.1f} s). Ctrl-C stops it. Logs: {logs}")
             supervisor.wait()

@@ -11,6 +11,7 @@ from shared.redis.connection import BROKER, JOB_STORE, Client, redis_errors
 #: A key that exists only inside the transaction that checks the commands.
 KEY = "darkroom:probe"
 SCRIPT = "return 1"
+SCRIPT_NAME = hashlib.sha1(SCRIPT.encode()).hexdigest()  # noqa: S324 - Redis names scripts so
 Commands = tuple[tuple[Any, ...], ...]
 
 #: What kombu needs, in an order in which each command finds a key of its type.
@@ -22,7 +23,12 @@ BROKER_COMMANDS: Commands = (
     *(("HSET", KEY, "a", 1), ("HGET", KEY, "a"), ("HDEL", KEY, "a")),
     *(("ZADD", KEY, 1, "a"), ("ZRANGE", KEY, 0, 1), ("ZREVRANGEBYSCORE", KEY, 2, 0), ("ZREM", KEY, "a")),
     *(("SET", KEY, 1, "NX"), ("GET", KEY), ("PEXPIRE", KEY, 1000), ("DEL", KEY)),
-    *(("SCRIPT", "LOAD", SCRIPT), ("EVALSHA", hashlib.sha1(SCRIPT.encode()).hexdigest(), 0)),  # noqa: S324 - its name
+    *(
+        ("EVAL", SCRIPT, 0),
+        ("SCRIPT", "EXISTS", "0" * 40),
+        ("SCRIPT", "LOAD", SCRIPT),
+        ("EVALSHA", SCRIPT_NAME, 0),
+    ),
 )
 #: What the job store and its scripts need in addition.
 STORE_COMMANDS: Commands = (
@@ -33,7 +39,7 @@ STORE_COMMANDS: Commands = (
     *(("HSETNX", KEY, "a", 1), ("HEXISTS", KEY, "a"), ("HGETALL", KEY), ("HLEN", KEY), ("HMGET", KEY, "a")),
     *(("HINCRBY", KEY, "a", 1), ("HINCRBYFLOAT", KEY, "a", 1), ("UNLINK", KEY)),
     *(("ZADD", KEY, 1, "a"), ("ZCARD", KEY), ("ZCOUNT", KEY, 0, 1), ("ZRANK", KEY, "a"), ("ZSCORE", KEY, "a")),
-    *(("ZRANGEBYSCORE", KEY, 0, 1), ("ZREVRANGE", KEY, 0, 1), ("UNLINK", KEY)),
+    *(("ZRANGEBYSCORE", KEY, 0, 1), ("ZREVRANGE", KEY, 0, 1), ("ZREMRANGEBYRANK", KEY, 0, 1)),
     *(("INCRBY", KEY, 1), ("MGET", KEY), ("UNLINK", KEY)),
 )
 

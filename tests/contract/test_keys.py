@@ -214,6 +214,19 @@ def test_behind_tls_the_cookie_is_secure_and_a_wrong_key_gets_none(keyed_service
         problem(client.get("/v1/jobs"), 401)
 
 
+def test_signing_in_behind_the_documented_proxy_on_any_port(keyed_service):
+    """Given the headers that the documentation's nginx sends, then the form of a page on port 8443 is accepted."""
+    (variable,) = re.findall(r"proxy_set_header Host (\S+);", (ROOT / "docs" / "operations.md").read_text())
+    host = {"$http_host": "darkroom.example:8443", "$host": "darkroom.example"}[variable]
+    proxied = {"Host": host, "X-Forwarded-Proto": "https", "Origin": "https://darkroom.example:8443"}
+    with keyed_service.client() as client:
+        page = client.get("/sign-in", headers=proxied)
+        (token,) = re.findall(r'name="csrf_token" value="([^"]+)"', page.text)
+        cookie = page.headers["Set-Cookie"].partition(";")[0]  # which is for TLS only, and this client has none
+        form = {"csrf_token": token, "key": KEYS["ann"]}
+        assert client.post("/sign-in", data=form, headers={**proxied, "Cookie": cookie}).status_code == 303
+
+
 @pytest.mark.parametrize("path", ["/sign-in", "/sign-out"])
 def test_what_anybody_may_send_is_short(keyed_service, path):
     """Given no key, when the body is longer than a form, then it is rejected and the connection stays usable."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from tests.integration.helpers import finished, png, problem, submit
+from shared.redis.requirements import BROKER_COMMANDS, STORE_COMMANDS
+from tests.integration.helpers import finished, png, problem, redis_of, submit
+
+#: Commands that connecting and the check itself need.
+CONNECTING = {"HELLO", "AUTH", "SELECT", "CLIENT", "MULTI", "EXEC", "WATCH", "UNWATCH", "DISCARD"}
 
 
 def test_disk_space_is_in_bytes(http):
@@ -14,6 +18,13 @@ def test_disk_space_is_in_bytes(http):
     assert 0 < disk["free_bytes"] < disk["total_bytes"] and 0 < disk["used_bytes"] < disk["total_bytes"]
     assert 0 < redis["used_bytes"] < redis["full_bytes"] < redis["max_bytes"] == 1024**3
     assert redis["warnings"] == []
+
+
+def test_the_start_checks_every_command_that_the_service_uses(service):
+    """A service that has worked has used no command of Redis that the check of one's own Redis does not try."""
+    with redis_of(service) as client:
+        used = {name.split("_", 1)[1].split("|")[0].upper() for name in client.info("commandstats")}
+    assert used - CONNECTING - {command[0] for command in BROKER_COMMANDS + STORE_COMMANDS} == set()
 
 
 def test_it_takes_no_parameters(http):
