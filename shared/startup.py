@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from shared.access.key_store import KeyStore
 from shared.domain.errors import ConfigError, Unavailable
-from shared.redis.connection import Client, connect
-from shared.redis.requirements import check_broker, check_store, shortcomings
+from shared.redis.configuration import shortcomings
+from shared.redis.connection import BROKER, JOB_STORE, connect, redis_errors
+from shared.redis.probe import BROKER_CALLS, JOB_STORE_CALLS, Calls, probe
 from shared.settings import Settings
 
 #: What is to blame if messages cannot be sent.
@@ -35,20 +36,21 @@ def check_redis(settings: Settings) -> list[str]:
     Raises ConfigError, StillLoading among them, if it cannot be used.
     """
     if settings.redis_url:
+        _check("DARKROOM_REDIS_URL", JOB_STORE, settings.redis_url, JOB_STORE_CALLS)
         with closing(connect(settings.redis_url)) as client:
-            _check("DARKROOM_REDIS_URL", check_store, client)
             missing = shortcomings(client)
     else:
         missing = []
     if settings.redis_url or settings.broker_url:
-        with closing(connect(settings.resolved_broker_url())) as client:
-            _check("DARKROOM_BROKER_URL" if settings.broker_url else DERIVED_BROKER, check_broker, client)
+        name = "DARKROOM_BROKER_URL" if settings.broker_url else DERIVED_BROKER
+        _check(name, BROKER, settings.resolved_broker_url(), BROKER_CALLS)
     return missing
 
 
-def _check(setting: str, check: Callable[[Client], None], client: Client) -> None:
+def _check(setting: str, part: str, url: str, calls: Calls) -> None:
     try:
-        check(client)
+        with closing(connect(url)) as client, redis_errors(part):
+            probe(client, calls)
     except Unavailable as error:
         kind = StillLoading if "(LOADING)" in str(error) else ConfigError
         raise kind(f"{setting}: {error}") from error

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
+from shared.domain.entities import Queue
 from shared.redis.connection import Client
 
 _STRING, _HASH, _LIST, _SET, _SORTED = KEYS = tuple(
     f"darkroom:probe:{kind}" for kind in ("string", "hash", "list", "set", "sorted")
 )
 Calls = Sequence[Sequence[str | int]]
+_SCRIPT = "return 1"
+_SCRIPT_NAME = hashlib.sha1(_SCRIPT.encode()).hexdigest()  # noqa: S324 - Redis names scripts so
+#: Calls of both clients.
+_COMMON: Calls = (
+    ("PING",),
+    ("EVAL", _SCRIPT, 0),
+    ("SCRIPT", "EXISTS", _SCRIPT_NAME),
+    ("SCRIPT", "LOAD", _SCRIPT),
+    ("EVALSHA", _SCRIPT_NAME, 0),
+)
 
 #: Calls of the job store: those of the scripts, then those of Python.
 JOB_STORE_CALLS: Calls = (
@@ -54,11 +66,15 @@ JOB_STORE_CALLS: Calls = (
     ("ZSCORE", _SORTED, "a"),
     ("ZREMRANGEBYRANK", _SORTED, 0, 0),
     ("INFO", "memory"),
-    ("EVAL", "return 1", 0),
-    ("SCRIPT", "EXISTS", "0" * 40),
+    *_COMMON,
 )
-#: Calls of Celery's transport.
+#: Calls of Celery's transport, whose own keys have no common beginning.
 BROKER_CALLS: Calls = (
+    ("SET", _STRING, 1, "NX"),
+    ("GET", _STRING),
+    ("PEXPIRE", _STRING, 1000),
+    ("RPUSH", _LIST, "a", "b"),
+    ("RPOP", _LIST),
     ("LPUSH", _LIST, "a", "b"),
     ("LLEN", _LIST),
     ("BRPOP", _LIST, 1),
@@ -68,17 +84,22 @@ BROKER_CALLS: Calls = (
     ("HGET", _HASH, "a"),
     ("HDEL", _HASH, "b"),
     ("ZADD", _SORTED, 1, "a"),
+    ("ZRANGE", _SORTED, 0, -1),
     ("ZREVRANGEBYSCORE", _SORTED, 1, 0),
     ("ZREM", _SORTED, "b"),
+    *_COMMON,
+    ("EXISTS", *Queue, "unacked", "unacked_index", "unacked_mutex", *(f"_kombu.binding.{name}" for name in Queue)),
 )
 
 
 def probe(client: Client, calls: Calls) -> None:
     """Run the calls in one transaction. Raise the error of the first that Redis refuses."""
-    pipeline = client.pipeline()
-    for call in calls:
-        pipeline.execute_command(*call)
-    pipeline.expire(KEYS[0], 1)
-    pipeline.delete(*KEYS)
-    pipeline.unlink(*KEYS)
-    pipeline.execute()
+    with client.pipeline() as pipeline:
+        pipeline.watch(KEYS[0])
+        pipeline.multi()
+        for call in calls:
+            pipeline.execute_command(*call)
+        pipeline.expire(KEYS[0], 1)
+        pipeline.delete(*KEYS)
+        pipeline.unlink(*KEYS)
+        pipeline.execute()

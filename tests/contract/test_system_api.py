@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from shared.redis.requirements import BROKER_COMMANDS, STORE_COMMANDS
+from shared.redis.probe import BROKER_CALLS, JOB_STORE_CALLS
 from tests.integration.helpers import finished, png, problem, redis_of, submit
 
 #: Commands that connecting and the check itself need.
-CONNECTING = {"HELLO", "AUTH", "SELECT", "CLIENT", "MULTI", "EXEC", "WATCH", "UNWATCH", "DISCARD"}
+CONNECTING = {
+    "HELLO",
+    "AUTH",
+    "SELECT",
+    "CLIENT",
+    "MULTI",
+    "EXEC",
+    "WATCH",
+    "UNWATCH",
+    "DISCARD",
+    "EXPIRE",
+    "DEL",
+    "UNLINK",
+}
 
 
 def test_disk_space_is_in_bytes(http):
@@ -24,7 +37,7 @@ def test_the_start_checks_every_command_that_the_service_uses(service):
     """A service that has worked has used no command of Redis that the check of one's own Redis does not try."""
     with redis_of(service) as client:
         used = {name.split("_", 1)[1].split("|")[0].upper() for name in client.info("commandstats")}
-    assert used - CONNECTING - {command[0] for command in BROKER_COMMANDS + STORE_COMMANDS} == set()
+    assert used - CONNECTING - {call[0] for call in (*BROKER_CALLS, *JOB_STORE_CALLS)} == set()
 
 
 def test_it_takes_no_parameters(http):

@@ -12,14 +12,16 @@ from redis import Redis
 
 from cli.stack.embedded_redis import free_port, redis_server_path
 from shared.domain.errors import ConfigError
+from shared.redis.configuration import shortcomings
 from shared.redis.connection import SCRIPTS
-from shared.redis.requirements import BROKER_COMMANDS, KEY, STORE_COMMANDS, shortcomings
+from shared.redis.probe import BROKER_CALLS, JOB_STORE_CALLS, KEYS
 from shared.settings import Settings
 from shared.startup import StillLoading, check_redis
 from tests.conftest import ROOT, running_redis
 
 CALL = re.compile(r"redis\.p?call\('([A-Z]+)'")
-NAMES = sorted({command[0] for command in BROKER_COMMANDS + STORE_COMMANDS} | {"MULTI", "EXEC", "WATCH"})
+TRANSACTION = {"MULTI", "EXEC", "WATCH", "EXPIRE", "DEL", "UNLINK"}
+NAMES = sorted({call[0] for call in (*BROKER_CALLS, *JOB_STORE_CALLS)} | TRANSACTION)
 
 
 @pytest.fixture(scope="module")
@@ -147,4 +149,4 @@ def test_what_is_missing_in_the_configuration(url: str, admin: Redis) -> None:
             admin.config_set(name, value)
     assert ["noeviction" in told[0], "appendonly yes" in told[1], "set maxmemory." in told[2]] == [True] * 3
     assert shortcomings(admin) == []
-    assert not admin.exists(KEY)
+    assert not admin.exists(*KEYS)

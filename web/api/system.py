@@ -9,7 +9,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from shared.jobs.store import MAX_MEMORY_SHARE
-from shared.redis.requirements import shortcomings
+from shared.redis.configuration import shortcomings
 from shared.storage.blobs import RESERVE_BYTES
 from web.auth.access import ANY_KEY, allow
 from web.openapi.operation import Answer, operation
