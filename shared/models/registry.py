@@ -9,7 +9,16 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from shared.domain.card import CARD_FILE, HEAD_FILE, MODEL_FILE, OPENVINO_FILE, PREDICTIONS_FILE, TRUTH_FILE, ModelCard
+from shared.domain.card import (
+    CARD_FILE,
+    CONFUSIONS_FILE,
+    HEAD_FILE,
+    MODEL_FILE,
+    OPENVINO_FILE,
+    PREDICTIONS_FILE,
+    TRUTH_FILE,
+    ModelCard,
+)
 from shared.domain.classifier import CIFAR10, SHIPPED_CLASSIFIERS, Classifier
 from shared.domain.errors import ConfigError, Conflict, InvalidRequest, NotFound, Unavailable
 from shared.logs import with_cause
@@ -44,6 +53,9 @@ class Registry:
         self._folder, self._shipped = shipped, ShippedVersions(shipped)
         self._stores: list[VersionStore] = [self._shipped, published] if published else [self._shipped]
         self._card = functools.lru_cache(maxsize=CARD_CACHE_SIZE)(self._read_card)
+        self._has_image = functools.lru_cache(maxsize=CARD_CACHE_SIZE)(
+            lambda version: published is not None and published.has(version, CONFUSIONS_FILE)
+        )
 
     def versions(self) -> list[ModelCard]:
         """Return all versions, newest first. A version whose card cannot be read is logged and skipped."""
@@ -62,8 +74,10 @@ class Registry:
         return True
 
     def has_confusion_image(self, card: ModelCard) -> bool:
-        """Return whether the version has an image of its confusions. Shipped versions have none."""
-        return card.metrics is not None and self._card(card.version)[0] is not self._shipped
+        """Return whether the version has an image of its confusions. Versions that ship, or have shipped, have none."""
+        if card.metrics is None or self._published is None or self._card(card.version)[0] is self._shipped:
+            return False
+        return self._has_image(card.version)
 
     def file(self, version: str, name: str) -> bytes:
         """Return a file of a version, by a name in `shared.domain.card`. Raises NotFound if the version lacks it."""
@@ -105,7 +119,7 @@ class Registry:
         if self._published is None:
             return
         for version in self._shipped.names():
-            if not self._published.exists(version):
+            if not self._published.has(version, CARD_FILE):
                 with contextlib.suppress(Conflict):  # another process was faster
                     self._published.publish(version, self._folder / version)
 

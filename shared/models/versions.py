@@ -90,9 +90,9 @@ class PublishedVersions:
             self._fetch(version, sha256, path)
         return path
 
-    def exists(self, version: str) -> bool:
-        """Return whether the version is published."""
-        return self._blobs.exists(_key(version, CARD_FILE))
+    def has(self, version: str, name: str) -> bool:
+        """Return whether a file of a version is published; of the card, whether the version is."""
+        return self._blobs.exists(_key(version, name))
 
     def publish(self, version: str, folder: Path) -> None:
         """Store the files of a version in `folder`. Raises Conflict if the version exists."""

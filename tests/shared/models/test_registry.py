@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.domain.card import CARD_FILE, CONFUSIONS_FILE, MODEL_FILE, PREDICTIONS_FILE, TRUTH_FILE
+from shared.domain.card import CARD_FILE, CONFUSIONS_FILE, MODEL_FILE, OPENVINO_FILE, PREDICTIONS_FILE, TRUTH_FILE
 from shared.domain.classifier import CIFAR10
 from shared.domain.errors import ConfigError, Conflict, InvalidRequest, NotFound, PreconditionFailed, Unavailable
 from shared.models.classifiers import Classifiers
@@ -57,6 +57,32 @@ def test_a_published_version_is_visible_to_other_processes(registry: Registry, o
     assert other.exists(card.version)
     assert other.model_file(card.version).read_bytes() == b"weights"
     assert other.file(card.version, PREDICTIONS_FILE) == TRUTH
+
+
+def test_a_version_that_ships_elsewhere_is_published(
+    registry: Registry, blobs: BlobStore, each_redis: Client, tmp_path: Path
+) -> None:
+    """Given a machine without shipped versions, then it has them once another one has published them."""
+    bare = registry_on(blobs, each_redis, tmp_path / "cache", shipped=tmp_path / "nothing")
+    assert bare.versions() == []
+    for _ in range(2):
+        registry.publish_shipped()
+    assert bare.versions() == registry.versions()
+    assert {card.version for card in bare.versions()} == {path.parent.name for path in SHIPPED.glob("*/card.json")}
+    for card in bare.versions():
+        assert bare.model_file(card.version).is_file() and bare.openvino_file(card.version)
+        assert not bare.has_confusion_image(card) and not registry.has_confusion_image(card)
+
+
+def test_a_damaged_shipped_file_is_replaced_by_the_published_one(
+    registry: Registry, blobs: BlobStore, each_redis: Client, tmp_path: Path
+) -> None:
+    registry.publish_shipped()
+    card, *_ = registry.versions()
+    shutil.copytree(SHIPPED, tmp_path / "models")
+    (tmp_path / "models" / card.version / OPENVINO_FILE).write_bytes(b"damaged")
+    damaged = registry_on(blobs, each_redis, tmp_path / "cache", shipped=tmp_path / "models")
+    assert damaged.openvino_file(card.version).read_bytes() == registry.openvino_file(card.version).read_bytes()
 
 
 def test_a_version_is_never_overwritten(registry: Registry, other: Registry, tmp_path: Path) -> None:
