@@ -143,6 +143,9 @@ class Outcome:
     at: float = 0.0
     #: Of an import.
     imported: Imported | None = None
+    #: Whether the picture is unlike what the version learnt, or the version too unsure; and how unlike it is, 0 to 1.
+    unknown: bool = False
+    novelty: float | None = None
 
     @property
     def best(self) -> Prediction | None:
@@ -161,10 +164,17 @@ class Item:
     correction: int | None = None
 
     @property
+    def unknown(self) -> bool:
+        """Return whether the answer is "unknown": the version says so, and no user has set the label."""
+        return self.correction is None and self.outcome is not None and self.outcome.unknown
+
+    @property
     def label(self) -> int | None:
-        """Return the index of its label, corrected or else predicted, or None."""
+        """Return the index of its label, corrected or else predicted, or None, also if it is unknown."""
         if self.correction is not None:
             return self.correction
+        if self.unknown:
+            return None
         best = self.outcome.best if self.outcome else None
         return best.index if best else None
 

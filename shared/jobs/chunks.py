@@ -9,6 +9,8 @@ from shared.jobs.records import SCORE_DECIMALS, dump, failure_record, outcome_js
 from shared.redis import keys
 from shared.redis.connection import Client, Scripts, now_ms, redis_errors
 
+#: Under what unknown items are counted, instead of the index of a label; `correct.lua` has the same.
+UNKNOWN = "unknown"
 #: Seconds until a lease expires without a heartbeat. A lost chunk is released after this plus one reconciler round.
 LEASE_S = 10
 #: Seconds between heartbeats: three may get lost.
@@ -103,5 +105,6 @@ def _commit_args(key: str, outcome: Outcome) -> tuple[str, str, str, str, str]:
     if not all(0 <= round(prediction.score, SCORE_DECIMALS) <= 1 for prediction in outcome.predictions):
         raise ValueError(f"item {key!r} has a score that is not a probability")
     best = outcome.best
-    score, label = (f"{best.score:.6f}", str(best.index)) if best else ("", "")
+    score = f"{best.score:.6f}" if best else ""
+    label = UNKNOWN if outcome.unknown else str(best.index) if best else ""
     return key, outcome.state, outcome_json(outcome), score, label

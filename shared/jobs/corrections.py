@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from shared.domain.entities import LOCAL_OWNER
 from shared.domain.errors import Conflict, NotFound
+from shared.jobs.chunks import UNKNOWN
 from shared.jobs.records import read_upload
 from shared.jobs.store import item_not_found, job_not_found
 from shared.redis import keys
@@ -64,8 +65,13 @@ class Corrections:
         return {
             int(name): LabelCount(int(count), corrected.get(name, 0))
             for name, count in record.items()
-            if ":" not in name
+            if name.isdecimal()
         }
+
+    @redis_errors()
+    def unknown(self, job_id: str) -> int:
+        """Return the number of a Job's classified Items whose answer is "unknown", without corrected ones."""
+        return int(self._redis.hget(keys.job(job_id, "labels"), UNKNOWN) or 0)
 
     def all(self, owner: str | None = None) -> Iterator[Correction]:
         """Iterate over the corrected Items of an owner's Jobs, or of all, in no particular order, reading lazily.

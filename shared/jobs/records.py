@@ -45,6 +45,10 @@ def outcome_json(outcome: Outcome) -> str:
         record["predictions"] = [[p.index, round(p.score, SCORE_DECIMALS)] for p in outcome.predictions]
     if outcome.failure:
         record["failure"] = failure_record(outcome.failure)
+    if outcome.unknown:
+        record["unknown"] = True
+    if outcome.novelty is not None:
+        record["novelty"] = round(outcome.novelty, SCORE_DECIMALS)
     return dump(record)
 
 
@@ -74,6 +78,8 @@ def read_outcome(record: str) -> Outcome:
         failure=Failure(**fields["failure"]) if "failure" in fields else None,
         at=int(at_ms) / 1000,
         imported=_imported(fields["imported"]) if "imported" in fields else None,
+        unknown=fields.get("unknown", False),
+        novelty=fields.get("novelty"),
     )
 
 

@@ -30,8 +30,8 @@ NO_SCORE = 2.0
 class Filter:
     """A filter of results; None matches everything.
 
-    `label` is the index of the corrected or else predicted label. `min_score` and `max_score` are inclusive bounds of
-    the best prediction. `filename` is a substring, whatever its case and composition.
+    `label` is the index of the corrected or else predicted label; an unknown item has none. `min_score` and `max_score`
+    are inclusive bounds of the best prediction. `filename` is a substring, whatever its case and composition.
     """
 
     state: ItemState | None = None
@@ -40,6 +40,7 @@ class Filter:
     max_score: float | None = None
     corrected: bool | None = None
     filename: str | None = None
+    unknown: bool | None = None
 
     def matches(self, item: Item) -> bool:
         """Return whether the item is finished and matches."""
@@ -48,6 +49,7 @@ class Filter:
             and self.state in (None, item.state)
             and self.label in (None, item.label)
             and self.corrected in (None, item.correction is not None)
+            and self.unknown in (None, item.unknown)
             and (self.filename is None or comparable(self.filename) in comparable(item.upload.filename))
             and self._matches_score(item)
         )

@@ -37,8 +37,8 @@ JOB_FIELDS = {
 }  # fmt: skip
 ITEM_FIELDS = {
     "id": str, "key": str, "filename": str, "sha256": str, "bytes": int, "width": int, "height": int, "state": str,
-    "model": str, "predictions": list, "corrected_label": type(None), "error": type(None), "created_at": str,
-    "finished_at": str,
+    "model": str, "predictions": list, "unknown": bool, "novelty": type(None), "corrected_label": type(None),
+    "error": type(None), "created_at": str, "finished_at": str,
 }  # fmt: skip
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 STATES = {"open", "queued", "running", "cancelling", "succeeded", "failed", "cancelled"}

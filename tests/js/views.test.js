@@ -84,6 +84,7 @@ test("the label of an item, and what it was before", () => {
   const item = (corrected) => ({ corrected_label: corrected, predictions: [{ label: "cat", index: 3 }] });
   assert.deepEqual([null, "dog", "cat"].map((label) => labelOf(item(label))), ["cat", "dog", "cat"]);
   assert.deepEqual([null, "dog", "cat"].map((label) => remarkOf(item(label))), ["class 3", "was cat", "confirmed"]);
+  assert.deepEqual([labelOf({ ...item(null), unknown: true }), remarkOf({ ...item(null), unknown: true })], ["unknown", "perhaps cat"]);
   assert.deepEqual([isTiny({ width: 32, height: 64 }), isTiny({ width: 32, height: 65 })], [true, false]);
   assert.deepEqual([inQuotes("trip"), inQuotes("")], [" “trip”", ""]);
   assert.equal(sum([{ count: 2 }, { count: 3 }], "count"), 5);

@@ -32,6 +32,7 @@ CSV_COLUMNS = (
     ["key", "filename", "state", "label", "index", "score"]
     + [f"{name}_{rank}" for rank in range(2, CSV_PREDICTIONS + 1) for name in ("label", "index", "score")]
     + ["width", "height", "bytes", "sha256", "model", "error_code", "error_detail", "finished_at", "corrected_label"]
+    + ["unknown", "novelty"]
 )
 #: Response headers of all exports.
 FILE_HEADERS = ["X-Job-Done", "Content-Disposition"]
@@ -88,7 +89,7 @@ def results_zip(job_id: str) -> Response:
     """Export the classified pictures as a zip with one folder per label.
 
     The label is the corrected one if there is one, else that of the best prediction. `left-out.txt` in the zip lists
-    the items without a picture in it, and why.
+    the items without a picture in it, and why. Unknown ones are in the folder `unknown`.
     """
     parts = services()
     job = parts.store.get(job_id)
@@ -155,6 +156,8 @@ def _csv_row(item: Item, labels: tuple[str, ...], job: Job) -> list[Any]:
         failure.detail if failure else "",
         rfc3339_or_none(outcome.at if outcome else None),
         "" if item.correction is None else labels[item.correction],
+        "true" if item.unknown else "false" if predictions else "",
+        outcome.novelty if outcome else None,
     ]
 
 

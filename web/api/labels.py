@@ -56,6 +56,7 @@ class LabelCounts(TypedDict):
     """All labels of the job's model."""
 
     data: list[CountedLabel]
+    unknown: Annotated[responses.Count, Field(description="Items whose answer is unknown; they count under no label.")]
 
 
 class CorrectedItems(TypedDict):
@@ -79,7 +80,7 @@ def labels(job_id: str) -> Response:
         for index, name in enumerate(labels_of(job, services().registry))
         for found in [counts.get(index, LabelCount())]
     ]
-    return jsonify({"data": data})
+    return jsonify({"data": data, "unknown": services().corrections.unknown(job_id)})
 
 
 @blueprint.post("/<job_id>/labels")

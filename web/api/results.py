@@ -37,6 +37,7 @@ def results(job_id: str) -> Response:
         asked.max_score,
         None if asked.corrected is None else asked.corrected == "true",
         asked.filename,
+        None if asked.unknown is None else asked.unknown == "true",
     )
     read = services().results.least_confident if asked.sort == "score" else services().results.finished
     page = read(job_id, asked.limit, asked.after, wanted)

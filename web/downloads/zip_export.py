@@ -18,6 +18,8 @@ from shared.domain.file_names import BIDI_MARKS, UniqueNames, comparable
 CHUNK_BYTES = 256 * 1024
 #: File in the zip that lists the items without a picture in it, and why.
 LEFT_OUT = "left-out.txt"
+#: Folder of the pictures whose answer is unknown.
+UNKNOWN = "unknown"
 #: Longest file name in bytes, and its extension in characters: Linux allows 255, Windows 260 for the whole path.
 MAX_NAME, MAX_EXTENSION = 150, 10
 #: Earliest time in a zip: 1980, in seconds since the epoch.
@@ -34,20 +36,23 @@ def zip_by_label(items: Iterable[Item], labels: tuple[str, ...], picture: Pictur
     """Yield the zip in chunks. `picture` returns the bytes of a SHA-256 digest or raises NotFound.
 
     `at` is the modification time of all files, in seconds since the epoch. A picture's folder is its corrected label,
-    else the label of its best prediction. Items without a label, or whose bytes are deleted, are listed in LEFT_OUT.
+    else the label of its best prediction, or `unknown` if the answer is. Items without a label, or whose bytes are
+    deleted, are listed in LEFT_OUT.
     Pictures are stored, not deflated, since their formats are compressed. Memory holds one picture and all names.
     """
     buffer, names, left_out = StreamBuffer(), UniqueNames(comparable), []
     names.add(LEFT_OUT)
     folders = [names.add(safe(label)) for label in labels]
+    unknown = names.add(UNKNOWN)
     when = time.gmtime(max(at, EARLIEST))[:6]
     with zipfile.ZipFile(buffer, "w") as archive:
         for item in items:
             content, reason = _content(item, picture)
-            if content is None or item.label is None:
+            if content is None:
                 left_out.append(_one_line(f"{item.upload.filename}\t{item.upload.key}\t{item.state}\t{reason}"))
                 continue
-            name = names.add(f"{folders[item.label]}/{safe(item.upload.filename)}")
+            folder = unknown if item.label is None else folders[item.label]
+            name = names.add(f"{folder}/{safe(item.upload.filename)}")
             archive.writestr(zip_entry(name, when), content)
             if buffer.held >= CHUNK_BYTES:
                 yield buffer.take()
@@ -57,9 +62,9 @@ def zip_by_label(items: Iterable[Item], labels: tuple[str, ...], picture: Pictur
 
 
 def _content(item: Item, picture: Picture) -> tuple[bytes | None, str]:
-    """Return the bytes of an item with a label, or None and the reason."""
+    """Return the bytes of an item with a label or an unknown one, or None and the reason."""
     failure = item.outcome.failure if item.outcome else None
-    if item.label is None:
+    if item.label is None and not item.unknown:
         return None, failure.detail if failure else "not classified"
     try:
         return picture(item.upload.sha256), ""

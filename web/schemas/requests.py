@@ -107,6 +107,7 @@ class ResultsQuery(Paged):
     min_score: float | None = Field(None, ge=0, le=1)
     max_score: float | None = Field(None, ge=0, le=1)
     corrected: Literal["true", "false"] | None = None
+    unknown: Literal["true", "false"] | None = None
     filename: str | None = Field(None, min_length=1, max_length=255)
     sort: Literal["score"] | None = None
 

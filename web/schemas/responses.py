@@ -123,6 +123,10 @@ class Item(TypedDict):
     state: ItemState
     model: Annotated[str | None, Field(description="Model version that made the predictions.")]
     predictions: Annotated[list[Prediction], Field(description="Best first.")]
+    unknown: Annotated[
+        bool, Field(description="Whether the picture is unlike what the version learnt, or the version is too unsure.")
+    ]
+    novelty: Annotated[Share | None, Field(description="How unlike the training pictures it is; null if not known.")]
     corrected_label: Annotated[str | None, Field(description="Label given by a person; null if there is none.")]
     error: Failure | None
     created_at: Timestamp

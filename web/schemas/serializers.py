@@ -79,6 +79,8 @@ def item_json(item: Item, labels: tuple[str, ...], model: str | None) -> respons
         "state": item.state,
         "model": model if predictions else None,
         "predictions": [prediction_json(prediction, labels) for prediction in predictions],
+        "unknown": item.unknown,
+        "novelty": outcome.novelty if outcome else None,
         "corrected_label": None if item.correction is None else labels[item.correction],
         "error": failure_json(outcome.failure if outcome else None),
         "created_at": rfc3339(item.created_at),

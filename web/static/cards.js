@@ -22,11 +22,12 @@ export function updateCard(made, item) {
   made.querySelector("img").alt = altOf(item);
 }
 
-/** Return the corrected label of an item, or else the predicted one. @param {object} item */
-export const labelOf = (item) => item.corrected_label ?? item.predictions[0].label;
+/** Return the corrected label of an item, or else the predicted one, or that it is unknown. @param {object} item */
+export const labelOf = (item) => item.corrected_label ?? (item.unknown ? "unknown" : item.predictions[0].label);
 
 /** Return the remark beside the label: the class index, or what it was before a correction. @param {object} item */
-export function remarkOf({ corrected_label: corrected, predictions: [best] }) {
+export function remarkOf({ corrected_label: corrected, unknown, predictions: [best] }) {
+  if (unknown) return `perhaps ${best.label}`;
   if (!corrected) return `class ${best.index}`;
   return corrected === best.label ? "confirmed" : `was ${best.label}`;
 }

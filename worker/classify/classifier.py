@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.domain.card import Unknown
 from shared.domain.entities import Chunk, Failure, ItemState, Outcome, Prediction, Upload
 from shared.domain.errors import ItemError, Unavailable
 from shared.jobs.records import SCORE_DECIMALS
@@ -45,8 +46,13 @@ class Classifier:
         outcomes = {key: failed_outcome(value) for key, value in pixels.items() if isinstance(value, ItemError)}
         if good:
             with timings.timing("forward"):
-                scores = model.forward(np.stack(list(good.values())))
-            outcomes |= dict(zip(good, map(outcome_of, scores), strict=True))
+                answers = model.answer(np.stack(list(good.values())))
+            novelty = [None] * len(good) if answers.novelty is None else answers.novelty.tolist()
+            found = (
+                outcome_of(scores, each, model.card.unknown)
+                for scores, each in zip(answers.probabilities, novelty, strict=True)
+            )
+            outcomes |= dict(zip(good, found, strict=True))
         return outcomes
 
     def _read(self, chunk: Chunk, model: LoadedModel, timings: Timings) -> dict[str, Pixels | ItemError]:
@@ -97,12 +103,16 @@ def failed_outcome(error: ItemError) -> Outcome:
     return Outcome(ItemState.FAILED, failure=Failure(error.code, str(error)))
 
 
-def outcome_of(scores: NDArray[np.float32]) -> Outcome:
-    """Return the outcome for a row of scores (labels,): a failure if they are not probabilities."""
+def outcome_of(scores: NDArray[np.float32], novelty: float | None = None, unknown: Unknown | None = None) -> Outcome:
+    """Return the outcome for a row of scores (labels,): a failure if they are not probabilities.
+
+    `novelty` is how unlike the training pictures it is, `unknown` the rule of the version's card.
+    """
     rounded = np.round(scores, SCORE_DECIMALS)
     if not ((rounded >= 0) & (rounded <= 1)).all():
         return failed_outcome(ItemError("no_answer", "the model's output for this image is not probabilities"))
-    return top_predictions(scores)
+    is_unknown = unknown is not None and unknown.covers(float(scores.max()), novelty)
+    return replace(top_predictions(scores), unknown=is_unknown, novelty=novelty)
 
 
 def top_predictions(scores: NDArray[np.float32], top_k: int = TOP_K) -> Outcome:

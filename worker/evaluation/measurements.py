@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.domain.card import Calibration, Latency, Metrics, Views
+from shared.domain.card import Calibration, Latency, Metrics, Unknown, Views
 from worker.data.datasets import Dataset
 from worker.evaluation import evaluate
 from worker.serving import forward, tta
 from worker.serving.forward import Network
+
+#: Share of the pictures of known classes that get an answer.
+ACCEPTED = 0.95
 
 #: Views of an image that a served model averages; adaptive: six for images that one view is unsure of.
 ViewsServed = Literal["one", "six", "adaptive"]
@@ -30,6 +34,7 @@ class Measurements:
     views: Views | None = None
     metrics: Metrics | None = None
     calibration: Calibration | None = None
+    unknown: Unknown | None = None
     corrected_accuracy: float | None = None
 
 
@@ -54,8 +59,15 @@ def measure_served(network: Network, dataset: Dataset, temperature: float | None
         metrics=evaluate.measure(answers, truth, dataset.labels),
         calibration=evaluate.calibration(answers, truth, temperature) if temperature else None,
         latency=evaluate.latency(serve, dataset.x_test),
+        unknown=unknown_by_score(evaluate.predict_served(serve, dataset.x_val), answers),
         corrected_accuracy=_corrected_accuracy(serve, dataset),
     )
+
+
+def unknown_by_score(known: evaluate.Floats, test: evaluate.Floats) -> Unknown:
+    """Return the rule that accepts ACCEPTED of the `known` answers (n, classes), and its share of `test`."""
+    score = math.floor(float(np.quantile(known.max(axis=1), 1 - ACCEPTED, method="lower")) * 1e6) / 1e6
+    return Unknown(score=score, accepted=float(np.mean(test.max(axis=1) >= score)))
 
 
 def _views(network: Network, dataset: Dataset, served: ViewsServed) -> Views:

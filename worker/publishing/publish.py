@@ -205,6 +205,7 @@ def make_card(
         hardware=Hardware(cpu=hardware.cpu_name(), cores=hardware.cores(), gpu=hardware.gpu_name()),
         metrics=measurements.metrics,
         calibration=measurements.calibration,
+        unknown=measurements.unknown,
         views=measurements.views,
         size=Size(file_bytes=file.stat().st_size, parameters=parameters),
         latency=measurements.latency,

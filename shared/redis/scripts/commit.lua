@@ -1,4 +1,5 @@
--- ARGV: chunk, then for each item: key, state, outcome (JSON), score and label of the best prediction ('' without one).
+-- ARGV: chunk, then for each item: key, state, outcome (JSON), score and label of the best prediction ('' without one;
+-- the label is `unknown` if the answer is).
 -- Commits the whole chunk, or nothing if the lease is lost. Returns committed or stale. A repeated call whose first
 -- response was lost returns the same within a minute.
 local chunk = ARGV[1]

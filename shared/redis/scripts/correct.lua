@@ -10,7 +10,7 @@ for i = 2, #ARGV, 2 do
   local record = redis.call('HGET', key(id, 'outcomes'), item)
   local outcome = record and body(record) or { state = 'pending' }
   if not outcome.predictions then return { outcome.state, item } end
-  predicted[i] = outcome.predictions[1][1]
+  predicted[i] = outcome.unknown and 'unknown' or outcome.predictions[1][1]
 end
 for i = 2, #ARGV, 2 do
   local item, label = ARGV[i], ARGV[i + 1]

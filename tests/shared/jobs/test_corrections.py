@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 from shared.domain.entities import LOCAL_OWNER, JobKind, new_id
 from shared.domain.errors import Conflict, NotFound
 from shared.jobs.corrections import READ_BATCH, Correction, LabelCount
+from shared.jobs.results import Filter
 from shared.redis import keys
-from tests.shared.kit import MANY, REFUSED, UNREADABLE, Kit, names, sure, upload, uploads
+from tests.shared.kit import MANY, REFUSED, RINGS, UNREADABLE, Kit, names, sure, upload, uploads
 
 
 def counted(kit: Kit, job: str) -> dict[int, LabelCount]:
@@ -63,6 +65,27 @@ def test_counts_equal_the_items_after_any_corrections(kit: Kit) -> None:
         assert (kit.redis.zscore(keys.CORRECTED, job) is not None) == corrected
 
     check()
+
+
+def test_unknown_items_count_under_no_label_until_they_are_corrected(kit: Kit) -> None:
+    job = kit.sealed_job(uploads(3))
+    chunk = kit.chunks.claim("w", RINGS)
+    odd = replace(sure(0.4, 3), unknown=True, novelty=0.75)
+    assert kit.chunks.commit(chunk, {"k0": sure(0.9, 3), "k1": odd, "k2": odd})
+
+    def found(**wanted) -> list[str]:
+        return [item.upload.key for item in kit.results.finished(job, 9, wanted=Filter(**wanted)).items]
+
+    assert (counted(kit, job), kit.corrections.unknown(job)) == ({3: LabelCount(1)}, 2)
+    assert (found(unknown=True), found(unknown=False), found(label=3)) == (["k1", "k2"], ["k0"], ["k0"])
+    for label in (5, 3, 5):
+        kit.corrections.put(job, {"k1": label})
+    assert counted(kit, job) == {3: LabelCount(1), 5: LabelCount(1, 1)}
+    assert (kit.corrections.unknown(job), found(unknown=True), found(label=5)) == (1, ["k2"], ["k1"])
+    kit.corrections.put(job, {"k1": None, "k2": None})
+    assert (counted(kit, job), kit.corrections.unknown(job)) == ({3: LabelCount(1)}, 2)
+    outcome = kit.store.item(job, "k1").outcome
+    assert outcome and (outcome.unknown, outcome.novelty, len(outcome.predictions)) == (True, 0.75, 2)
 
 
 def test_corrections_are_all_or_nothing(kit: Kit) -> None:

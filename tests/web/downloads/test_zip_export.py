@@ -38,6 +38,15 @@ def test_folder_is_the_label_or_its_correction() -> None:
     assert archive.infolist()[0].date_time[0] == 2001
 
 
+def test_unknown_pictures_have_a_folder_of_their_own() -> None:
+    """Beside that of a label which is called so; a corrected one is known."""
+    odd = Outcome(ItemState.SUCCEEDED, (Prediction(0, 0.3),), unknown=True)
+    items = [Item(Upload(key, "a.png", 3, key), 0.0, odd, correction) for key, correction in (("a", None), ("b", 1))]
+    for labels, folder in ((("cat", "dog"), "unknown"), (("unknown", "dog"), "unknown (2)")):
+        names = zipfile.ZipFile(io.BytesIO(b"".join(zip_by_label(items, labels, str.encode, 0)))).namelist()
+        assert names == [f"{folder}/a.png", "dog/a.png"]
+
+
 def test_two_forms_of_a_name_are_two_files_on_every_system() -> None:
     nfd, nfc = "Gru\u0308ße.png", "Grüße.png"
     assert zipped([item("a", nfd), item("b", nfc)]).namelist() == ["cat/Grüße.png", "cat/Grüße (2).png"]

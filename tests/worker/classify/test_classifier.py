@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from shared.domain.card import Unknown
 from shared.domain.entities import Chunk, ItemState, Outcome, Upload, blob_key
 from shared.services import Services
 from tests.fixtures import make
 from tests.worker.kit import pictures, put
-from worker.classify.classifier import TOP_K, Classifier, top_predictions
+from worker.classify.classifier import TOP_K, Classifier, outcome_of, top_predictions
 from worker.serving.models import Answers, LoadedModel, ModelCache
 
 JOB = "a" * 32
@@ -138,3 +139,22 @@ def test_predictions_are_ranked_by_score_then_index(scores: np.ndarray, top_k: i
     expected = sorted(range(len(scores)), key=lambda index: (-scores[index], index))[:top_k]
     assert [each.index for each in outcome.predictions] == expected
     assert [each.score for each in outcome.predictions] == [float(scores[index]) for index in expected]
+
+
+@pytest.mark.parametrize(
+    ("rule", "novelty", "unknown"),
+    [
+        (None, 0.9, False),
+        (Unknown(score=0.6, accepted=0.95), None, False),
+        (Unknown(score=0.7, accepted=0.95), None, True),
+        (Unknown(score=0.6, distance=0.5, accepted=0.95), 0.5, False),
+        (Unknown(score=0.6, distance=0.5, accepted=0.95), 0.6, True),
+        (Unknown(score=0.7, distance=0.5, accepted=0.95), 0.1, True),
+    ],
+)
+def test_a_picture_is_unknown_by_the_rule_of_the_card(
+    rule: Unknown | None, novelty: float | None, unknown: bool
+) -> None:
+    """The predictions are kept."""
+    outcome = outcome_of(np.array([0.3, 0.65, 0.05], np.float32), novelty, rule)
+    assert (outcome.unknown, outcome.novelty, len(outcome.predictions)) == (unknown, novelty, 3)
