@@ -127,6 +127,11 @@ class BlobStore:
         with self._using(key):
             obstore.put(self._store, key, content, mode="create")
 
+    def copy(self, source: str, target: str) -> None:
+        """Copy a blob, on a local disk as a hard link; replaces an existing blob. Raises NotFound."""
+        with storage_errors(source):
+            obstore.copy(self._store, source, target)
+
     def get(self, key: str) -> bytes:
         """Return a blob. Raises NotFound."""
         with self._using(key):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from flask import Request
 
@@ -17,7 +18,7 @@ from web.schemas.requests import MAX_METADATA_BYTES, json_value
 from web.uploads.intake import Intake, raise_failure, with_key
 from web.uploads.item_writer import ItemWriter
 from web.uploads.multipart import Part
-from web.uploads.pin import PIN_FIELDS, Pin, choose, choose_in_query, refuse_pin_in_query, text_of, too_late
+from web.uploads.pin import PIN_FIELDS, choose, choose_in_query, refuse_pin_in_query, text_of, too_late
 from web.uploads.request_files import MULTIPART, no_files, read_request
 from web.uploads.webhook_param import refuse_in_query, webhook_in_part, webhook_in_query
 
@@ -43,7 +44,9 @@ def submit(services: Services, owner: str, request: Request, encoding: str | Non
     else:
         webhook = webhook_in_query(request, services.resolver)
     services.blobs.check_free_space(request.content_length or 0)
-    with _new_job(services, owner, pin, webhook) as job_id:
+    with new_job(
+        services, JobKind.CLASSIFICATION, owner, webhook, classifier=pin.classifier.name, model=pin.version
+    ) as job_id:
         intake = Intake(services.blobs, services.settings, job_id, encoding=encoding)
         batches = _Batches(services, job_id, intake)
         named, files = dict[str, str](), 0
@@ -69,18 +72,19 @@ def submit(services: Services, owner: str, request: Request, encoding: str | Non
 
 
 @contextmanager
-def _new_job(services: Services, owner: str, pin: Pin, webhook: WebhookTarget | None) -> Iterator[str]:
-    """Make a Job for the block to fill; seal it at the end, or remove it if the block fails."""
+def new_job(
+    services: Services, kind: JobKind, owner: str, webhook: WebhookTarget | None, **fields: Any
+) -> Iterator[str]:
+    """Make a Job with these `fields` for the block to fill; seal it at the end, or remove it if the block fails."""
     job_id = services.store.create(
-        JobKind.CLASSIFICATION,
+        kind,
         retention_s=services.settings.retention_hours * 3600,
         request_id=request_id(),
         owner=owner,
         max_unfinished=most_open_jobs(),
-        classifier=pin.classifier.name,
-        model=pin.version,
         webhook=webhook,
         listed=False,
+        **fields,
     )
     about_job(job_id)
     try:

@@ -20,11 +20,13 @@ from shared.datasets.entities import Split
 from shared.datasets.files import DATASETS_FOLDER
 from shared.datasets.names import MAX_LABELS
 from shared.domain.csv_cells import unescape_formula
-from shared.domain.entities import ItemState
+from shared.domain.entities import ItemState, JobKind, blob_key, job_folder
 from shared.services import Services
 from shared.settings import load_settings
 from tests.conftest import running_redis
 from tests.shared.datasets.kit import DatasetKit, Given
+from tests.shared.kit import UNREADABLE, sure, upload
+from tests.versions_kit import shipped
 from web.app import create_app
 
 PEOPLE = {"ann": "train", "bob": "train", "reader": "submit", "admin": "admin"}
@@ -379,6 +381,67 @@ def test_the_jobs_of_a_deleted_dataset_fail(ann: Caller, fruit: str, kit: Datase
     assert ids(ann) == []
 
 
+@pytest.fixture
+def classified(parts: Services, kit: DatasetKit) -> str:
+    """Return a Job of ann's with three cats, one of which was corrected to a dog, and a picture that failed."""
+    job = parts.store.create(JobKind.CLASSIFICATION, retention_s=3600, owner="ann", model=shipped())
+    parts.store.add(job, [upload(name) for name in "abcd"], 10)
+    parts.store.seal(job)
+    for name in "abcd":
+        parts.blobs.put(blob_key(job, upload(name).sha256), name.encode())
+    chunk = kit.jobs.claim()
+    assert parts.chunks.commit(chunk, {name: sure(index=3) for name in "abc"} | {"d": UNREADABLE})
+    parts.corrections.put(job, {"b": 5})
+    return job
+
+
+@pytest.mark.usefixtures("fruit")
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ({"corrected": True}, {"b": "dog"}),
+        ({"label": "cat"}, {"a": "cat", "c": "cat"}),
+        ({"items": ["a", "b", "a"]}, {"a": "cat", "b": "dog"}),
+        ({"items": ["c", "b"], "labelled": False}, {"c": None, "b": None}),
+    ],
+)
+def test_classified_pictures_are_taken(
+    ann: Caller, parts: Services, classified: str, choice: dict, expected: dict
+) -> None:
+    answer = ann("POST", "/fruit/pictures", 202, json={"job": classified, **choice})
+    assert answer.json["kind"] == "import" and answer.headers["Location"] == f"/v1/jobs/{answer.json['id']}"
+    parts.store.remove(classified)
+    parts.delete_bytes(classified)
+    uploads = [item.upload for item in parts.results.items(answer.json["id"], 10).items]
+    assert {each.key: each.label for each in uploads} == expected
+    for each in uploads:
+        assert parts.picture(answer.json["id"], each.sha256) == each.key.encode()
+    assert parts.datasets.jobs(parts.datasets.find("ann", "fruit")) == [answer.json["id"]]
+
+
+@pytest.mark.usefixtures("fruit")
+def test_what_cannot_be_taken_is_named(ann: Caller, bob: Caller, parts: Services, classified: str) -> None:
+    for choice, pointer in (
+        ({}, "/"),
+        ({"corrected": True, "label": "cat"}, "/"),
+        ({"corrected": False}, "/corrected"),
+        ({"items": []}, "/items"),
+        ({"items": ["a", "d"]}, "/items/1"),
+        ({"items": ["x"]}, "/items/0"),
+        ({"label": "fish"}, "/label"),
+        ({"label": "ship"}, "/job"),
+        ({"corrected": True, "job": "0" * 32}, "/job"),
+        ({"corrected": True, "job": "x"}, "/job"),
+    ):
+        assert faults(ann("POST", "/fruit/pictures", 422, json={"job": classified, **choice})) == [pointer]
+    bob("POST", json={"name": "fruit"}, status=201)
+    assert faults(bob("POST", "/fruit/pictures", 422, json={"job": classified, "corrected": True})) == ["/job"]
+    parts.blobs.delete_all(job_folder(classified))
+    jobs = parts.job_list.page(10)[0]
+    assert "deleted" in ann("POST", "/fruit/pictures", 422, json={"job": classified, "corrected": True}).json["detail"]
+    assert parts.job_list.page(10)[0] == jobs, "nothing is left behind"
+
+
 def calls(app: Flask) -> list[tuple[str, str]]:
     """Return the method and the path of each call, below `/v1/datasets`."""
     names = {"<dataset>": "fruit", "<number>": "1", "<path:label>": "apple"}
@@ -396,6 +459,7 @@ def test_another_owner_sees_nothing_and_a_change_needs_its_scope(app: Flask, ann
     bodies = {
         "/fruit/labels": {"name": "x"},
         "/fruit/labels/apple": {"name": "x"},
+        "/fruit/pictures": {"job": "0" * 32, "corrected": True},
         "/fruit/pictures/labels": {"labels": {"1": "pear"}},
         "/fruit/pictures/delete": {"pictures": ["1"]},
         "/fruit/pictures/1": {"label": "pear"},
