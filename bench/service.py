@@ -106,7 +106,8 @@ class Service:
     def use(self, file: Path) -> str:
         """Import a Keras model, promote it, and return its version."""
         with file.open("rb") as content:
-            version = str(self.http.post("/v1/models", files={"file": content}).raise_for_status().json()["version"])
+            answer = self.http.post("/v1/models", files={"file": content}, data={"value_range": "0-255"})
+        version = str(answer.raise_for_status().json()["version"])
         alias = "/v1/models/aliases/champion"
         self.http.put(alias, json={"version": version}, headers={"If-Match": "*"}).raise_for_status()
         return version

@@ -246,16 +246,22 @@ class Client:
         path: str | os.PathLike[str],
         *,
         labels: Sequence[str] | None = None,
-        value_range: Literal["0-255", "0-1"] | None = None,
+        value_range: Literal["0-255", "0-1", "-1..1", "imagenet", "imagenet-bgr"] | None = None,
+        scale: float | Sequence[float] | None = None,
+        offset: float | Sequence[float] | None = None,
+        channels: Literal["RGB", "BGR"] | None = None,
         name: str | None = None,
     ) -> Json:
-        """Import a `.keras` or `.h5` file, and return the card of its version. Raises Invalid if the file is refused.
+        """Import a model file, and return the card of its version. Raises Invalid if the file is refused.
 
-        `labels` are in the order of the model's outputs, and default to CIFAR-10's if there are ten. `value_range` is
-        the range of the pixels that the model expects; it is detected by default.
+        `labels` are in the order of the model's outputs, and default to CIFAR-10's if there are ten. `value_range` says
+        which pixel values the model takes; it is detected by default, and `notes` of the card says how. Any other
+        linear map of the values 0 to 255 is `value × scale + offset`, for all channels or for red, green and blue.
         """
-        fields = {"labels": labels and json.dumps(list(labels)), "value_range": value_range, "name": name}
-        given = {field: value for field, value in fields.items() if value}
+        lists = {"labels": labels and list(labels), "scale": scale, "offset": offset}
+        texts = {"value_range": value_range, "channels": channels, "name": name}
+        given = {field: json.dumps(value) for field, value in lists.items() if value is not None}
+        given |= {field: value for field, value in texts.items() if value}
         with Path(path).open("rb") as file:
             parts = {"file": (Path(path).name, file, "application/octet-stream")}
             return self._transport.json("POST", "/v1/models", data=given, files=parts)

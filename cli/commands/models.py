@@ -61,18 +61,37 @@ def promote(version: str, *, instead_of: str | None, output: Format) -> None:
         write_record(client.promote(version, etag=current["etag"]), CHAMPION, output)
 
 
+def _numbers(_: click.Context, option: click.Parameter, text: str | None) -> list[float] | float | None:
+    """Return one number, or three that are separated by commas. Raises BadParameter."""
+    if text is None:
+        return None
+    try:
+        numbers = [float(number) for number in text.split(",")]
+    except ValueError as error:
+        raise click.BadParameter("must be a number, or three with commas between them", param=option) from error
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
 @command.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--labels", metavar="A,B,…", help="Class names in the order of the outputs, or a file with one per line.")
 @click.option(
-    "--value-range", type=click.Choice(["0-255", "0-1"]), help="Range of the pixel values that the model expects."
+    "--value-range",
+    metavar="RANGE",
+    help="Pixel values that the model takes: 0-255, 0-1, -1..1, imagenet or imagenet-bgr. Detected by default.",
 )
+@click.option("--scale", callback=_numbers, metavar="S|R,G,B", help="Or: the factor of the values 0 to 255, …")
+@click.option("--offset", callback=_numbers, metavar="O|R,G,B", help="… what is added then, …")
+@click.option("--channels", type=click.Choice(["RGB", "BGR"]), help="… and the order of the channels.")
 @click.option("--name", help="Name of the model.")
 @output_option
 def import_(file: Path, *, labels: str | None, output: Format, **options: Any) -> None:
-    """Import a Keras model (.keras or .h5). Models that would run code are refused."""
+    """Import a Keras model (.keras, .h5, or Teachable Machine's converted_keras.zip).
+
+    Models that would run code are refused.
+    """
     with connect() as client:
-        card = client.import_model(file, labels=labels and _parse_labels(labels), **options)
+        card = client.import_model(file, labels=_parse_labels(labels) if labels else None, **options)
         write_record(card, MODEL, output)
 
 

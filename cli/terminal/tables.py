@@ -137,6 +137,7 @@ MODEL = Table(
         "CALIBRATION ERROR": field("metrics", "calibration_error"),
         "LABELS": lambda model: ", ".join(model["labels"]),
         "PARENT": field("parent"),
+        "NOTES": lambda model: " ".join(model.get("notes", ())),
         "FILE": field("links", "file"),
     },
     MODELS.csv,

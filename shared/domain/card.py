@@ -15,6 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from shared.domain.classifier import CIFAR10, Classifier
 from shared.domain.errors import InvalidRequest, NotFound
+from shared.domain.preprocessing import Preprocessing
 
 #: Files in a published model's folder: the network for Keras; the network for OpenVINO, if it could be converted (see
 #: `worker.serving.openvino_runtime`); the card. If the model was measured: its predictions and the true labels, one
@@ -29,6 +30,7 @@ Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Outputs = Literal["probabilities", "independent"]
 Software = Literal["python", "keras", "tensorflow", "openvino", "numpy"]
 
 
@@ -39,7 +41,7 @@ class _Part(BaseModel):
 
 
 class Input(_Part):
-    """The input of the network: RGB of shape (n, height, width, channels). The network scales the values itself."""
+    """The pictures that a version takes, RGB of shape (n, height, width, channels), before its `preprocessing`."""
 
     height: int = Field(gt=0, description="pixels")
     width: int = Field(gt=0, description="pixels")
@@ -208,7 +210,9 @@ class ModelCard(_Part):
     params: dict[str, bool | int | float | str | None] = Field(description="hyperparameters")
     labels: tuple[str, ...] = Field(min_length=1, description="class names by index")
     input: Input
-    outputs: Literal["probabilities"] = "probabilities"
+    preprocessing: Preprocessing = Field(default=Preprocessing(), description="from a picture to the network's input")
+    outputs: Outputs = Field(default="probabilities", description="independent: each label has a score of its own")
+    notes: tuple[str, ...] = Field(default=(), description="what an import has inferred, as sentences")
     dataset: DatasetInfo | None = None
     corrections: CorrectionsInfo | None = Field(default=None, description="if the data set has corrected pictures")
     seed: Count | None = None

@@ -9,14 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Annotated, Literal
+from typing import IO, Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, TypeAdapter
 
 from shared.domain.card import ModelCard
+from shared.domain.preprocessing import Preprocessing
 from shared.redis import keys
 from shared.redis.connection import Client, now_ms, redis_errors
 from shared.storage.blobs import BlobStore, storage_errors
@@ -31,10 +32,10 @@ RESULT_S, FAILURE_S = 3600, 5
 UPLOAD_S = 3600
 #: Uploads that one sweep deletes.
 SWEEP_BATCH = 100
+#: `value_range_basis` on the cards of older versions whose range was a guess. They are not found again.
+ASSUMED = "assumed"
 #: Signatures of the files that Keras writes, and the extensions that it requires to read them.
 EXTENSIONS = {b"PK\x03\x04": ".keras", b"\x89HDF\r\n\x1a\n": ".h5"}
-
-ValueRange = Literal["0-255", "0-1"]
 
 
 def _checked(labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -51,17 +52,26 @@ Labels = Annotated[tuple[Label, ...], Field(max_length=1000), AfterValidator(_ch
 
 @dataclass(frozen=True)
 class ModelImport:
-    """A request to import a model file: its digest and name, and optionally its labels and the range of its input."""
+    """A request to import a model file: its digest and name, and optionally its labels and its preprocessing."""
 
     sha256: str
     source: str
     labels: tuple[str, ...] | None = None
-    value_range: ValueRange | None = None
+    preprocessing: Preprocessing | None = None
 
     @property
     def id(self) -> str:
         """Return 32 hexadecimal digits, the same for equal requests."""
-        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:32]
+        return hashlib.sha256(self.as_json().encode()).hexdigest()[:32]
+
+    def as_json(self) -> str:
+        """Return the request as JSON; `from_json` reads it."""
+        return REQUEST.dump_json(self).decode()
+
+    @staticmethod
+    def from_json(text: str) -> ModelImport:
+        """Return the request in the JSON of `as_json`."""
+        return REQUEST.validate_json(text)
 
     def find_existing(self, cards: Iterable[ModelCard]) -> ModelCard | None:
         """Return the card of the version that an earlier request like this one made, or None."""
@@ -71,8 +81,12 @@ class ModelImport:
         return (
             card.source_sha256 == self.sha256
             and self.labels in (None, card.labels)
-            and self.value_range in (None, card.params.get("value_range"))
+            and self.preprocessing in (None, card.preprocessing)
+            and card.params.get("value_range_basis") != ASSUMED
         )
+
+
+REQUEST = TypeAdapter(ModelImport)
 
 
 class ImportStatus(StrEnum):
@@ -103,7 +117,7 @@ class ImportQueue:
         self._redis.zadd(keys.UPLOADS, {wanted.id: now_ms(self._redis) + UPLOAD_S * 1000})
         self._blobs.put(_upload_key(wanted.id), content)
         if self._redis.set(keys.imported(wanted.id), "", nx=True, ex=PENDING_S):
-            self._redis.rpush(keys.IMPORTS, json.dumps(asdict(wanted)))
+            self._redis.rpush(keys.IMPORTS, wanted.as_json())
 
     @redis_errors()
     def result(self, import_id: str) -> ImportResult | None:
@@ -118,10 +132,7 @@ class ImportQueue:
     def take(self) -> ModelImport | None:
         """Remove the oldest import from the queue and return it, or None if the queue is empty."""
         text = self._redis.lpop(keys.IMPORTS)
-        if text is None:
-            return None
-        record = json.loads(text)
-        return ModelImport(**record | {"labels": record["labels"] and tuple(record["labels"])})
+        return None if text is None else ModelImport.from_json(text)
 
     def fetch(self, wanted: ModelImport, path: Path) -> None:
         """Write the uploaded file to `path`. Raises NotFound."""

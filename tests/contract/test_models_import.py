@@ -59,6 +59,7 @@ def test_a_model_is_imported_promoted_and_classifies(http: httpx.Client, tmp_pat
     assert model["metrics"] and http.get(model["links"]["confusions"]).status_code == 200
     assert http.get(answer.headers["Location"]).json() == model
 
+    assert model["notes"][0] == "Pixel values: 0 to 1, as given."
     again = post(http, file.rename(file.with_stem("another_name")), value_range="0-1")
     assert (again.status_code, again.json()["version"]) == (200, model["version"])
 
@@ -103,6 +104,12 @@ WRONG = [
     ({"labels": json.dumps([str(n) for n in range(1001)])}, 422, "/labels"),
     ({"labels": json.dumps(["x" * 65, "b", "c"])}, 422, "/labels/0"),
     ({"value_range": "0-2"}, 422, "/value_range"),
+    ({"value_range": "0-1", "scale": "2"}, 422, "/value_range"),
+    ({"scale": "[1, 2]"}, 422, "/scale/2"),
+    ({"scale": '"1"'}, 422, "/scale"),
+    ({"scale": "[1, 2, 1e999]"}, 400, None),
+    ({"offset": "[1, 2, null]"}, 422, "/offset/2"),
+    ({"channels": "GRB"}, 422, "/channels"),
     ({"colour": "red"}, 422, "/colour"),
     ({"name": "x" * 5000}, 413, None),
     ({"labels": json.dumps("x" * 300_000)}, 413, None),

@@ -13,8 +13,8 @@ from shared.access.api_keys import Scope
 from shared.domain.card import CONFUSIONS_FILE, ModelCard
 from shared.domain.classifier import CIFAR10
 from shared.domain.errors import Fault, InvalidRequest, NotFound
+from shared.domain.preprocessing import Channels, ValueRange
 from shared.models.classifiers import Alias
-from shared.models.import_queue import ValueRange
 from web.api.champions import champion_json, etag
 from web.api.classifiers import MAX_VERSION, Choice, change_champion
 from web.auth.access import ANY_KEY, allow, may_see_version, visible_card
@@ -53,11 +53,14 @@ class ModelsQuery(Query):
 class ModelParts(TypedDict):
     """A model to import."""
 
-    file: Annotated[bytes, Field(description="A `.keras` or `.h5` file.")]
+    file: Annotated[bytes, Field(description="A `.keras` or `.h5` file, or a zip archive with one and `labels.txt`.")]
     labels: NotRequired[
         Annotated[responses.JsonText, Field(description="JSON list of the class names, in the order of the outputs.")]
     ]
     value_range: NotRequired[ValueRange]
+    scale: NotRequired[Annotated[responses.JsonText, Field(description="JSON: a number, or a list of three.")]]
+    offset: NotRequired[Annotated[responses.JsonText, Field(description="JSON: a number, or a list of three.")]]
+    channels: NotRequired[Channels]
     name: NotRequired[str]
 
 
@@ -86,9 +89,13 @@ def index() -> Response:
 def create() -> tuple[Response, int]:
     """Import a Keras model.
 
-    Send it as the part `file`. `labels` defaults to those of CIFAR-10 if the model has ten outputs. `value_range` is
-    the range of pixel values that the model expects, `0-255` or `0-1`; it is detected if missing. `name` defaults to
-    the name of the file.
+    Send it as the part `file`: a `.keras` or `.h5` file, or Teachable Machine's `converted_keras.zip`. `labels`
+    defaults to those in the archive, or to those of CIFAR-10 if the model has ten outputs. One output needs two labels.
+
+    `value_range` is what the model takes instead of the values from 0 to 255 of a picture. Any other linear map is
+    sent as `scale` and `offset` (`value × scale + offset`), each one number or three for red, green and blue, and
+    `channels`. If all are missing, they are detected, and `notes` of the answer says how; if they cannot be detected,
+    the model is refused. `name` defaults to the name of the file.
     """
     card, new = _importer().import_model(request)
     answer = jsonify(_json(card))

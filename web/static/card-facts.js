@@ -56,6 +56,7 @@ export function provenanceOf(model) {
     ["training time", typeof model.training_seconds === "number" ? duration(model.training_seconds) : null],
     ["best epoch", model.best_epoch],
     ["imported from", model.source],
+    ["found at the import", model.notes?.join(" ") || null],
     ["code", model.code_version],
     ["processor", `${hardware.cpu}, ${hardware.cores} cores`],
     ["GPU", hardware.gpu],

@@ -19,7 +19,7 @@ export function wireImport(onImported) {
 async function send(onImported) {
   for (const field of Object.values(FIELDS)) setError(field, null);
   show("imported", false);
-  if (!byId("file").files.length) return setError("file", "Choose a .keras or .h5 file.", true);
+  if (!byId("file").files.length) return setError("file", "Choose a .keras, .h5 or .zip file.", true);
   busy(true);
   try {
     const model = await postParts("/v1/models", formOf(), newId(), showShare, new AbortController().signal);
@@ -59,7 +59,8 @@ function showShare(share) {
 
 function showImported(model) {
   const measured = model.metrics ? "" : " Its accuracy has not been measured.";
-  byId("imported").replaceChildren(icon("done"), element("span", {}, "Imported as ", modelLink(model.version), `.${measured} Promote it to let it serve new jobs.`));
+  const notes = (model.notes ?? []).map((note) => ` ${note}`).join("");
+  byId("imported").replaceChildren(icon("done"), element("span", {}, "Imported as ", modelLink(model.version), `.${measured}${notes} Promote it to let it serve new jobs.`));
   show("imported", true);
   byId("imported").focus();
 }

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from threading import BoundedSemaphore
-from typing import Any
+from typing import Annotated, Any
 
 from flask import Request
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator
 
 from shared.domain.card import ModelCard
 from shared.domain.errors import Fault, InvalidRequest, TooLarge, Unavailable, UnsupportedMedia
+from shared.domain.preprocessing import PREPROCESSINGS, Channels, PerChannel, Preprocessing, ValueRange, spelled
 from shared.models.import_queue import (
     MAX_MODEL_BYTES,
     ImportQueue,
@@ -21,7 +22,6 @@ from shared.models.import_queue import (
     ImportStatus,
     Labels,
     ModelImport,
-    ValueRange,
     file_extension,
 )
 from shared.models.registry import Registry
@@ -41,8 +41,22 @@ class ImportForm(BaseModel):
     """The parts beside the file."""
 
     labels: Labels | None = None
-    value_range: ValueRange | None = None
+    value_range: Annotated[ValueRange, BeforeValidator(spelled)] | None = None
+    scale: PerChannel | None = None
+    offset: PerChannel | None = None
+    channels: Channels | None = None
     name: str | None = None
+
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """Return what the client says about the pixels, None if it says nothing. Raises InvalidRequest."""
+        own = {name: value for name in ("scale", "offset", "channels") if (value := getattr(self, name)) is not None}
+        if own and self.value_range is not None:
+            detail = "send either `value_range`, or `scale`, `offset` and `channels`"
+            raise InvalidRequest(detail, [Fault("/value_range", detail)])
+        if own:
+            return Preprocessing(**own)
+        return PREPROCESSINGS[self.value_range] if self.value_range else None
 
 
 @dataclass(frozen=True)
@@ -89,7 +103,9 @@ class ImportService:
 
     def _card(self, result: ImportResult) -> ModelCard:
         if result.status is ImportStatus.REFUSED:
-            raise InvalidRequest(f"the model is refused: {result.detail}", [Fault("/file", result.detail)])
+            field, _, detail = result.detail.partition(": ")
+            fault = Fault(f"/{field}", detail) if field in ImportForm.model_fields else Fault("/file", result.detail)
+            raise InvalidRequest(f"the model is refused: {result.detail}", [fault])
         if result.status is ImportStatus.FAILED:
             raise Unavailable(f"the import failed: {result.detail}")
         return self.registry.card(result.detail)
@@ -138,8 +154,8 @@ def _spooled(blobs: BlobStore, part: Part) -> Spooled:
 def _field(part: Part, others: Mapping[str, Any]) -> Any:
     if part.name not in ImportForm.model_fields or part.name in others:
         raise InvalidRequest(f"the part {part.name!r} is not expected", [Fault(f"/{part.name}", "not expected")])
-    if part.name == "labels":
-        return json_value(part.text(MAX_LABEL_BYTES), "the part `labels`")
+    if part.name in ("labels", "scale", "offset"):
+        return json_value(part.text(MAX_LABEL_BYTES), f"the part `{part.name}`")
     return part.text(MAX_TEXT_BYTES).decode(errors="replace").strip()
 
 
@@ -151,7 +167,7 @@ def _validate(uploaded: UploadedModel) -> ModelImport:
         raise InvalidRequest(f"the model is refused: {detail}", [Fault("/file", detail)])
     uploaded.file.content.seek(0)
     name = clean_filename(form.name or uploaded.filename)
-    return ModelImport(uploaded.file.sha256, name, form.labels, form.value_range)
+    return ModelImport(uploaded.file.sha256, name, form.labels, form.preprocessing)
 
 
 def _too_large() -> TooLarge:

@@ -12,6 +12,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,22 @@ BROKEN = (zipfile.BadZipFile, OSError, RuntimeError, ValueError, KeyError, TypeE
 Config = dict[str, Any]
 
 
-def read_config(path: Path) -> tuple[Config, bool]:
-    """Return the configuration of a model file, and whether Keras 2 wrote it, after checking the rest of the file.
+@dataclass(frozen=True)
+class ModelFile:
+    """The configuration in a model file, the version of Keras that wrote it, and the loss of its training as JSON."""
 
-    Raises InvalidRequest.
-    """
+    config: Config
+    keras_version: str
+    loss: str
+
+    @property
+    def is_keras_2(self) -> bool:
+        """Return whether Keras 2 wrote the file, or one before it, which did not say so."""
+        return not self.keras_version.startswith("3.")
+
+
+def read_config(path: Path) -> ModelFile:
+    """Return the configuration of a model file after checking the rest of the file. Raises InvalidRequest."""
     with path.open("rb") as file:
         ending = file_extension(file.read(8))
     if ending is None:
@@ -48,15 +60,16 @@ def read_config(path: Path) -> tuple[Config, bool]:
     if path.suffix != ending:
         raise InvalidRequest(f"the file's name must end in {ending}, which is its format")
     with _broken_is_refused(ending):
-        text, version = _from_zip(path) if ending == ".keras" else _from_hdf5(path)
+        text, version, training = _from_zip(path) if ending == ".keras" else _from_hdf5(path)
         config = json.loads(text)
     if not isinstance(config, dict):
         raise InvalidRequest("the model's configuration is not a JSON object")
-    return config, not version.startswith("3.")
+    training = training or config.get("compile_config")
+    return ModelFile(config, version, json.dumps(training.get("loss") if isinstance(training, dict) else None))
 
 
-def _from_zip(path: Path) -> tuple[bytes, str]:
-    """Return the configuration and the version of Keras."""
+def _from_zip(path: Path) -> tuple[bytes, str, Any]:
+    """Return the configuration and the version of Keras; how it was trained is in the configuration."""
     with zipfile.ZipFile(path) as archive, tempfile.TemporaryFile(dir=path.parent) as weights:
         _check_members(archive.infolist())
         with archive.open(WEIGHTS) as member:
@@ -64,7 +77,7 @@ def _from_zip(path: Path) -> tuple[bytes, str]:
         with h5py.File(weights, "r") as file:
             _check_values(file)
         metadata = json.loads(archive.read(METADATA)) if METADATA in archive.namelist() else {}
-        return archive.read(CONFIG), str(metadata.get("keras_version", "3."))
+        return archive.read(CONFIG), str(metadata.get("keras_version", "3.")), None
 
 
 def _check_members(members: list[zipfile.ZipInfo]) -> None:
@@ -80,16 +93,17 @@ def _check_members(members: list[zipfile.ZipInfo]) -> None:
         )
 
 
-def _from_hdf5(path: Path) -> tuple[bytes | str, str]:
-    """Return the configuration and the version of Keras; before 2.0, the file did not have it."""
+def _from_hdf5(path: Path) -> tuple[bytes | str, str, Any]:
+    """Return the configuration, the version of Keras, and how it was trained; none but the first must be there."""
     with h5py.File(path, "r") as file:
         _check_values(file)
         text: bytes | str | None = file.attrs.get("model_config")
         version = file.attrs.get("keras_version", b"")
+        training = json.loads(file.attrs.get("training_config", "null"))
     if text is None:
         raise InvalidRequest("the file contains only weights: save the whole model with `model.save`")
     _check_size("the configuration", len(text), MAX_CONFIG_BYTES)
-    return text, version.decode() if isinstance(version, bytes) else str(version)
+    return text, version.decode() if isinstance(version, bytes) else str(version), training
 
 
 def _check_values(file: h5py.File) -> None:

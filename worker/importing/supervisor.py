@@ -145,8 +145,8 @@ def start(wanted: ModelImport, file: Path) -> subprocess.Popen[bytes]:
         labels = folder / "labels.json"
         labels.write_text(json.dumps(wanted.labels))
         command.append(f"--labels={labels}")
-    if wanted.value_range is not None:
-        command.append(f"--value-range={wanted.value_range}")
+    if wanted.preprocessing is not None:
+        command.append(f"--preprocessing={wanted.preprocessing.model_dump_json()}")
     environment = {name: os.environ[name] for name in INHERITED if name in os.environ} | {"TF_CPP_MIN_LOG_LEVEL": "3"}
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
         return subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=err)

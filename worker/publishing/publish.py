@@ -33,12 +33,14 @@ from shared.domain.card import (
     Hardware,
     Input,
     ModelCard,
+    Outputs,
     Size,
     Software,
     Unknown,
 )
 from shared.domain.classifier import CIFAR10
 from shared.domain.errors import Conflict
+from shared.domain.preprocessing import Preprocessing
 from worker import hardware
 from worker.data.datasets import Dataset
 from worker.evaluation import evaluate
@@ -86,6 +88,9 @@ class Provenance:
     embedding: int | None = None
     backbone: BackboneRef | None = None
     unknown: Unknown | None = None
+    preprocessing: Preprocessing = keras_runtime.NONE
+    outputs: Outputs = "probabilities"
+    notes: tuple[str, ...] = ()
 
 
 def publish_file(
@@ -99,10 +104,10 @@ def publish_file(
 ) -> ModelCard:
     """Measure a saved model, publish a copy of it as the folder `out`/<version>, and return its card.
 
-    The folder is created atomically. `file` must load in Keras's safe mode and output probabilities over
-    `provenance.labels` for one view of images (n, height, width, 3) with values 0 to 255. `temperature` is the divisor
-    of its logits, if known. Without a dataset, the card has no quality metrics, the folder has only the file and the
-    card, and the model is served with one view.
+    The folder is created atomically. `file` must load in Keras's safe mode and output scores over `provenance.labels`
+    for one view of images (n, height, width, 3), preprocessed as `provenance` says. `temperature` is the divisor of its
+    logits, if known. Without a dataset, the card has no quality metrics, the folder has only the file and the card, and
+    the model is served with one view.
 
     Raises Conflict if the version exists.
     """
@@ -113,7 +118,7 @@ def publish_file(
         shutil.copyfile(file, folder / MODEL_FILE)
         shape = model.input_shape[1:]
         samples = dataset.x_val if dataset else evaluate.noise((SAMPLES, *shape))
-        network = _compile_for_serving(model, folder, samples, EMBEDDING if provenance.embedding else None)
+        network = _compile_for_serving(model, folder, samples, provenance)
         measurements = (
             measure_served(network, dataset, temperature, served) if dataset else measure_speed(network, shape)
         )
@@ -140,14 +145,14 @@ def complete(folder: Path, card: ModelCard, out: Path) -> None:
     folder.rename(out / card.version)
 
 
-def _compile_for_serving(model: Any, folder: Path, images: NDArray[np.uint8], embedding: str | None) -> Network:
+def _compile_for_serving(model: Any, folder: Path, images: NDArray[np.uint8], provenance: Provenance) -> Network:
     """Return the model compiled as it will be served: by OpenVINO if that agrees with Keras on `images`, else by Keras.
 
     The OpenVINO file is kept only if they agree.
     """
-    by_keras, file = keras_runtime.compiled(model), folder / OPENVINO_FILE
+    by_keras, file = keras_runtime.compiled(model, provenance.preprocessing), folder / OPENVINO_FILE
     try:
-        openvino_runtime.export(model, file, embedding)
+        openvino_runtime.export(model, file, EMBEDDING if provenance.embedding else None, provenance.preprocessing)
         by_openvino = openvino_runtime.load(file, hardware.cores())
         _compare(by_openvino(images[:SAMPLES]), by_keras(images[:SAMPLES]))
     except Exception as error:  # noqa: BLE001  # TensorFlow and OpenVINO raise many types for unsupported layers

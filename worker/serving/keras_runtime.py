@@ -8,12 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.domain.preprocessing import Preprocessing
 from worker.serving.forward import EMBEDDING, PROBABILITIES, ModelUnusable, Network, Outputs
+from worker.serving.preprocess import preprocess
+
+#: For networks that take values from 0 to 255, as those that are trained here.
+NONE = Preprocessing()
 
 
-def load(file: Path, threads: int) -> Network:
-    """Return the network in a `.keras` file, running on `threads` cores. Raise ModelUnusable."""
-    return compiled(_load(file, threads))
+def load(file: Path, threads: int, preprocessing: Preprocessing = NONE) -> Network:
+    """Return the network in a `.keras` file, on `threads` cores, with its preprocessing. Raise ModelUnusable."""
+    return compiled(_load(file, threads), preprocessing)
 
 
 def load_outputs(file: Path, threads: int) -> Outputs:
@@ -33,9 +38,9 @@ def _load(file: Path, threads: int) -> Any:
         raise ModelUnusable(f"Keras cannot load {file.parent.name}/{file.name}: {error}") from error
 
 
-def compiled(model: Any) -> Network:
+def compiled(model: Any, preprocessing: Preprocessing = NONE) -> Network:
     """Return a Keras model of images (height, width, channels) as a network, for any batch size."""
-    run = graph(model)
+    run = graph(model, preprocessing=preprocessing)
 
     def network(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         scores: NDArray[np.float32] = run(images)[PROBABILITIES].numpy()
@@ -44,7 +49,7 @@ def compiled(model: Any) -> Network:
     return network
 
 
-def graph(model: Any, embedding: str | None = None) -> Any:
+def graph(model: Any, embedding: str | None = None, preprocessing: Preprocessing = NONE) -> Any:
     """Return one TensorFlow function from uint8 (n, height, width, channels) to the outputs by name, for any n.
 
     With the name of a layer as `embedding`, its output is one of them.
@@ -57,7 +62,7 @@ def graph(model: Any, embedding: str | None = None) -> Any:
 
     @tf.function(input_signature=[tf.TensorSpec(model.input_shape, tf.uint8)], autograph=False)  # type: ignore[untyped-decorator]
     def run(images: Any) -> Any:
-        values = outputs(tf.cast(images, tf.float32), training=False)
+        values = outputs(preprocess(tf.cast(images, tf.float32), preprocessing), training=False)
         return {name: tf.cast(value, tf.float32) for name, value in zip(names, tf.nest.flatten(values), strict=True)}
 
     return run

@@ -158,7 +158,7 @@ class ModelCache:
         exported = None if hardware.may_have_gpu() else self._registry.openvino_file(card.version)
         if exported:
             return openvino_runtime.load(exported, self._threads)
-        return keras_runtime.load(self._registry.model_file(card.version), self._threads)
+        return keras_runtime.load(self._registry.model_file(card.version), self._threads, card.preprocessing)
 
 
 def _warm_up(model: LoadedModel) -> None:

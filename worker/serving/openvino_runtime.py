@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.domain.preprocessing import Preprocessing
 from worker.serving import keras_runtime
 from worker.serving.forward import EMBEDDING, PROBABILITIES, ModelUnusable, Network, Outputs
 
@@ -27,8 +28,10 @@ LAYERS, WEIGHTS = "network.xml", "network.bin"
 BATCH_SIZE = 32
 
 
-def export(model: Any, file: Path, embedding: str | None = None) -> None:
-    """Convert a Keras model (images to probabilities) and write it to `file`.
+def export(
+    model: Any, file: Path, embedding: str | None = None, preprocessing: Preprocessing = keras_runtime.NONE
+) -> None:
+    """Convert a Keras model (images to probabilities) and its preprocessing, and write both to `file`.
 
     If `embedding` is the name of a layer, the network also outputs what that layer does. Weights are written as float16
     if nothing is lost by that.
@@ -38,7 +41,7 @@ def export(model: Any, file: Path, embedding: str | None = None) -> None:
     import tensorflow as tf  # noqa: PLC0415  # needed only to publish a version
     from tensorflow.python.framework import convert_to_constants  # noqa: PLC0415  # TensorFlow's only way to freeze
 
-    graph = keras_runtime.graph(model, embedding).get_concrete_function()
+    graph = keras_runtime.graph(model, embedding, preprocessing).get_concrete_function()
     frozen = convert_to_constants.convert_variables_to_constants_v2(graph)  # OpenVINO loses variables of a SavedModel
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
         tf.io.write_graph(frozen.graph, folder, "graph.pb", as_text=False)

@@ -21,6 +21,7 @@ from shared.domain.card import (
     Views,
 )
 from shared.domain.errors import InvalidRequest, NotFound
+from shared.domain.preprocessing import PREPROCESSINGS
 
 DIGEST = "1a2b3c4d" + "0" * 56
 
@@ -135,6 +136,11 @@ def test_a_confusion_matrix_of_another_size_is_rejected() -> None:
     metrics = make_card().metrics.model_copy(update={"confusion_matrix": ((1, 0),)})
     with pytest.raises(ValidationError, match="labels × labels"):
         make_card(metrics=metrics)
+
+
+def test_a_card_of_an_older_darkroom_has_no_preprocessing() -> None:
+    old = make_card().model_dump(mode="json", exclude={"preprocessing", "outputs", "notes"})
+    assert ModelCard.model_validate(old).preprocessing == PREPROCESSINGS["0-255"]
 
 
 def test_calibration_and_views_are_optional() -> None:

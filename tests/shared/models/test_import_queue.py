@@ -10,6 +10,7 @@ import pytest
 
 from shared.domain.card import CARD_FILE, ModelCard
 from shared.domain.errors import NotFound, Unavailable
+from shared.domain.preprocessing import PREPROCESSINGS
 from shared.models import import_queue
 from shared.models.import_queue import ImportQueue, ImportResult, ImportStatus, ModelImport, file_extension
 from shared.redis import keys
@@ -17,7 +18,8 @@ from shared.redis.connection import Client, connect, now_ms
 from shared.storage.blobs import BlobStore
 from tests.versions_kit import version_folder
 
-WANTED = ModelImport("0" * 64, "cnn_model.h5", ("a", "b"), "0-1")
+ZERO_TO_ONE = PREPROCESSINGS["0-1"]
+WANTED = ModelImport("0" * 64, "cnn_model.h5", ("a", "b"), ZERO_TO_ONE)
 
 
 @pytest.fixture
@@ -59,7 +61,8 @@ def test_equal_requests_share_one_import(queue: ImportQueue) -> None:
 
 
 def test_different_requests_have_different_ids() -> None:
-    others = [replace(WANTED, sha256="1" * 64), replace(WANTED, labels=None), replace(WANTED, value_range="0-255")]
+    changes = [{"sha256": "1" * 64}, {"labels": None}, {"preprocessing": PREPROCESSINGS["0-255"]}]
+    others = [replace(WANTED, **change) for change in changes]
     assert len({wanted.id for wanted in (WANTED, *others)}) == 4
     assert replace(WANTED).id == WANTED.id
 
@@ -103,15 +106,17 @@ def test_abandoned_uploads_are_deleted(queue: ImportQueue, blobs: BlobStore, eac
 
 def test_an_existing_version_is_found(tmp_path: Path) -> None:
     folder = version_folder(
-        tmp_path, source_sha256=WANTED.sha256, params={"value_range": "0-1"}, metrics=None, labels=["a", "b"]
+        tmp_path, source_sha256=WANTED.sha256, preprocessing=ZERO_TO_ONE.model_dump(), metrics=None, labels=["a", "b"]
     )
     cards = [ModelCard.read(folder / CARD_FILE)]
     assert (
-        WANTED.find_existing(cards) == replace(WANTED, labels=None, value_range=None).find_existing(cards) == cards[0]
+        WANTED.find_existing(cards) == replace(WANTED, labels=None, preprocessing=None).find_existing(cards) == cards[0]
     )
-    for other in ({"sha256": "1" * 64}, {"labels": ("b", "a")}, {"value_range": "0-255"}):
+    for other in ({"sha256": "1" * 64}, {"labels": ("b", "a")}, {"preprocessing": PREPROCESSINGS["0-255"]}):
         assert replace(WANTED, **other).find_existing(cards) is None
     assert WANTED.find_existing([]) is None
+    guessed = cards[0].model_copy(update={"params": {"value_range_basis": "assumed"}})
+    assert WANTED.find_existing([guessed]) is None  # an older Darkroom guessed it
 
 
 def test_an_unreachable_redis_is_unavailable(blobs: BlobStore) -> None:

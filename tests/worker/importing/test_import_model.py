@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 from keras import layers
 
-from shared.domain.card import CONFUSIONS_FILE, MODEL_FILE, PREDICTIONS_FILE, TRUTH_FILE, ModelCard
+from shared.domain.card import CARD_FILE, CONFUSIONS_FILE, MODEL_FILE, PREDICTIONS_FILE, TRUTH_FILE, ModelCard
 from shared.domain.errors import InvalidRequest
+from shared.domain.preprocessing import PREPROCESSINGS, Preprocessing
 from shared.models.import_queue import ModelImport
 from shared.models.registry import Registry
 from shared.training.datasets import CIFAR10_LABELS
@@ -35,7 +36,7 @@ from tests.models_kit import (
     with_weights,
 )
 from worker.data.datasets import CIFAR10_SETTING, Dataset
-from worker.importing.import_model import import_model
+from worker.importing.import_model import import_model, load_network
 from worker.serving.models import ModelCache
 
 ENDINGS = [".keras", ".h5"]
@@ -75,7 +76,8 @@ def trained(squares: Dataset, scale: int) -> keras.Model:
 
 
 def imported(file: Path, **wishes: Any) -> ModelCard:
-    """Import a file into the folder `out` next to it."""
+    """Import a file into the folder `out` next to it, for values from 0 to 1 by default."""
+    wishes = {"preprocessing": PREPROCESSINGS["0-1"]} | wishes
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     return import_model(file, ModelImport(digest, file.name, **wishes), file.parent / "out")
 
@@ -107,9 +109,11 @@ def test_a_model_is_served_as_keras_would(tmp_path: Path, threads: int, ending: 
     assert card.params == {
         "format": ending[1:],
         "value_range": "0-1",
-        "value_range_basis": "assumed",
+        "value_range_basis": "given",
         "softmax_added": False,
+        "sigmoid_added": False,
     }
+    assert card.preprocessing == PREPROCESSINGS["0-1"]
     assert (card.input.height, card.input.width, card.input.channels) == (32, 32, 3)
 
 
@@ -140,7 +144,7 @@ def test_a_softmax_is_added_to_logits(tmp_path: Path, threads: int) -> None:
 def test_the_given_range_is_used(tmp_path: Path, threads: int, given: str, scale: int) -> None:
     network = small_app()
     file = saved(network, tmp_path / "model.keras")
-    card = imported(file, value_range=given)
+    card = imported(file, preprocessing=PREPROCESSINGS[given])
     assert (card.params["value_range"], card.params["value_range_basis"]) == (given, "given")
     np.testing.assert_allclose(served(file, card, threads), network(IMAGES / np.float32(scale)), atol=1e-5)
 
@@ -153,17 +157,20 @@ def test_a_network_that_scales_its_input_takes_0_to_255(
     inner = keras.Sequential([keras.Input((32, 32, 3)), scaling])
     network = keras.Sequential([keras.Input((32, 32, 3)), inner, *small_app().layers])
     file = saved(network, tmp_path / f"model{ending}")
-    card = imported(file)
-    assert (card.params["value_range"], card.params["value_range_basis"]) == ("0-255", "first layer")
+    card = imported(file, preprocessing=None)
+    assert (card.params["value_range"], card.params["value_range_basis"]) == ("0-255", "network")
     np.testing.assert_allclose(served(file, card, threads), network(IMAGES), atol=1e-5)
 
 
-@pytest.mark.parametrize(("scale", "expected"), [(255, "0-1"), (1, "0-255")])
 @pytest.mark.usefixtures("with_cifar10")
-def test_with_cifar10_the_range_is_measured(tmp_path: Path, squares: Dataset, scale: int, expected: str) -> None:
-    """Given a network that was trained on one of the ranges, then it gets that range."""
-    card = imported(saved(trained(squares, scale), tmp_path / "trained.keras"))
-    assert (card.params["value_range"], card.params["value_range_basis"]) == (expected, "measured")
+def test_with_cifar10_the_range_is_measured(tmp_path: Path, squares: Dataset) -> None:
+    """Given a network that is only accurate for one range, then it gets that range; of two, the user must choose."""
+    card = imported(saved(trained(squares, 1), tmp_path / "trained.keras"), preprocessing=None)
+    assert (card.params["value_range"], card.params["value_range_basis"]) == ("0-255", "measured")
+    assert "On 20 pictures of cifar10, this many answers are right: 0-255: 100.0%" in card.notes[0]
+    (tmp_path / "other").mkdir()
+    reason = refused(saved(trained(squares, 255), tmp_path / "other" / "trained.keras"), preprocessing=None)
+    assert "no choice is clearly the best" in reason and "-1..1: 100.0%" in reason
 
 
 @pytest.mark.usefixtures("with_cifar10")
@@ -197,6 +204,55 @@ def test_a_network_with_branches_in_float16(tmp_path: Path, threads: int) -> Non
     file = saved(network, tmp_path / "model.keras")
     answer = served(file, imported(file), threads)
     np.testing.assert_allclose(answer.sum(axis=1), 1, atol=1e-2)
+
+
+@pytest.mark.parametrize("folder", ["", "converted_keras/"])
+def test_an_archive_of_teachable_machine_is_taken_as_it_is(tmp_path: Path, threads: int, folder: str) -> None:
+    """Its models take values from -1 to 1, and its labels are numbered."""
+    models = ROOT / "tests" / "fixtures" / "models"
+    file = tmp_path / "upload.keras"  # as the importer calls every ZIP file
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.write(models / "k2_teachable_v2tf212.h5", f"{folder}keras_model.h5")
+        archive.writestr(f"{folder}labels.txt", b"\xef\xbb\xbf0 My cat\r\n1 Dog\r\n")
+        archive.writestr(f"__MACOSX/{folder}._keras_model.h5", b"junk")
+    card = imported(file, preprocessing=None)
+    assert (card.labels, card.params["value_range_basis"]) == (("My cat", "Dog"), "Teachable Machine")
+    images = np.load(models / "k2_teachable.npz")["x"]
+    network = load_network(models / "k2_teachable_v2tf212.h5")
+    expected = network(images / np.float32(127.5) - 1, training=False)
+    np.testing.assert_allclose(served(file, card, threads, images), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ({"keras_model.h5": b"", "labels.txt": b"0 cat\n1 cat\n"}, "a label appears twice"),
+        ({"keras_model.h5": b"", "labels.txt": "0 käse\n1 b".encode("latin-1")}, "labels.txt is not UTF-8 text"),
+        ({"keras_model.h5": b"no model"}, "neither a .keras nor a .h5"),
+        ({"a.h5": b"", "b.h5": b""}, "'a.h5'"),
+        ({"model/saved_model.pb": b""}, "a SavedModel of TensorFlow: load it with Keras and save it"),
+        ({"archive/data.pkl": b""}, "a file of PyTorch"),
+        ({"model.json": b""}, "a model of TensorFlow.js"),
+    ],
+)
+def test_an_archive_without_a_model_says_what_it_is(tmp_path: Path, members: dict[str, bytes], reason: str) -> None:
+    with zipfile.ZipFile(tmp_path / "upload.keras", "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    assert reason in refused(tmp_path / "upload.keras")
+
+
+@pytest.mark.parametrize(
+    "how", [PREPROCESSINGS["imagenet-bgr"], Preprocessing(scale=(0.1, 0.2, 0.3), offset=(1, 2, 3))]
+)
+def test_any_preprocessing_is_served_as_given(tmp_path: Path, threads: int, how: Preprocessing) -> None:
+    network = small_app()
+    file = saved(network, tmp_path / "model.keras")
+    card = imported(file, preprocessing=how)
+    inputs = IMAGES * np.array(how.scale) + np.array(how.offset)
+    inputs = inputs[..., ::-1] if how.channels == "BGR" else inputs
+    np.testing.assert_allclose(served(file, card, threads), network(inputs.astype(np.float32)), atol=1e-4)
+    assert card.preprocessing == ModelCard.read(tmp_path / "out" / card.version / CARD_FILE).preprocessing == how
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

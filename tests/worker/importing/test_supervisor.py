@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from shared.domain.preprocessing import PREPROCESSINGS
 from shared.models.import_queue import ImportResult, ImportStatus, ModelImport
 from shared.services import Services
 from tests.conftest import wait_until
@@ -66,7 +67,7 @@ def children() -> list[psutil.Process]:
 
 
 def test_a_model_becomes_a_version(services: Services, importer: ImportSupervisor, model: Path) -> None:
-    wanted = submit(services, model, labels=LABELS, value_range="0-255")
+    wanted = submit(services, model, labels=LABELS, preprocessing=PREPROCESSINGS["0-255"])
     outcome = ended(services, importer, wanted)
     assert outcome.status is ImportStatus.IMPORTED, outcome
     card = services.registry.card(outcome.detail)
@@ -151,7 +152,7 @@ def test_a_missing_upload_fails_and_the_next_import_runs(
 
 def test_a_storage_error_is_not_a_refusal(services: Services, importer: ImportSupervisor, model: Path) -> None:
     """Given a version that cannot be stored, then the import fails and may be tried again."""
-    wanted = submit(services, model, labels=LABELS)
+    wanted = submit(services, model, labels=LABELS, preprocessing=PREPROCESSINGS["0-1"])
     importer.poll()
     folder = services.settings.data_dir / "blobs" / "models"
     folder.symlink_to(folder)  # a loop: an error of the disk
