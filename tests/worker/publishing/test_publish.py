@@ -195,12 +195,12 @@ def test_a_file_can_be_published_without_a_dataset(saved: Path, tmp_path: Path) 
     assert sorted(path.name for path in files) == ["card.json", "model.keras", "openvino.zip"]
 
 
-def without(_model: Any, _file: Path, _embedding: None) -> None:
+def without(_model: Any, _file: Path, *_others: Any) -> None:
     raise RuntimeError("No conversion rule found for operations: Novelty")
 
 
-def wrong(model: Any, file: Path, _embedding: None, export: Callable[..., None] = openvino_runtime.export) -> None:
-    export(keras.models.clone_model(model), file)
+def wrong(model: Any, file: Path, *others: Any, export: Callable[..., None] = openvino_runtime.export) -> None:
+    export(keras.models.clone_model(model), file, *others)
 
 
 @pytest.fixture(params=[(without, "Novelty"), (wrong, "differs from that of Keras")], ids=["without", "wrong"])
