@@ -15,6 +15,7 @@ COMMANDS = {
     "classify": ("cli.commands.classify:command", "Classify pictures, archives and folders."),
     "jobs": ("cli.commands.jobs:command", "List, show, watch, cancel, retry and delete jobs."),
     "train": ("cli.commands.train:command", "Train a model."),
+    "classifiers": ("cli.commands.classifiers:command", "List and show classifiers, and choose their champions."),
     "models": ("cli.commands.models:command", "List, compare, promote and import model versions."),
     "keys": ("cli.commands.keys:command", "Create, list and revoke API keys on the service's machine."),
     "test": ("cli.commands.development:test", "Run every test."),

@@ -84,6 +84,7 @@ class Client:
         *,
         metadata: Any = None,
         webhook: str | None = None,
+        classifier: str | None = None,
         names: str | None = None,
         timeout_s: float | None = None,
     ) -> Iterator[Json]:
@@ -92,7 +93,7 @@ class Client:
         Sends everything before it returns; `sources` and errors are those of `submit`. The iterator raises TimedOut if
         the job has not finished after `timeout_s` more seconds; the job keeps running.
         """
-        job = self.submit(sources, metadata=metadata, webhook=webhook, names=names)
+        job = self.submit(sources, metadata=metadata, webhook=webhook, classifier=classifier, names=names)
         return self.results(job["id"], timeout_s=timeout_s)
 
     def submit(
@@ -101,6 +102,7 @@ class Client:
         *,
         metadata: Any = None,
         webhook: str | None = None,
+        classifier: str | None = None,
         names: str | None = None,
     ) -> Json:
         """Send pictures as one job, and return the Job without waiting for results.
@@ -108,12 +110,13 @@ class Client:
         A source is the path of a picture, an archive (`.zip`, `.tar`, `.tar.gz` and the like) or a folder; the bytes of
         a picture or an archive; or a pair of a name and bytes. Folders are sent recursively without hidden files, files
         that are not images, and files that systems and photo programs add. A picture that cannot be decoded becomes a
-        failed Item. `metadata` (JSON) is stored with the job; `webhook` is a URL to call when it ends. `names` is the
+        failed Item. `metadata` (JSON) is stored with the job; `webhook` is a URL to call when it ends,
+        `classifier` the name of the one to use instead of `cifar10`. `names` is the
         encoding of names in archives that do not say it, such as `cp932`; it is guessed by default, and
         `guessed_encodings` of the Job says so. Raises NotSent if there is nothing to send or a file is rejected, and
         OSError for a source that cannot be read; the job is cancelled then.
         """
-        job_id = self.open_job(metadata=metadata, webhook=webhook)["id"]
+        job_id = self.open_job(metadata=metadata, webhook=webhook, classifier=classifier)["id"]
         try:
             for sent in self.send(job_id, find(_listed(sources)), names=names):
                 if sent.problem:
@@ -125,9 +128,10 @@ class Client:
             self.cancel(job_id)
             raise
 
-    def open_job(self, *, metadata: Any = None, webhook: str | None = None) -> Json:
+    def open_job(self, *, metadata: Any = None, webhook: str | None = None, classifier: str | None = None) -> Json:
         """Open a job without items, for `send` and `seal`, and return it. Work begins with the first item."""
-        return self._post("/v1/jobs", {"kind": "classification", "metadata": metadata, "webhook": webhook})
+        wanted = {"kind": "classification", "metadata": metadata, "webhook": webhook, "classifier": classifier}
+        return self._post("/v1/jobs", {name: value for name, value in wanted.items() if value is not None})
 
     def send(
         self, job_id: str, files: Iterable[File], present: Collection[str] = (), *, names: str | None = None
@@ -235,11 +239,30 @@ class Client:
         answer = self._transport.call("GET", "/v1/models/aliases")
         return {**json_of(answer)["champion"], "etag": answer.headers["ETag"]}
 
-    def promote(self, version: str, *, etag: str = "*") -> Json:
-        """Make a version the champion. With the `etag` of `champion`, raises Changed if it has changed since."""
+    def promote(self, version: str, *, classifier: str | None = None, etag: str = "*") -> Json:
+        """Make a version the champion, and return that; or of the `classifier`, and return the classifier.
+
+        With the `etag` of `champion`, or of `classifier`, raises Changed if it has changed since.
+        """
         headers, wanted = {"If-Match": etag}, {"version": version}
+        if classifier is not None:
+            path = f"/v1/classifiers/{quote(classifier, safe='')}/champion"
+            return self._transport.json("PUT", path, headers=headers, json=wanted)
         answer = self._transport.json("PUT", "/v1/models/aliases/champion", headers=headers, json=wanted)
         return dict(answer["champion"])
+
+    def classifiers(self) -> list[Json]:
+        """Return the classifiers that ship with Darkroom, and those of the key's owner."""
+        return list(self._get("/v1/classifiers")["data"])
+
+    def classifier(self, name: str) -> Json:
+        """Return a classifier: its labels, its champion, and the `etag` for `promote`."""
+        answer = self._transport.call("GET", f"/v1/classifiers/{quote(name, safe='')}")
+        return {**json_of(answer), "etag": answer.headers["ETag"]}
+
+    def delete_classifier(self, name: str) -> None:
+        """Delete a classifier of one's own. Its versions stay."""
+        self._transport.call("DELETE", f"/v1/classifiers/{quote(name, safe='')}")
 
     def import_model(
         self,

@@ -25,6 +25,7 @@ from shared.domain.name_encodings import known_encoding
 @output_option
 @timeout_option
 @webhook_option
+@click.option("--classifier", metavar="NAME", help="Classifier; see `darkroom classifiers list`. Default: cifar10.")
 @click.option(
     "--names",
     metavar="ENCODING",
@@ -40,6 +41,7 @@ def command(
     output: Format,
     timeout_s: float | None,
     webhook: str | None,
+    classifier: str | None,
     names: str | None,
     list_skipped: bool,
 ) -> None:
@@ -51,7 +53,7 @@ def command(
     """
     deadline = time.monotonic() + timeout_s if timeout_s is not None else float("inf")
     with connect(timeout_s) as client:
-        uploader = Uploader(client, deadline, webhook, names, list_skipped)
+        uploader = Uploader(client, deadline, webhook, names, list_skipped, classifier)
         job = uploader.run(sources)
         code = ExitCode.OK
         if watch:

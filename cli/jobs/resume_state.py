@@ -44,11 +44,11 @@ class ResumeState:
 
 
 @contextmanager
-def resume_state(url: str, sources: Sequence[str], webhook: str | None = None) -> Iterator[ResumeState]:
-    """Yield the state for this service, current folder, list of sources and webhook."""
+def resume_state(url: str, sources: Sequence[str], *options: str | None) -> Iterator[ResumeState]:
+    """Yield the state for this service, current folder, list of sources, and options such as the webhook."""
     with contextlib.ExitStack() as stack:
         try:
-            file = stack.enter_context(_path(url, sources, webhook).open("a+"))
+            file = stack.enter_context(_path(url, sources, options).open("a+"))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (OSError, RuntimeError):  # no home folder, or not writable, or another run holds the lock
             yield ResumeState()
@@ -56,9 +56,9 @@ def resume_state(url: str, sources: Sequence[str], webhook: str | None = None) -
         yield ResumeState(file)
 
 
-def _path(url: str, sources: Sequence[str], webhook: str | None) -> Path:
+def _path(url: str, sources: Sequence[str], options: Sequence[str | None]) -> Path:
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     folder = Path(state, "darkroom", "uploads")
     folder.mkdir(parents=True, exist_ok=True)
-    what = json.dumps([url, str(Path.cwd()), list(sources), webhook])
+    what = json.dumps([url, str(Path.cwd()), list(sources), *options])
     return folder / hashlib.sha256(what.encode()).hexdigest()[:32]

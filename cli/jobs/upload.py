@@ -36,6 +36,7 @@ class Uploader:
     #: Encoding of names in archives that do not say it.
     names: str | None = None
     list_skipped: bool = False
+    classifier: str | None = None
     problems: int = field(default=0, init=False)
     skipped: list[str] = field(default_factory=list, init=False)
     skipped_count: int = field(default=0, init=False)
@@ -51,7 +52,7 @@ class Uploader:
             resumable = not any(is_stream(source) for source in sources)
             state = ResumeState()
             if resumable:
-                state = opened.enter_context(resume_state(self.client.url, sources, self.webhook))
+                state = opened.enter_context(resume_state(self.client.url, sources, self.webhook, self.classifier))
             earlier = self._earlier_job(state)
             if earlier and self._is_complete(earlier, sources):
                 echo_err(f"The upload of job {earlier['id']} is already complete.")
@@ -98,7 +99,7 @@ class Uploader:
             present = set(self.client.keys(earlier["id"]))
             echo_err(f"Resuming the upload of job {earlier['id']}: {len(present):,} pictures are already there.")
             return str(earlier["id"]), present
-        job_id = str(self.client.open_job(webhook=self.webhook)["id"])
+        job_id = str(self.client.open_job(webhook=self.webhook, classifier=self.classifier)["id"])
         state.save(job_id)
         return job_id, set()
 

@@ -48,7 +48,7 @@ def _best(rank: int, name: str) -> Value:
 
 
 def _label_or_state(item: Json) -> str:
-    return str(_best(0, "label")(item) or item["state"])
+    return "unknown" if item.get("unknown") else str(_best(0, "label")(item) or item["state"])
 
 
 def _error(item: Json) -> str | None:
@@ -154,6 +154,29 @@ COMPARISON = Table(
     },
     field_columns("images", "difference", "only_first", "only_second", "p_value", "verdict")
     | {"first": lambda found: found["versions"][0], "second": lambda found: found["versions"][1]},
+)
+CLASSIFIERS = Table(
+    {
+        "NAME": field("name"),
+        "CHAMPION": field("champion", "version"),
+        "LABELS": lambda classifier: len(classifier["labels"]),
+        "OWNER": lambda classifier: classifier["owner"] or "(shipped)",
+    },
+    {
+        "name": field("name"),
+        "champion": field("champion", "version"),
+        "labels": lambda classifier: len(classifier["labels"]),
+        "owner": field("owner"),
+    },
+)
+CLASSIFIER = Table(
+    {
+        **CLASSIFIERS.columns,
+        "SINCE (UTC)": lambda classifier: _to_seconds((classifier["champion"] or {}).get("since")),
+        "BEFORE": field("champion", "previous"),
+        "LABELS": lambda classifier: ", ".join(classifier["labels"]),
+    },
+    CLASSIFIERS.csv,
 )
 CHAMPION = Table(
     {

@@ -13,9 +13,11 @@ import httpx
 
 from cli.__main__ import COMMANDS
 from cli.stack.embedded_redis import free_port
+from shared.domain.classifier import Classifier
 from shared.domain.entities import Failure, JobKind
 from tests.cli.kit import PROGRAM, darkroom, environment, relay_to
 from tests.conftest import ROOT, Service
+from tests.fixtures import make
 from tests.integration.helpers import finished, open_job, png, put, submit
 from tests.versions_kit import measured, services_of, shipped, version_folder
 
@@ -90,12 +92,33 @@ def test_a_missing_or_foreign_server_is_reported_with_advice(service: Service, t
     assert relay.seen[-1].headers["Authorization"] == "Bearer k"
 
 
+def test_classifiers_are_listed_promoted_and_used(service: Service, tmp_path: Path) -> None:
+    with services_of(service) as parts:
+        folders = [version_folder(tmp_path, b"%d" % n, owner="local", classifier="fruit") for n in range(2)]
+        first, second = (parts.registry.publish(folder).version for folder in folders)
+        early = darkroom(service.url, tmp_path, "classify", str(make.CIFAR10 / "cat-0.png"), "--classifier", "fruit")
+        assert early.returncode == 2 and "no champion yet" in early.stderr
+        for version in (first, second):
+            promoted = darkroom(service.url, tmp_path, "classifiers", "promote", "fruit", version, "-o", "json").stdout
+            assert json.loads(promoted)["champion"]["version"] == version
+        late = darkroom(service.url, tmp_path, "classifiers", "promote", "fruit", first, "--instead-of", first)
+        assert late.returncode == 1 and f"the champion of fruit is {second}, not {first}" in late.stderr
+        shown = darkroom(service.url, tmp_path, "classifiers", "show", "fruit").stdout
+        assert second in shown and first in shown and "airplane, automobile" in shown
+        listed = darkroom(service.url, tmp_path, "classifiers", "list", "-o", "csv").stdout
+        rows = {row["name"]: row["champion"] for row in csv.DictReader(io.StringIO(listed))}
+        assert (rows["cifar10"], rows["fruit"]) == (shipped(), second)
+        job = darkroom(service.url, tmp_path, "classify", str(make.CIFAR10 / "cat-0.png"), "--classifier", "fruit")
+        assert parts.store.get(job.stdout.strip()).model == second
+        parts.classifiers.remove(Classifier("fruit", "local"))
+
+
 def test_models_are_listed_compared_promoted_and_refused(service: Service, tmp_path: Path) -> None:
     with services_of(service) as parts:
         folders = [measured(version_folder(tmp_path, b"1"), bytes(10)), measured(version_folder(tmp_path, b"2"))]
         worse, other = (parts.registry.publish(folder).version for folder in folders)
         listed = darkroom(service.url, tmp_path, "models", "list", "-o", "csv").stdout
-        assert {row["version"] for row in csv.DictReader(io.StringIO(listed))} == {worse, other, shipped()}
+        assert {row["version"] for row in csv.DictReader(io.StringIO(listed))} > {worse, other, shipped()}
         shown = darkroom(service.url, tmp_path, "models", "show", other, "-o", "json").stdout
         assert json.loads(shown)["version"] == other
 
