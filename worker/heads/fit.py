@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from shared.domain.card import Unknown
 from worker.evaluation import evaluate
 from worker.heads.folds import FOLDS, assign_folds
-from worker.heads.methods import ABSENT, METHODS, Linear, Method
+from worker.heads.methods import ABSENT, METHODS, Linear, Method, Projection
 from worker.serving.head import Head, nearest_distance, normalised
 from worker.serving.tta import TINY, softmax
 
@@ -85,14 +85,17 @@ def fit_head(
     embeddings = embeddings.astype(np.float32)
     fold = assign_folds(labels, np.arange(len(labels)) if groups is None else groups, seed)
     report = _Reporter(progress, steps=len(METHODS) + 2)
-    trials = _try_all(embeddings, labels, classes, fold, report)
+    project = Projection.of(embeddings)
+    projected = project(embeddings)
+    trials = _try_all(projected, labels, classes, fold, report)
     tried, logits = _choose(trials, len(labels))
     temperature = fitted_temperature(logits, labels)
     probabilities = softmax(logits / np.float32(temperature))
-    distances = held_out_distances(embeddings, fold)
+    rows, kept = normalised(embeddings), _references(len(embeddings), seed)
+    distances = held_out_distances(rows, fold, kept)
     report(None)
-    method = next(method for method in METHODS if method.name == tried.method)
-    head = _head(_fit_one(method, tried.strength, embeddings, labels, classes), temperature, embeddings, seed)
+    linear = project.undo(_fit_one(tried, projected, labels, classes))
+    head = Head(*_cooled(linear, temperature), rows[kept].astype(np.float16).astype(np.float32))
     report(None)
     return FittedHead(
         head,
@@ -145,13 +148,13 @@ def held_out_logits(method: Method, embeddings: Floats, labels: Integers, classe
     return logits
 
 
-def held_out_distances(embeddings: Floats, fold: Integers) -> Floats:
-    """Return the distance of each picture to the nearest one of another fold (n,)."""
-    rows, distances = normalised(embeddings), np.zeros(len(embeddings), np.float32)
+def held_out_distances(rows: Floats, fold: Integers, kept: Integers) -> Floats:
+    """Return the distance of each normalised Embedding to the nearest reference, `rows[kept]`, of another fold (n,)."""
+    distances = np.zeros(len(rows), np.float32)
     for number in range(FOLDS):
-        held, kept = fold == number, fold != number
-        if held.any() and kept.any():
-            distances[held] = nearest_distance(rows[held], rows[kept])
+        held, others = fold == number, kept[fold[kept] != number]
+        if held.any() and len(others):
+            distances[held] = nearest_distance(rows[held], rows[others])
     return distances
 
 
@@ -178,9 +181,10 @@ def _choose(trials: list[tuple[Tried, Floats]], count: int) -> tuple[Tried, Floa
     return next(trial for trial in trials if trial[0].accuracy >= best - min(error, TOLERATED))
 
 
-def _fit_one(method: Method, strength: float, embeddings: Floats, labels: Integers, classes: int) -> Linear:
-    """Return the classifier of one strength; a path of strengths starts from the simplest."""
-    strengths = method.strengths[: method.strengths.index(strength) + 1] if method.name == "logistic" else [strength]
+def _fit_one(tried: Tried, embeddings: Floats, labels: Integers, classes: int) -> Linear:
+    """Return the classifier that was chosen; strengths before it are the way to it."""
+    method = next(method for method in METHODS if method.name == tried.method)
+    strengths = method.strengths[: method.strengths.index(tried.strength) + 1]
     return method.fit(embeddings, labels, classes, strengths)[-1]
 
 
@@ -193,16 +197,14 @@ def unknown_rule(probabilities: Floats, distances: Floats) -> Unknown:
     return Unknown(distance=distance, score=score, accepted=float(np.mean(near & (scores >= score))))
 
 
-def _head(linear: Linear, temperature: float, embeddings: Floats, seed: int) -> Head:
-    divisor = np.float32(temperature)
-    bias = np.where(linear.bias > ABSENT / 2, linear.bias / divisor, ABSENT).astype(np.float32)
-    references = _references(normalised(embeddings), seed).astype(np.float16).astype(np.float32)
-    return Head(linear.weights / divisor, bias, references)
+def _cooled(linear: Linear, temperature: float) -> tuple[Floats, Floats]:
+    """Return weights and bias divided by the temperature. An absent class stays absent."""
+    bias = np.where(linear.bias > ABSENT / 2, linear.bias / np.float32(temperature), ABSENT)
+    return linear.weights / np.float32(temperature), bias.astype(np.float32)
 
 
-def _references(rows: Floats, seed: int) -> Floats:
-    """Return at most MAX_REFERENCES of normalised Embeddings: a random sample if there are more."""
-    if len(rows) <= MAX_REFERENCES:
-        return rows
-    chosen = np.random.default_rng(seed).choice(len(rows), MAX_REFERENCES, replace=False)
-    return rows[np.sort(chosen)]
+def _references(count: int, seed: int) -> NDArray[np.int64]:
+    """Return which of `count` pictures a Head keeps: all, or a random sample of MAX_REFERENCES."""
+    if count <= MAX_REFERENCES:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, MAX_REFERENCES, replace=False))

@@ -16,8 +16,12 @@ from worker.serving.tta import TINY, softmax
 
 #: Logit of a class without pictures: its probability is 0, and float16 can hold it.
 ABSENT: Final = -30_000.0
-#: Steps of logistic regression.
-STEPS: Final = 60
+#: Steps of logistic regression for each strength.
+STEPS: Final = 25
+#: Factor of the bound of the Hessian, since Embeddings are correlated a little.
+SLACK: Final = np.float32(1.5)
+#: Dimensions that classifiers are fitted in.
+PROJECTED: Final = 512
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.integer[Any]]
@@ -33,6 +37,35 @@ class Linear:
     def logits(self, embeddings: Floats) -> Floats:
         """Return the logits (n, classes)."""
         return embeddings @ self.weights + self.bias
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """The principal components of Embeddings: `axes` (d, at most PROJECTED), and their `centre` (d,).
+
+    Their first 512 have 97 % of the variance of photos' Embeddings. Classifiers are as good in them, and fitted in a
+    fraction of the time.
+    """
+
+    centre: Floats
+    axes: Floats
+
+    @classmethod
+    def of(cls, embeddings: Floats) -> Projection:
+        """Return the projection for Embeddings (n, d)."""
+        centre = np.asarray(embeddings.mean(axis=0), np.float32)
+        centred = embeddings - centre
+        _, vectors = np.linalg.eigh(centred.T @ centred)
+        return cls(centre, np.asarray(vectors[:, ::-1][:, :PROJECTED], np.float32))
+
+    def __call__(self, embeddings: Floats) -> Floats:
+        """Return the projected Embeddings."""
+        return np.asarray((embeddings - self.centre) @ self.axes, np.float32)
+
+    def undo(self, linear: Linear) -> Linear:
+        """Return the classifier of Embeddings that is `linear` of their projection."""
+        weights: Floats = self.axes @ linear.weights
+        return Linear(weights, linear.bias - self.centre @ weights)
 
 
 @dataclass(frozen=True)
@@ -72,22 +105,20 @@ def logistic(embeddings: Floats, labels: Integers, classes: int, strengths: Sequ
     """Return multinomial logistic regression with an L2 penalty for each strength, each starting from the one before.
 
     The penalty is strength · variance / 2 · ‖weights‖², per picture. Minimized with Nesterov's accelerated gradient
-    and restarts (O'Donoghue and Candès 2015). The gradient is preconditioned with Böhning's bound of the Hessian
-    ("Multinomial logistic regression algorithm", 1992), so the step size is 1 and there is no line search.
+    and restarts (O'Donoghue and Candès 2015). `embeddings` are nearly uncorrelated (see `Projection`), so Böhning's
+    bound of the Hessian ("Multinomial logistic regression algorithm", 1992) is nearly diagonal: the step size is 1, and
+    there is no line search.
     """
     present = np.bincount(labels, minlength=classes) > 0
     centre = embeddings.mean(axis=0)
     centred = embeddings - centre
-    covariance = centred.T @ centred / np.float32(len(centred))
-    variance = max(float(np.trace(covariance)) / len(covariance), TINY)
+    variances = np.einsum("nd,nd->d", centred, centred) / np.float32(len(centred))
+    penalties = np.asarray(strengths, np.float32) * max(float(variances.mean()), TINY)
     truth = np.eye(classes, dtype=np.float32)[labels]
     problem = _Problem(centred, truth, np.where(present, 0, ABSENT).astype(np.float32))
     weights, fitted = np.zeros((embeddings.shape[1] + 1, classes), np.float32), []
-    for strength in strengths:
-        penalty = np.float32(strength * variance)
-        bound = covariance / 2
-        bound[np.diag_indices_from(bound)] += penalty
-        weights = problem.descend(weights, penalty, np.linalg.inv(bound))
+    for penalty in penalties:
+        weights = problem.descend(weights, penalty, (SLACK * variances / 2 + penalty)[:, None])
         fitted.append(_masked(weights[:-1], weights[-1] - centre @ weights[:-1], present))
     return fitted
 
@@ -120,19 +151,19 @@ class _Problem:
     truth: Floats
     hidden: Floats
 
-    def step(self, weights: Floats, penalty: np.float32, inverse: Floats) -> Floats:
+    def step(self, weights: Floats, penalty: np.float32, bound: Floats) -> Floats:
         """Return the preconditioned gradient at `weights` (d + 1, classes), whose last row is the bias."""
         logits = self.centred @ weights[:-1] + weights[-1] + self.hidden
         excess = (softmax(logits) - self.truth) / np.float32(len(self.truth))
         gradient = self.centred.T @ excess + penalty * weights[:-1]
-        step: Floats = np.vstack([inverse @ gradient, 2 * excess.sum(axis=0, keepdims=True)])
+        step: Floats = np.vstack([gradient / bound, 2 * excess.sum(axis=0, keepdims=True)])
         return step
 
-    def descend(self, weights: Floats, penalty: np.float32, inverse: Floats) -> Floats:
+    def descend(self, weights: Floats, penalty: np.float32, bound: Floats) -> Floats:
         """Return the weights after STEPS steps of Nesterov's method; it starts anew when it goes uphill."""
         ahead, momentum = weights, 1.0
         for _ in range(STEPS):
-            step = self.step(ahead, penalty, inverse)
+            step = self.step(ahead, penalty, bound)
             after = ahead - step
             if np.vdot(step, after - weights) > 0:
                 momentum = 1.0
@@ -144,7 +175,7 @@ class _Problem:
 
 METHODS: Final = (
     Method("nearest_mean", (1.0,), nearest_mean),
-    Method("lda", (0.8, 0.5, 0.3, 0.2, 0.1, 0.05), shrunk_lda),
-    Method("logistic", (0.1, 0.01, 0.001), logistic),
+    Method("lda", (0.8, 0.5, 0.3, 0.2, 0.1), shrunk_lda),
+    Method("logistic", (0.01, 0.001), logistic),
 )
 """The methods that are tried, the simplest first."""

@@ -34,7 +34,7 @@ from worker.serving.forward import PROBABILITIES
 from worker.serving.head import Head
 
 #: Pictures in a batch, and batches, for the latency; and pictures on which OpenVINO is compared with the Head.
-BATCH_SIZE, REPEATS, SAMPLES = 32, 3, 4
+BATCH_SIZE, REPEATS, SAMPLES = 8, 3, 4
 
 Network = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
