@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from worker.evaluation import evaluate
+from worker.evaluation.measurements import unknown_by_score
 from worker.serving.keras_runtime import compiled
 from worker.serving.tta import softmax
 
@@ -183,3 +184,11 @@ def test_latency_uses_all_images_in_turn() -> None:
     evaluate.latency(forward, images, repeats=2)
     for batches in seen.values():
         assert np.concatenate(batches).tolist() == [place % 5 for place in range(len(batches) * len(batches[0]))]
+
+
+def test_the_rule_for_unknown_pictures_accepts_most_of_the_known_ones() -> None:
+    """Given 100 known pictures with best scores from 0.01 to 1, Then all but the five lowest reach the score."""
+    known = np.stack([np.arange(1, 101) / 100, np.zeros(100)], axis=1)
+    rule = unknown_by_score(known, np.array([[0.04, 0], [0.05, 0], [0.07, 0], [0, 0.9]]))
+    assert (rule.score, rule.distance, rule.accepted) == (pytest.approx(0.05), None, 0.75)
+    assert [rule.covers(score) for score in (0.04, 0.06)] == [True, False]
