@@ -36,7 +36,6 @@ from shared.domain.card import (
     Outputs,
     Size,
     Software,
-    Unknown,
 )
 from shared.domain.classifier import CIFAR10
 from shared.domain.errors import Conflict
@@ -87,7 +86,6 @@ class Provenance:
     classifier: str = CIFAR10.name
     embedding: int | None = None
     backbone: BackboneRef | None = None
-    unknown: Unknown | None = None
     preprocessing: Preprocessing = keras_runtime.NONE
     outputs: Outputs = "probabilities"
     notes: tuple[str, ...] = ()
