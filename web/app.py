@@ -27,6 +27,7 @@ from shared.storage.blobs import web_patience
 from web.api import (
     classifiers,
     corrections,
+    dataset_imports,
     dataset_labels,
     dataset_pictures,
     dataset_taken,
@@ -64,6 +65,7 @@ API = (
     models,
     classifiers,
     datasets,
+    dataset_imports,
     dataset_labels,
     dataset_pictures,
     dataset_taken,

@@ -24,6 +24,8 @@ from shared.domain.preprocessing import Preprocessing
 MODEL_FILE, OPENVINO_FILE, CARD_FILE = "model.keras", "openvino.zip", "card.json"
 #: The Head of a version that was trained on a Backbone's Embeddings; see `worker.heads.head`.
 HEAD_FILE = "head.npz"
+#: The pictures of the Dataset that a version learnt from and was tested on; see `worker.datasets.snapshot`.
+SNAPSHOT_FILE = "snapshot.npz"
 PREDICTIONS_FILE, TRUTH_FILE, CONFUSIONS_FILE = "test_predictions.bin", "test_truth.bin", "confusions.png"
 
 Count = Annotated[int, Field(ge=0)]
@@ -50,12 +52,15 @@ class Input(_Part):
 
 
 class DatasetInfo(_Part):
-    """The images that the model was trained and measured on."""
+    """The images that the model was trained and measured on. `id` and `revision` are those of a Dataset of an owner."""
 
     name: str
+    id: str | None = Field(default=None, description="of the owner's dataset; null for CIFAR-10")
+    revision: Count | None = Field(default=None, description="of the owner's dataset when the training started")
     digest: Sha256 = Field(
         description="over x_train, y_train, x_test, y_test as uint8 in C order, before the split; with corrections, "
-        "over that digest and each corrected picture's digest and label"
+        "over that digest and each corrected picture's digest and label; of an owner's dataset over the labels and "
+        "the digest, label and split of each picture"
     )
     train: Count = Field(description="training images, repeats included")
     validation: Count = Field(description="images split off the training images, for choices")
@@ -114,6 +119,9 @@ class ClassMetrics(_Part):
     label: str
     precision: Share
     recall: Share
+    recall_interval: tuple[Share, Share] | None = Field(
+        default=None, description="95 % (Wilson 1927); null without test images"
+    )
     f1: Share
     support: Count = Field(description="test images of this class")
 
@@ -122,6 +130,7 @@ class Metrics(_Part):
     """Metrics on the test images, which were not used for any choice."""
 
     accuracy: Share
+    accuracy_interval: tuple[Share, Share] | None = Field(default=None, description="95 % (Wilson 1927)")
     loss: float = Field(ge=0, description="mean cross-entropy, in nats")
     per_class: tuple[ClassMetrics, ...] = Field(description="in the order of `labels`")
     confusion_matrix: tuple[tuple[Count, ...], ...] = Field(description="images; rows = truth, columns = prediction")

@@ -92,8 +92,8 @@ class Failure:
 class Upload:
     """An uploaded picture. `sha256` is the hex digest of its bytes, and part of their blob's key.
 
-    A rejected picture has a `failure` and no `media_type`; its bytes are not stored. `label` and `split` are those that
-    the picture is to have in a dataset.
+    A rejected picture has a `failure` and no `media_type`; its bytes are not stored. `label`, `split` and
+    `pinned` are those that the picture is to have in a dataset.
     """
 
     key: str
@@ -106,6 +106,7 @@ class Upload:
     failure: Failure | None = None
     label: str | None = None
     split: str | None = None
+    pinned: bool | None = None
 
 
 class ImportOutcome(StrEnum):
@@ -212,7 +213,7 @@ class Job:
     request_id: str | None = None
     #: The name of the classifier that answers, or that a training makes a version of.
     classifier: str | None = None
-    #: The version that classifies, or that the training has made.
+    #: The version that classifies, the Backbone of an import, or the version that a training has made.
     model: str | None = None
     #: Id of the dataset that pictures are imported into, or that the training learns from.
     dataset: str | None = None
@@ -247,8 +248,8 @@ class Chunk:
 
     id: str
     job_id: str
-    #: Version to classify with; None if the pictures are imported into `dataset` instead.
-    model: str | None
+    #: Version to classify with, or the Backbone for pictures that are imported into `dataset`.
+    model: str
     uploads: tuple[Upload, ...]
     #: Id of the request that created the job, and seconds that the first item has waited for a worker.
     request_id: str | None = None
@@ -258,12 +259,16 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Training:
-    """A claimed training job. `id` is the fencing token, as in a chunk; `params` are those of the job."""
+    """A claimed training job. `id` is the fencing token, as in a chunk; `params` are those of the job.
+
+    `dataset` is the id of the dataset that it learns from; None for CIFAR-10.
+    """
 
     id: str
     job_id: str
     params: dict[str, Any]
     request_id: str | None = None
+    dataset: str | None = None
 
 
 @dataclass(frozen=True)
@@ -321,6 +326,11 @@ def checkpoint_key(job_id: str) -> str:
 def corrections_key(job_id: str) -> str:
     """Return the blob key of the corrected pictures that a training learns from."""
     return f"{job_folder(job_id)}/corrections"
+
+
+def snapshot_key(job_id: str) -> str:
+    """Return the blob key of the pictures of a dataset that a training learns from."""
+    return f"{job_folder(job_id)}/snapshot"
 
 
 #: Folder of the blobs of all jobs.

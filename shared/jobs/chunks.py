@@ -57,7 +57,7 @@ class ChunkStore:
         job_id, model, dataset, request_id, waited_ms, *records = result
         uploads = tuple(read_upload(key, record)[0] for key, record in zip(records[::2], records[1::2], strict=True))
         waited_s = int(waited_ms) / 1000
-        return Chunk(chunk, job_id, model or None, uploads, request_id or None, waited_s, dataset or None)
+        return Chunk(chunk, job_id, model, uploads, request_id or None, waited_s, dataset or None)
 
     @redis_errors()
     def renew(self, chunk_id: str) -> bool:

@@ -46,8 +46,8 @@ class TrainingStore:
         result = self._scripts.run("claim_training", fence, worker, LEASE_S * 1000)
         if not result:
             return None
-        job_id, params, request_id = result
-        return Training(fence, job_id, json.loads(params), request_id or None)
+        job_id, params, request_id, dataset = result
+        return Training(fence, job_id, json.loads(params), request_id or None, dataset or None)
 
     @redis_errors()
     def command(self, training: Training) -> TrainingCommand:

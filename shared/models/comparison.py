@@ -1,6 +1,6 @@
 """Comparison of two models on the same test images, and the decision about a promotion.
 
-Pure functions of bytes, with one label index per test image: the true labels, and the predictions of each model. The
+Pure functions of sequences with one label index per test image: the true labels, and the predictions of each model. The
 samples are paired, so only the images that exactly one model gets right tell the models apart.
 """
 
@@ -93,7 +93,7 @@ class Decision:
     reason: str
 
 
-def compare(truth: bytes, first: bytes, second: bytes, labels: Sequence[str]) -> Comparison:
+def compare(truth: Sequence[int], first: Sequence[int], second: Sequence[int], labels: Sequence[str]) -> Comparison:
     """Compare predictions on the same test images. Raises Conflict if there are none or their numbers differ."""
     if not len(truth) == len(first) == len(second) > 0:
         counts = f"{len(truth)}, {len(first)} and {len(second)}"
@@ -154,7 +154,7 @@ def wilson(share: float, count: int) -> tuple[float, float]:
     centre = share + Z**2 / (2 * count)
     reach = Z * math.sqrt(share * (1 - share) / count + Z**2 / (4 * count**2))
     scale = 1 + Z**2 / count
-    return min(share, (centre - reach) / scale), max(share, (centre + reach) / scale)
+    return max(0.0, min(share, (centre - reach) / scale)), min(1.0, max(share, (centre + reach) / scale))
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
@@ -183,7 +183,9 @@ def _hypotenuse(one: float, other: float, correlation: float) -> float:
     return math.sqrt(max(0.0, one**2 - 2 * correlation * one * other + other**2))
 
 
-def _per_class(truth: bytes, first: bytes, second: bytes, labels: Sequence[str]) -> tuple[ClassComparison, ...]:
+def _per_class(
+    truth: Sequence[int], first: Sequence[int], second: Sequence[int], labels: Sequence[str]
+) -> tuple[ClassComparison, ...]:
     support = Counter(truth)
     columns = []
     for answers in (first, second):

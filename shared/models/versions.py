@@ -18,6 +18,7 @@ from shared.domain.card import (
     MODEL_FILE,
     OPENVINO_FILE,
     PREDICTIONS_FILE,
+    SNAPSHOT_FILE,
     TRUTH_FILE,
 )
 from shared.domain.errors import NotFound
@@ -26,7 +27,7 @@ from shared.storage.blobs import BlobStore, storage_errors
 #: Folder of the blobs of published versions: `models/<version>/<file>`.
 PREFIX = "models"
 #: Files of a version, in the order in which they are published.
-FILES = (MODEL_FILE, OPENVINO_FILE, HEAD_FILE, PREDICTIONS_FILE, TRUTH_FILE, CONFUSIONS_FILE, CARD_FILE)
+FILES = (MODEL_FILE, OPENVINO_FILE, HEAD_FILE, PREDICTIONS_FILE, TRUTH_FILE, CONFUSIONS_FILE, SNAPSHOT_FILE, CARD_FILE)
 
 
 class VersionStore(Protocol):

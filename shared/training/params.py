@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from shared.domain import json_pointer
 from shared.domain.errors import Fault, InvalidRequest
-from shared.training.presets import COMMON, DEFAULT_PRESET, PARAMS, TrainingParams
+from shared.training.datasets import CIFAR10, WITH_CORRECTIONS
+from shared.training.presets import COMMON, DEFAULT_PRESET, PARAMS, Params
 
 #: Wrong parameters that one answer names, more than a preset has: 64 KiB of unknown names took 1 s.
 MAX_FAULTS = 50
@@ -22,7 +23,7 @@ MAX_SHOWN = 60
 Schema = dict[str, Any]
 
 
-def parse(given: Mapping[str, Any]) -> TrainingParams:
+def parse(given: Mapping[str, Any]) -> Params:
     """Return the parameters of a training: the given ones, and defaults for the rest.
 
     Raise InvalidRequest with a Fault at `/params/<name>` for each value out of its range and each unknown name. If the
@@ -40,19 +41,19 @@ def parse(given: Mapping[str, Any]) -> TrainingParams:
 
 
 @cache
-def schemas(model: type[TrainingParams]) -> dict[str, Schema]:
+def schemas(model: type[Params]) -> dict[str, Schema]:
     """Return the JSON Schema of each parameter by name: type, default, range and description; `unit` of a number."""
     properties: dict[str, Schema] = model.model_json_schema()["properties"]
     return {name: {key: each[key] for key in each if key != "title"} for name, each in properties.items()}
 
 
-def _refusal(model: type[TrainingParams], given: Mapping[str, Any], names: list[str]) -> InvalidRequest:
-    details = {name: _detail(model, name, given[name]) for name in names}
+def _refusal(model: type[Params], given: Mapping[str, Any], names: list[str]) -> InvalidRequest:
+    details = {name: _detail(model, name, given[name]) if name in given else "is needed" for name in names}
     faults = [Fault("/params/" + json_pointer.escape(name), detail) for name, detail in details.items()]
     return InvalidRequest("; ".join(f"{_cut(name)} {detail}" for name, detail in details.items()) + ".", faults)
 
 
-def _detail(model: type[TrainingParams], name: str, value: object) -> str:
+def _detail(model: type[Params], name: str, value: object) -> str:
     known = schemas(model)
     if name in known:
         return f"should be {allowed(known[name])}, not {_cut(json.dumps(value, default=str))}"
@@ -68,6 +69,8 @@ def allowed(schema: Schema) -> str:
     if "minimum" in schema:
         kind = "a whole number" if schema["type"] == "integer" else "a number"
         return f"{kind} from {schema['minimum']} to {schema['maximum']}"
+    if schema["type"] == "string":
+        return f"{CIFAR10}, {WITH_CORRECTIONS}, or the name of a dataset: 1 to 64 of a-z 0-9 -"
     return "true or false" if schema["type"] == "boolean" else "a name of the characters a-z 0-9 _ -, or null"
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validat
 
 from shared.training.datasets import CIFAR10
 
-PresetName = Literal["seed", "classic", "fast", "wide"]
+PresetName = Literal["seed", "classic", "fast", "wide", "head"]
 
 #: The preset of a training that names none.
 DEFAULT_PRESET: PresetName = "fast"
@@ -28,14 +28,18 @@ def between(minimum: float, maximum: float, description: str, unit: str | None =
 
 
 Dataset = Annotated[
-    Literal["cifar10", "cifar10+corrections"],
-    Field(description="training images: CIFAR-10, or CIFAR-10 and the pictures that you have corrected"),
+    str,
+    Field(
+        pattern=r"^([a-z0-9-]{1,64}|cifar10\+corrections)$",
+        description="training images: cifar10, cifar10+corrections (with the pictures that you have corrected), or the "
+        "name of a dataset of yours",
+    ),
 ]
 Promote = Annotated[
     Literal["never", "if_better", "always"],
     Field(
         description="whether the new version becomes the champion; if_better: only if it beats the champion beyond "
-        "chance on the test images and recognises no label much worse"
+        "chance on the test images and recognises no label much worse, or if there is no champion yet"
     ),
 ]
 Base = Annotated[
@@ -70,20 +74,50 @@ Momentum = Annotated[float, between(0, 0.999, "share of the last step's directio
 NormMomentum = Annotated[float, between(0, 0.999, "of the running statistics of batch normalisation")]
 
 
-class TrainingParams(BaseModel):
-    """The parameters of a training. Each preset is a subclass with its own defaults and further parameters."""
+class Params(BaseModel):
+    """The parameters of every training. Each preset is a subclass with its own defaults and further parameters."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     #: What the preset is, in one line.
     summary: ClassVar[str]
-    #: Weights and biases of the network with the default parameters, trainable or not.
-    weights: ClassVar[int]
+    #: Weights and biases of the network with the default parameters; None if that depends on the dataset.
+    weights: ClassVar[int | None] = None
 
     preset: PresetName
-    dataset: Dataset = CIFAR10
+    dataset: Dataset
     promote: Promote = "never"
     base: Base = None
+    seed: RandomSeed = 0
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _whole(cls, value: Any) -> Any:
+        """Accept 8.0 as 8: JSON does not tell them apart."""
+        return int(value) if isinstance(value, float) and value.is_integer() else value
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """Return the parameters of network and optimizer, as a model's card records them."""
+        return self.model_dump(exclude={"preset", "seed", *COMMON})
+
+
+class HeadParams(Params):
+    """The parameters of `head`, which finds its other parameters by cross-validation."""
+
+    summary = "A linear head on the pretrained network: your own classes, in seconds"
+
+    preset: PresetName = "head"
+
+    # A first version has nothing to be compared with, and serves.
+    promote: Promote = "if_better"
+
+
+class TrainingParams(Params):
+    """The parameters of a network that learns in epochs."""
+
+    weights: ClassVar[int]
+
+    dataset: Dataset = CIFAR10
 
     epochs: Epochs
     batch_size: BatchSize
@@ -93,8 +127,6 @@ class TrainingParams(BaseModel):
 
     # Off: with a step size that falls to zero, the last epochs are the best.
     patience: Patience = 0
-
-    seed: RandomSeed = 0
 
     # Either side is equally likely.
     flip: Flip = "random"
@@ -110,16 +142,6 @@ class TrainingParams(BaseModel):
 
     # Twice as fast, but only on hardware that is made for it.
     precision: Precision = "auto"
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _whole(cls, value: Any) -> Any:
-        """Accept 8.0 as 8: JSON does not tell them apart."""
-        return int(value) if isinstance(value, float) and value.is_integer() else value
-
-    def hyperparameters(self) -> dict[str, Any]:
-        """Return the parameters of network and optimizer, as a model's card records them."""
-        return self.model_dump(exclude={"preset", "seed", *COMMON})
 
 
 class SeedParams(TrainingParams):
@@ -297,9 +319,10 @@ class WideParams(FastParams):
 
 
 #: The models of the parameters by preset.
-PARAMS: dict[str, type[TrainingParams]] = {
+PARAMS: dict[str, type[Params]] = {
     "seed": SeedParams,
     "classic": ClassicParams,
     "fast": FastParams,
     "wide": WideParams,
+    "head": HeadParams,
 }

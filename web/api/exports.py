@@ -119,13 +119,13 @@ def _in_chunks(lines: Iterator[str]) -> Iterator[bytes]:
 
 def _json_lines(items: Iterator[Item], labels: tuple[str, ...], job: Job) -> Iterator[str]:
     for item in items:
-        yield json.dumps(item_json(item, labels, job.model)) + "\n"
+        yield json.dumps(item_json(item, labels, job)) + "\n"
 
 
 def _json_document(items: Iterator[Item], labels: tuple[str, ...], job: Job) -> Iterator[str]:
     start = '{"data": ['
     for item in items:
-        yield start + json.dumps(item_json(item, labels, job.model))
+        yield start + json.dumps(item_json(item, labels, job))
         start = ",\n"
     yield ("" if start == ",\n" else start) + f'], "done": {json.dumps(job.state.done)}}}\n'
 

@@ -8,7 +8,8 @@ from flask import Blueprint, Response, jsonify, request
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from shared.domain.entities import ItemState
+from shared.datasets.files import picture_key
+from shared.domain.entities import Item, ItemState, Job
 from shared.domain.errors import Conflict, NotFound
 from shared.images.formats import FORMATS
 from shared.jobs.store import AddResult
@@ -16,7 +17,8 @@ from web.auth.access import ANY_KEY, JOB_SCOPE, allow
 from web.downloads.thumbnails import thumbnail
 from web.openapi.operation import MULTIPART, Answer, operation
 from web.schemas import responses
-from web.schemas.requests import ImageQuery, ItemsQuery, UploadQuery, query
+from web.schemas.datasets import LABEL_TEXT
+from web.schemas.requests import ImageQuery, ItemsQuery, Query, UploadQuery, query
 from web.schemas.serializers import failure_json, item_json, labels_of
 from web.state import services
 from web.uploads.open_job import add_items, put_item
@@ -32,12 +34,21 @@ PICTURE_HEADERS = {
 }
 
 
+class PutItemQuery(Query):
+    """`PUT /v1/jobs/{id}/items/{key}`."""
+
+    label: str | None = Field(None, max_length=LABEL_TEXT, description="Label of the picture; only for an import.")
+
+
 class ItemParts(TypedDict):
     """Items for an open job."""
 
     files: Annotated[list[bytes], Field(min_length=1, description="pictures, `.zip`, `.tar`, also compressed")]
     keys: NotRequired[
         Annotated[responses.JsonText, Field(description="list of keys, one for each file, in order; not for archives")]
+    ]
+    labels: NotRequired[
+        Annotated[responses.JsonText, Field(description="list with a label or null for each file; only for an import")]
     ]
 
 
@@ -49,18 +60,20 @@ class ItemParts(TypedDict):
         200: Answer(responses.Item, about="The same bytes are there already."),
     },
     body={"image/*": None, UNKNOWN_TYPE: None},
+    query=PutItemQuery,
     problems=[409],
 )
 def put(job_id: str, key: str) -> tuple[Response, int]:
     """Add one item under your own key."""
-    answer = put_item(services(), job_id, key, request)
+    asked = query(PutItemQuery, request)
+    answer = put_item(services(), job_id, key, request, asked.label)
     if answer is AddResult.DIFFERS:
         raise Conflict(f"item {key!r} is there already, with other bytes")
     if answer is AddResult.FULL:
         raise Conflict(f"the job has {services().settings.max_items} items, its most")
     item = services().store.item(job_id, key)
     job = services().store.get(job_id)
-    view = jsonify(item_json(item, labels_of(job, services().registry), job.model))
+    view = jsonify(item_json(item, labels_of(job, services().registry), job))
     return view, 201 if answer is AddResult.ADDED else 200
 
 
@@ -88,7 +101,7 @@ def items(job_id: str) -> Response:
     page = services().results.items(job_id, asked.limit, asked.after)
     job = services().store.get(job_id)
     labels = labels_of(job, services().registry)
-    return jsonify({"data": [item_json(item, labels, job.model) for item in page.items], "next": page.next})
+    return jsonify({"data": [item_json(item, labels, job) for item in page.items], "next": page.next})
 
 
 @blueprint.get("/<job_id>/items/<key>/image")
@@ -104,11 +117,11 @@ def items(job_id: str) -> Response:
 def image(job_id: str, key: str) -> Response:
     """Get the stored picture, or a thumbnail."""
     asked = query(ImageQuery, request)
-    services().store.get(job_id)
+    job = services().store.get(job_id)
     item = services().store.item(job_id, key)
     if item.upload.media_type is None:
         raise NotFound(f"item {key!r} was refused, so its bytes are not stored")
-    content, media_type = services().picture(job_id, item.upload.sha256), item.upload.media_type
+    content, media_type = _stored(job, item), item.upload.media_type
     small = asked.size == "thumb" and item.state is ItemState.SUCCEEDED
     if small:
         content, media_type = thumbnail(item, content)
@@ -119,3 +132,13 @@ def image(job_id: str, key: str) -> Response:
     response.set_etag(f"{item.upload.sha256}{'thumb' if small else ''}")
     response.make_conditional(request)
     return response
+
+
+def _stored(job: Job, item: Item) -> bytes:
+    """Return the bytes of an Item's picture, which the Dataset has after an import. Raise NotFound."""
+    imported = item.outcome.imported if item.outcome else None
+    if job.dataset is None or imported is None:
+        return services().picture(job.id, item.upload.sha256)
+    picture = services().dataset_pictures.get(job.dataset, imported.picture)
+    block = services().dataset_pictures.block_id(job.dataset, picture.block)
+    return services().blobs.get(picture_key(job.dataset, block, picture.sha256))

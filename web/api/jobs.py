@@ -97,11 +97,11 @@ def create() -> Response:
         if wanted.kind is JobKind.TRAINING:
             require(Scope.TRAIN)
             refuse_pin_in_query(request, "a training has none")
-            return _submitted(submit_training(services(), caller().owner, wanted.params, wanted.metadata, webhook))
+            return submitted(submit_training(services(), caller().owner, wanted.params, wanted.metadata, webhook))
         require(Scope.SUBMIT)
-        return _open_job(wanted, webhook)
+        return opened(_open_job(wanted, webhook))
     require(Scope.SUBMIT)
-    return _submitted(submit(services(), caller().owner, request, asked.names))
+    return submitted(submit(services(), caller().owner, request, asked.names))
 
 
 @blueprint.get("")
@@ -162,7 +162,7 @@ def skipped(job_id: str) -> Response:
 def seal(job_id: str) -> Response:
     """Seal an open job: it accepts no more items."""
     services().store.seal(job_id)
-    return _submitted(job_id)
+    return submitted(job_id)
 
 
 @blueprint.post("/<job_id>/cancel")
@@ -186,7 +186,7 @@ def retry(job_id: str) -> Response:
     charge(QuotaKind.ITEMS, services().store.retryable(job_id))
     count = services().store.retry(job_id, most_open_jobs())
     wake_for_job(services().store, services().messenger, job_id, count)
-    return _submitted(job_id)
+    return submitted(job_id)
 
 
 @blueprint.delete("/<job_id>")
@@ -220,29 +220,37 @@ def etag(job_id: str, revision: int) -> str:
     return f"{job_id[:8]}-{revision}"
 
 
-def _open_job(wanted: NewJob, webhook: WebhookTarget | None) -> Response:
-    parts = services()
-    if wanted.pin:
-        refuse_pin_in_query(request, "it is named in the JSON, too")
-    pin = choose(parts, wanted.pin, "/") if wanted.pin else choose_in_query(parts, request)
-    job_id = parts.store.create(
-        wanted.kind,
-        retention_s=parts.settings.retention_hours * 3600,
+def open_job(kind: JobKind, webhook: WebhookTarget | None, **fields: Any) -> str:
+    """Create an open Job of the caller with these fields of its record, and return its id."""
+    job_id = services().store.create(
+        kind,
+        retention_s=services().settings.retention_hours * 3600,
         request_id=request_id(),
         owner=caller().owner,
         max_unfinished=most_open_jobs(),
-        classifier=pin.classifier.name,
-        model=pin.version,
-        metadata=wanted.metadata,
         webhook=webhook,
+        **fields,
     )
     about_job(job_id)
-    response = job_response(parts.store.get(job_id), 201, conditional=False)
+    return job_id
+
+
+def _open_job(wanted: NewJob, webhook: WebhookTarget | None) -> str:
+    if wanted.pin:
+        refuse_pin_in_query(request, "it is named in the JSON, too")
+    pin = choose(services(), wanted.pin, "/") if wanted.pin else choose_in_query(services(), request)
+    names = {"classifier": pin.classifier.name, "model": pin.version}
+    return open_job(wanted.kind, webhook, metadata=wanted.metadata, **names)
+
+
+def opened(job_id: str) -> Response:
+    """Answer 201 with an open Job."""
+    response = job_response(services().store.get(job_id), 201, conditional=False)
     response.headers["Location"] = f"/v1/jobs/{job_id}"
     return response
 
 
-def _submitted(job_id: str) -> Response:
+def submitted(job_id: str) -> Response:
     """Answer 202 with the job, or 200 with its first results if the client waits and the job finishes in time."""
     seconds = preferred_wait_s(request)
     job = services().store.get(job_id)
@@ -268,4 +276,4 @@ def _accepted(job: Job) -> Response:
 def _with_results(parts: Services, job: Job) -> dict[str, Any]:
     labels = labels_of(job, parts.registry)
     page = parts.results.finished(job.id, FIRST_RESULTS)
-    return {**job_json(job), "results": [item_json(item, labels, job.model) for item in page.items]}
+    return {**job_json(job), "results": [item_json(item, labels, job) for item in page.items]}

@@ -146,4 +146,4 @@ def _correct(job: Job, wanted: dict[str, tuple[str | None, str]]) -> None:
 
 
 def _item(job: Job, key: str) -> responses.Item:
-    return item_json(services().store.item(job.id, key), labels_of(job, services().registry), job.model)
+    return item_json(services().store.item(job.id, key), labels_of(job, services().registry), job)

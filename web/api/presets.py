@@ -34,7 +34,9 @@ class Parameter(TypedDict):
 class Cost(TypedDict):
     """What a training with the preset's defaults takes, by the speed of its last training: null before the first."""
 
-    parameters: Annotated[int, Field(description="weights and biases of the network")]
+    parameters: Annotated[
+        int | None, Field(description="weights and biases of the network; null if that depends on the dataset")
+    ]
     images_per_s: float | None
     seconds_per_epoch: float | None
     seconds: float | None
@@ -83,7 +85,7 @@ def preset_view(name: str, speed: Speed | None) -> Preset:
 
 def cost_view(name: str, speed: Speed | None) -> Cost:
     """Return what a training with the preset's defaults costs; `speed` is that of its last one."""
-    epochs = schemas(PARAMS[name])["epochs"]["default"]
+    epochs = schemas(PARAMS[name]).get("epochs", {}).get("default", 1)
     return {
         "parameters": PARAMS[name].weights,
         "images_per_s": speed.images_per_s if speed else None,

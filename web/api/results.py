@@ -41,7 +41,7 @@ def results(job_id: str) -> Response:
     )
     read = services().results.least_confident if asked.sort == "score" else services().results.finished
     page = read(job_id, asked.limit, asked.after, wanted)
-    data = [item_json(item, labels, job.model) for item in page.items]
+    data = [item_json(item, labels, job) for item in page.items]
     response = jsonify({"data": data, "next": page.next, "done": page.done})
     return linked(response, page.next if page.more else None)
 

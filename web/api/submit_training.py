@@ -9,9 +9,10 @@ from shared.access.api_keys import Scope
 from shared.domain.entities import Queue, WebhookTarget
 from shared.domain.errors import Fault, InvalidRequest, NotFound
 from shared.services import Services
-from shared.training.datasets import MIN_CORRECTIONS, WITH_CORRECTIONS, corrected_pictures, too_few_corrections
+from shared.training.datasets import CIFAR10, MIN_CORRECTIONS, WITH_CORRECTIONS, corrected_pictures, too_few_corrections
+from shared.training.own_datasets import too_thin
 from shared.training.params import parse
-from shared.training.presets import TrainingParams
+from shared.training.presets import HeadParams, Params
 from web.auth.access import require, visible_card
 from web.middleware.rate_limits import most_open_jobs
 from web.middleware.request_log import about_job, request_id
@@ -25,7 +26,8 @@ def submit_training(
     Raise InvalidRequest with a Fault for each wrong parameter, NotAllowed if the key may not promote, and Unavailable.
     """
     params = parse(given)
-    if params.promote != "never":
+    dataset = _own_dataset(services, owner, params)
+    if params.promote != "never" and dataset is None:
         require(Scope.ADMIN)  # promotion changes what serves all owners
     _check_base(params)
     _check_corrections(services, owner, params)
@@ -37,13 +39,34 @@ def submit_training(
         max_unfinished=most_open_jobs(),
         request_id=request_id(),
         webhook=webhook,
+        dataset=dataset,
     )
     about_job(job_id)
+    if dataset is not None:
+        services.datasets.add_job(dataset, job_id)
     services.messenger.wake_for_items(Queue.TRAIN, 1)
     return job_id
 
 
-def _check_base(params: TrainingParams) -> None:
+def _own_dataset(services: Services, owner: str, params: Params) -> str | None:
+    """Return the id of the owner's Dataset that the training names, or None if it is CIFAR-10.
+
+    Raise InvalidRequest if there is no such Dataset, or if it is too small.
+    """
+    if params.dataset in (CIFAR10, WITH_CORRECTIONS):
+        if isinstance(params, HeadParams):
+            raise _wrong("dataset", f"{params.preset} needs a dataset of your own, not {params.dataset}")
+        return None
+    try:
+        dataset = services.datasets.find(owner, params.dataset)
+    except NotFound as error:
+        raise _wrong("dataset", f"you have no dataset {params.dataset}") from error
+    if reason := too_thin({label.name: label.pictures for label in services.datasets.get(dataset).labels}):
+        raise _wrong("dataset", reason)
+    return dataset
+
+
+def _check_base(params: Params) -> None:
     """Raise InvalidRequest if the version to start from does not exist or is of another preset."""
     if params.base is None:
         return
@@ -55,7 +78,7 @@ def _check_base(params: TrainingParams) -> None:
         raise _wrong("base", f"{params.base} is of preset {preset}: its weights do not fit {params.preset}")
 
 
-def _check_corrections(services: Services, owner: str, params: TrainingParams) -> None:
+def _check_corrections(services: Services, owner: str, params: Params) -> None:
     """Raise InvalidRequest if the training needs more corrected pictures than the owner has."""
     if params.dataset != WITH_CORRECTIONS:
         return

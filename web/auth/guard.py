@@ -52,7 +52,7 @@ def _authorize(access: Access) -> None:
     if request.method == "OPTIONS":
         return  # it only lists the methods
     if access.needed is JOB_SCOPE:
-        require(Scope.TRAIN if kind is JobKind.TRAINING else Scope.SUBMIT)
+        require(Scope.TRAIN if kind in (JobKind.IMPORT, JobKind.TRAINING) else Scope.SUBMIT)
     elif isinstance(access.needed, Scope):
         require(access.needed)
 

@@ -32,4 +32,4 @@ ITEM = Item(
 
 def examples() -> dict[str, Any]:
     """Return the examples by the name of their schema."""
-    return {"Job": job_json(JOB), "Item": item_json(ITEM, LABELS, MODEL)}
+    return {"Job": job_json(JOB), "Item": item_json(ITEM, LABELS, JOB)}

@@ -16,7 +16,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from shared.domain.card import ModelCard
-from shared.domain.entities import ItemState, JobKind, JobState
+from shared.domain.entities import ImportOutcome, ItemState, JobKind, JobState
 from shared.jobs.deliveries import DeliveryState
 
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"}, description="RFC 3339, UTC")]
@@ -131,6 +131,15 @@ class Item(TypedDict):
     error: Failure | None
     created_at: Timestamp
     finished_at: Timestamp | None
+    label: NotRequired[Annotated[str | None, Field(description="Only in imports: the label that it is imported with.")]]
+    outcome: NotRequired[
+        Annotated[
+            ImportOutcome | None,
+            Field(description="present: the dataset had the same bytes; conflict: with another label, which it keeps."),
+        ]
+    ]
+    picture: NotRequired[Annotated[str | None, Field(description="Id of the picture in the dataset.")]]
+    dataset_label: NotRequired[Annotated[str | None, Field(description="In a conflict: the label that it keeps.")]]
 
 
 class FinishedJob(Job):

@@ -64,11 +64,11 @@ def counts_json(counts: Counts) -> responses.Counts:
     }
 
 
-def item_json(item: Item, labels: tuple[str, ...], model: str | None) -> responses.Item:
-    """Return the JSON of an Item. `labels` are those of the job's `model`, by index."""
+def item_json(item: Item, labels: tuple[str, ...], job: Job) -> responses.Item:
+    """Return the JSON of an Item. `labels` are those of the job's model, by index."""
     upload, outcome = item.upload, item.outcome
     predictions = outcome.predictions if outcome else ()
-    return {
+    answer: responses.Item = {
         "id": upload.key,
         "key": upload.key,
         "filename": upload.filename,
@@ -77,7 +77,7 @@ def item_json(item: Item, labels: tuple[str, ...], model: str | None) -> respons
         "width": upload.width,
         "height": upload.height,
         "state": item.state,
-        "model": model if predictions else None,
+        "model": job.model if predictions else None,
         "predictions": [prediction_json(prediction, labels) for prediction in predictions],
         "unknown": item.unknown,
         "novelty": outcome.novelty if outcome else None,
@@ -86,6 +86,13 @@ def item_json(item: Item, labels: tuple[str, ...], model: str | None) -> respons
         "created_at": rfc3339(item.created_at),
         "finished_at": rfc3339_or_none(outcome.at if outcome else None),
     }
+    if job.kind is JobKind.IMPORT:
+        imported = outcome.imported if outcome else None
+        answer["label"] = upload.label
+        answer["outcome"] = imported.outcome if imported else None
+        answer["picture"] = str(imported.picture) if imported else None
+        answer["dataset_label"] = imported.label if imported else None
+    return answer
 
 
 def prediction_json(prediction: Prediction, labels: tuple[str, ...]) -> responses.Prediction:
@@ -100,7 +107,7 @@ def failure_json(failure: Failure | None) -> responses.Failure | None:
 
 def labels_of(job: Job, registry: Registry) -> tuple[str, ...]:
     """Return the labels of the job's model, by index. Raise NotFound if the registry does not have the model."""
-    return registry.card(job.model).labels if job.model else ()
+    return registry.card(job.model).labels if job.model and job.kind is not JobKind.IMPORT else ()
 
 
 def progress(job: Job) -> float:

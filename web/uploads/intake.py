@@ -20,6 +20,7 @@ from shared.storage.blobs import BlobStore
 from web.uploads.archive_entries import Budget, Entry, Names
 from web.uploads.archives import read_archive
 from web.uploads.hard_links import HardLinks
+from web.uploads.picture_labels import Labelling, LabelsFile, is_labels_file, read_labels_file
 from web.uploads.spool import MEMORY_BYTES, Spooled, spool
 
 #: Longest file name that is kept, in characters. A longer one loses its beginning: those are outer folders.
@@ -41,10 +42,16 @@ class Intake:
         *,
         archives: bool = True,
         encoding: str | None = None,
+        labelling: Labelling | None = None,
     ) -> None:
-        """Without `archives` only pictures are accepted. `encoding` is that of names in archives that are not UTF-8."""
+        """Without `archives` only pictures are accepted. `encoding` is that of names in archives that are not UTF-8.
+
+        With `labelling` the pictures get Labels; archives may have a list of them.
+        """
         self._blobs, self._limits, self._job_id, self._archives = blobs, limits, job_id, archives
         self._budget, self._names = Budget(limits.max_request_bytes, limits.max_items), Names(encoding)
+        self.labelling = labelling
+        self._encoding = encoding
         self._count = 0
         #: Files in archives that are no pictures and no failures, so far.
         self.skipped: list[SkippedFile] = []
@@ -64,22 +71,49 @@ class Intake:
             if file.archive and self._archives:
                 yield from self._unpack(clean_filename(filename), file, file.archive)
             else:
-                yield self._counted(self._store(clean_filename(filename), file))
+                yield self._counted(self._labelled(self._store(clean_filename(filename), file)))
 
     def _unpack(self, filename: str, file: Spooled, kind: ArchiveKind) -> Iterator[Upload]:
         names, links = UniqueNames(), HardLinks()
         try:
+            labels = self._read_labels(filename, file, kind)
             for entry in read_archive(file.content, kind, self._budget, self._names, filename):
                 name = clean_filename(entry.name)
+                if self.labelling and is_labels_file(name):
+                    continue
                 upload = None if entry.junk else self._entry(names.add(name), entry, links)
                 if upload is not None:
-                    yield self._counted(upload)
+                    yield self._counted(self._labelled(upload, labels))
                 elif entry.target is None:
                     self.skipped.append(SkippedFile(filename, name))
         except ItemError as error:
             yield self._counted(_refused(filename, error, file))
+            return
         for upload in links.late():
-            yield self._counted(upload)
+            yield self._counted(self._labelled(upload, labels))
+        for missing in labels.missing():
+            yield self._counted(_refused(missing.file, missing))
+
+    def _read_labels(self, filename: str, file: Spooled, kind: ArchiveKind) -> LabelsFile:
+        """Return the list of Labels in an archive, which may stand behind the pictures. Raise ItemError."""
+        if self.labelling:
+            budget = Budget(self._limits.max_request_bytes, self._limits.max_items)
+            for entry in read_archive(file.content, kind, budget, Names(self._encoding), filename):
+                if is_labels_file(entry.name):
+                    with self._spool(entry.chunks, self._limits.max_file_bytes) as content:
+                        return read_labels_file(entry.name, content.content.read())
+            file.content.seek(0)
+        return LabelsFile()
+
+    def _labelled(self, upload: Upload, labels: LabelsFile | None = None) -> Upload:
+        """Return the upload with its Label, if it is for a Dataset; a refused one if the Label is not allowed."""
+        if self.labelling is None or upload.failure:
+            return upload
+        try:
+            listed = labels.find(upload.filename) if labels else None
+            return self.labelling.apply(upload, listed)
+        except ItemError as error:
+            return _refused(upload.filename, error)
 
     def _entry(self, filename: str, entry: Entry, links: HardLinks) -> Upload | None:
         """Return the upload of a file in an archive; None if it is skipped, or a link to a file that comes later."""

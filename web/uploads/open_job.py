@@ -13,8 +13,10 @@ from shared.jobs.store import AddResult, JobStore
 from shared.services import Services
 from web.middleware.idempotency import given_key
 from web.schemas.requests import MAX_KEYS_BYTES, json_value
+from web.uploads.imports import given_label, labelling_of, parse_labels, with_labels
 from web.uploads.intake import Intake, raise_failure, with_key
 from web.uploads.item_writer import ItemWriter
+from web.uploads.picture_labels import Labelling
 from web.uploads.request_files import MULTIPART, no_files, read_body, read_request
 from web.uploads.submission import KEY_DIGITS
 
@@ -37,17 +39,22 @@ def add_items(services: Services, job_id: str, request: Request, encoding: str |
     """
     if request.mimetype != MULTIPART:
         raise UnsupportedMedia("send items as multipart/form-data, or one by one with PUT")
-    if services.store.is_sealed(job_id):
+    job = services.store.get(job_id)
+    if job.sealed:
         raise _sealed(job_id)
     _check_room(services, request)
-    limits = services.settings
-    intake, uploads = Intake(services.blobs, limits, job_id, encoding=encoding), list[Upload]()
+    limits, labelling = services.settings, labelling_of(job)
+    intake, files = Intake(services.blobs, limits, job_id, encoding=encoding, labelling=labelling), list[list[Upload]]()
     keys: list[str] | None = None
-    for part in read_request(request, {"keys"}, limits.max_items):
+    labels: list[str | None] | None = None
+    for part in read_request(request, {"keys", "labels"} if labelling else {"keys"}, limits.max_items):
         if part.name == "keys":
             keys = _parse_keys(part.text(MAX_KEYS_BYTES))
+        elif part.name == "labels":
+            labels = parse_labels(part)
         else:
-            uploads += intake.take(part.filename or "", part.chunks)
+            files.append(list(intake.take(part.filename or "", part.chunks)))
+    uploads = list(with_labels(files, labels))
     if not uploads:
         raise no_files(len(intake.skipped))
     uploads = _with_keys(uploads, _made_keys(services.store, job_id, len(uploads)) if keys is None else keys)
@@ -60,22 +67,29 @@ def add_items(services: Services, job_id: str, request: Request, encoding: str |
     ]
 
 
-def put_item(services: Services, job_id: str, key: str, request: Request) -> AddResult:
-    """Add one picture under the client's key; return how it was taken.
+def put_item(services: Services, job_id: str, key: str, request: Request, label: str | None = None) -> AddResult:
+    """Add one picture under the client's key, to an import with this Label; return how it was taken.
 
     Raise ItemError if it cannot be accepted: nothing is recorded then. Raise InvalidRequest, NotFound, Unavailable,
     and Conflict if the Job is sealed and has no Item under the key.
     """
     if not valid_key(key):
         raise InvalidRequest("a key is 1 to 128 of A-Za-z0-9._- and not `.` or `..`", [Fault("key", "not a key")])
-    if services.store.is_sealed(job_id):
+    job = services.store.get(job_id)
+    labelling = labelling_of(job)
+    if label is not None:
+        if labelling is None:
+            raise InvalidRequest("label is only for imports", [Fault("label", "this job is not an import")])
+        labelling = Labelling(given_label(label, "label"))
+    if job.sealed:
         return _compare(services.store, job_id, key, request)
     _check_room(services, request)
     limits = services.settings
     length = request.content_length or 0
     if length > limits.max_file_bytes:
         raise ItemError("file_too_large", f"the file has {length} bytes; at most {limits.max_file_bytes} are allowed")
-    (upload,) = Intake(services.blobs, limits, job_id, archives=False).take(key, read_body(request.stream))
+    intake = Intake(services.blobs, limits, job_id, archives=False, labelling=labelling)
+    (upload,) = intake.take(key, read_body(request.stream))
     raise_failure(upload)
     return ItemWriter.of(services, job_id).add([with_key(upload, key)])[0]
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import csv
 import io
 import unicodedata
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from shared.datasets.names import label_name
 from shared.domain.csv_cells import unescape_formula
-from shared.domain.errors import ItemError
+from shared.domain.entities import Upload
+from shared.domain.errors import InvalidRequest, ItemError
 from shared.domain.text import decode_text
 
 #: Name of the file in an archive that lists its pictures.
@@ -29,20 +31,47 @@ SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True)
+class Labelling:
+    """How the pictures of a request get their Labels. `label` is a valid name, for all of them."""
+
+    label: str | None = None
+    use_folders: bool = True
+
+    def apply(self, upload: Upload, listed: Listed | None) -> Upload:
+        """Return the upload with its Label and split; None if there is none. Raise ItemError (`bad_label`)."""
+        label = self.label
+        if label is None and listed is not None:
+            label = valid_label(listed.label)
+        elif label is None and self.use_folders:
+            label = valid_label(folder_label(upload.filename))
+        if listed is None:
+            return replace(upload, label=label)
+        return replace(upload, label=label, split=listed.split, pinned=listed.pinned)
+
+
+@dataclass(frozen=True)
 class Listed:
-    """A line of a list of labels. `label` is None if the picture is unlabelled, `split` and `group` if not given."""
+    """A line of a list of labels. `label` is None if the picture is unlabelled, `split` and `pinned` if not given."""
 
     line: int
     file: str
     label: str | None
     split: str | None = None
-    group: str | None = None
+    pinned: bool | None = None
+
+
+class MissingFile(ItemError):
+    """A line names a `file` that is not in the archive."""
+
+    def __init__(self, line: Listed) -> None:
+        super().__init__("missing_file", f"`{LABELS_FILE}`, line {line.line}: no file `{line.file}` in this archive")
+        self.file = line.file
 
 
 class LabelsFile:
     """The lines of a `labels.csv`, found by a picture's name in the archive."""
 
-    def __init__(self, lines: list[Listed], folder: str = "") -> None:
+    def __init__(self, lines: Sequence[Listed] = (), folder: str = "") -> None:
         """Names in the list count from `folder`, the one that holds the list, or from the archive's root."""
         self._folder = folder
         self._by_name = {_plain(line.file): line for line in lines}
@@ -58,9 +87,19 @@ class LabelsFile:
                 return self._by_name[candidate]
         return None
 
-    def missing(self) -> list[Listed]:
-        """Return the lines whose picture was not looked for so far, in the file's order."""
-        return list(self._missing.values())
+    def missing(self) -> list[MissingFile]:
+        """Return an error for each line whose picture was not looked for so far, in the file's order."""
+        return [MissingFile(line) for line in self._missing.values()]
+
+
+def valid_label(name: str | None) -> str | None:
+    """Return the name as it is stored, or None if it is empty. Raise ItemError (`bad_label`) if it is not allowed."""
+    if name is None or not name.strip():
+        return None
+    try:
+        return label_name(name)
+    except InvalidRequest as error:
+        raise ItemError("bad_label", str(error)) from error
 
 
 def is_labels_file(name: str) -> bool:
@@ -93,7 +132,7 @@ def _lines(text: str) -> Iterator[Listed]:
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
     names = [name.strip().lower() for name in next(rows, [])]
     file, label = _column(names, FILE_COLUMNS), _column(names, LABEL_COLUMNS)
-    split, group = (names.index(name) if name in names else None for name in ("split", "group"))
+    split, pinned = (names.index(name) if name in names else None for name in ("split", "pinned"))
     for row in rows:
         if not any(cell.strip() for cell in row):
             continue
@@ -101,7 +140,7 @@ def _lines(text: str) -> Iterator[Listed]:
         if len(row) <= max(file, label) or not row[file].strip():
             raise _bad(line, f"it has no value in the column {names[file if not row[file].strip() else label]}")
         name = unescape_formula(row[file].strip())
-        yield Listed(line, name, _cell(row, label), _split(line, row, split), _cell(row, group))
+        yield Listed(line, name, _cell(row, label), _split(line, row, split), _cell(row, pinned) == "yes" or None)
 
 
 def _column(names: list[str], wanted: tuple[str, ...]) -> int:

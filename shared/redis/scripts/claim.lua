@@ -62,7 +62,7 @@ else
 end
 redis.call('ZADD', LEASES, now_ms() + lease_ms, chunk)
 local job = redis.call('HMGET', key(id), 'model', 'dataset', 'request_id')
-local answer = { id, job[1] or '', job[2] or '', job[3] or '', 0 }
+local answer = { id, job[1], job[2] or '', job[3] or '', 0 }
 for _, item in ipairs(cjson.decode(redis.call('HGET', chunk_key(chunk), 'items'))) do
   table.insert(answer, item)
   table.insert(answer, redis.call('HGET', key(id, 'items'), item))

@@ -1,6 +1,6 @@
 -- ARGV: training (the fence), worker, lease_ms.
 -- Claims the next training job under a new lease.
--- Returns {job, params, request ('' if unknown)}, or {} if no job is waiting.
+-- Returns {job, params, request, dataset ('' if there is none)}, or {} if no job is waiting.
 local fence, worker, lease_ms = ARGV[1], ARGV[2], ARGV[3]
 local id = redis.call('HGET', chunk_key(fence), 'job') -- a repeated call whose first response was lost
 while not id do
@@ -16,4 +16,5 @@ while not id do
   end
 end
 redis.call('ZADD', LEASES, now_ms() + lease_ms, fence)
-return { id, redis.call('HGET', key(id), 'params'), redis.call('HGET', key(id), 'request_id') or '' }
+local job = redis.call('HMGET', key(id), 'params', 'request_id', 'dataset')
+return { id, job[1], job[2] or '', job[3] or '' }

@@ -306,11 +306,11 @@ def test_a_claim_handles_any_file_name(kit: Kit) -> None:
 
 
 def test_a_chunk_of_an_import_names_the_dataset_and_the_labels(kit: Kit) -> None:
-    job = kit.store.create(JobKind.IMPORT, retention_s=60, dataset="d" * 32)
+    job = kit.store.create(JobKind.IMPORT, retention_s=60, dataset="d" * 32, model="net-1")
     given = replace(upload("k"), label="cat", split="test")
     kit.store.add(job, [given], 10)
     chunk = kit.claim()
-    assert (chunk.dataset, chunk.model, chunk.uploads) == ("d" * 32, None, (given,))
+    assert (chunk.dataset, chunk.model, chunk.uploads) == ("d" * 32, "net-1", (given,))
     assert kit.store.get(job).dataset == "d" * 32
 
 

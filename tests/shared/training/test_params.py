@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shared.domain.errors import InvalidRequest
 from shared.training.params import MAX_FAULTS, parse, schemas
-from shared.training.presets import COMMON, PARAMS, FastParams, SeedParams, TrainingParams
+from shared.training.presets import COMMON, PARAMS, FastParams, Params, SeedParams
 
 
 def refused(given_: dict[str, Any]) -> dict[str, str]:
@@ -22,7 +22,7 @@ def refused(given_: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("model", PARAMS.values(), ids=PARAMS)
-def test_every_parameter_is_described_with_its_default_and_range(model: type[TrainingParams]) -> None:
+def test_every_parameter_is_described_with_its_default_and_range(model: type[Params]) -> None:
     described = json.loads(json.dumps(schemas(model)))
     assert described.keys() == model.model_fields.keys()
     for name, parameter in described.items():
@@ -30,13 +30,18 @@ def test_every_parameter_is_described_with_its_default_and_range(model: type[Tra
         if parameter["type"] in ["integer", "number"]:
             assert parameter["minimum"] <= parameter["default"] <= parameter["maximum"], name
             assert "unit" in parameter, name
-        elif parameter["type"] == "string":
+        elif "enum" in parameter:
             assert parameter["default"] in parameter["enum"], name
-    assert parse({name: parameter["default"] for name, parameter in described.items()}) == model()
+    given_ = {"dataset": "mine"} | {name: each["default"] for name, each in described.items() if "default" in each}
+    assert parse(given_) == model(dataset=given_["dataset"])
 
 
 def test_the_models_name_their_presets() -> None:
-    assert [model().preset for model in PARAMS.values()] == list(PARAMS)
+    assert [model(dataset="mine").preset for model in PARAMS.values()] == list(PARAMS)
+
+
+def test_a_head_needs_a_dataset() -> None:
+    assert refused({"preset": "head"}) == {"/params/dataset": "is needed"}
 
 
 def test_a_description() -> None:
@@ -67,10 +72,14 @@ def test_a_card_records_hyperparameters_only() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "detail"),
     [
-        ("preset", "sead", 'should be one of seed, classic, fast, wide, not "sead"'),
-        ("preset", None, "should be one of seed, classic, fast, wide, not null"),
-        ("preset", ["fast"], 'should be one of seed, classic, fast, wide, not ["fast"]'),
-        ("dataset", "cifar100", 'should be one of cifar10, cifar10+corrections, not "cifar100"'),
+        ("preset", "sead", 'should be one of seed, classic, fast, wide, head, not "sead"'),
+        ("preset", None, "should be one of seed, classic, fast, wide, head, not null"),
+        ("preset", ["fast"], 'should be one of seed, classic, fast, wide, head, not ["fast"]'),
+        (
+            "dataset",
+            "My pictures",
+            'should be cifar10, cifar10+corrections, or the name of a dataset: 1 to 64 of a-z 0-9 -, not "My pictures"',
+        ),
         ("promote", True, "should be one of never, if_better, always, not true"),
         ("base", "../x", 'should be a name of the characters a-z 0-9 _ -, or null, not "../x"'),
         ("base", "x\n", 'should be a name of the characters a-z 0-9 _ -, or null, not "x\\n"'),

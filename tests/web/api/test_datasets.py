@@ -67,15 +67,16 @@ def kit(parts: Services) -> Iterator[DatasetKit]:
 
 
 class Caller:
-    """Calls the app with a person's key, below `/v1/datasets`."""
+    """Calls the app with a person's key, below a path."""
 
-    def __init__(self, app: Flask, name: str) -> None:
+    def __init__(self, app: Flask, name: str, root: str = "/v1/datasets") -> None:
         self._client: FlaskClient = app.test_client()
+        self._root = root
         self._headers = {"Authorization": f"Bearer {key(name)}"}
 
     def __call__(self, method: str, path: str = "", status: int = 200, **options) -> TestResponse:
         headers = self._headers | options.pop("headers", {})
-        answer = self._client.open(f"/v1/datasets{path}", method=method, headers=headers, **options)
+        answer = self._client.open(f"{self._root}{path}", method=method, headers=headers, **options)
         assert answer.status_code == status, answer.text
         if status >= 400:
             assert answer.content_type == "application/problem+json"

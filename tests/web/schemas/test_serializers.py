@@ -87,7 +87,7 @@ def test_error_of_a_failed_job():
 
 
 def test_item_without_an_outcome():
-    view = item_json(Item(UPLOAD, 5.0), LABELS, "m")
+    view = item_json(Item(UPLOAD, 5.0), LABELS, JOB)
     assert (view["state"], view["model"], view["predictions"], view["error"], view["finished_at"]) == (
         "pending", None, [], None, None,
     )  # fmt: skip
@@ -95,7 +95,7 @@ def test_item_without_an_outcome():
 
 def test_item_with_predictions_names_its_model():
     outcome = Outcome(ItemState.SUCCEEDED, (Prediction(1, 0.75), Prediction(0, 0.25)), at=6.0)
-    view = item_json(Item(UPLOAD, 5.0, outcome), LABELS, "m")
+    view = item_json(Item(UPLOAD, 5.0, outcome), LABELS, JOB)
     assert view["model"] == "m" and view["finished_at"] == "1970-01-01T00:00:06.000Z"
     assert view["predictions"] == [
         {"index": 1, "label": "dog", "score": 0.75},
@@ -105,7 +105,7 @@ def test_item_with_predictions_names_its_model():
 
 def test_item_that_was_not_read_has_no_digest():
     failed = Item(replace(UPLOAD, sha256="", media_type=None), 5.0, Outcome(ItemState.FAILED, (), Failure("c", "d")))
-    assert item_json(failed, LABELS, "m")["sha256"] is None
+    assert item_json(failed, LABELS, JOB)["sha256"] is None
 
 
 def test_csv_row_has_as_many_cells_with_and_without_predictions():

@@ -55,16 +55,19 @@ def test_labels_that_a_spreadsheet_would_run_are_read_as_they_were() -> None:
     assert label(b"file,label\n1.jpg,'=cat\n", "1.jpg") == "=cat"
 
 
-def test_the_split_and_the_group_are_read() -> None:
-    found = read_labels_file("labels.csv", b"file,label,split,group\n1.jpg,cat,test,7\n").find("1.jpg")
+def test_the_split_of_an_exported_dataset_is_read() -> None:
+    found = read_labels_file("labels.csv", b"file,label,split,pinned\n1.jpg,cat,test,yes\n").find("1.jpg")
     assert found is not None
-    assert (found.split, found.group) == ("test", "7")
+    assert (found.split, found.pinned) == ("test", True)
 
 
 def test_lines_without_a_picture_are_known() -> None:
     lines = read_labels_file("labels.csv", b"file,label\n1.jpg,cat\n2.jpg,dog\n")
     lines.find("1.jpg")
-    assert [(line.line, line.file) for line in lines.missing()] == [(3, "2.jpg")]
+    (missing,) = lines.missing()
+    assert missing.code == "missing_file"
+    assert "line 3" in str(missing)
+    assert missing.file == "2.jpg"
 
 
 @pytest.mark.parametrize(
