@@ -4,10 +4,10 @@ import time
 
 from shared.domain.entities import Chunk, Outcome
 from worker.classify.classifier import Classifier
-from worker.classify.timings import Timings
 from worker.runtime import app as real
 from worker.runtime import process
 from worker.serving.models import LoadedModel
+from worker.timings import Timings
 
 #: Additional seconds per picture: 2.3 for a chunk of 256, next to nothing for a single picture.
 PICTURE_S = 0.009

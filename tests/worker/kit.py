@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from shared.redis.connection import Client, connect
 from shared.services import Services
 from shared.settings import Settings
 from tests.conftest import running_redis
+from worker.datasets.importer import PictureImporter
+from worker.datasets.near_copies import NearCopies
 from worker.runtime.process import threads_per_process
 
 PICTURES = Path(__file__).parents[1] / "fixtures" / "cifar10"
@@ -54,6 +57,14 @@ def services(redis_client: Client, redis_url: str, tmp_path: Path) -> Iterator[S
     services = Services.build(Settings(redis_url=redis_url, data_dir=tmp_path, classify_workers=1))
     yield services
     services.close()
+
+
+def importer(services: Services, pool: ThreadPoolExecutor) -> PictureImporter:
+    """Return the importer of a worker process."""
+    near_copies, limit = NearCopies(services.blobs), services.settings.max_pixels
+    return PictureImporter(
+        services.blobs, services.dataset_pictures, services.dataset_imports, near_copies, limit, pool
+    )
 
 
 def pictures(count: int | None = None) -> dict[str, bytes]:

@@ -1,25 +1,26 @@
-"""The unit of classification work: claim a chunk, classify it, commit it and wake a worker for the next one."""
+"""The unit of work on pictures: claim a chunk, classify or import it, commit it and wake a worker for the next one."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
 from shared import logs
-from shared.domain.entities import CLASSIFICATION_QUEUES, Chunk, Failure, ItemState, Outcome, Queue
-from shared.domain.errors import NotFound, Unavailable
+from shared.domain.entities import CLASSIFICATION_QUEUES, Chunk, Failure, Queue
+from shared.domain.errors import NotFound, StorageFull, Unavailable
 from shared.jobs.chunks import CHUNK_ITEMS, ChunkStore
 from shared.jobs.messenger import Messenger
 from shared.jobs.metrics import JobMetrics
 from shared.jobs.store import JobStore
 from shared.jobs.workers import STORAGE, Workers
 from worker.classify.classifier import Classifier
-from worker.classify.timings import Timings
-from worker.serving.models import ModelCache, ModelUnusable
+from worker.datasets.importer import PictureImporter
+from worker.serving.models import LoadedModel, ModelCache, ModelUnusable
+from worker.timings import Timings
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ T = TypeVar("T")
 
 @dataclass
 class ChunkWorker:
-    """A worker of classification jobs.
+    """A worker of classification and import jobs.
 
     `queues` are those that the process consumes; `renewing` renews the lease of a chunk, by its id, while a block runs.
     """
@@ -49,6 +50,7 @@ class ChunkWorker:
     metrics: JobMetrics
     models: ModelCache
     classifier: Classifier
+    importer: PictureImporter
     renewing: Callable[[str], AbstractContextManager[None]]
     workers: Workers
     #: Sends a heartbeat at once, for other workers that look for one that has a model.
@@ -84,19 +86,19 @@ class ChunkWorker:
         """
         give_up_at = time.monotonic() + GIVE_UP_S
         try:
-            if chunk.model is None:
-                raise LookupError(f"job {chunk.job_id} names no model version")
-            outcomes = self.classifier.classify(chunk, self.models.get(chunk.model), timings)
+            model = self.models.get(chunk.model)
+            if chunk.dataset is None:
+                is_committed = self._classify(chunk, model, timings, give_up_at)
+            else:
+                is_committed = self.importer.run(chunk, chunk.dataset, self.models.backbones.get(chunk.model), timings)
             self.max_items = min(CHUNK_ITEMS, 2 * self.max_items)
-            with timings.timing("commit"):
-                is_committed = _insist(lambda: self.chunks.commit(chunk, outcomes), give_up_at)
             if is_committed:
-                self._report(outcomes, timings)
+                log.info("chunk committed", extra={"items": len(chunk.uploads), **timings.report(self.metrics)})
             else:
                 log.warning("chunk %s of job %s was discarded: its lease was lost", chunk.id, chunk.job_id)
         except ModelUnusable as error:
             self._hand_back(chunk, error)
-        except Unavailable as error:
+        except (Unavailable, StorageFull) as error:
             log.warning("chunk %s of job %s is released: %s", chunk.id, chunk.job_id, logs.with_cause(error))
             self.max_items = max(MIN_ITEMS, self.max_items // 4)
             _insist(lambda: self.chunks.release(chunk.id), give_up_at)
@@ -106,10 +108,11 @@ class ChunkWorker:
             _insist(lambda: self.chunks.release(chunk.id, died=True), give_up_at)
         return True
 
-    def _report(self, outcomes: Mapping[str, Outcome], timings: Timings) -> None:
-        failed = sum(outcome.state is ItemState.FAILED for outcome in outcomes.values())
-        facts = {"items": len(outcomes), "failed": failed, **timings.report(self.metrics)}
-        log.info("chunk committed", extra=facts)
+    def _classify(self, chunk: Chunk, model: LoadedModel, timings: Timings, give_up_at: float) -> bool:
+        """Classify and commit the chunk; return False if the lease was lost."""
+        outcomes = self.classifier.classify(chunk, model, timings)
+        with timings.timing("commit"):
+            return _insist(lambda: self.chunks.commit(chunk, outcomes), give_up_at)
 
     def _hand_back(self, chunk: Chunk, error: ModelUnusable) -> None:
         """Release a chunk whose model this worker cannot load; fail the job if no other live worker can load it."""

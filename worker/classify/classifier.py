@@ -15,10 +15,10 @@ from shared.domain.entities import Chunk, Failure, ItemState, Outcome, Predictio
 from shared.domain.errors import ItemError, Unavailable
 from shared.jobs.records import SCORE_DECIMALS
 from shared.storage.blobs import BlobStore
-from worker.classify.timings import Timings
 from worker.data.decode import decode
 from worker.data.load_upload import load_upload
 from worker.serving.models import LoadedModel
+from worker.timings import Timings
 
 #: Predictions that are stored per item.
 TOP_K = 5

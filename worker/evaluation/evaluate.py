@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.domain.card import Bin, Calibration, ClassMetrics, Latency, Metrics
+from shared.models.comparison import wilson
 from worker.serving.forward import Network
 from worker.serving.tta import log, softmax
 
@@ -65,6 +66,7 @@ def measure(probabilities: Floats, truth: Integers, labels: Sequence[str]) -> Me
     confusion = confusion_matrix(truth, probabilities.argmax(axis=1), len(labels))
     return Metrics(
         accuracy=accuracy(confusion),
+        accuracy_interval=wilson(accuracy(confusion), len(truth)),
         loss=cross_entropy(probabilities, truth),
         per_class=per_class(confusion, labels),
         confusion_matrix=tuple(tuple(row) for row in confusion.tolist()),
@@ -88,7 +90,14 @@ def per_class(confusion: Integers, labels: Sequence[str]) -> tuple[ClassMetrics,
     hits, support, claimed = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
     columns = (_ratio(hits, claimed), _ratio(hits, support), _ratio(2 * hits, support + claimed), support.tolist())
     return tuple(
-        ClassMetrics(label=label, precision=precision, recall=recall, f1=f1, support=count)
+        ClassMetrics(
+            label=label,
+            precision=precision,
+            recall=recall,
+            recall_interval=wilson(recall, count) if count else None,
+            f1=f1,
+            support=count,
+        )
         for label, precision, recall, f1, count in zip(labels, *columns, strict=True)
     )
 

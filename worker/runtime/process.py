@@ -18,6 +18,8 @@ from shared.services import Services
 from worker import hardware
 from worker.classify.chunk_worker import ChunkWorker
 from worker.classify.classifier import Classifier
+from worker.datasets.importer import PictureImporter
+from worker.datasets.near_copies import NearCopies
 from worker.runtime.broker_watchdog import BrokerWatchdog
 from worker.runtime.heartbeat import Heartbeat
 from worker.serving.champion_watch import ChampionWatcher
@@ -58,6 +60,14 @@ class WorkerProcess:
             metrics=services.meters,
             models=self.models,
             classifier=Classifier(services.blobs, services.settings.max_pixels, self._pool),
+            importer=PictureImporter(
+                services.blobs,
+                services.dataset_pictures,
+                services.dataset_imports,
+                NearCopies(services.blobs),
+                services.settings.max_pixels,
+                self._pool,
+            ),
             renewing=self.heartbeat.renewing,
             workers=services.workers,
             announce=self._send_heartbeat,

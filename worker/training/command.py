@@ -13,6 +13,7 @@ from shared.domain.card import CARD_FILE, MODEL_FILE, Epoch, ModelCard
 from shared.domain.errors import DarkroomError, InvalidRequest
 from shared.training import presets
 from shared.training.params import parse
+from shared.training.presets import TrainingParams
 from worker.data.datasets import load_cifar10
 from worker.evaluation.measurements import ViewsServed
 from worker.presets import PRESETS
@@ -46,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> ModelCard:
     params = parse(_given(options))
+    if not isinstance(params, TrainingParams):
+        raise InvalidRequest(f"{params.preset} learns from a dataset of the service: use `darkroom train`.")
     preset = PRESETS[params.preset]
     dataset = load_cifar10()
     print(f"{preset.name}, seed {params.seed}, {params.hyperparameters()}", flush=True)

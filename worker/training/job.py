@@ -14,34 +14,40 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from shared import logs
+from shared.domain.card import ModelCard
 from shared.domain.entities import Failure, Training, checkpoint_key, job_folder
 from shared.domain.errors import DarkroomError, InvalidRequest, NotFound, StorageFull, Unavailable
-from shared.domain.times import rfc3339
 from shared.jobs.trainings import TrainingCommand, TrainingStore
 from shared.services import Services
 from shared.settings import load_settings
 from shared.storage.blobs import BlobStore
 from shared.training.datasets import WITH_CORRECTIONS
 from shared.training.params import parse
-from shared.training.presets import TrainingParams
+from shared.training.presets import HeadParams, TrainingParams
 from shared.training.speeds import Speed
 from worker.data.datasets import Dataset, load_cifar10
+from worker.datasets.snapshot import DatasetGone, TooFewPictures
 from worker.presets import PRESETS
-from worker.publishing.promotion import promote
+from worker.publishing.promotion import Judge, promote
 from worker.publishing.scratch import PUBLISH_PREFIX
+from worker.serving.forward import ModelUnusable
 from worker.training.corrections import (
     TooFewCorrections,
     freeze_corrections,
     with_champion_score,
     with_corrections,
 )
-from worker.training.progress import Row, TrainingCancelled, TrainingDiverged
+from worker.training.dataset_judge import DatasetJudge
+from worker.training.head import train_head
+from worker.training.progress import TrainingCancelled, TrainingDiverged
+from worker.training.publish_learnt import publish_learnt
+from worker.training.rows import RowWriter
 
 log = logging.getLogger("darkroom.train")
 
@@ -49,8 +55,6 @@ log = logging.getLogger("darkroom.train")
 NICENESS = 10
 #: Seconds between two checks that the worker that started this process is still alive.
 PARENT_CHECK_S = 0.5
-#: Seconds between two tries to write a row while Redis is down; the supervisor ends this process if it takes too long.
-RETRY_S = 1.0
 
 
 class DatasetUnusable(InvalidRequest):
@@ -92,35 +96,6 @@ class JobControl:
             return TrainingCommand.CONTINUE
 
 
-class RowWriter:
-    """Writes the rows of a training to the job store."""
-
-    def __init__(self, trainings: TrainingStore, training: Training, batch_size: int) -> None:
-        self._trainings, self._training, self._batch_size = trainings, training, batch_size
-
-    def restore(self, rows: Sequence[Row]) -> None:
-        """Write the rows of a checkpoint that are missing because a worker died before it wrote them."""
-        known = len(self._trainings.rows(self._training.job_id, 0, len(rows)))
-        for row in rows[known:]:
-            self.add(row)
-
-    def add(self, row: Row) -> None:
-        """Write one row. Raises TrainingCancelled if another worker has the training."""
-        seconds_left = (row.steps - row.step) * self._batch_size / row.images_per_s
-        while True:
-            try:
-                if not self._trainings.add_row(self._training, row_record(row), seconds_left):
-                    raise TrainingCancelled("another worker has this training now.")
-                return
-            except Unavailable:
-                time.sleep(RETRY_S)
-
-
-def row_record(row: Row) -> dict[str, Any]:
-    """Return the row as JSON, with `at` as an RFC 3339 timestamp."""
-    return {**row.as_dict(), "at": rfc3339(row.at)}
-
-
 def run(services: Services, training: Training, *, leave_without_data: bool = False) -> int:
     """Train, publish, promote if requested, and end the job; return the exit status."""
     trainings, registry = services.trainings, services.registry
@@ -129,7 +104,7 @@ def run(services: Services, training: Training, *, leave_without_data: bool = Fa
         if version is None or not registry.exists(version):  # else a process that died has published it
             version = _train(services, training)
         _check_still_ours(trainings, training)
-        promotion = promote(registry, str(training.params["promote"]), version)
+        promotion = promote(registry, str(training.params["promote"]), version, _judge(services, training))
         services.blobs.delete_all(job_folder(training.job_id))  # the checkpoint is not needed after publishing
         trainings.succeed(training, version, asdict(promotion))
     except (Unavailable, TrainingCancelled) as error:
@@ -144,15 +119,21 @@ def run(services: Services, training: Training, *, leave_without_data: bool = Fa
     return os.EX_OK
 
 
+#: Codes of the errors that fail a training.
+FAILURE_CODES: dict[type[DarkroomError], str] = {
+    TrainingDiverged: "diverged",
+    StorageFull: "storage_full",
+    TooFewCorrections: "too_few_corrections",
+    DatasetUnusable: "dataset",
+    DatasetGone: "dataset_deleted",
+    TooFewPictures: "too_few_pictures",
+    ModelUnusable: "model_unusable",
+}
+
+
 def failure_code(error: DarkroomError) -> str:
     """Return the stable code for an error that fails a training."""
-    if isinstance(error, TrainingDiverged):
-        return "diverged"
-    if isinstance(error, StorageFull):
-        return "storage_full"
-    if isinstance(error, TooFewCorrections):
-        return "too_few_corrections"
-    return "dataset" if isinstance(error, DatasetUnusable) else "not_trainable"
+    return FAILURE_CODES.get(type(error), "not_trainable")
 
 
 def _check_still_ours(trainings: TrainingStore, training: Training) -> None:
@@ -161,10 +142,38 @@ def _check_still_ours(trainings: TrainingStore, training: Training) -> None:
         raise TrainingCancelled("it was cancelled, or another worker has it now.")
 
 
+def _judge(services: Services, training: Training) -> Judge:
+    """Return what compares two versions: on the Dataset as it is now, or by their answers to CIFAR-10."""
+    if training.dataset is None:
+        return services.registry.compare
+    return DatasetJudge(services, training.dataset)
+
+
 def _train(services: Services, training: Training) -> str:
     """Train from the checkpoint or the beginning, publish the model, and return its version."""
-    # TensorFlow takes seconds to load: report errors in the request and the data first.
     params = parse(training.params)
+    if isinstance(params, HeadParams):
+        return _train_head(services, training, params)
+    return _train_network(services, training, cast(TrainingParams, params))
+
+
+def _train_head(services: Services, training: Training, params: HeadParams) -> str:
+    learnt, job = train_head(services, training, params), services.store.get(training.job_id)
+    return _publish(services, training, lambda out: publish_learnt(learnt, services.registry, job, params, out))
+
+
+def _publish(services: Services, training: Training, publish: Callable[[Path], ModelCard]) -> str:
+    """Publish the version that `publish` writes to a folder, unless another worker has the training; return it."""
+    with tempfile.TemporaryDirectory(dir=services.blobs.temporary_folder, prefix=PUBLISH_PREFIX) as folder:
+        card = publish(Path(folder))
+        if not services.trainings.plan_version(training, card.version):
+            raise TrainingCancelled("another worker has this training now.")
+        services.registry.publish(Path(folder) / card.version)
+    return card.version
+
+
+def _train_network(services: Services, training: Training, params: TrainingParams) -> str:
+    # TensorFlow takes seconds to load: report errors in the request and the data first.
     preset = PRESETS[params.preset]
     dataset = _dataset(services, training.job_id, params)
     base_file = services.registry.model_file(params.base) if params.base else None
@@ -185,12 +194,8 @@ def _train(services: Services, training: Training) -> str:
     if trained.model.count_params() == params.weights:
         images_per_s = statistics.median(row.images_per_s for row in trained.rows)
         services.speeds.record(params.preset, Speed(images_per_s, socket.gethostname()))
-    with tempfile.TemporaryDirectory(dir=services.blobs.temporary_folder, prefix=PUBLISH_PREFIX) as folder:
-        card = publish_trained(trained, with_champion_score(services.registry, dataset), Path(folder), params.base)
-        if not services.trainings.plan_version(training, card.version):
-            raise TrainingCancelled("another worker has this training now.")
-        services.registry.publish(Path(folder) / card.version)
-    return card.version
+    measured = with_champion_score(services.registry, dataset)
+    return _publish(services, training, lambda out: publish_trained(trained, measured, out, params.base))
 
 
 def _dataset(services: Services, job_id: str, params: TrainingParams) -> Dataset:
@@ -221,7 +226,7 @@ def main(arguments: Sequence[str]) -> int:
     fence, job_id, *options = arguments
     job = services.store.get(job_id)
     with logs.job_context(job_id, job.request_id):
-        training = Training(fence, job_id, job.params, job.request_id)
+        training = Training(fence, job_id, job.params, job.request_id, job.dataset)
         return run(services, training, leave_without_data=bool(options))
 
 

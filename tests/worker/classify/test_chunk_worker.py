@@ -24,11 +24,11 @@ from shared.models.versions import PublishedVersions
 from shared.redis import keys
 from shared.services import Services
 from tests.conftest import wait_until
-from tests.worker.kit import pictures, stored
+from tests.worker.kit import importer, pictures, stored
 from worker.classify.chunk_worker import MIN_ITEMS, ChunkWorker
 from worker.classify.classifier import Classifier
-from worker.classify.timings import Timings
 from worker.serving.models import ModelCache
+from worker.timings import Timings
 
 BuildWorker = Callable[..., ChunkWorker]
 
@@ -46,6 +46,7 @@ def build(services: Services, threads: int) -> Iterator[BuildWorker]:
             metrics=services.meters,
             models=ModelCache(registry, threads),
             classifier=Classifier(services.blobs, services.settings.max_pixels, pool),
+            importer=importer(services, pool),
             renewing=nullcontext,
             workers=services.workers,
         )

@@ -1,0 +1,212 @@
+"""From pictures to a Classifier, with the real Backbone: imports, near copies, a training of `head`, its promotion."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from shared.datasets.entities import Picture
+from shared.datasets.files import DATASETS_FOLDER, picture_key, thumbnail_key
+from shared.domain.classifier import EVERYDAY, Classifier
+from shared.domain.entities import (
+    CLASSIFICATION_QUEUES,
+    LOCAL_OWNER,
+    ImportOutcome,
+    Item,
+    JobKind,
+    JobState,
+    blob_key,
+    job_folder,
+)
+from shared.services import Services
+from tests.worker.kit import importer, put
+from worker.classify.chunk_worker import ChunkWorker
+from worker.classify.classifier import Classifier as PictureClassifier
+from worker.data.decode import decode
+from worker.serving.models import ModelCache
+from worker.training import job
+
+SHAPES = ("circle", "square", "bars")
+
+
+def drawn(shape: str, seed: int, size: int = 96) -> Image.Image:
+    """Return a picture of a shape with its own place, colour and background."""
+    generator = np.random.default_rng([SHAPES.index(shape), seed])
+    noise = generator.integers(0, 90, (size // 8, size // 8, 3), dtype=np.uint8)
+    image = Image.fromarray(noise).resize((size, size), Image.Resampling.BICUBIC)
+    draw, colour = ImageDraw.Draw(image), tuple(generator.integers(150, 256, 3).tolist())
+    left, top = generator.integers(4, size // 3, 2).tolist()
+    box = (left, top, left + size // 2, top + size // 2)
+    if shape == "circle":
+        draw.ellipse(box, fill=colour)
+    elif shape == "square":
+        draw.rectangle(box, fill=colour)
+    else:
+        for x in range(box[0], box[2], 8):
+            draw.rectangle((x, box[1], x + 3, box[3]), fill=colour)
+    return image
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def shared_models() -> dict[str, ModelCache]:
+    """Hold one cache of models for all tests of this module: each has its own service."""
+    return {}
+
+
+@pytest.fixture
+def worker(services: Services, threads: int) -> Iterator[ChunkWorker]:
+    with ThreadPoolExecutor(threads) as pool:
+        yield ChunkWorker(
+            name="worker",
+            queues=CLASSIFICATION_QUEUES,
+            chunks=services.chunks,
+            jobs=services.store,
+            messenger=services.messenger,
+            metrics=services.meters,
+            models=ModelCache(services.registry, threads),
+            classifier=PictureClassifier(services.blobs, services.settings.max_pixels, pool),
+            importer=importer(services, pool),
+            renewing=nullcontext,
+            workers=services.workers,
+        )
+
+
+class Things:
+    """A Dataset `things` and imports into it."""
+
+    def __init__(self, services: Services, worker: ChunkWorker) -> None:
+        self.services, self.worker = services, worker
+        self.id = services.datasets.create(LOCAL_OWNER, "things")
+
+    def add(self, contents: Mapping[str, bytes], labels: Mapping[str, str] | None = None) -> dict[str, Item]:
+        """Import pictures by key, each with the Label that its key begins with; return the Items."""
+        parts = self.services
+        job_id = parts.store.create(
+            JobKind.IMPORT, retention_s=60, dataset=self.id, model=parts.registry.alias(EVERYDAY).version
+        )
+        uploads = put(parts, job_id, dict(contents))
+        given = labels or {key: key.partition("-")[0] for key in contents}
+        parts.store.add(job_id, [replace(upload, label=given[upload.key]) for upload in uploads], 1000)
+        parts.store.seal(job_id)
+        while self.worker.work():
+            pass
+        assert parts.store.get(job_id).state is JobState.SUCCEEDED
+        self.job_id = job_id
+        return {item.upload.key: item for item in parts.results.stream(job_id)}
+
+    def pictures(self) -> list[Picture]:
+        return list(self.services.dataset_pictures.snapshot(self.id).pictures)
+
+
+@pytest.fixture
+def things(services: Services, worker: ChunkWorker) -> Things:
+    return Things(services, worker)
+
+
+def outcome(item: Item) -> str:
+    assert item.outcome is not None
+    return item.outcome.imported.outcome if item.outcome.imported else item.outcome.failure.code
+
+
+def test_an_import_stores_each_picture_once(services: Services, things: Things) -> None:
+    one, two = encoded(drawn("circle", 1)), encoded(drawn("square", 1))
+    items = things.add({"circle-1": one, "circle-again": one, "square-1": two, "bars-broken": two[:200]})
+    assert {key: outcome(item) for key, item in items.items()} == {
+        "circle-1": ImportOutcome.ADDED,
+        "circle-again": ImportOutcome.PRESENT,
+        "square-1": ImportOutcome.ADDED,
+        "bars-broken": "truncated",
+    }
+    found = things.pictures()
+    assert [(each.width, each.height) for each in found] == [(96, 96)] * 2
+    for each in found:
+        block = services.dataset_pictures.block_id(things.id, each.block)
+        assert services.blobs.get(picture_key(things.id, block, each.sha256)) in (one, two)
+        with Image.open(io.BytesIO(services.blobs.get(thumbnail_key(things.id, block, each.sha256)))) as thumbnail:
+            assert thumbnail.size == (96, 96)
+    kept = services.blobs.keys(job_folder(things.job_id))
+    assert kept == [blob_key(things.job_id, items["bars-broken"].upload.sha256)], "what failed can be tried again"
+
+
+def test_the_same_bytes_under_another_label_are_a_conflict(services: Services, things: Things) -> None:
+    content = encoded(drawn("circle", 1))
+    things.add({"circle-1": content})
+    (item,) = things.add({"square-1": content}).values()
+    assert outcome(item) == ImportOutcome.CONFLICT
+    assert item.outcome is not None
+    assert item.outcome.imported is not None
+    assert item.outcome.imported.label == "circle"
+    (picture,) = things.pictures()
+    assert len(services.blobs.keys(f"{DATASETS_FOLDER}/{things.id}")) == 4, "picture, thumbnail, hashes, Embeddings"
+    assert picture.label == 0
+
+
+def test_near_copies_are_one_group_also_from_another_import(things: Things) -> None:
+    image = drawn("bars", 3, size=200)
+    things.add({"bars-1": encoded(image), "bars-2": encoded(drawn("bars", 4, size=200))})
+    copies = {
+        "bars-small": encoded(image.resize((120, 120))),
+        "bars-jpeg": encoded(image, "JPEG", quality=60),
+        "bars-mirrored": encoded(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)),
+    }
+    things.add(copies)
+    groups = {each.filename: each.group for each in things.pictures()}
+    same = {"bars-1.png", *(f"{key}.png" for key in copies)}
+    assert {groups[name] for name in same} == {groups["bars-1.png"]}
+    assert groups["bars-2.png"] != groups["bars-1.png"]
+    assert len({(each.group, each.split) for each in things.pictures()}) == 2
+
+
+def test_an_import_into_a_deleted_dataset_fails_by_name(services: Services, things: Things) -> None:
+    things.services.datasets.remove(things.id)
+    (item,) = things.add({"circle-1": encoded(drawn("circle", 1))}).values()
+    assert outcome(item) == "dataset_deleted"
+    assert not services.blobs.keys(f"{DATASETS_FOLDER}/{things.id}")
+
+
+def trained(services: Services, things: Things, **params: Any) -> Any:
+    """Run a training of `head` on the Dataset and return its Job."""
+    given = {"preset": "head", "dataset": "things", "promote": "if_better", "seed": 0, "base": None, **params}
+    job_id = services.store.submit_training(given, retention_s=60, dataset=things.id)
+    training = services.trainings.claim("worker")
+    assert training is not None
+    job.run(services, training)
+    return services.store.get(job_id)
+
+
+def test_a_dataset_becomes_a_classifier(services: Services, things: Things) -> None:
+    """Given 12 pictures each of 3 shapes, When `head` is trained, Then its version is right, served, and champion."""
+    contents = {f"{shape}-{seed}": encoded(drawn(shape, seed)) for shape in SHAPES for seed in range(12)}
+    things.add(contents)
+    done = trained(services, things)
+    assert done.state is JobState.SUCCEEDED, done.failure
+    assert done.promotion["promoted"]
+    card = services.registry.card(done.model)
+    assert (card.classifier, card.owner) == ("things", LOCAL_OWNER)
+    assert card.labels == tuple(sorted(SHAPES, key=lambda shape: list(SHAPES).index(shape)))
+    assert card.metrics is not None
+    assert card.metrics.accuracy_interval is not None
+    assert card.metrics.accuracy_interval[0] <= card.metrics.accuracy <= card.metrics.accuracy_interval[1]
+    assert card.dataset is not None
+    assert (card.dataset.train + card.dataset.test, card.dataset.id) == (len(contents), things.id)
+    assert services.registry.alias(Classifier("things", LOCAL_OWNER)).version == done.model
+    model = ModelCache(services.registry, 1).get(done.model)
+    shape = model.card.input
+    new = [decode(encoded(drawn(name, 99)), shape.height, shape.width, 10**6) for name in SHAPES]
+    assert model.forward(np.stack(new)).argmax(axis=1).tolist() == [0, 1, 2]
+    rows = services.trainings.rows(done.id, 0, 100)
+    assert rows[-1]["step"] == rows[-1]["steps"]

@@ -1,0 +1,70 @@
+"""The Embeddings of a Dataset's pictures: read from its Blocks, or made if this Backbone has not seen them yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.datasets.embeddings import Vectors, read_embeddings, write_embeddings
+from shared.datasets.entities import Block
+from shared.datasets.sweep import DatasetSweep
+from shared.domain.errors import NotFound
+from shared.storage.blobs import BlobStore
+from worker.datasets.pixels import StoredPictures
+from worker.datasets.snapshot import FrozenDataset
+from worker.serving.backbone import Backbone
+
+#: Pictures that are decoded and embedded at a time.
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Embedder:
+    """Reads and makes Embeddings. `pool` reads and decodes; `progress` is called with the number of pictures read."""
+
+    blobs: BlobStore
+    sweep: DatasetSweep
+    backbone: Backbone
+    max_pixels: int
+    pool: ThreadPoolExecutor
+    progress: Callable[[int], object] = lambda _: None
+
+    def embed(self, frozen: FrozenDataset, blocks: Sequence[Block]) -> Vectors:
+        """Return the Embeddings (n, dimensions) of all pictures; zeros for those whose bytes are deleted by now.
+
+        `blocks` are all Blocks of the Dataset. Raise Unavailable.
+        """
+        vectors = np.zeros((len(frozen.numbers), self.backbone.dimensions), np.float16)
+        for number in np.unique(frozen.blocks).tolist():
+            places = np.flatnonzero(frozen.blocks == number)
+            stored = self._block(frozen, blocks[number], places)
+            vectors[places] = stored[frozen.rows[places]]
+            self.progress(len(places))
+        return vectors
+
+    def _block(self, frozen: FrozenDataset, block: Block, places: NDArray[np.int64]) -> Vectors:
+        try:
+            return read_embeddings(self.blobs, frozen.dataset, block.id, self.backbone.version)
+        except NotFound:
+            return self._make(frozen, block, places)
+
+    def _make(self, frozen: FrozenDataset, block: Block, places: NDArray[np.int64]) -> Vectors:
+        """Return the Embeddings of a Block, and store them unless pictures are being deleted at the moment."""
+        digests = {int(frozen.rows[place]): frozen.digests[place] for place in places.tolist()}
+        with self.sweep.alone(frozen.dataset) as is_alone:
+            vectors = np.zeros((block.rows, self.backbone.dimensions), np.float16)
+            stored = StoredPictures(self.blobs, frozen.dataset, self.max_pixels, self.pool)
+            rows, shape = list(digests), self.backbone.card.input
+            for start in range(0, len(rows), BATCH):
+                part = rows[start : start + BATCH]
+                wanted = [(block, digests[row]) for row in part]
+                found = stored.pixels(wanted, shape)
+                if found:
+                    vectors[[part[place] for place in found]] = self.backbone.embed(np.stack(list(found.values())))
+            if is_alone and len(digests) == block.rows:
+                write_embeddings(self.blobs, frozen.dataset, block.id, self.backbone.version, vectors)
+        return vectors
