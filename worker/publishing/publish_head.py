@@ -22,6 +22,7 @@ from shared.domain.card import (
     DatasetInfo,
     Metrics,
     ModelCard,
+    Unknown,
 )
 from shared.models.registry import Registry
 from worker.evaluation import evaluate
@@ -48,6 +49,7 @@ def publish_head(
     *,
     metrics: Metrics | None = None,
     calibration: Calibration | None = None,
+    unknown: Unknown | None = None,
     dataset: DatasetInfo | None = None,
 ) -> ModelCard:
     """Publish a Head as the folder `out`/<version>, and return its card. The folder is created atomically.
@@ -68,7 +70,9 @@ def publish_head(
         pictures = evaluate.noise((BATCH_SIZE, shape.height, shape.width, shape.channels))
         _check(folder / OPENVINO_FILE, forward, pictures[:SAMPLES])
         latency = evaluate.latency(forward, pictures, REPEATS, batch_size=BATCH_SIZE)
-        measurements = Measurements(answers=np.zeros((0, 0)), latency=latency, metrics=metrics, calibration=calibration)
+        measurements = Measurements(
+            answers=np.zeros((0, 0)), latency=latency, metrics=metrics, calibration=calibration, unknown=unknown
+        )
         reference = BackboneRef(
             version=backbone.version,
             openvino_sha256=sha256(network_file(registry, backbone.card)),

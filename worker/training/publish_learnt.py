@@ -47,7 +47,6 @@ def publish_learnt(learnt: LearntHead, registry: Registry, job: Job, params: Hea
         training_seconds=learnt.seconds,
         owner=job.owner,
         classifier=params.dataset,
-        unknown=fitted.unknown,
     )
     test = int(frozen.test.sum())
     dataset = DatasetInfo(
@@ -67,6 +66,7 @@ def publish_learnt(learnt: LearntHead, registry: Registry, job: Job, params: Hea
         out,
         metrics=metrics,
         calibration=calibration,
+        unknown=fitted.unknown,
         dataset=dataset,
     )
     (out / card.version / SNAPSHOT_FILE).write_bytes(pack(frozen))
