@@ -63,11 +63,11 @@ def erase(blobs: BlobStore, dataset: str, block: str, rows: Mapping[int, str]) -
     No other process may write the Block's hashes and Embeddings at the same time. Repeating the call is harmless.
     """
     folder = block_folder(dataset, block)
-    for key in blobs.keys(folder):
+    blobs.delete([f"{folder}/{digest}{suffix}" for digest in rows.values() for suffix in ("", THUMBNAIL)])
+    for key in blobs.keys(folder):  # after the pictures, since it needs some space on the disk
         name = key.rpartition("/")[2]
         if name == HASHES or name.startswith(EMBEDDINGS):
             _overwrite(blobs, key, rows)
-    blobs.delete([f"{folder}/{digest}{suffix}" for digest in rows.values() for suffix in ("", THUMBNAIL)])
 
 
 def _overwrite(blobs: BlobStore, key: str, rows: Mapping[int, str]) -> None:

@@ -14,8 +14,8 @@ from shared.jobs.cursors import decode_cursor, encode_cursor
 from shared.redis import keys
 from shared.redis.connection import Client, Scripts, redis_errors, undecoded
 
-#: Pictures that one call changes or deletes at most: all or none, in one call of a script.
-MAX_CHANGES = 10_000
+#: Pictures that one call changes or deletes at most: all or none, in one call of a script, which takes some 50 ms.
+MAX_CHANGES = 1000
 #: Pictures that are read in one round trip, and that one call examines for a filter; the next continues at the cursor.
 READ_BATCH, SCAN_LIMIT = 500, 5000
 #: Numbers of deleted pictures that one call passes over at most.

@@ -11,7 +11,7 @@ from shared.datasets.entities import Picture
 from shared.datasets.files import picture_key, thumbnail_key
 from shared.datasets.names import label_name
 from shared.datasets.picture import MEDIA_TYPES
-from shared.datasets.pictures import Change, PictureFilter, picture_not_found
+from shared.datasets.pictures import Change, PictureFilter
 from shared.domain import json_pointer
 from shared.domain.errors import Fault, InvalidRequest, NotFound
 from shared.images.formats import JPEG, WEBP
@@ -36,9 +36,6 @@ from web.state import services
 
 blueprint = Blueprint("dataset_pictures", __name__, url_prefix="/v1/datasets")
 
-#: Digits of the greatest number of a picture.
-MAX_DIGITS = 10
-
 
 @blueprint.get("/<dataset>/pictures")
 @allow(ANY_KEY)
@@ -56,38 +53,38 @@ def index(dataset: str) -> Response:
     return linked(jsonify({"data": data, "next": page.next}), page.next)
 
 
-@blueprint.get("/<dataset>/pictures/<number>")
+@blueprint.get("/<dataset>/pictures/<int:number>")
 @allow(ANY_KEY)
 @operation({200: Answer(DatasetPicture)})
-def get(dataset: str, number: str) -> Response:
+def get(dataset: str, number: int) -> Response:
     """Get a picture's label, split and size."""
-    return _picture(dataset, dataset_id(dataset), _number(number))
+    return _picture(dataset, dataset_id(dataset), number)
 
 
-@blueprint.put("/<dataset>/pictures/<number>")
+@blueprint.put("/<dataset>/pictures/<int:number>")
 @allow(Scope.TRAIN)
 @operation({200: Answer(DatasetPicture)}, body={JSON: PictureChange}, examples={JSON: {"label": "apple"}})
-def change(dataset: str, number: str) -> Response:
+def change(dataset: str, number: int) -> Response:
     """Change a picture's label, or pin it to a side of the split.
 
     A pin also moves all near copies of the picture, so that none is on the other side.
     """
-    wanted, found, n = json_body(PictureChange, request), dataset_id(dataset), _number(number)
+    wanted, found = json_body(PictureChange, request), dataset_id(dataset)
     label = None
     if "label" in wanted.model_fields_set:
         (label,) = _known_labels(found, [(wanted.label, "/label")])
-    services().dataset_pictures.change(found, {n: Change(label, wanted.split)})
-    return _picture(dataset, found, n)
+    services().dataset_pictures.change(found, {number: Change(label, wanted.split)})
+    return _picture(dataset, found, number)
 
 
-@blueprint.delete("/<dataset>/pictures/<number>")
+@blueprint.delete("/<dataset>/pictures/<int:number>")
 @allow(Scope.TRAIN)
 @operation({204: Answer(about="It is gone.")})
-def delete(dataset: str, number: str) -> tuple[str, int]:
+def delete(dataset: str, number: int) -> tuple[str, int]:
     """Delete a picture with its thumbnail and embeddings."""
-    found, n = dataset_id(dataset), _number(number)
-    services().dataset_pictures.get(found, n)
-    services().dataset_pictures.delete(found, [n])
+    found = dataset_id(dataset)
+    services().dataset_pictures.get(found, number)
+    services().dataset_pictures.delete(found, [number])
     finish_deletion(found)
     return "", 204
 
@@ -119,7 +116,7 @@ def delete_many(dataset: str) -> Response:
     return jsonify({"pictures": len(numbers)})
 
 
-@blueprint.get("/<dataset>/pictures/<number>/image")
+@blueprint.get("/<dataset>/pictures/<int:number>/image")
 @allow(ANY_KEY)
 @operation(
     {
@@ -129,10 +126,10 @@ def delete_many(dataset: str) -> Response:
     query=ImageQuery,
     headers=["If-None-Match"],
 )
-def image(dataset: str, number: str) -> Response:
+def image(dataset: str, number: int) -> Response:
     """Get the picture as it was uploaded, or its thumbnail."""
     asked, found = query(ImageQuery, request), dataset_id(dataset)
-    picture = services().dataset_pictures.get(found, _number(number))
+    picture = services().dataset_pictures.get(found, number)
     content, media_type = _content(found, picture, small=asked.size == "thumb")
     response = Response(content, content_type=media_type, headers=PICTURE_HEADERS)
     response.set_etag(f"{picture.sha256}{asked.size or ''}")
@@ -153,13 +150,6 @@ def _picture(name: str, dataset: str, n: int) -> Response:
     picture = services().dataset_pictures.get(dataset, n)
     labels = services().dataset_pictures.label_names(dataset, [picture])
     return jsonify(picture_json(name, picture, labels))
-
-
-def _number(text: str) -> int:
-    """Return the number of a picture. Raise NotFound if no picture has this id."""
-    if not (text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS and text[0] != "0"):
-        raise picture_not_found(text[:MAX_DIGITS])
-    return int(text)
 
 
 def _index(dataset: str, label: str) -> int:

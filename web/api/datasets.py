@@ -12,7 +12,7 @@ from shared.datasets.entities import DatasetRecord, Picture
 from shared.datasets.files import picture_key
 from shared.datasets.imports import DELETED
 from shared.datasets.names import dataset_name, label_name
-from shared.domain.errors import NotFound, Unavailable
+from shared.domain.errors import NotFound, StorageFull, Unavailable
 from web.api.paging import linked
 from web.auth.access import ANY_KEY, allow
 from web.downloads.attachment import attachment
@@ -123,5 +123,5 @@ def finish_deletion(dataset: str) -> None:
     """Delete the bytes of what the request has deleted; the reconciler does it later if that fails."""
     try:
         services().dataset_sweep.finish(dataset)
-    except Unavailable:
+    except (Unavailable, StorageFull):
         current_app.logger.warning("the bytes of dataset %s could not be deleted yet", dataset)

@@ -91,6 +91,26 @@ def test_a_blob_can_be_streamed(blobs: BlobStore) -> None:
         list(blobs.stream("models/1/b"))
 
 
+def test_a_part_of_a_blob_can_be_read(blobs: BlobStore) -> None:
+    blobs.put("datasets/1/a", b"0123456789")
+    assert blobs.get_range("datasets/1/a", 3, 4) == b"3456"
+    with pytest.raises(NotFound):
+        blobs.get_range("datasets/1/b", 3, 4)
+
+
+def test_a_copy_outlives_its_original(blobs: BlobStore) -> None:
+    blobs.put("jobs/1/a", b"first")
+    blobs.put("jobs/2/a", b"other")
+    blobs.copy("jobs/1/a", "jobs/2/a")
+    blobs.put("jobs/1/a", b"second")
+    assert blobs.get("jobs/2/a") == b"first"
+    blobs.delete(["jobs/1/a", "jobs/1/missing"])
+    assert not blobs.exists("jobs/1/a")
+    assert blobs.get("jobs/2/a") == b"first"
+    with pytest.raises(NotFound):
+        blobs.copy("jobs/1/a", "jobs/3/a")
+
+
 def test_keys_and_folders_are_listed(blobs: BlobStore) -> None:
     assert blobs.keys("models") == []
     for key in ("models/1/a", "models/2/a", "models2/1/a"):

@@ -19,10 +19,12 @@ from cli.stack.embedded_redis import redis_server_path
 from shared.datasets.entities import Split
 from shared.datasets.files import DATASETS_FOLDER
 from shared.datasets.names import MAX_LABELS
+from shared.datasets.pictures import MAX_CHANGES
 from shared.domain.csv_cells import unescape_formula
 from shared.domain.entities import ItemState, JobKind, blob_key, job_folder
 from shared.services import Services
 from shared.settings import load_settings
+from shared.storage import blobs
 from tests.conftest import running_redis
 from tests.shared.datasets.kit import DatasetKit, Given
 from tests.shared.kit import UNREADABLE, sure, upload
@@ -271,10 +273,17 @@ def test_a_picture_is_labelled_and_pinned_with_its_near_copies(ann: Caller) -> N
         ({"name": "x"}, "/name"),
     ):
         assert faults(ann("PUT", "/fruit/pictures/2", 422, json=body)) == [pointer]
-    for number in ("7", "0", "01", "-1", "x", "99999999999", "9999999999"):
+    for number in ("7", "0", "-1", "x", "9" * 10, "9" * 40):
         for method in ("GET", "PUT", "DELETE"):
             ann(method, f"/fruit/pictures/{number}", 404, json={"label": "pear"})
         ann("GET", f"/fruit/pictures/{number}/image", 404)
+
+
+@pytest.mark.usefixtures("fruit")
+def test_another_method_is_not_allowed(ann: Caller) -> None:
+    for path in ("/fruit/pictures/labels", "/fruit/pictures/delete"):
+        for method in ("GET", "PUT", "DELETE"):
+            assert ann(method, path, 405, json={"label": "pear"}).headers["Allow"] == "OPTIONS, POST"
 
 
 @pytest.mark.usefixtures("fruit")
@@ -289,7 +298,7 @@ def test_many_pictures_are_labelled_or_none(ann: Caller) -> None:
     ):
         answer = ann("POST", "/fruit/pictures/labels", status, json={"labels": wanted})
         assert pointers is None or faults(answer) == pointers
-    ann("POST", "/fruit/pictures/labels", 422, json={"labels": {str(n): "pear" for n in range(1, 10_002)}})
+    ann("POST", "/fruit/pictures/labels", 422, json={"labels": {str(n): "pear" for n in range(1, MAX_CHANGES + 2)}})
     ann("POST", "/fruit/pictures/labels", 413, data=b" " * 5_000_000, content_type="application/json")
     assert pictures(ann) == before
     for _ in range(2):
@@ -334,6 +343,19 @@ def test_a_deleted_picture_is_gone_with_its_bytes(ann: Caller, parts: Services) 
     ann("DELETE", "/fruit", 204)
     assert parts.blobs.keys(DATASETS_FOLDER) == []
     assert not list(parts.redis.scan_iter("darkroom:dataset*", count=1000))
+
+
+@pytest.mark.usefixtures("fruit")
+def test_pictures_are_deleted_from_a_full_disk(ann: Caller, parts: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a full disk, Then the picture's bytes go at once, and its hash when there is room to write the others."""
+    stored = len(parts.blobs.keys(DATASETS_FOLDER))
+    with monkeypatch.context() as full:
+        full.setattr(blobs, "RESERVE_BYTES", 1 << 60)
+        ann("DELETE", "/fruit/pictures/1", 204)
+    assert len(parts.blobs.keys(DATASETS_FOLDER)) == stored - 2
+    assert len(parts.dataset_sweep.unfinished(10)) == 1
+    parts.dataset_sweep.run()
+    assert parts.dataset_sweep.unfinished(10) == []
 
 
 @pytest.mark.usefixtures("fruit")
@@ -445,7 +467,7 @@ def test_what_cannot_be_taken_is_named(ann: Caller, bob: Caller, parts: Services
 
 def calls(app: Flask) -> list[tuple[str, str]]:
     """Return the method and the path of each call, below `/v1/datasets`."""
-    names = {"<dataset>": "fruit", "<number>": "1", "<path:label>": "apple"}
+    names = {"<dataset>": "fruit", "<int:number>": "1", "<path:label>": "apple"}
     found = []
     for rule in app.url_map.iter_rules():
         if rule.rule.startswith("/v1/datasets"):
