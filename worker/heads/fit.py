@@ -14,31 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.domain.card import Unknown
-from worker.evaluation import evaluate
 from worker.heads.folds import FOLDS, assign_folds
-from worker.heads.methods import ABSENT, METHODS, Linear, Method, Projection
+from worker.heads.methods import METHODS, Projection
+from worker.heads.trials import Trial, Tried, best_trial, blend, cooled, fitted_temperature
 from worker.serving.head import Head, nearest_distance, normalised
-from worker.serving.tta import TINY, softmax
+from worker.serving.tta import softmax
 
 #: Share of the training pictures that must be accepted while they are held out.
 ACCEPTED = 0.95
 #: Embeddings that a Head keeps for distances at most: 10 MB in the file, 20 MB in memory.
 MAX_REFERENCES = 4096
-#: Accuracy that a simpler method may lack, if its standard error is not smaller.
-TOLERATED = 0.005
+
+#: Accuracy by which one method must be better than the blend.
+TOLERATED = 0.003
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.integer[Any]]
-
-
-@dataclass(frozen=True)
-class Tried:
-    """A method that was tried: its accuracy and mean cross-entropy (in nats) on held-out pictures."""
-
-    method: str
-    strength: float
-    accuracy: float
-    loss: float
 
 
 @dataclass(frozen=True)
@@ -55,7 +46,7 @@ class FittedHead:
     """A Head, its rule for unknown pictures, and how it was chosen.
 
     `probabilities` (n, classes) and `novelty` (n,) are of the training pictures while they were held out, so they show
-    which labels to doubt.
+    which labels to doubt. `temperature` is the divisor of the logits; of a blend, the mean of its parts.
     """
 
     head: Head
@@ -88,20 +79,21 @@ def fit_head(
     project = Projection.of(embeddings)
     projected = project(embeddings)
     trials = _try_all(projected, labels, classes, fold, report)
-    tried, logits = _choose(trials, len(labels))
-    temperature = fitted_temperature(logits, labels)
-    probabilities = softmax(logits / np.float32(temperature))
+    best = _choose(trials)
+    temperature = fitted_temperature(best.logits, labels)
+    probabilities = softmax(cooled(best.logits, temperature))
     rows, kept = normalised(embeddings), _references(len(embeddings), seed)
     distances = held_out_distances(rows, fold, kept)
     report(None)
-    linear = project.undo(_fit_one(tried, projected, labels, classes))
-    head = Head(*_cooled(linear, temperature), rows[kept].astype(np.float16).astype(np.float32))
+    linear = project.undo(best.fit(projected, labels, classes))
+    references = rows[kept].astype(np.float16).astype(np.float32)
+    head = Head(linear.weights / np.float32(temperature), cooled(linear.bias, temperature), references)
     report(None)
     return FittedHead(
         head,
-        tried,
-        tuple(trial for trial, _ in trials),
-        temperature,
+        best.tried,
+        tuple(trial.tried for trial in trials),
+        temperature * float(np.mean([part.temperature for part in best.parts])),
         unknown_rule(probabilities, distances),
         probabilities,
         distances,
@@ -119,33 +111,22 @@ class _Reporter:
         self._progress(Progress(self._done, self._steps, tried))
 
 
-def _try_all(
-    embeddings: Floats, labels: Integers, classes: int, fold: Integers, report: _Reporter
-) -> list[tuple[Tried, Floats]]:
-    """Return each method and strength with its held-out logits (n, classes), the simplest first."""
+def _try_all(embeddings: Floats, labels: Integers, classes: int, fold: Integers, report: _Reporter) -> list[Trial]:
+    """Return the best trial of each method, and the blend of the last two."""
     trials = []
     for method in METHODS:
-        held_out = held_out_logits(method, embeddings, labels, classes, fold)
-        found = [
-            (_judged(method.name, strength, logits, labels), logits)
-            for strength, logits in zip(method.strengths, held_out, strict=True)
-        ]
-        trials += found
-        report(max((tried for tried, _ in found), key=lambda tried: tried.accuracy))
-    return trials
+        trials.append(best_trial(method, embeddings, labels, classes, fold))
+        report(trials[-1].tried)
+    return [*trials, blend(trials[1:], labels)]
 
 
-def held_out_logits(method: Method, embeddings: Floats, labels: Integers, classes: int, fold: Integers) -> Floats:
-    """Return logits (strengths, n, classes) of each picture by a classifier that was fitted without its fold."""
-    logits = np.zeros((len(method.strengths), len(labels), classes), np.float32)
-    for number in range(FOLDS):
-        held, kept = fold == number, fold != number
-        if not held.any() or not kept.any():
-            continue
-        fitted = method.fit(embeddings[kept], labels[kept], classes, method.strengths)
-        for place, linear in enumerate(fitted):
-            logits[place, held] = linear.logits(embeddings[held])
-    return logits
+def _choose(trials: list[Trial]) -> Trial:
+    """Return the last trial, the blend, unless another is better by more than TOLERATED.
+
+    It withstands new conditions better than its parts; see docs/decisions/0037-heads.md.
+    """
+    best = max(trials, key=lambda trial: trial.merit)
+    return best if best.tried.accuracy > trials[-1].tried.accuracy + TOLERATED else trials[-1]
 
 
 def held_out_distances(rows: Floats, fold: Integers, kept: Integers) -> Floats:
@@ -158,36 +139,6 @@ def held_out_distances(rows: Floats, fold: Integers, kept: Integers) -> Floats:
     return distances
 
 
-def fitted_temperature(logits: Floats, labels: Integers) -> float:
-    """Return the temperature for held-out logits; pictures whose class had no other picture do not count."""
-    scale = max(float(np.abs(logits[logits > ABSENT / 2]).mean()), TINY)
-    could_know = logits[np.arange(len(labels)), labels] > ABSENT / 2
-    if not could_know.any():
-        return scale
-    return scale * evaluate.temperature(logits[could_know] / np.float32(scale), labels[could_know])
-
-
-def _judged(method: str, strength: float, logits: Floats, labels: Integers) -> Tried:
-    """Return how good held-out logits are, with the best temperature."""
-    probabilities = softmax(logits / np.float32(fitted_temperature(logits, labels)))
-    accuracy = float(np.mean(logits.argmax(axis=1) == labels))
-    return Tried(method, strength, accuracy, evaluate.cross_entropy(probabilities, labels))
-
-
-def _choose(trials: list[tuple[Tried, Floats]], count: int) -> tuple[Tried, Floats]:
-    """Return the simplest trial whose accuracy is nearly the best: within a standard error, and within TOLERATED."""
-    best = max(tried.accuracy for tried, _ in trials)
-    error = math.sqrt(best * (1 - best) / count)
-    return next(trial for trial in trials if trial[0].accuracy >= best - min(error, TOLERATED))
-
-
-def _fit_one(tried: Tried, embeddings: Floats, labels: Integers, classes: int) -> Linear:
-    """Return the classifier that was chosen; strengths before it are the way to it."""
-    method = next(method for method in METHODS if method.name == tried.method)
-    strengths = method.strengths[: method.strengths.index(tried.strength) + 1]
-    return method.fit(embeddings, labels, classes, strengths)[-1]
-
-
 def unknown_rule(probabilities: Floats, distances: Floats) -> Unknown:
     """Return the rule by which ACCEPTED of the held-out pictures are known: half of the others fail each limit."""
     distance = float(np.quantile(distances, (1 + ACCEPTED) / 2, method="higher"))
@@ -195,12 +146,6 @@ def unknown_rule(probabilities: Floats, distances: Floats) -> Unknown:
     refused = int(near.sum()) - math.ceil(ACCEPTED * len(scores))
     score = float(np.sort(scores[near])[max(0, refused)])
     return Unknown(distance=distance, score=score, accepted=float(np.mean(near & (scores >= score))))
-
-
-def _cooled(linear: Linear, temperature: float) -> tuple[Floats, Floats]:
-    """Return weights and bias divided by the temperature. An absent class stays absent."""
-    bias = np.where(linear.bias > ABSENT / 2, linear.bias / np.float32(temperature), ABSENT)
-    return linear.weights / np.float32(temperature), bias.astype(np.float32)
 
 
 def _references(count: int, seed: int) -> NDArray[np.int64]:
