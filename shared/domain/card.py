@@ -22,7 +22,7 @@ from shared.domain.preprocessing import Preprocessing
 #: byte (label index) per test image in the data set's order; and an image of confusions (see
 #: `worker.evaluation.confusions`).
 MODEL_FILE, OPENVINO_FILE, CARD_FILE = "model.keras", "openvino.zip", "card.json"
-#: The Head of a version that was trained on a Backbone's Embeddings; see `worker.heads.head`.
+#: The Head of a version that was trained on a Backbone's Embeddings; see `worker.serving.head`.
 HEAD_FILE = "head.npz"
 #: The pictures of the Dataset that a version learnt from and was tested on; see `worker.datasets.snapshot`.
 SNAPSHOT_FILE = "snapshot.npz"

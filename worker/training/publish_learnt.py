@@ -24,6 +24,7 @@ SOURCES = (
     "heads/fit.py",
     "heads/folds.py",
     "heads/methods.py",
+    "heads/trials.py",
     "serving/head.py",
     "training/head.py",
 )
@@ -40,7 +41,7 @@ def publish_learnt(learnt: LearntHead, registry: Registry, job: Job, params: Hea
         calibration = evaluate.calibration(probabilities, truth, fitted.temperature)
     provenance = Provenance(
         preset=params.preset,
-        params={"method": fitted.chosen.method, "strength": fitted.chosen.strength},
+        params={"method": fitted.chosen.method},
         labels=frozen.labels,
         seed=params.seed,
         code_version=code_version(),
