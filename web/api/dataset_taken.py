@@ -12,10 +12,9 @@ from shared.domain.entities import JOB_ID_PATTERN, Item, Job, JobKind
 from shared.domain.errors import Fault, InvalidRequest, NotFound
 from shared.jobs.store import job_not_found
 from web.api.datasets import dataset_id
-from web.api.jobs import job_response
+from web.api.jobs import ACCEPTED, WAITED_FOR, submitted
 from web.auth.access import allow, may_see
-from web.openapi.operation import JSON, Answer, operation
-from web.schemas import responses
+from web.openapi.operation import JSON, operation
 from web.schemas.requests import json_body
 from web.schemas.serializers import labels_of
 from web.state import caller, services
@@ -50,8 +49,9 @@ class TakenPictures(BaseModel):
 @blueprint.post("/<dataset>/pictures")
 @allow(Scope.TRAIN)
 @operation(
-    {202: Answer(responses.Job, ["Location", "Retry-After", "ETag"], about="Accepted: the import is queued.")},
+    {202: ACCEPTED, 200: WAITED_FOR},
     body={JSON: TakenPictures},
+    headers=["Prefer"],
     examples={JSON: {"job": "9d2b0c9a4cb34fb0a3a1f5e0c7d8e9fa", "corrected": True}},
 )
 def create(dataset: str) -> Response:
@@ -65,10 +65,7 @@ def create(dataset: str) -> Response:
     names = labels_of(job, services().registry)
     items = _items(job, wanted, names)
     labels = names if wanted.labelled else ()
-    import_id = take(services(), found, job, items, labels=labels, owner=caller().owner)
-    answer = job_response(services().store.get(import_id), 202, conditional=False)
-    answer.headers["Location"] = f"/v1/jobs/{import_id}"
-    return answer
+    return submitted(take(services(), found, job, items, labels=labels, owner=caller().owner))
 
 
 def _items(job: Job, wanted: TakenPictures, names: tuple[str, ...]) -> list[Item]:

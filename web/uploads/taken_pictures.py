@@ -12,6 +12,7 @@ from shared.domain.entities import Item, ItemState, Job, JobKind, Upload, blob_k
 from shared.domain.errors import Fault, InvalidRequest, NotFound
 from shared.jobs.results import Filter
 from shared.services import Services
+from web.uploads.imports import FLAT, import_params
 from web.uploads.item_writer import ItemWriter
 from web.uploads.submission import ADD_ITEMS, new_job
 
@@ -56,7 +57,7 @@ def take(
     `labels` has the names of the Job's Labels, by index, or is empty to leave the pictures without a Label. Raise
     InvalidRequest if the bytes of an Item are deleted, or its Label is not allowed in a Dataset.
     """
-    params = {"dataset": dataset.name, "label": None, "layout": "flat", "job": job.id}
+    params = import_params(dataset.name, None, FLAT) | {"job": job.id}
     uploads = [_upload(item, labels) for item in items]
     with new_job(services, JobKind.IMPORT, owner, None, dataset=dataset.id, params=params) as import_id:
         services.datasets.add_job(dataset.id, import_id)
