@@ -35,6 +35,7 @@ VALIDATION_SHARE = 0.04
 SPLIT_SEED = 10
 
 Images = NDArray[np.uint8]
+Indices = NDArray[np.integer[Any]]
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -62,24 +63,35 @@ class Corrections:
     champion: ChampionScore | None = None
 
 
+@dataclass(frozen=True)
+class Origin:
+    """The Dataset in the service, at one revision, that images come from, and its owner."""
+
+    owner: str
+    id: str
+    revision: int
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images as uint8 arrays (n, height, width, channels) and their label indices as uint8 arrays (n,).
+    """Images as uint8 arrays (n, height, width, channels) and their label indices as integer arrays (n,).
 
     Weights are fitted to `train`, choices are made on `val`, and `test` is used once, for the final metrics. `digest`
-    is the sha256 of `ARRAYS` before `val` is split off; it includes the corrections, if any.
+    is the sha256 of `ARRAYS` before `val` is split off; it includes the corrections, if any. `origin` is None for
+    CIFAR-10.
     """
 
     name: str
     digest: str
     labels: tuple[str, ...]
     x_train: Images
-    y_train: Images
+    y_train: Indices
     x_val: Images
-    y_val: Images
+    y_val: Indices
     x_test: Images
-    y_test: Images
+    y_test: Indices
     corrections: Corrections | None = None
+    origin: Origin | None = None
 
 
 def load_cifar10() -> Dataset:

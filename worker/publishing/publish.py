@@ -120,7 +120,7 @@ def publish_file(
         measurements = (
             measure_served(network, dataset, temperature, served) if dataset else measure_speed(network, shape)
         )
-        if dataset:
+        if dataset and dataset.origin is None:
             _write_answers(folder, dataset, measurements.answers)
         card = make_card(
             folder,
@@ -226,6 +226,8 @@ def sha256(file: Path) -> str:
 def _dataset_info(dataset: Dataset) -> DatasetInfo:
     return DatasetInfo(
         name=dataset.name,
+        id=dataset.origin.id if dataset.origin else None,
+        revision=dataset.origin.revision if dataset.origin else None,
         digest=dataset.digest,
         train=len(dataset.x_train),
         validation=len(dataset.x_val),

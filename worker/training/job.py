@@ -15,12 +15,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
 from shared import logs
-from shared.domain.card import ModelCard
+from shared.domain.card import SNAPSHOT_FILE, ModelCard
 from shared.domain.entities import Failure, Training, checkpoint_key, job_folder
 from shared.domain.errors import DarkroomError, InvalidRequest, NotFound, StorageFull, Unavailable
 from shared.jobs.trainings import TrainingCommand, TrainingStore
@@ -31,8 +32,11 @@ from shared.training.datasets import WITH_CORRECTIONS
 from shared.training.params import parse
 from shared.training.presets import HeadParams, TrainingParams
 from shared.training.speeds import Speed
+from worker import hardware
 from worker.data.datasets import Dataset, load_cifar10
-from worker.datasets.snapshot import DatasetGone, TooFewPictures
+from worker.datasets.images import images_of
+from worker.datasets.pixels import StoredPictures
+from worker.datasets.snapshot import DatasetGone, FrozenDataset, TooFewPictures, freeze, pack
 from worker.presets import PRESETS
 from worker.publishing.promotion import Judge, promote
 from worker.publishing.scratch import PUBLISH_PREFIX
@@ -175,7 +179,7 @@ def _publish(services: Services, training: Training, publish: Callable[[Path], M
 def _train_network(services: Services, training: Training, params: TrainingParams) -> str:
     # TensorFlow takes seconds to load: report errors in the request and the data first.
     preset = PRESETS[params.preset]
-    dataset = _dataset(services, training.job_id, params)
+    dataset, snapshot = _dataset(services, training, params)
     base_file = services.registry.model_file(params.base) if params.base else None
 
     from worker.training.loop import Callbacks  # noqa: PLC0415 - see above
@@ -195,19 +199,36 @@ def _train_network(services: Services, training: Training, params: TrainingParam
         images_per_s = statistics.median(row.images_per_s for row in trained.rows)
         services.speeds.record(params.preset, Speed(images_per_s, socket.gethostname()))
     measured = with_champion_score(services.registry, dataset)
-    return _publish(services, training, lambda out: publish_trained(trained, measured, out, params.base))
+
+    def publish(out: Path) -> ModelCard:
+        card = publish_trained(trained, measured, out, params.base)
+        if snapshot is not None:
+            (out / card.version / SNAPSHOT_FILE).write_bytes(pack(snapshot))
+        return card
+
+    return _publish(services, training, publish)
 
 
-def _dataset(services: Services, job_id: str, params: TrainingParams) -> Dataset:
-    """Return the dataset of the job. Raises DatasetUnusable, TooFewCorrections, StorageFull and Unavailable."""
+def _dataset(services: Services, training: Training, params: TrainingParams) -> tuple[Dataset, FrozenDataset | None]:
+    """Return the images of the job, and the Snapshot that they come from if they are an owner's.
+
+    Raises DatasetUnusable, DatasetGone, TooFewPictures, TooFewCorrections, StorageFull and Unavailable.
+    """
+    owner, max_pixels = services.store.get(training.job_id).owner, services.settings.max_pixels
+    if training.dataset is not None:
+        snapshot = freeze(services.blobs, services.dataset_pictures, training.job_id, training.dataset)
+        blocks = services.dataset_pictures.blocks(training.dataset)
+        with ThreadPoolExecutor(hardware.cores()) as pool:
+            stored = StoredPictures(services.blobs, training.dataset, max_pixels, pool)
+            return images_of(snapshot, blocks, stored, params.dataset, owner), snapshot
     try:
         base = load_cifar10()
     except (NotFound, InvalidRequest) as error:
         raise DatasetUnusable(str(error)) from error
     if params.dataset != WITH_CORRECTIONS:
-        return base
-    owner, max_pixels = services.store.get(job_id).owner, services.settings.max_pixels
-    return with_corrections(base, freeze_corrections(services.blobs, services.corrections, job_id, owner, max_pixels))
+        return base, None
+    corrected = freeze_corrections(services.blobs, services.corrections, training.job_id, owner, max_pixels)
+    return with_corrections(base, corrected), None
 
 
 def _exit_with_parent(parent: int) -> None:

@@ -12,6 +12,7 @@ import keras
 
 import worker
 from shared.domain.card import MODEL_FILE, ModelCard
+from shared.domain.classifier import CIFAR10
 from worker.data.datasets import Dataset
 from worker.evaluation import evaluate
 from worker.evaluation.measurements import ViewsServed
@@ -26,6 +27,7 @@ ADAPTIVE_PRESETS = frozenset({"fast", "wide"})
 SOURCES = (
     "data/augment.py",
     "data/datasets.py",
+    "datasets/images.py",
     "evaluation/evaluate.py",
     "evaluation/measurements.py",
     "presets/base.py",
@@ -65,6 +67,8 @@ def publish_trained(
         best_epoch=trained.best_epoch,
         parent=parent,
         training_seconds=trained.seconds,
+        owner=dataset.origin.owner if dataset.origin else None,
+        classifier=dataset.name if dataset.origin else CIFAR10.name,
     )
     default: ViewsServed = "adaptive" if provenance.preset in ADAPTIVE_PRESETS else "one"
     with staging(out) as folder:

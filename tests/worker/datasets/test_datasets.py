@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from shared.datasets.entities import Picture
+from shared.datasets.entities import Picture, Split
 from shared.datasets.files import DATASETS_FOLDER, picture_key, thumbnail_key
+from shared.datasets.pictures import Change
 from shared.domain.classifier import EVERYDAY, Classifier
 from shared.domain.entities import (
     CLASSIFICATION_QUEUES,
@@ -31,6 +32,7 @@ from tests.worker.kit import importer, put
 from worker.classify.chunk_worker import ChunkWorker
 from worker.classify.classifier import Classifier as PictureClassifier
 from worker.data.decode import decode
+from worker.datasets.snapshot import freeze
 from worker.serving.models import ModelCache
 from worker.training import job
 
@@ -59,12 +61,6 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     out = io.BytesIO()
     image.save(out, kind, **options)
     return out.getvalue()
-
-
-@pytest.fixture(scope="module")
-def shared_models() -> dict[str, ModelCache]:
-    """Hold one cache of models for all tests of this module: each has its own service."""
-    return {}
 
 
 @pytest.fixture
@@ -197,7 +193,7 @@ def test_a_dataset_becomes_a_classifier(services: Services, things: Things) -> N
     assert done.promotion["promoted"]
     card = services.registry.card(done.model)
     assert (card.classifier, card.owner) == ("things", LOCAL_OWNER)
-    assert card.labels == tuple(sorted(SHAPES, key=lambda shape: list(SHAPES).index(shape)))
+    assert card.labels == SHAPES
     assert card.metrics is not None
     assert card.metrics.accuracy_interval is not None
     assert card.metrics.accuracy_interval[0] <= card.metrics.accuracy <= card.metrics.accuracy_interval[1]
@@ -210,3 +206,34 @@ def test_a_dataset_becomes_a_classifier(services: Services, things: Things) -> N
     assert model.forward(np.stack(new)).argmax(axis=1).tolist() == [0, 1, 2]
     rows = services.trainings.rows(done.id, 0, 100)
     assert rows[-1]["step"] == rows[-1]["steps"]
+    again = trained(services, things)
+    assert not again.promotion["promoted"]
+    assert "inconclusive" in again.promotion["reason"]
+    learnt = next(each for each in things.pictures() if each.split is Split.TRAIN)
+    services.dataset_pictures.change(things.id, {learnt.n: Change(split=Split.TEST)})
+    leaked = trained(services, things)
+    assert not leaked.promotion["promoted"]
+    assert "has learnt from 1 of" in leaked.promotion["reason"]
+    networks = trained(services, things, preset="seed", epochs=1, promote="never")
+    assert networks.state is JobState.SUCCEEDED, networks.failure
+    card = services.registry.card(networks.model)
+    assert (card.classifier, card.input.height, card.labels) == ("things", 32, tuple(SHAPES))
+
+
+def test_a_training_keeps_the_pictures_of_its_first_start(services: Services, things: Things) -> None:
+    """Given a Snapshot, When pictures are relabelled and deleted, Then it still has the Labels, not the bytes."""
+    things.add({f"{shape}-{seed}": encoded(drawn(shape, seed)) for shape in SHAPES[:2] for seed in range(5)})
+    before = freeze(services.blobs, services.dataset_pictures, "a" * 32, things.id)
+    first = things.pictures()[0]
+    services.dataset_pictures.change(things.id, {first.n: Change(label="square")})
+    services.dataset_pictures.delete(things.id, [things.pictures()[1].n])
+    after = freeze(services.blobs, services.dataset_pictures, "a" * 32, things.id)
+    assert (after.digest, after.numbers.tolist()) == (before.digest, before.numbers.tolist())
+
+
+def test_too_few_pictures_are_refused_by_name(services: Services, things: Things) -> None:
+    things.add({f"{shape}-{seed}": encoded(drawn(shape, seed)) for shape in SHAPES[:2] for seed in range(3)})
+    done = trained(services, things)
+    assert done.failure is not None
+    assert done.failure.code == "too_few_pictures"
+    assert "circle (3)" in done.failure.detail
