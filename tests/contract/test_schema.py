@@ -12,10 +12,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.conftest import ROOT, running_service
-from tests.integration.helpers import cifar10, finished, submit
+from tests.contract.hooks import DATASET
+from tests.integration.helpers import cifar10, files, finished, submit
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 #: Share of the operations that must have succeeded at least once, since rejections alone prove little.
@@ -28,7 +30,16 @@ def own_service(tmp_path_factory):
     with running_service(tmp_path_factory.mktemp("schema"), web_processes="1") as service:
         with service.client() as http:
             finished(http, submit(http, *cifar10()[:5]))
+            fill_dataset(http)
         yield service
+
+
+def fill_dataset(http: httpx.Client) -> None:
+    """Import pictures into a dataset, for calls that `hooks.py` points to it."""
+    http.post("/v1/datasets", json={"name": DATASET, "labels": ["cat", "apple", "spare"]}).raise_for_status()
+    pictures = files(*((name.replace("/", "-"), content) for name, content in cifar10()))
+    answer = http.post(f"/v1/datasets/{DATASET}/imports?label=cat", files=pictures, headers={"Prefer": "wait=30"})
+    assert answer.json()["counts"]["succeeded"] == len(pictures), answer.text
 
 
 def test_every_operation_keeps_to_the_document(own_service, tmp_path):
