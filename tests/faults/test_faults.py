@@ -15,7 +15,7 @@ from tests.faults import harm
 from tests.faults.checks import Expected, check
 from tests.faults.kit import Arena, arena_in, entered, pictures
 from tests.faults.soak import Soak
-from tests.integration.helpers import put
+from tests.integration.helpers import put, zip_of
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +103,35 @@ def test_faults_at_random(arena: Arena, expected: Expected) -> None:
     """`./darkroom test --faults` runs more of this."""
     soak = Soak(arena, expected, random.Random(4))
     assert soak.run(3) >= len(expected)
+
+
+def test_a_dataset_outlives_the_death_of_what_imports_and_trains(arena: Arena) -> None:
+    """Given 10 Labels of 24 pictures, When processes die, Then each picture is there once, and one version is made."""
+    names = sorted(pictures())[:240]
+    content = zip_of(*((f"label {number % 10}/{name}", pictures()[name]) for number, name in enumerate(names)))
+    arena.http.post("/v1/datasets", json={"name": "things"}).raise_for_status()
+    send = {"content": content, "headers": {"Content-Type": "application/zip"}}
+    with harm.paused(arena):
+        job_id = arena.http.post("/v1/datasets/things/imports", **send).json()["id"]
+    for fault in (harm.kill_worker_in_work, harm.kill_redis, harm.kill_every_worker):
+        fault(arena, random.Random(4))
+    job = arena.ended(job_id)
+    assert job["counts"] == {"total": 240, "succeeded": 240, "failed": 0, "cancelled": 0}
+    dataset = arena.http.get("/v1/datasets/things").json()
+    assert [label["train"] + label["test"] for label in dataset["labels"]] == [24] * 10
+    results = arena.http.get(f"/v1/jobs/{job_id}/results", params={"limit": 1000}).json()["data"]
+    assert len({item["picture"] for item in results}) == 240
+    params = {"preset": "head", "dataset": "things"}
+    training = arena.http.post("/v1/jobs", json={"kind": "training", "params": params}).json()["id"]
+    wait_until(lambda: arena.job(training)["state"] == "running", "the training runs")
+    harm.kill_every_worker(arena, random.Random(4))
+    done = arena.ended(training)
+    assert done["state"] == "succeeded", done["error"]
+    versions = arena.http.get("/v1/models", params={"classifier": "things"}).json()["data"]
+    assert [card["version"] for card in versions] == [done["model"]]
+    assert arena.http.delete("/v1/datasets/things").status_code == 204
+    arena.http.delete("/v1/classifiers/things").raise_for_status()
+    wait_until(lambda: not list((arena.service.data_dir / "blobs").glob("datasets/*/*/*")), "every byte is deleted")
 
 
 def test_everything_is_killed_at_once_and_started_again(arena: Arena, expected: Expected) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -97,7 +98,7 @@ def submit_import(
                 intake.labelling = labelling(params)
             else:
                 files.append(list(intake.take(part.filename or "", part.chunks)))
-        _add_all(services, job_id, intake, with_labels(files, labels))
+        _add_all(services, dataset.id, job_id, intake, with_labels(files, labels))
     return job_id
 
 
@@ -122,12 +123,23 @@ def with_labels(files: Sequence[Sequence[Upload]], labels: Sequence[str | None] 
             yield upload if label is None else replace(upload, label=label)
 
 
-def _add_all(services: Services, job_id: str, intake: Intake, uploads: Iterator[Upload]) -> None:
+def add_labels(services: Services, dataset: str, uploads: Sequence[Upload]) -> None:
+    """Add the Labels of these pictures to the Dataset, so that their indices have the order of the pictures.
+
+    If there is no room for all, or the Dataset was deleted, the pictures fail later, each by itself.
+    """
+    names = dict.fromkeys(upload.label for upload in uploads if upload.label and not upload.failure)
+    with contextlib.suppress(Conflict, NotFound):
+        services.dataset_labels.add(dataset, [name for name in names if name])
+
+
+def _add_all(services: Services, dataset: str, job_id: str, intake: Intake, uploads: Iterator[Upload]) -> None:
     keyed = [with_key(upload, f"{number:0{KEY_DIGITS}}") for number, upload in enumerate(uploads, 1)]
     if not keyed:
         raise no_files(len(intake.skipped))
     if len(keyed) == 1:
         raise_failure(keyed[0])
+    add_labels(services, dataset, keyed)
     writer = ItemWriter.of(services, job_id)
     for start in range(0, len(keyed), ADD_ITEMS):
         services.store.check_memory()

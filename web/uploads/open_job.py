@@ -13,7 +13,7 @@ from shared.jobs.store import AddResult, JobStore
 from shared.services import Services
 from web.middleware.idempotency import given_key
 from web.schemas.requests import MAX_KEYS_BYTES, json_value
-from web.uploads.imports import given_label, labelling_of, parse_labels, with_labels
+from web.uploads.imports import add_labels, given_label, labelling_of, parse_labels, with_labels
 from web.uploads.intake import Intake, raise_failure, with_key
 from web.uploads.item_writer import ItemWriter
 from web.uploads.picture_labels import Labelling
@@ -60,6 +60,8 @@ def add_items(services: Services, job_id: str, request: Request, encoding: str |
     uploads = _with_keys(uploads, _made_keys(services.store, job_id, len(uploads)) if keys is None else keys)
     writer = ItemWriter.of(services, job_id)
     writer.skip(intake)
+    if job.dataset is not None:
+        add_labels(services, job.dataset, uploads)
     results = writer.add(uploads)
     return [
         _added_item(services.store, job_id, upload, result, limits.max_items)

@@ -67,6 +67,13 @@ def test_folders_are_labels(ann: Caller, parts: Services) -> None:
     assert labels(parts) == {"mine/cats/1.png": "cats", "x/dogs/2.png": "dogs", "3.png": None}
 
 
+def test_labels_have_the_order_of_the_pictures(ann: Caller) -> None:
+    names = ["b/1.png", "c/2.png", "a/3.png", "10/4.png", "2/5.png"]
+    send(ann, {"files": files(*((name, png(number)) for number, name in enumerate(names)))})
+    labels = ann("GET", "/things").json["labels"]
+    assert [(label["index"], label["name"]) for label in labels] == list(enumerate(["b", "c", "a", "10", "2"]))
+
+
 def test_flat_imports_ignore_folders(ann: Caller, parts: Services) -> None:
     send(ann, {"files": files(("cats/1.png", png(1)))}, "?layout=flat")
     assert labels(parts) == {"cats/1.png": None}
