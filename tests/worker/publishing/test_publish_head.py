@@ -54,10 +54,8 @@ def folder(fitted: FittedHead, backbone: Backbone, tmp_path_factory: pytest.Temp
     """Return a folder with the shipped Backbone and the published version."""
     out = tmp_path_factory.mktemp("models")
     (out / backbone.version).symlink_to(SHIPPED / backbone.version)
-    provenance = Provenance(
-        preset="head", params={}, labels=LABELS, owner="me", classifier="shapes", unknown=fitted.unknown
-    )
-    publish_head(fitted.head, backbone, Registry(), provenance, out)
+    provenance = Provenance(preset="head", params={}, labels=LABELS, owner="me", classifier="shapes")
+    publish_head(fitted.head, backbone, Registry(), provenance, out, unknown=fitted.unknown)
     return out
 
 
