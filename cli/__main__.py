@@ -14,6 +14,10 @@ COMMANDS = {
     "up": ("cli.commands.up:command", "Start all processes and wait until the service is ready."),
     "classify": ("cli.commands.classify:command", "Classify pictures, archives and folders."),
     "jobs": ("cli.commands.jobs:command", "List, show, watch, cancel, retry and delete jobs."),
+    "datasets": (
+        "cli.commands.datasets:command",
+        "Create datasets of your own pictures, add to them, label and export.",
+    ),
     "train": ("cli.commands.train:command", "Train a model."),
     "classifiers": ("cli.commands.classifiers:command", "List and show classifiers, and choose their champions."),
     "models": ("cli.commands.models:command", "List, compare, promote and import model versions."),

@@ -12,6 +12,8 @@ from urllib.parse import quote
 
 from cli.address import url_from
 from cli.client import sending, watching
+from cli.client.calls import Json, given
+from cli.client.datasets import DatasetCalls
 from cli.client.errors import NotSent, Unreachable
 from cli.client.files import File, Source, find
 from cli.client.sending import Sent
@@ -23,25 +25,23 @@ API_KEY_VARIABLE = "DARKROOM_API_KEY"
 #: Seconds for which a call is retried after temporary errors.
 RETRY_S = 60.0
 
-Json = dict[str, Any]
-
 
 def no_progress(_job: Json) -> None:
     """Ignore progress."""
 
 
-class Client:
+class Client(DatasetCalls):
     """Client of a running Darkroom: classifies pictures, trains models and manages both.
 
         with Client() as darkroom:
             for item in darkroom.classify("holiday/"):
                 print(item["filename"], item["predictions"])
 
-    Jobs, Items and models are dictionaries, as `/docs` of the service describes them: times in RFC 3339 UTC, scores in
-    [0, 1], durations in seconds, sizes in bytes. Temporary errors (a broken connection, 429, 502, 503, 504) are retried
-    with exponential backoff, or after `Retry-After`; a retry has no second effect. Every method raises Unreachable if
-    there is no response and Refused if the service responds with an error; see `cli/client/errors.py`. A client is
-    thread-safe.
+    Jobs, Items, models and Datasets are dictionaries, as `/docs` of the service describes them: times in RFC 3339 UTC,
+    scores in [0, 1], durations in seconds, sizes in bytes. Temporary errors (a broken connection, 429, 502, 503, 504)
+    are retried with exponential backoff, or after `Retry-After`; a retry has no second effect. Every method raises
+    Unreachable if there is no response and Refused if the service responds with an error; see `cli/client/errors.py`. A
+    client is thread-safe.
     """
 
     def __init__(self, url: str | None = None, api_key: str | None = None, *, retry_s: float = RETRY_S) -> None:
@@ -116,22 +116,34 @@ class Client:
         `guessed_encodings` of the Job says so. Raises NotSent if there is nothing to send or a file is rejected, and
         OSError for a source that cannot be read; the job is cancelled then.
         """
-        job_id = self.open_job(metadata=metadata, webhook=webhook, classifier=classifier)["id"]
-        try:
-            for sent in self.send(job_id, find(_listed(sources)), names=names):
-                if sent.problem:
-                    raise NotSent(f"{sent.name}: {sent.problem}")
-            if not self.job(job_id)["counts"]["total"]:
-                raise NotSent("there is no picture to send")
-            return self.seal(job_id)
-        except (NotSent, OSError):
-            self.cancel(job_id)
-            raise
+        job = self.open_job(metadata=metadata, webhook=webhook, classifier=classifier)
+        return self._fill(job["id"], find(_listed(sources)), names)
+
+    def import_pictures(
+        self,
+        dataset: str,
+        sources: Source | Iterable[Source],
+        *,
+        label: str | None = None,
+        flat: bool = False,
+        metadata: Any = None,
+        webhook: str | None = None,
+        names: str | None = None,
+    ) -> Json:
+        """Send pictures into a Dataset, and return the import's Job without waiting for its end.
+
+        The Label of a picture is `label`, or what `labels.csv` in its archive says, or the name of the folder that
+        holds it unless `flat`. Its Item has an `outcome`: `added`, `present`, or `conflict` if the Dataset has the same
+        bytes under another Label. `sources`, the other arguments and errors are those of `submit`.
+        """
+        job = self.open_import(dataset, label=label, flat=flat, metadata=metadata, webhook=webhook)
+        return self._fill(job["id"], find(_listed(sources), relative=True), names)
 
     def open_job(self, *, metadata: Any = None, webhook: str | None = None, classifier: str | None = None) -> Json:
         """Open a job without items, for `send` and `seal`, and return it. Work begins with the first item."""
-        wanted = {"kind": "classification", "metadata": metadata, "webhook": webhook, "classifier": classifier}
-        return self._post("/v1/jobs", {name: value for name, value in wanted.items() if value is not None})
+        return self._post(
+            "/v1/jobs", given(kind="classification", metadata=metadata, webhook=webhook, classifier=classifier)
+        )
 
     def send(
         self, job_id: str, files: Iterable[File], present: Collection[str] = (), *, names: str | None = None
@@ -156,7 +168,7 @@ class Client:
         """Seal a job: it accepts no more items and ends when all are done. Raises Conflict if it has none."""
         return self._post(job_path(job_id, "seal"))
 
-    # Jobs of either kind
+    # Jobs of any kind
 
     def job(self, job_id: str, *, wait_s: int = 0) -> Json:
         """Return a Job; with `wait_s` (at most 30), after its next change or that many seconds."""
@@ -164,8 +176,7 @@ class Client:
 
     def jobs(self, *, kind: str | None = None, state: str | None = None) -> Iterator[Json]:
         """Return all Jobs, newest first, read page by page."""
-        query = {"kind": kind, "state": state}
-        return self._pages("/v1/jobs", {name: value for name, value in query.items() if value})
+        return self._pages("/v1/jobs", given(kind=kind, state=state))
 
     def watch(self, job_id: str, *, timeout_s: float | None = None) -> Iterator[Json]:
         """Yield the Job now and after each change until it is done. Raises TimedOut after `timeout_s`."""
@@ -222,9 +233,9 @@ class Client:
 
     # Models
 
-    def models(self) -> list[Json]:
-        """Return the cards of all versions, newest first."""
-        return list(self._get("/v1/models")["data"])
+    def models(self, *, classifier: str | None = None) -> list[Json]:
+        """Return the cards of all versions, or those of one classifier, newest first."""
+        return list(self._get("/v1/models", given(classifier=classifier))["data"])
 
     def model(self, version: str) -> Json:
         """Return the card of a version."""
@@ -283,25 +294,24 @@ class Client:
         """
         lists = {"labels": labels and list(labels), "scale": scale, "offset": offset}
         texts = {"value_range": value_range, "channels": channels, "name": name}
-        given = {field: json.dumps(value) for field, value in lists.items() if value is not None}
-        given |= {field: value for field, value in texts.items() if value}
+        fields = {field: json.dumps(value) for field, value in lists.items() if value is not None}
+        fields |= {field: value for field, value in texts.items() if value}
         with Path(path).open("rb") as file:
             parts = {"file": (Path(path).name, file, "application/octet-stream")}
-            return self._transport.json("POST", "/v1/models", data=given, files=parts)
+            return self._transport.json("POST", "/v1/models", data=fields, files=parts)
 
-    def _get(self, path: str, query: Json | None = None) -> Json:
-        return self._transport.json("GET", path, params=query)
-
-    def _post(self, path: str, body: Json | None = None) -> Json:
-        return self._transport.json("POST", path, json=body)
-
-    def _pages(self, path: str, query: Json) -> Iterator[Json]:
-        while True:
-            page = self._get(path, query)
-            yield from page["data"]
-            if not page["next"]:
-                return
-            query = {**query, "after": page["next"]}
+    def _fill(self, job_id: str, files: Iterable[File], names: str | None) -> Json:
+        """Send the files to an open job, and seal it. Raises NotSent and OSError; the job is cancelled then."""
+        try:
+            for sent in self.send(job_id, files, names=names):
+                if sent.problem:
+                    raise NotSent(f"{sent.name}: {sent.problem}")
+            if not self.job(job_id)["counts"]["total"]:
+                raise NotSent("there is no picture to send")
+            return self.seal(job_id)
+        except (NotSent, OSError):
+            self.cancel(job_id)
+            raise
 
 
 def _listed(sources: Source | Iterable[Source]) -> Iterable[Source]:

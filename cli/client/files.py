@@ -9,7 +9,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -40,8 +40,13 @@ class File:
     open: Callable[[], IO[bytes]]
 
 
-def find(sources: Iterable[Source], skipped: Callable[[str], None] = lambda _name: None) -> Iterator[File]:
+def find(
+    sources: Iterable[Source], skipped: Callable[[str], None] = lambda _name: None, *, relative: bool = False
+) -> Iterator[File]:
     """Yield the files to send; folders recursively, sorted by name.
+
+    Names are paths as they were given. If `relative`, they begin below the source, so that a folder in them is a Label:
+    a picture that lies in the source itself is in no folder then, unless the source has no folders: it is one itself.
 
     In folders, hidden files are ignored, and `skipped` is called with each file that is not an image, or that an
     operating system or a photo program has added. A file in a folder that cannot be read is yielded, and opening it
@@ -52,10 +57,10 @@ def find(sources: Iterable[Source], skipped: Callable[[str], None] = lambda _nam
             yield from_bytes(f"picture-{number}", source)
         elif isinstance(source, tuple):
             yield from_bytes(*source)
-        elif Path(source).is_dir():
-            yield from _in_folder(os.fspath(source), skipped)
         else:
-            yield from_path(os.fspath(source))
+            path = os.fspath(source)
+            files = _in_folder(path, skipped) if Path(path).is_dir() else iter([from_path(path)])
+            yield from _below(_top(path), files) if relative else files
 
 
 def from_bytes(name: str, content: bytes) -> File:
@@ -82,6 +87,21 @@ def _in_folder(folder: str, skipped: Callable[[str], None]) -> Iterator[File]:
             elif not name.startswith("."):
                 yield from _in_folder_file(path, skipped)
     yield from (_unreadable(error.filename, error) for error in unreadable)
+
+
+def _top(source: str) -> Path:
+    """Return the folder from which names below the source are relative."""
+    here = Path(source).absolute()
+    folders = here.iterdir() if here.is_dir() else iter(())
+    return here if any(_can_be_label(folder) for folder in folders) else Path(os.path.normpath(here)).parent
+
+
+def _can_be_label(path: Path) -> bool:
+    return path.is_dir() and not path.name.startswith(".") and not is_junk(f"{path.name}/x")
+
+
+def _below(top: Path, files: Iterable[File]) -> Iterator[File]:
+    return (replace(file, name=os.path.relpath(file.name, top)) for file in files)
 
 
 def _in_folder_file(path: str, skipped: Callable[[str], None]) -> Iterator[File]:

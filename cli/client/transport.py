@@ -10,7 +10,7 @@ import secrets
 import ssl
 import threading
 import time
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote
 
 import httpx
@@ -91,6 +91,18 @@ class Transport:
                 if delay_s is None or time.monotonic() + delay_s > deadline or self._closed.wait(delay_s):
                     raise
         return answer
+
+    def download(self, path: str, file: IO[bytes]) -> None:
+        """Write the body of a response to `file`, as it arrives. Not retried. Raises Unreachable and Refused."""
+        try:
+            with self._http.stream("GET", path) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise refusal(answer)
+                for piece in answer.iter_bytes():
+                    file.write(piece)
+        except httpx.TransportError as error:
+            raise Unreachable(f"the download broke off: {error or type(error).__name__}") from error
 
 
 def json_of(answer: httpx.Response) -> dict[str, Any]:

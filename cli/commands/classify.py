@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import click
 
 from cli.jobs.follow import follow
-from cli.jobs.upload import Uploader
-from cli.options import output_option, timeout_option, top_k_option, webhook_option
+from cli.jobs.upload import Target, Uploader
+from cli.options import (
+    list_skipped_option,
+    names_option,
+    output_option,
+    sources_argument,
+    timeout_option,
+    top_k_option,
+    webhook_option,
+)
 from cli.service import connect
 from cli.terminal.exit_codes import ExitCode, exit_with
 from cli.terminal.output import Format, write_record
 from cli.terminal.tables import JOBS
-from shared.domain.name_encodings import known_encoding
 
 
 @click.command("classify")
-@click.argument(
-    "sources", nargs=-1, required=True, type=click.Path(exists=True, allow_dash=True), metavar="FILE|DIR|ZIP|-..."
-)
+@sources_argument
 @click.option("--watch", is_flag=True, help="Wait for the results and print them. Default: print the job's id.")
 @top_k_option
 @output_option
 @timeout_option
 @webhook_option
 @click.option("--classifier", metavar="NAME", help="Classifier; see `darkroom classifiers list`. Default: cifar10.")
-@click.option(
-    "--names",
-    metavar="ENCODING",
-    callback=lambda _context, _option, name: _encoding(name),
-    help="Encoding of names in archives that do not say it, such as cp932. Default: it is guessed.",
-)
-@click.option("--list-skipped", is_flag=True, help="List every skipped file, also those in archives, on stderr.")
+@names_option
+@list_skipped_option
 def command(
     sources: tuple[str, ...],
     *,
@@ -53,7 +54,8 @@ def command(
     """
     deadline = time.monotonic() + timeout_s if timeout_s is not None else float("inf")
     with connect(timeout_s) as client:
-        uploader = Uploader(client, deadline, webhook, names, list_skipped, classifier)
+        target = Target(partial(client.open_job, webhook=webhook, classifier=classifier), (webhook, classifier))
+        uploader = Uploader(client, target, deadline, names, list_skipped)
         job = uploader.run(sources)
         code = ExitCode.OK
         if watch:
@@ -64,9 +66,3 @@ def command(
         else:
             write_record(job, JOBS, output)
         exit_with(ExitCode.SOME_FAILED if uploader.problems and code is ExitCode.OK else code)
-
-
-def _encoding(name: str | None) -> str | None:
-    if name is not None and known_encoding(name) is None:
-        raise click.BadParameter(f"{name!r} is not an encoding such as cp437, cp850, cp932, gbk or cp1252")
-    return name

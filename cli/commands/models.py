@@ -22,11 +22,12 @@ def command() -> None:
 
 
 @command.command("list")
+@click.option("--classifier", metavar="NAME", help="Only versions of this classifier.")
 @output_option
-def list_(*, output: Format) -> None:
+def list_(*, classifier: str | None, output: Format) -> None:
     """List all versions, newest first."""
     with connect() as client:
-        write_records(client.models(), MODELS, output)
+        write_records(client.models(classifier=classifier), MODELS, output)
 
 
 @command.command()

@@ -32,7 +32,7 @@ PARAMETERS = Table(
 @click.option("--augment/--no-augment", default=None, help="Vary the training images: mirror, shift and so on.")
 @click.option("--label-smoothing", type=float, help="Probability in the target that is spread over all labels.")
 @click.option("--seed", type=int, help="The same seed gives the same model on the same machine.")
-@click.option("--dataset", help="Training images: cifar10 or cifar10+corrections.")
+@click.option("--dataset", help="Training images: cifar10, cifar10+corrections or a dataset of yours.")
 @click.option("--base", metavar="VERSION", help="Start from the weights of this model version.")
 @click.option("--promote", metavar="RULE", help="Make the new version the champion: never, if_better or always.")
 @click.option("--presets", is_flag=True, help="List the presets with their parameters instead of training.")

@@ -8,19 +8,34 @@ from collections.abc import Iterator
 import click
 
 from cli.client import Client
+from cli.jobs.outcomes import write_outcomes
 from cli.terminal.exit_codes import ExitCode, echo_err, job_exit_code, resume_hint
 from cli.terminal.output import Format, Json, write_document, write_records
-from cli.terminal.progress import show_progress
-from cli.terminal.tables import METRICS, items_table
+from cli.terminal.progress import Progress, show_progress
+from cli.terminal.tables import HEAD_METRICS, IMPORTED, METRICS, items_table
 
 
 def follow(client: Client, job: Json, output: Format, top_k: int | None, timeout_s: float | None) -> ExitCode:
     """Write the results of a job until it has ended, and return the exit code."""
     with resume_hint(job["id"]):
         if job["kind"] == "training":
-            job = _follow_training(client, job["id"], output, timeout_s)
+            ended = _follow_training(client, job, output, timeout_s)
         else:
-            job = _follow_classification(client, job["id"], output, top_k, timeout_s)
+            ended = _follow_items(client, job, output, top_k, timeout_s)
+    return _exit_code(ended)
+
+
+def follow_import(client: Client, job_id: str, timeout_s: float | None) -> ExitCode:
+    """Wait until an import has ended, write what became of its pictures, and return the exit code."""
+    with resume_hint(job_id):
+        with show_progress() as progress:
+            job = _watch(client, job_id, timeout_s, progress)
+        write_outcomes(client.results(job_id))
+    return _exit_code(job)
+
+
+def _exit_code(job: Json) -> ExitCode:
+    """Return the exit code for a job that has ended, and write to stderr what went wrong."""
     if job["error"]:
         echo_err(f"The job failed: {job['error']['detail']}")
     elif job["counts"]["failed"]:
@@ -28,43 +43,47 @@ def follow(client: Client, job: Json, output: Format, top_k: int | None, timeout
     return job_exit_code(job)
 
 
-def _follow_classification(
-    client: Client, job_id: str, output: Format, top_k: int | None, timeout_s: float | None
-) -> Json:
-    table = items_table(top_k or 1)
-    live = output in ("ndjson", "csv")
+def _watch(client: Client, job_id: str, timeout_s: float | None, progress: Progress) -> Json:
+    """Show progress until the job has ended, and return it."""
+    for job in client.watch(job_id, timeout_s=timeout_s):
+        progress.on_job(job)
+    return job
+
+
+def _follow_items(client: Client, job: Json, output: Format, top_k: int | None, timeout_s: float | None) -> Json:
+    job_id, live = job["id"], output in ("ndjson", "csv")
+    table = IMPORTED if job["kind"] == "import" else items_table(top_k or 1)
     with show_progress(enabled=_can_show_progress(live)) as progress:
         if live:
             items = client.results(job_id, timeout_s=timeout_s, progress=progress.on_job)
             write_records(_with_top_k(items, top_k), table, output)
             return client.job(job_id)
-        for job in client.watch(job_id, timeout_s=timeout_s):
-            progress.on_job(job)
+        ended = _watch(client, job_id, timeout_s, progress)
     items = _with_top_k(client.results(job_id), top_k)
     if output == "json":
-        write_document({"job": job}, "results", items)
+        write_document({"job": ended}, "results", items)
     else:
         write_records(items, table, output)
-    return job
+    return ended
 
 
-def _follow_training(client: Client, job_id: str, output: Format, timeout_s: float | None) -> Json:
-    live = output != "json"
+def _follow_training(client: Client, job: Json, output: Format, timeout_s: float | None) -> Json:
+    job_id, live = job["id"], output != "json"
+    table = HEAD_METRICS if job["params"]["preset"] == "head" else METRICS
     with show_progress(enabled=_can_show_progress(live)) as progress:
         if live:
             rows = client.metrics(job_id, timeout_s=timeout_s, progress=progress.on_job)
-            write_records(_epochs(rows) if output == "table" else rows, METRICS, output)
-        for job in client.watch(job_id, timeout_s=timeout_s):
-            progress.on_job(job)
+            write_records(_judged(rows) if output == "table" else rows, table, output)
+        ended = _watch(client, job_id, timeout_s, progress)
     if output == "json":
-        write_document({"job": job}, "metrics", client.metrics(job_id))
-    elif output == "table" and job["model"]:
-        click.echo(f"\n{_summary(client, job)}")
-    return job
+        write_document({"job": ended}, "metrics", client.metrics(job_id))
+    elif output == "table" and ended["model"]:
+        click.echo(f"\n{_summary(client, ended)}")
+    return ended
 
 
-def _epochs(rows: Iterator[Json]) -> Iterator[Json]:
-    """Return the rows at the ends of epochs, which have validation metrics."""
+def _judged(rows: Iterator[Json]) -> Iterator[Json]:
+    """Return the rows with validation metrics: those at the ends of epochs, or one for each method of a head."""
     return (row for row in rows if row["val_accuracy"] is not None)
 
 
@@ -78,6 +97,12 @@ def _with_top_k(items: Iterator[Json], top_k: int | None) -> Iterator[Json]:
 
 
 def _summary(client: Client, job: Json) -> str:
-    accuracy = client.model(job["model"])["metrics"]["accuracy"]
-    promotion = job["promotion"] or {}
-    return f"{job['model']}: test accuracy {accuracy:.4f}. {promotion.get('reason', '')}".rstrip()
+    metrics, promotion = client.model(job["model"])["metrics"], job["promotion"]
+    accuracy = f"test accuracy {metrics['accuracy']:.4f}{_interval(metrics)}" if metrics else "no test pictures"
+    decision = f" {'Promoted' if promotion['promoted'] else 'Not promoted'}: {promotion['reason']}" if promotion else ""
+    return f"{job['model']}: {accuracy}.{decision}"
+
+
+def _interval(metrics: Json) -> str:
+    interval = metrics.get("accuracy_interval")
+    return f" (95 % interval: {interval[0]:.4f} to {interval[1]:.4f})" if interval else ""

@@ -6,7 +6,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -25,18 +25,28 @@ from cli.terminal.progress import show_progress
 LISTED_NAMES = 5
 
 
+@dataclass(frozen=True)
+class Target:
+    """What an upload fills: the job that `open_job` opens."""
+
+    open_job: Callable[[], Json]
+    #: Tell this upload from others of the same sources.
+    options: tuple[str | None, ...]
+    #: Whether the folder that holds a picture is its label; see `find`.
+    relative: bool = False
+
+
 @dataclass
 class Uploader:
     """Uploads files as one job. `problems` counts the files that could not be sent."""
 
     client: Client
+    target: Target
     #: On the monotonic clock.
-    deadline: float
-    webhook: str | None = None
+    deadline: float = float("inf")
     #: Encoding of names in archives that do not say it.
     names: str | None = None
     list_skipped: bool = False
-    classifier: str | None = None
     problems: int = field(default=0, init=False)
     skipped: list[str] = field(default_factory=list, init=False)
     skipped_count: int = field(default=0, init=False)
@@ -52,7 +62,7 @@ class Uploader:
             resumable = not any(is_stream(source) for source in sources)
             state = ResumeState()
             if resumable:
-                state = opened.enter_context(resume_state(self.client.url, sources, self.webhook, self.classifier))
+                state = opened.enter_context(resume_state(self.client.url, sources, *self.target.options))
             earlier = self._earlier_job(state)
             if earlier and self._is_complete(earlier, sources):
                 echo_err(f"The upload of job {earlier['id']} is already complete.")
@@ -69,7 +79,7 @@ class Uploader:
             if is_stream(source):
                 yield from_path(opened.enter_context(temporary_copy(source)), name=source)
             else:
-                yield from find([source], self._skip)
+                yield from find([source], self._skip, relative=self.target.relative)
 
     def _skip(self, name: str) -> None:
         self.skipped_count += 1
@@ -88,7 +98,7 @@ class Uploader:
 
     def _is_complete(self, job: Json, sources: Sequence[str]) -> bool:
         """Return True if the interrupted run has sealed the job and there are no new files."""
-        if job["state"] in ("open", "cancelling", "cancelled"):
+        if job["state"] in ("open", "cancelling", "cancelled", "failed"):
             return False
         present = set(self.client.keys(job["id"]))
         return all(file.archive or file.key in present for file in find(sources))
@@ -99,7 +109,7 @@ class Uploader:
             present = set(self.client.keys(earlier["id"]))
             echo_err(f"Resuming the upload of job {earlier['id']}: {len(present):,} pictures are already there.")
             return str(earlier["id"]), present
-        job_id = str(self.client.open_job(webhook=self.webhook, classifier=self.classifier)["id"])
+        job_id = str(self.target.open_job()["id"])
         state.save(job_id)
         return job_id, set()
 

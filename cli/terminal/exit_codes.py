@@ -10,7 +10,20 @@ from typing import Any, NoReturn
 
 import click
 
-from cli.client import ClientError, Invalid, Misconfigured, NotAllowed, NotSent, TimedOut, Unavailable, Unreachable
+from cli.client import (
+    ClientError,
+    Invalid,
+    Misconfigured,
+    NotAllowed,
+    NotSent,
+    Refused,
+    TimedOut,
+    Unavailable,
+    Unreachable,
+)
+
+#: Wrong fields that an error lists.
+LISTED_FAULTS = 10
 
 
 class ExitCode(IntEnum):
@@ -62,7 +75,7 @@ def exit_on_error() -> Iterator[None]:
         yield
     except ClientError as error:
         code = next((code for kind, code in CODES.items() if isinstance(error, kind)), ExitCode.FAILED)
-        exit_with(code, f"Error: {error}{_advice(error)}")
+        exit_with(code, f"Error: {error}{_faults(error)}{_advice(error)}")
     except OSError as error:
         if error.errno == errno.EPIPE:  # the reader of stdout has closed it: click ends the program quietly
             raise
@@ -82,6 +95,14 @@ def resume_hint(job_id: str) -> Iterator[None]:
     except (TimedOut, Unavailable, Unreachable):
         echo_err(f"To watch it again: darkroom jobs watch {job_id}")
         raise
+
+
+def _faults(error: ClientError) -> str:
+    """Return what is wrong with each field, unless the error's own sentence says it."""
+    faults = error.faults if isinstance(error, Refused) else ()
+    lines = [f"\n  {fault.pointer.lstrip('/')}: {fault.detail}" for fault in faults if fault.detail not in str(error)]
+    more = f"\n  … and {len(lines) - LISTED_FAULTS:,} more" if len(lines) > LISTED_FAULTS else ""
+    return "".join(lines[:LISTED_FAULTS]) + more
 
 
 def _advice(error: ClientError) -> str:

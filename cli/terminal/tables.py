@@ -1,4 +1,4 @@
-"""Tables of items, jobs, models and training metrics."""
+"""Tables of items, jobs, models, datasets and training metrics."""
 
 from __future__ import annotations
 
@@ -39,6 +39,16 @@ def field_columns(*names: str) -> dict[str, Value]:
     return {name: field(name) for name in names}
 
 
+def _outcome(item: Json) -> str:
+    return str(item["outcome"] or item["state"])
+
+
+def _why_not_added(item: Json) -> str:
+    if item["outcome"] == "conflict":
+        return f"The dataset has it as {item['dataset_label'] or 'unlabelled'} (picture {item['picture']})."
+    return _error(item) or ""
+
+
 def _best(rank: int, name: str) -> Value:
     def value(item: Json) -> Any:
         predictions = item["predictions"]
@@ -56,7 +66,8 @@ def _error(item: Json) -> str | None:
 
 
 def _colour(record: Json) -> str | None:
-    return {"failed": "red", "cancelled": "yellow", "running": "green"}.get(record["state"])
+    colours = {"failed": "red", "cancelled": "yellow", "running": "green", "conflict": "yellow"}
+    return colours.get(record.get("outcome") or record["state"])
 
 
 def _progress(job: Json) -> str:
@@ -95,6 +106,15 @@ JOB = Table(
     },
     JOBS.csv,
 )
+IMPORTED = Table(
+    {"FILE": field("filename"), "LABEL": field("label"), "OUTCOME": _outcome, "": _why_not_added},
+    {
+        "file": field("filename"),
+        **field_columns("state", "outcome", "label", "picture", "dataset_label"),
+        "error": _error,
+    },
+    _colour,
+)
 SKIPPED = Table(
     {"ARCHIVE": field("archive"), "FILE": field("filename")},
     field_columns("archive", "filename"),
@@ -111,6 +131,15 @@ METRICS = Table(
     field_columns(
         *("n", "epoch", "step", "steps", "loss", "accuracy", "val_loss", "val_accuracy", "lr", "images_per_s", "at")
     ),
+    look_ahead=1,
+)
+HEAD_METRICS = Table(
+    {
+        "DONE": lambda row: f"{row['step'] / row['steps']:.0%}",
+        "VAL LOSS": field("val_loss"),
+        "VAL ACCURACY": field("val_accuracy"),
+    },
+    METRICS.csv,
     look_ahead=1,
 )
 MODELS = Table(
@@ -177,6 +206,32 @@ CLASSIFIER = Table(
         "LABELS": lambda classifier: ", ".join(classifier["labels"]),
     },
     CLASSIFIERS.csv,
+)
+_DATASET_FIELDS = ("pictures", "unlabelled", "bytes", "revision", "created_at", "updated_at")
+DATASETS = Table(
+    {
+        "NAME": field("name"),
+        "PICTURES": field("pictures"),
+        "UNLABELLED": field("unlabelled"),
+        "LABELS": lambda dataset: len(dataset["labels"]),
+        "CHANGED (UTC)": lambda dataset: _to_seconds(dataset["updated_at"]),
+    },
+    {"name": field("name"), "labels": lambda dataset: len(dataset["labels"]), **field_columns(*_DATASET_FIELDS)},
+)
+DATASET = Table({**DATASETS.columns, "BYTES": field("bytes"), "REVISION": field("revision")}, DATASETS.csv)
+DATASET_LABELS = Table(
+    {"LABEL": field("name"), "TRAIN": field("train"), "TEST": field("test")},
+    field_columns("index", "name", "train", "test"),
+)
+PICTURES = Table(
+    {
+        "ID": field("id"),
+        "FILE": field("filename"),
+        "LABEL": field("label"),
+        "SPLIT": lambda picture: f"{picture['split']} (pinned)" if picture["pinned"] else picture["split"],
+        "GROUP": field("group"),
+    },
+    field_columns("id", "filename", "label", "split", "pinned", "group", "width", "height", "bytes", "sha256"),
 )
 CHAMPION = Table(
     {
