@@ -69,7 +69,9 @@ def test_a_training_is_started_and_followed_from_the_command_line(
     head, *lines = followed.stdout.splitlines()
     assert re.split("  +", head) == ["EPOCH", "LOSS", "ACCURACY", "VAL LOSS", "VAL ACCURACY", "IMAGES/S"]
     assert [line.split()[0] for line in lines[:8]] == list("12345678")
-    (version,) = re.fullmatch(r"(seed-\S+): test accuracy [01]\.\d{4}\. .+", lines[-1]).groups()
+    share = r"[01]\.\d{4}"
+    accuracy = rf"test accuracy {share} \(95 % interval: {share} to {share}\)"
+    (version,) = re.fullmatch(rf"(seed-\S+): {accuracy}\. Not promoted: .+", lines[-1]).groups()
     assert followed.stderr == ""
     document = json.loads(darkroom(service.url, tmp_path, "jobs", "watch", whole, "-o", "json").stdout)
     assert document["job"]["model"] == version and document["metrics"][-1]["epoch"] == 8

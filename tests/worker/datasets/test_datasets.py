@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from shared.datasets.entities import Picture, Split
 from shared.datasets.files import DATASETS_FOLDER, picture_key, thumbnail_key
@@ -28,6 +28,7 @@ from shared.domain.entities import (
     job_folder,
 )
 from shared.services import Services
+from tests.fixtures.shapes import SHAPES, drawn, encoded
 from tests.worker.kit import importer, put
 from worker.classify.chunk_worker import ChunkWorker
 from worker.classify.classifier import Classifier as PictureClassifier
@@ -35,32 +36,6 @@ from worker.data.decode import decode
 from worker.datasets.snapshot import freeze
 from worker.serving.models import ModelCache
 from worker.training import job
-
-SHAPES = ("circle", "square", "bars")
-
-
-def drawn(shape: str, seed: int, size: int = 96) -> Image.Image:
-    """Return a picture of a shape with its own place, colour and background."""
-    generator = np.random.default_rng([SHAPES.index(shape), seed])
-    noise = generator.integers(0, 90, (size // 8, size // 8, 3), dtype=np.uint8)
-    image = Image.fromarray(noise).resize((size, size), Image.Resampling.BICUBIC)
-    draw, colour = ImageDraw.Draw(image), tuple(generator.integers(150, 256, 3).tolist())
-    left, top = generator.integers(4, size // 3, 2).tolist()
-    box = (left, top, left + size // 2, top + size // 2)
-    if shape == "circle":
-        draw.ellipse(box, fill=colour)
-    elif shape == "square":
-        draw.rectangle(box, fill=colour)
-    else:
-        for x in range(box[0], box[2], 8):
-            draw.rectangle((x, box[1], x + 3, box[3]), fill=colour)
-    return image
-
-
-def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    out = io.BytesIO()
-    image.save(out, kind, **options)
-    return out.getvalue()
 
 
 @pytest.fixture
