@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 MIB = 1024 * 1024
+#: Pictures per second from which a rate is shown without decimals.
+WHOLE = 10
 
 
 class ProgressBar:
@@ -20,6 +22,7 @@ class ProgressBar:
         # Without redirect_stdout=False rich would write stdout's lines to stderr.
         self._bar = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False)
         self._task = self._bar.add_task("Starting", total=None, text="")
+        self._started = time.monotonic()
         self._first: tuple[float, int] | None = None
 
     def __enter__(self) -> Self:
@@ -33,7 +36,8 @@ class ProgressBar:
 
     def on_sent(self, items: int, size: int) -> None:
         """Show the number of items uploaded, and of bytes."""
-        self._bar.update(self._task, description="Sending", text=f"{items:,} pictures, {size / MIB:,.0f} MiB")
+        rate = _per_second(items / max(time.monotonic() - self._started, 1e-3))
+        self._bar.update(self._task, description="Sending", text=f"{items:,} pictures, {size / MIB:,.0f} MiB, {rate}")
 
     def on_job(self, job: dict[str, Any]) -> None:
         """Show the state of the Job."""
@@ -68,10 +72,14 @@ def describe_progress(job: dict[str, Any], rate: float | None = None) -> str:
     if job["queue_position"]:
         parts.append(f"place {job['queue_position']} in the queue")
     if rate:
-        parts.append(f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s")
+        parts.append(_per_second(rate))
     if job["eta_s"] is not None:
         parts.append(f"{job['eta_s']:,} s left")
     return ", ".join(parts)
+
+
+def _per_second(rate: float) -> str:
+    return f"{rate:,.0f}/s" if rate >= WHOLE else f"{rate:.1f}/s"
 
 
 def _finished(job: dict[str, Any]) -> int:

@@ -19,7 +19,7 @@ def items_table(top_k: int) -> Table:
         label, score = _best(rank, "label"), _best(rank, "score")
         columns |= {f"LABEL {rank + 1}": label, f"SCORE {rank + 1}": score}
         csv |= {f"label_{rank + 1}": label, f"score_{rank + 1}": score}
-    return Table(columns | {"": lambda item: _error(item) or ""}, csv | {"error": _error}, _colour)
+    return Table(columns | {"": lambda item: _error(item) or ""}, csv | {"unknown": _unknown, "error": _error}, _colour)
 
 
 def field(name: str, *inner: str) -> Value:
@@ -59,6 +59,11 @@ def _best(rank: int, name: str) -> Value:
 
 def _label_or_state(item: Json) -> str:
     return "unknown" if item.get("unknown") else str(_best(0, "label")(item) or item["state"])
+
+
+def _unknown(item: Json) -> str:
+    """Return `true` or `false` as in the service's CSV; nothing for an item that was not classified."""
+    return ("true" if item["unknown"] else "false") if item["predictions"] else ""
 
 
 def _error(item: Json) -> str | None:
@@ -101,6 +106,7 @@ JOB = Table(
         "FINISHED (UTC)": lambda job: _to_seconds(job["finished_at"]),
         "SECONDS LEFT": field("eta_s"),
         "QUEUE POSITION": field("queue_position"),
+        "DATASET": field("params", "dataset"),
         "MODEL": field("model"),
         "ERROR": field("error", "detail"),
     },

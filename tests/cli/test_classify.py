@@ -90,7 +90,7 @@ def test_the_other_formats(service: Service, folder: Path) -> None:
     assert {json.loads(line)["filename"] for line in lines} == NAMES
     rows = list(csv.DictReader(io.StringIO(darkroom(service.url, folder, *words, "csv").stdout)))
     assert {row["file"] for row in rows} == NAMES
-    assert set(rows[0]) == {"file", "state", "label", "score", "label_2", "score_2", "error"}
+    assert set(rows[0]) == {"file", "state", "label", "score", "label_2", "score_2", "unknown", "error"}
 
 
 def test_without_watch_the_id_is_printed_and_jobs_watch_prints_the_results(service: Service, folder: Path) -> None:
