@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import bulk, forward, queue, single, status, workers
+from bench import bulk, classes, forward, queue, single, status, workers
 from bench.service import ROOT
 from bench.table import Row, heading, line
 from shared.domain.errors import DarkroomError
@@ -38,37 +38,50 @@ BENCHMARKS: dict[str, Benchmark] = {
 }
 
 
+#: The benchmark that needs pictures of its own, with `--pictures`.
+CLASSES = "classes"
+
+
 def main() -> None:
     """Run the benchmarks that were named."""
     parser = argparse.ArgumentParser(prog="darkroom bench", description=__doc__)
     parser.add_argument(
-        "benchmarks", nargs="*", metavar="BENCHMARK", help=f"benchmarks to run: {', '.join(BENCHMARKS)}; default: all"
+        "benchmarks",
+        nargs="*",
+        metavar="BENCHMARK",
+        help=f"benchmarks to run: {', '.join([*BENCHMARKS, CLASSES])}; default: all but {CLASSES}",
     )
+    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help=f"for {CLASSES}: a folder for each class")
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help="default: 5")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to FILE")
     options = parser.parse_args()
     for name in options.benchmarks:
-        if name not in BENCHMARKS:
-            parser.error(f"unknown benchmark {name!r}; choose from {', '.join(BENCHMARKS)}")
+        if name not in (*BENCHMARKS, CLASSES):
+            parser.error(f"unknown benchmark {name!r}; choose from {', '.join([*BENCHMARKS, CLASSES])}")
+    if CLASSES in options.benchmarks and not (options.pictures and options.pictures.is_dir()):
+        parser.error(f"{CLASSES} needs --pictures FOLDER, a folder with a folder for each class")
     if options.repeats < 1:
         parser.error("--repeats must be at least 1")
     try:
         load_cifar10()
     except (DarkroomError, OSError) as error:
         sys.exit(f"darkroom bench: {error}")
-    rows = list(_run(options.benchmarks or list(BENCHMARKS), options.repeats))
+    rows = list(_run(options.benchmarks or list(BENCHMARKS), options.repeats, options.pictures))
     if options.json:
         options.json.write_text(json.dumps({**_machine(), "rows": [row.as_json() for row in rows]}, indent=2) + "\n")
 
 
-def _run(names: list[str], repeats: int) -> Iterator[Row]:
+def _run(names: list[str], repeats: int, pictures: Path | None) -> Iterator[Row]:
     print(heading(), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         seed_model = Path(folder) / "seed.h5"
         command = [sys.executable, "-m", "bench.references.network", str(seed_model)]
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+        benchmarks = dict(BENCHMARKS)
+        if pictures is not None:
+            benchmarks[CLASSES] = lambda repeats, _: classes.rows(pictures, repeats)
         for name in names:
-            for row in BENCHMARKS[name](repeats, seed_model):
+            for row in benchmarks[name](repeats, seed_model):
                 print(line(row.cells()), flush=True)
                 yield row
 

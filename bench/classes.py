@@ -1,14 +1,11 @@
-"""Own classes, without the service: Embeddings, Heads, unknown pictures.
+"""Own classes: Embeddings, Heads and unknown pictures, then the whole service from an import to a served version.
 
-DARKROOM_CIFAR10=cifar10.npz python -m bench.classes --pictures FOLDER
-
-FOLDER has a folder for each class, at any depth. A fifth of the pictures is held out. The unknown pictures are those of
-CIFAR-10.
+The folder has a folder for each class, at any depth. A fifth of the pictures is held out. The unknown pictures are
+those of CIFAR-10.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.table import Figures, Goal, Row, heading, line, ratio
+from bench import classes_service
+from bench.table import Figures, Goal, Row, ratio
 from shared.models.registry import Registry
 from worker import hardware
 from worker.data.datasets import load_cifar10
@@ -47,17 +45,6 @@ class Split:
     y_test: NDArray[np.int64]
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(prog="python -m bench.classes", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--pictures", type=Path, required=True, metavar="FOLDER", help="a folder for each class")
-    parser.add_argument("--repeats", type=int, default=5, metavar="N", help="default: 5")
-    options = parser.parse_args()
-    print(heading())
-    for row in rows(options.pictures, options.repeats):
-        print(line(row.cells()), flush=True)
-
-
 def rows(pictures: Path, repeats: int) -> Iterator[Row]:
     """Yield the rows of the table."""
     registry = Registry()
@@ -68,6 +55,7 @@ def rows(pictures: Path, repeats: int) -> Iterator[Row]:
     splits = [split for split, _ in zip(folds(embeddings(backbone, files), labels), range(repeats), strict=False)]
     yield from heads(splits)
     yield from unknowns(backbone, splits[0])
+    yield from classes_service.rows(pictures, files, repeats)
 
 
 def examined(backbone: Backbone, files: list[Path], repeats: int) -> Row:
@@ -170,7 +158,3 @@ def timed(call: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
     start = time.perf_counter()
     result = call(*arguments)
     return time.perf_counter() - start, result
-
-
-if __name__ == "__main__":
-    main()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -73,10 +73,15 @@ def _encoded(image: Image.Image, kind: str, **options: int) -> bytes:
 
 def archive(files: Sequence[bytes], ending: str = "png") -> bytes:
     """Return the files as one zip, stored without compression."""
+    return stored_zip({f"{number:06}.{ending}": content for number, content in enumerate(files)})
+
+
+def stored_zip(files: Mapping[str, bytes]) -> bytes:
+    """Return the files, by name, as one zip, stored without compression."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as entries:
-        for number, content in enumerate(files):
-            entries.writestr(f"{number:06}.{ending}", content)
+        for name, content in files.items():
+            entries.writestr(name, content)
     return buffer.getvalue()
 
 

@@ -39,6 +39,7 @@ def environment(given: Mapping[str, str], settings: Settings, redis_url: str) ->
         "PYTHONSAFEPATH": "1",  # the folder that a program runs in has no modules
         "PYTHONUTF8": "1",  # whatever the terminal's locale is
         "KERAS_BACKEND": "tensorflow",
+        "OPENBLAS_NUM_THREADS": "1",  # its threads wait actively, and every core has a process already
         "KERAS_HOME": str(_keras_home(given, settings)),
         "DARKROOM_DATA_DIR": str(settings.data_dir),
         "DARKROOM_REDIS_URL": redis_url,
