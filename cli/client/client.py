@@ -132,9 +132,9 @@ class Client(DatasetCalls):
     ) -> Json:
         """Send pictures into a Dataset, and return the import's Job without waiting for its end.
 
-        The Label of a picture is `label`, or what `labels.csv` in its archive says, or the name of the folder that
-        holds it unless `flat`. Its Item has an `outcome`: `added`, `present`, or `conflict` if the Dataset has the same
-        bytes under another Label. `sources`, the other arguments and errors are those of `submit`.
+        The Label of a picture is `label`, or what `labels.csv` in the folder or archive says, or the name of the folder
+        that holds it unless `flat`. Its Item has an `outcome`: `added`, `present`, or `conflict` if the Dataset has the
+        same bytes under another Label. `sources`, the other arguments and errors are those of `submit`.
         """
         job = self.open_import(dataset, label=label, flat=flat, metadata=metadata, webhook=webhook)
         return self._fill(job["id"], find(_listed(sources), relative=True), names)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
+from cli.client.errors import NotSent
+from shared.datasets.labels_file import LABELS_FILE, LabelsFile, read_labels_file
 from shared.domain.errors import ItemError
 from shared.domain.junk import is_junk
 from shared.images.formats import HEAD_BYTES, archive_kind, sniff
@@ -31,13 +33,17 @@ KEY_DIGITS = 20
 
 @dataclass(frozen=True)
 class File:
-    """One file to send. `name` is as the user gave it; `key` is unique in a job, and the same in a second run."""
+    """One file to send. `name` is as the user gave it; `key` is unique in a job, and the same in a second run.
+
+    `label` is what a `labels.csv` in its folder says.
+    """
 
     name: str
     key: str
     size: int
     archive: bool
     open: Callable[[], IO[bytes]]
+    label: str | None = None
 
 
 def find(
@@ -46,11 +52,13 @@ def find(
     """Yield the files to send; folders recursively, sorted by name.
 
     Names are paths as they were given. If `relative`, they begin below the source, so that a folder in them is a Label:
-    a picture that lies in the source itself is in no folder then, unless the source has no folders: it is one itself.
+    a picture that lies in the source itself is in no folder then, unless the source has neither folders
+    nor a `labels.csv`: it is one itself.
+    The lines of a `labels.csv` in the source come first; one without a file is yielded, and opening it raises OSError.
 
     In folders, hidden files are ignored, and `skipped` is called with each file that is not an image, or that an
     operating system or a photo program has added. A file in a folder that cannot be read is yielded, and opening it
-    raises OSError. Raises OSError for a source that cannot be read.
+    raises OSError. Raises OSError for a source that cannot be read, and NotSent for such a list.
     """
     for number, source in enumerate(sources, 1):
         if isinstance(source, bytes):
@@ -60,7 +68,7 @@ def find(
         else:
             path = os.fspath(source)
             files = _in_folder(path, skipped) if Path(path).is_dir() else iter([from_path(path)])
-            yield from _below(_top(path), files) if relative else files
+            yield from _labelled(Path(path, LABELS_FILE), _below(_top(path), files)) if relative else files
 
 
 def from_bytes(name: str, content: bytes) -> File:
@@ -92,8 +100,12 @@ def _in_folder(folder: str, skipped: Callable[[str], None]) -> Iterator[File]:
 def _top(source: str) -> Path:
     """Return the folder from which names below the source are relative."""
     here = Path(source).absolute()
-    folders = here.iterdir() if here.is_dir() else iter(())
-    return here if any(_can_be_label(folder) for folder in folders) else Path(os.path.normpath(here)).parent
+    inside = here.iterdir() if here.is_dir() else iter(())
+    return (
+        here
+        if any(path.name == LABELS_FILE or _can_be_label(path) for path in inside)
+        else Path(os.path.normpath(here)).parent
+    )
 
 
 def _can_be_label(path: Path) -> bool:
@@ -102,6 +114,26 @@ def _can_be_label(path: Path) -> bool:
 
 def _below(top: Path, files: Iterable[File]) -> Iterator[File]:
     return (replace(file, name=os.path.relpath(file.name, top)) for file in files)
+
+
+def _labelled(path: Path, files: Iterator[File]) -> Iterator[File]:
+    """Yield the files with the labels that the list at `path`, if there is one, has for them."""
+    labels = _read_labels(path)
+    for file in files:
+        listed = labels.find(file.name)
+        if listed is None or listed.label:
+            yield replace(file, label=listed.label if listed else None)
+        else:  # unlabelled, whatever its folder
+            yield replace(file, name=Path(file.name).name)
+    for missing in labels.missing("folder"):
+        yield _unreadable(missing.file, OSError(errno.ENOENT, str(missing), missing.file))
+
+
+def _read_labels(path: Path) -> LabelsFile:
+    try:
+        return read_labels_file(path.name, path.read_bytes()) if path.is_file() else LabelsFile()
+    except ItemError as error:
+        raise NotSent(f"{path.parent}: {error}") from error
 
 
 def _in_folder_file(path: str, skipped: Callable[[str], None]) -> Iterator[File]:

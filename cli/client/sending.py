@@ -118,8 +118,10 @@ def _post(
         answers = transport.json("POST", path, params=query, headers=header, files=parts)["data"]
         problem = next((_rejection(answer) for answer in answers if _rejection(answer)), None)
         return [Sent(files[0].name, files[0].size, sum(not _rejection(answer) for answer in answers), problem)]
-    keys = {"keys": json.dumps([file.key for file in files])}
-    answers = transport.json("POST", path, idempotent=True, data=keys, files=parts)["data"]
+    texts = {"keys": json.dumps([file.key for file in files])}
+    if any(file.label for file in files):
+        texts["labels"] = json.dumps([file.label for file in files])
+    answers = transport.json("POST", path, idempotent=True, data=texts, files=parts)["data"]
     problems = [_rejection(answer) for answer in answers]
     return [Sent(file.name, file.size, not why, why) for file, why in zip(files, problems, strict=True)]
 

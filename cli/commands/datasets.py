@@ -90,7 +90,8 @@ def add(
 ) -> None:
     """Add pictures to a dataset: folders with a folder for each label, archives, or pictures.
 
-    The label of a picture is --label, or the name of the folder that holds it; in an archive `labels.csv` comes first.
+    The label of a picture is --label, or what `labels.csv` in the folder or archive says, or the name of the folder
+    that holds it.
     Pictures that the dataset already has are not added again. To resume an interrupted upload, run the same command
     again in the same folder within a day; nothing is sent twice.
     """

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from cli.jobs.resume_state import ResumeState, resume_state
 from cli.terminal.exit_codes import ExitCode, echo_err, exit_with
 from cli.terminal.output import Json
 from cli.terminal.progress import show_progress
+from shared.datasets.labels_file import LABELS_FILE
 
 #: Names that a message about many files lists.
 LISTED_NAMES = 5
@@ -79,9 +81,11 @@ class Uploader:
             if is_stream(source):
                 yield from_path(opened.enter_context(temporary_copy(source)), name=source)
             else:
-                yield from find([source], self._skip, relative=self.target.relative)
+                yield from find([source], partial(self._skip, source), relative=self.target.relative)
 
-    def _skip(self, name: str) -> None:
+    def _skip(self, source: str, name: str) -> None:
+        if self.target.relative and Path(name) == Path(source, LABELS_FILE):
+            return  # it was read
         self.skipped_count += 1
         if self.list_skipped:
             echo_err(f"Skipped: {name}")
@@ -101,7 +105,8 @@ class Uploader:
         if job["state"] in ("open", "cancelling", "cancelled", "failed"):
             return False
         present = set(self.client.keys(job["id"]))
-        return all(file.archive or file.key in present for file in find(sources))
+        files = find(sources, relative=self.target.relative)
+        return all(file.archive or file.key in present for file in files)
 
     def _open_job(self, earlier: Json | None, state: ResumeState) -> tuple[str, set[str]]:
         """Return an open job, from an interrupted run or new, and the keys of its items."""

@@ -20,13 +20,13 @@ from click.testing import CliRunner, Result
 from cli.__main__ import main
 from cli.client.files import find
 from cli.terminal.progress_bar import describe_progress, describe_state
-from darkroom import Client, Conflict, Invalid, NotFound
+from darkroom import Client, Conflict, Invalid, NotFound, NotSent
+from shared.datasets.labels_file import read_labels_file
 from tests.cli.kit import Seen, darkroom, relay_to
 from tests.conftest import Service
 from tests.documents import DOCS, blocks
 from tests.fixtures.shapes import SHAPES, drawn, encoded
 from tests.integration.helpers import png
-from web.uploads.picture_labels import read_labels_file
 
 
 def fill(folder: Path, count: int, first: int = 0) -> None:
@@ -112,20 +112,23 @@ def test_add_says_what_became_of_each_picture(service: Service, client: Client, 
     client.create_dataset("things")
     fill(tmp_path / "photos", 2)
     circle = (tmp_path / "photos/circle/0.png").read_bytes()
-    for name, content in {"circle/cut.png": circle[:200], "square/circle.png": circle, "loose.png": png(1)}.items():
+    extra = {"circle/cut.png": circle[:200], "square/circle.png": circle, "loose.png": png(1), "listed.png": png(2)}
+    for name, content in extra.items():
         (tmp_path / "photos" / name).write_bytes(content)
+    (tmp_path / "photos" / "labels.csv").write_text("file,label\nlisted.png,cat\n")
     (tmp_path / "photos" / "Thumbs.db").write_bytes(b"")
     done = darkroom(service.url, tmp_path, "datasets", "add", "things", "photos")
     assert done.returncode == 3
     added, conflicts, conflict, failed, failure = done.stdout.splitlines()[:5]
-    assert (added, failed) == ("Added: 7", "Failed: 1")
+    assert (added, failed) == ("Added: 8", "Failed: 1")
     assert conflicts == "Already there under another label, which is kept: 1"
     assert re.fullmatch(
         r"  (square/circle|circle/0)\.png: picture \d+ has the label (circle|square), not \w+", conflict
     )
     assert failure == "  circle/cut.png: This picture is truncated: the end of the file is missing."
     assert done.stdout.endswith("Without a label: 1\n")
-    assert "photos/Thumbs.db" in done.stderr
+    assert re.search("^cat ", done.stdout, re.MULTILINE)
+    assert "Skipped (not images): 1 (photos/Thumbs.db)" in done.stderr
 
     again = darkroom(service.url, tmp_path, "datasets", "add", "things", "photos/square", "-o", "csv")
     rows = {row["file"]: row["outcome"] for row in csv.DictReader(io.StringIO(again.stdout))}
@@ -252,6 +255,19 @@ def test_names_begin_below_the_source(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path / "photos" / "cat")
     assert names(".") == names("../cat") == ["cat/1.png"]
     assert names("..") == ["3.png", "cat/1.png", "pets/dog/2.png"]
+    (tmp_path / "photos" / "labels.csv").write_text("\ufefffile;label\npets/dog/2.png;spaniel\ncat/1.png;\n9.png;dog\n")
+    monkeypatch.chdir(tmp_path)
+    found = {file.name: file for file in find(["photos"], relative=True)}
+    assert {name: file.label for name, file in found.items()} == {
+        **{"3.png": None, "1.png": None, "pets/dog/2.png": "spaniel", "9.png": None},
+    }
+    with pytest.raises(OSError, match=r"`labels\.csv`, line 4: no file `9\.png` in this folder"):
+        found["9.png"].open()
+    Path("photos/labels.csv").write_text("what\n")
+    with pytest.raises(NotSent, match=r"photos: `labels\.csv`, line 1: there is no column 'file'"):
+        list(find(["photos"], relative=True))
+    Path("photos/labels.csv").unlink()
+    monkeypatch.chdir(tmp_path / "photos" / "cat")
     assert [file.key for file in find(["."], relative=True)] == [file.key for file in find(["."])]
 
 

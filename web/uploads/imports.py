@@ -98,7 +98,7 @@ def submit_import(
                 intake.labelling = labelling(params)
             else:
                 files.append(list(intake.take(part.filename or "", part.chunks)))
-        _add_all(services, dataset.id, job_id, intake, with_labels(files, labels))
+        _add_all(services, dataset.id, job_id, intake, with_labels(files, labels, intake.labelling))
     return job_id
 
 
@@ -110,15 +110,17 @@ def parse_labels(part: Part) -> list[str | None]:
     return [given_label(label, f"/labels/{number}") for number, label in enumerate(labels)]
 
 
-def with_labels(files: Sequence[Sequence[Upload]], labels: Sequence[str | None] | None) -> Iterator[Upload]:
-    """Yield the uploads of each file with the Label that the request has for the file, if it has one.
+def with_labels(
+    files: Sequence[Sequence[Upload]], labels: Sequence[str | None] | None, chosen: Labelling | None
+) -> Iterator[Upload]:
+    """Yield the uploads of each file with the Label that the request has for the file, unless it has one for all.
 
     Raise InvalidRequest if there is not one for each file.
     """
     if labels is not None and len(labels) != len(files):
         raise _wrong("/labels", f"has {len(labels)} labels for {len(files)} files")
     for number, uploads in enumerate(files):
-        label = labels[number] if labels is not None else None
+        label = labels[number] if labels is not None and not (chosen and chosen.label) else None
         for upload in uploads:
             yield upload if label is None else replace(upload, label=label)
 

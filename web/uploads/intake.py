@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from shared.datasets.labels_file import LabelsFile, is_labels_file, read_labels_file
 from shared.domain.entities import Failure, SkippedFile, Upload, blob_key
 from shared.domain.errors import ItemError, TooLarge
 from shared.domain.file_names import UniqueNames, shown_name
@@ -20,7 +21,7 @@ from shared.storage.blobs import BlobStore
 from web.uploads.archive_entries import Budget, Entry, Names
 from web.uploads.archives import read_archive
 from web.uploads.hard_links import HardLinks
-from web.uploads.picture_labels import Labelling, LabelsFile, is_labels_file, read_labels_file
+from web.uploads.picture_labels import Labelling
 from web.uploads.spool import MEMORY_BYTES, Spooled, spool
 
 #: Longest file name that is kept, in characters. A longer one loses its beginning: those are outer folders.

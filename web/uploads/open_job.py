@@ -54,7 +54,7 @@ def add_items(services: Services, job_id: str, request: Request, encoding: str |
             labels = parse_labels(part)
         else:
             files.append(list(intake.take(part.filename or "", part.chunks)))
-    uploads = list(with_labels(files, labels))
+    uploads = list(with_labels(files, labels, labelling))
     if not uploads:
         raise no_files(len(intake.skipped))
     uploads = _with_keys(uploads, _made_keys(services.store, job_id, len(uploads)) if keys is None else keys)

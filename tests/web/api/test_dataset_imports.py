@@ -84,6 +84,21 @@ def test_a_label_for_all(ann: Caller, parts: Services) -> None:
     assert set(labels(parts).values()) == {"Käfer"}
 
 
+def test_the_label_for_all_comes_before_those_for_each_file(ann: Caller, parts: Services) -> None:
+    data = {"files": files(("a/1.png", png(1)), ("a/2.png", png(2))), "labels": json.dumps(["cat", None])}
+    send(ann, data, "?label=dog")
+    assert set(labels(parts).values()) == {"dog"}
+
+
+def test_a_list_that_is_not_text_fails_by_name(ann: Caller, app: Flask) -> None:
+    archive = zipped({"labels.csv": b"file,label\n\xff.png,cat\n", "a/1.png": png(1)})
+    job = send(ann, {"files": files(("1.png", png(2)), ("a.zip", archive))})
+    assert (job["counts"]["total"], job["counts"]["failed"]) == (2, 1)
+    (item,) = Caller(app, "ann", f"/v1/jobs/{job['id']}")("GET", "/results").json["data"]
+    assert item["error"]["code"] == "bad_labels"
+    assert "`labels.csv` is not UTF-8 text" in item["error"]["detail"]
+
+
 def test_a_label_for_each_file(ann: Caller, parts: Services) -> None:
     data = {"files": files(("a/1.png", png(1)), ("a/2.png", png(2))), "labels": json.dumps(["cat", None])}
     send(ann, data)

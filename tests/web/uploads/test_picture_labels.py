@@ -6,8 +6,9 @@ import unicodedata
 
 import pytest
 
+from shared.datasets.labels_file import is_labels_file, read_labels_file
 from shared.domain.errors import DarkroomError, ItemError
-from web.uploads.picture_labels import folder_label, is_labels_file, read_labels_file
+from web.uploads.picture_labels import folder_label
 
 LIST = "file,label\ncat/1.jpg,cat\n2.jpg,\n"
 
