@@ -4,6 +4,7 @@
     datasets/<dataset>/<block>/<sha256>.thumb           its thumbnail
     datasets/<dataset>/<block>/hashes                   perceptual hashes (`embeddings.py`)
     datasets/<dataset>/<block>/embeddings-<backbone>    Embeddings
+    datasets/<dataset>/report                           the report on the Dataset (`report.py`)
 
 Each import has its own folders, so deleting a picture cannot hit the bytes that another import of it has stored.
 """
@@ -19,6 +20,8 @@ from shared.storage.blobs import BlobStore
 DATASETS_FOLDER = "datasets"
 #: Suffix of a thumbnail; name of the hashes; prefix of the Embeddings.
 THUMBNAIL, HASHES, EMBEDDINGS = ".thumb", "hashes", "embeddings-"
+#: Name of the report in a Dataset's folder, beside the folders of its Blocks.
+REPORT = "report"
 #: Bytes of a perceptual hash.
 HASH_BYTES = 8
 #: Bytes before the Embeddings: the number of rows and of dimensions, each a little-endian uint32.
@@ -35,6 +38,11 @@ def dataset_folder(dataset: str) -> str:
 def block_folder(dataset: str, block: str) -> str:
     """Return the folder of the Block with this id."""
     return f"{dataset_folder(dataset)}/{block}"
+
+
+def report_key(dataset: str) -> str:
+    """Return the key of the report on a Dataset."""
+    return f"{dataset_folder(dataset)}/{REPORT}"
 
 
 def picture_key(dataset: str, block: str, sha256: str) -> str:

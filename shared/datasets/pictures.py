@@ -97,6 +97,13 @@ class DatasetPictures:
         return {picture.sha256: picture for picture in found if picture is not None}
 
     @redis_errors()
+    def many(self, dataset: str, numbers: Sequence[int]) -> dict[int, Picture]:
+        """Return the pictures with these numbers; those that are deleted are left out."""
+        moving = self._redis.hget(keys.dataset(dataset), "moving")
+        found = [picture for picture in self._read(dataset, numbers) if picture is not None]
+        return {picture.n: picture for picture in _after_move(found, read_move(moving))}
+
+    @redis_errors()
     def page(
         self,
         dataset: str,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.datasets.entities import Picture, Split
+from shared.datasets.entities import Picture, Snapshot, Split
 from shared.datasets.pictures import DatasetPictures
 from shared.domain.entities import snapshot_key
 from shared.domain.errors import Conflict, InvalidRequest, NotFound
@@ -94,6 +94,12 @@ def present(pictures: DatasetPictures, dataset: str) -> FrozenDataset:
     if reason := too_thin(dict(zip(frozen.labels, counts, strict=True))):
         raise TooFewPictures(f"{reason}.")
     return frozen
+
+
+def unlabelled(snapshot: Snapshot) -> FrozenDataset:
+    """Return the pictures without a Label; their `truth` is -1."""
+    pictures = [picture._replace(label=-1) for picture in snapshot.pictures if picture.label is None]
+    return _frozen(snapshot.dataset, snapshot.revision, snapshot.labels, pictures)
 
 
 def _frozen(dataset: str, revision: int, labels: dict[int, str], pictures: list[Picture]) -> FrozenDataset:

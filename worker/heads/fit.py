@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from shared.domain.card import Unknown
 from worker.heads.folds import FOLDS, assign_folds
 from worker.heads.methods import METHODS, Projection
-from worker.heads.trials import Trial, Tried, best_trial, blend, cooled, fitted_temperature
+from worker.heads.trials import Part, Trial, Tried, best_trial, blend, cooled, fitted_temperature
 from worker.serving.head import Head, nearest_distance, normalised
 from worker.serving.tta import softmax
 
@@ -46,16 +46,18 @@ class FittedHead:
     """A Head, its rule for unknown pictures, and how it was chosen.
 
     `probabilities` (n, classes) and `novelty` (n,) are of the training pictures while they were held out, so they show
-    which labels to doubt. `temperature` is the divisor of the logits; of a blend, the mean of its parts.
+    which labels to doubt. `temperature` is the divisor of the logits; of a blend, the mean of its `parts`.
     """
 
     head: Head
     chosen: Tried
+    parts: tuple[Part, ...]
     tried: tuple[Tried, ...]
     temperature: float
     unknown: Unknown
     probabilities: Floats
     novelty: Floats
+    seed: int
 
 
 def fit_head(
@@ -92,11 +94,13 @@ def fit_head(
     return FittedHead(
         head,
         best.tried,
+        best.parts,
         tuple(trial.tried for trial in trials),
         temperature * float(np.mean([part.temperature for part in best.parts])),
         unknown_rule(probabilities, distances),
         probabilities,
         distances,
+        seed,
     )
 
 

@@ -51,10 +51,13 @@ class Trial:
 
     def fit(self, embeddings: Floats, labels: Integers, classes: int) -> Linear:
         """Return the classifier, fitted to all pictures."""
-        fitted = [_fit(part, embeddings, labels, classes) for part in self.parts]
-        return Linear(
-            np.mean([each.weights for each in fitted], axis=0), np.mean([each.bias for each in fitted], axis=0)
-        )
+        return fit_parts(self.parts, embeddings, labels, classes)
+
+
+def fit_parts(parts: Sequence[Part], embeddings: Floats, labels: Integers, classes: int) -> Linear:
+    """Return the mean of the parts, fitted to all pictures."""
+    fitted = [_fit(part, embeddings, labels, classes) for part in parts]
+    return Linear(np.mean([each.weights for each in fitted], axis=0), np.mean([each.bias for each in fitted], axis=0))
 
 
 def best_trial(method: Method, embeddings: Floats, labels: Integers, classes: int, fold: Integers) -> Trial:

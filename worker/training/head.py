@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.datasets.embeddings import Vectors
 from shared.domain.entities import Training
 from shared.domain.times import rfc3339
 from shared.jobs.trainings import TrainingCommand, TrainingStore
@@ -43,15 +45,25 @@ def train_head(services: Services, training: Training, params: HeadParams) -> Le
 
     Raise TrainingCancelled, DatasetGone, TooFewPictures, ModelUnusable without a Backbone, StorageFull, Unavailable.
     """
-    started, pictures = time.monotonic(), services.dataset_pictures
-    frozen = freeze(services.blobs, pictures, training.job_id, str(training.dataset))
-    backbone = Backbones(services.registry, hardware.cores()).get(newest_backbone(services.registry).version)
+    frozen = freeze(services.blobs, services.dataset_pictures, training.job_id, str(training.dataset))
     report = _Report(services.trainings, training, len(frozen.numbers))
-    with ThreadPoolExecutor(hardware.cores()) as pool:
-        embedder = Embedder(
-            services.blobs, services.dataset_sweep, backbone, services.settings.max_pixels, pool, report.embedded
-        )
-        vectors = embedder.embed(frozen, pictures.blocks(frozen.dataset))
+    return learn(services, frozen, params.seed, report.embedded, report.tried)
+
+
+def learn(
+    services: Services,
+    frozen: FrozenDataset,
+    seed: int,
+    embedded: Callable[[int], object] = lambda _: None,
+    tried: Callable[[Progress], object] = lambda _: None,
+) -> LearntHead:
+    """Return a Head that has learnt from a Snapshot; the last two are called with the progress of both halves.
+
+    Raise TooFewPictures, ModelUnusable without a Backbone, Unavailable.
+    """
+    started = time.monotonic()
+    backbone = Backbones(services.registry, hardware.cores()).get(newest_backbone(services.registry).version)
+    vectors = embed(services, backbone, frozen, embedded)
     gone: NDArray[np.bool_] = np.all(vectors == 0, axis=1)
     frozen, vectors = frozen.without(gone), vectors[~gone]
     learnt = ~frozen.test
@@ -61,11 +73,24 @@ def train_head(services: Services, training: Training, params: HeadParams) -> Le
         vectors[learnt],
         frozen.truth[learnt],
         len(frozen.labels),
-        seed=params.seed,
+        seed=seed,
         groups=frozen.groups[learnt],
-        progress=report.tried,
+        progress=tried,
     )
     return LearntHead(fitted, backbone, frozen, vectors, time.monotonic() - started)
+
+
+def embed(
+    services: Services,
+    backbone: Backbone,
+    frozen: FrozenDataset,
+    progress: Callable[[int], object] = lambda _: None,
+) -> Vectors:
+    """Return the Embeddings (n, dimensions) of a Dataset's pictures, zeros for those that are deleted by now."""
+    blobs, max_pixels = services.blobs, services.settings.max_pixels
+    with ThreadPoolExecutor(hardware.cores()) as pool:
+        embedder = Embedder(blobs, services.dataset_sweep, backbone, max_pixels, pool, progress)
+        return embedder.embed(frozen, services.dataset_pictures.blocks(frozen.dataset))
 
 
 @dataclass

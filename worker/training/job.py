@@ -51,6 +51,7 @@ from worker.training.dataset_judge import DatasetJudge
 from worker.training.head import train_head
 from worker.training.progress import TrainingCancelled, TrainingDiverged
 from worker.training.publish_learnt import publish_learnt
+from worker.training.report import report_on
 from worker.training.rows import RowWriter
 
 log = logging.getLogger("darkroom.train")
@@ -163,7 +164,12 @@ def _train(services: Services, training: Training) -> str:
 
 def _train_head(services: Services, training: Training, params: HeadParams) -> str:
     learnt, job = train_head(services, training, params), services.store.get(training.job_id)
-    return _publish(services, training, lambda out: publish_learnt(learnt, services.registry, job, params, out))
+    version = _publish(services, training, lambda out: publish_learnt(learnt, services.registry, job, params, out))
+    try:
+        report_on(services, learnt)
+    except (NotFound, StorageFull, Unavailable) as error:
+        log.warning("there is no report of training %s: %s", training.job_id, logs.with_cause(error))
+    return version
 
 
 def _publish(services: Services, training: Training, publish: Callable[[Path], ModelCard]) -> str:
