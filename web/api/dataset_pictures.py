@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from flask import Blueprint, Response, jsonify, request
 
@@ -12,6 +13,8 @@ from shared.datasets.files import picture_key, thumbnail_key
 from shared.datasets.names import label_name
 from shared.datasets.picture import MEDIA_TYPES
 from shared.datasets.pictures import Change, PictureFilter
+from shared.datasets.ranked import Order, ranked, ranked_page
+from shared.datasets.report import Opinions, no_opinions, read_report
 from shared.domain import json_pointer
 from shared.domain.errors import Fault, InvalidRequest, NotFound
 from shared.images.formats import JPEG, WEBP
@@ -41,15 +44,24 @@ blueprint = Blueprint("dataset_pictures", __name__, url_prefix="/v1/datasets")
 @allow(ANY_KEY)
 @operation({200: Answer(DatasetPicturePage, ["Link"])}, query=PicturesQuery)
 def index(dataset: str) -> Response:
-    """List pictures in the order in which they were added, or newest first."""
+    """List pictures in the order in which they were added, or newest first.
+
+    `sort=doubt`: the most doubted labels first. `sort=suggested`: those without a label, mixed, or from 40 labelled
+    pictures on the least sure suggestions first. Both, and `doubt`, list what the last report has seen.
+    """
     asked, found = query(PicturesQuery, request), dataset_id(dataset)
     label = None if asked.label is None else _index(found, asked.label)
     labelled = None if asked.state is None else asked.state == "labelled"
     wanted = PictureFilter(label, labelled, asked.split, asked.q)
-    page = services().dataset_pictures.page(
-        found, asked.limit, asked.after, wanted, newest_first=asked.sort == "newest"
-    )
-    data = [picture_json(dataset, picture, page.labels) for picture in page.pictures]
+    pictures, opinions = services().dataset_pictures, _opinions(found)
+    if asked.sort is Order.SUGGESTED and not opinions.numbers:
+        page = pictures.page(found, asked.limit, asked.after, replace(wanted, labelled=False))
+    elif asked.doubt is None and asked.sort in (Order.OLDEST, Order.NEWEST):
+        page = pictures.page(found, asked.limit, asked.after, wanted, newest_first=asked.sort is Order.NEWEST)
+    else:
+        ranking = ranked(opinions, asked.sort, asked.doubt)
+        page = ranked_page(pictures, found, ranking, wanted, limit=asked.limit, after=asked.after)
+    data = _pictures_json(dataset, found, page.pictures, opinions)
     return linked(jsonify({"data": data, "next": page.next}), page.next)
 
 
@@ -148,8 +160,18 @@ def _content(dataset: str, picture: Picture, *, small: bool) -> tuple[bytes, str
 
 def _picture(name: str, dataset: str, n: int) -> Response:
     picture = services().dataset_pictures.get(dataset, n)
-    labels = services().dataset_pictures.label_names(dataset, [picture])
-    return jsonify(picture_json(name, picture, labels))
+    return jsonify(_pictures_json(name, dataset, [picture], _opinions(dataset))[0])
+
+
+def _opinions(dataset: str) -> Opinions:
+    report = read_report(services().blobs, dataset)
+    return no_opinions() if report is None else report[1]
+
+
+def _pictures_json(name: str, dataset: str, pictures: Sequence[Picture], opinions: Opinions) -> list[DatasetPicture]:
+    """Return the JSON of pictures, with what the last report says about them."""
+    labels = services().dataset_labels.names(dataset)
+    return [picture_json(name, picture, labels, opinions.of(picture)) for picture in pictures]
 
 
 def _index(dataset: str, label: str) -> int:

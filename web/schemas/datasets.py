@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 from urllib.parse import quote
 
@@ -12,6 +13,8 @@ from shared.datasets.entities import DatasetRecord, LabelCounts, Picture, Split
 from shared.datasets.labels import Fate
 from shared.datasets.names import MAX_LABEL, MAX_LABELS, NAME_PATTERN
 from shared.datasets.pictures import MAX_CHANGES
+from shared.datasets.ranked import Order
+from shared.datasets.report import Opinion
 from shared.domain.times import rfc3339
 from web.schemas import responses
 from web.schemas.requests import Paged, Query
@@ -70,7 +73,8 @@ class PicturesQuery(Paged):
     state: Literal["labelled", "unlabelled"] | None = None
     split: Split | None = None
     q: str | None = Field(None, min_length=1, max_length=255, description="Part of the file name.")
-    sort: Literal["oldest", "newest"] = "oldest"
+    doubt: float | None = Field(None, ge=0, le=1, description="Only labelled pictures with at least this doubt.")
+    sort: Order = Order.OLDEST
 
 
 class PictureChange(BaseModel):
@@ -120,6 +124,7 @@ class DatasetLinks(TypedDict):
     labels: str
     pictures: str
     archive: str
+    report: str
 
 
 class Dataset(TypedDict):
@@ -170,8 +175,14 @@ class DatasetPicture(TypedDict):
     height: responses.Count
     bytes: responses.Count
     sha256: str
-    suggested: Suggestion | None
-    doubt: Annotated[responses.Share | None, Field(description="How much a model doubts the label.")]
+    suggested: Annotated[
+        Suggestion | None,
+        Field(description="The label that fits best besides its own, from the last report."),
+    ]
+    doubt: Annotated[
+        responses.Share | None,
+        Field(description="How much the last report doubts the label."),
+    ]
     links: PictureLinks
 
 
@@ -215,6 +226,7 @@ def dataset_json(record: DatasetRecord) -> Dataset:
             "labels": f"{own}/labels",
             "pictures": f"{own}/pictures",
             "archive": f"{own}/archive",
+            "report": f"{own}/report",
         },
     }
 
@@ -224,7 +236,15 @@ def label_json(label: LabelCounts) -> DatasetLabel:
     return {"index": label.index, "name": label.name, "train": label.train, "test": label.test}
 
 
-def picture_json(dataset: str, picture: Picture, labels: dict[int, str]) -> DatasetPicture:
+def suggestion(opinion: Opinion, labels: Mapping[int, str]) -> Suggestion | None:
+    """Return the JSON of the Label that fits best; `labels` has the names by index, without deleted ones."""
+    name = labels.get(opinion.best)
+    return None if name is None else {"label": name, "score": opinion.score}
+
+
+def picture_json(
+    dataset: str, picture: Picture, labels: Mapping[int, str], opinion: Opinion | None = None
+) -> DatasetPicture:
     """Return the JSON of a picture; `dataset` is a name, `labels` has the names by index."""
     own = f"{dataset_url(dataset)}/pictures/{picture.n}"
     return {
@@ -238,7 +258,7 @@ def picture_json(dataset: str, picture: Picture, labels: dict[int, str]) -> Data
         "height": picture.height,
         "bytes": picture.size,
         "sha256": picture.sha256,
-        "suggested": None,
-        "doubt": None,
+        "suggested": suggestion(opinion, labels) if opinion else None,
+        "doubt": opinion.doubt if opinion and picture.label is not None else None,
         "links": {"self": own, "image": f"{own}/image"},
     }

@@ -16,6 +16,7 @@ from PIL import Image
 from shared.datasets.entities import Picture, Split
 from shared.datasets.files import DATASETS_FOLDER, picture_key, thumbnail_key
 from shared.datasets.pictures import Change
+from shared.datasets.report import read_report
 from shared.domain.classifier import EVERYDAY, Classifier
 from shared.domain.entities import (
     CLASSIFICATION_QUEUES,
@@ -179,6 +180,9 @@ def test_a_dataset_becomes_a_classifier(services: Services, things: Things) -> N
     shape = model.card.input
     new = [decode(encoded(drawn(name, 99)), shape.height, shape.width, 10**6) for name in SHAPES]
     assert model.forward(np.stack(new)).argmax(axis=1).tolist() == [0, 1, 2]
+    report = read_report(services.blobs, things.id)
+    assert report is not None and report[0].judgement is not None
+    assert [each.n for each in report[1]] == [picture.n for picture in things.pictures()]
     rows = services.trainings.rows(done.id, 0, 100)
     assert rows[-1]["step"] == rows[-1]["steps"]
     again = trained(services, things)

@@ -1,0 +1,150 @@
+"""The report over HTTP. No Backbone runs: the pictures' Embeddings are made up, and judged by the real functions."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+import pytest
+
+from shared.datasets.files import report_key
+from shared.services import Services
+from tests.shared.datasets.kit import DatasetKit, Given
+from tests.web.api.test_datasets import Caller, ann, app, bob, kit, parts, redis_url
+from tests.worker.heads.test_fit import clouds
+from worker.datasets.snapshot import present, unlabelled
+from worker.heads.fit import fit_head
+from worker.training.report import findings, judge, store
+
+__all__ = ["ann", "app", "bob", "kit", "parts", "redis_url"]
+
+LABELS = ("apple", "Apple", "pear")
+#: Pictures of each Label, and without one.
+EACH, WAITING = 20, 6
+#: The first picture of `apple` has the Label `pear`, and the next one is a near copy of it.
+WRONG, COPY = 1, 4
+
+
+@pytest.fixture
+def things(ann: Caller, kit: DatasetKit) -> str:
+    """Create ann's Dataset with sixty labelled pictures, one of them wrongly, and six others; return its id."""
+    ann("POST", json={"name": "things", "labels": LABELS}, status=201)
+    dataset = kit.store.find("ann", "things")
+    given = [Given(f"{n}", LABELS[n % 3]) for n in range(3 * EACH)]
+    given[0] = Given("0", "pear")
+    given[3] = Given("3", "apple", near=("0",))
+    kit.add(dataset, *given, *(Given(f"waiting-{n}") for n in range(WAITING)))
+    return dataset
+
+
+def compute(parts: Services, dataset: str) -> None:
+    """Store a report, as a worker does after a training."""
+    embeddings, _ = clouds(EACH + WAITING // 3, classes=3)
+    frozen, snapshot = present(parts.dataset_pictures, dataset), parts.dataset_pictures.snapshot(dataset)
+    others, train = unlabelled(snapshot), ~frozen.test
+    vectors = embeddings[frozen.numbers - 1]
+    fitted = fit_head(vectors[train], frozen.truth[train], 3, groups=frozen.groups[train])
+    judgement, opinions = judge(fitted, frozen, vectors, others, embeddings[others.numbers - 1])
+    store(parts, dataset, findings(snapshot, frozen.revision, judgement), opinions)
+
+
+def report(caller: Caller) -> Any:
+    return caller("GET", "/things/report").json
+
+
+def listed(caller: Caller, **query: Any) -> list[Any]:
+    """Return all pictures of a list, page by page."""
+    path, found = "/things/pictures?" + "&".join(f"{key}={value}" for key, value in query.items()), []
+    while path:
+        answer = caller("GET", path).json
+        found += answer["data"]
+        path = answer["next"] and f"{path.partition('&after')[0]}&after={answer['next']}"
+    return found
+
+
+@pytest.mark.usefixtures("things")
+def test_what_counts_tell_needs_no_worker(ann: Caller) -> None:
+    assert report(ann) == {
+        "dataset": "things",
+        "revision": ann("GET", "/things").json["revision"],
+        "thin_labels": [
+            {"label": "apple", "pictures": EACH - 1, "problem": "few"},
+            {"label": "Apple", "pictures": EACH, "problem": "few"},
+            {"label": "pear", "pictures": EACH + 1, "problem": "few"},
+        ],
+        "imbalance": None,
+        "same_but_case": [["apple", "Apple"]],
+        "computed": None,
+    }
+    ann("DELETE", "/things/labels/Apple?pictures=delete", 204)
+    ann("POST", "/things/pictures/delete", json={"pictures": [str(n) for n in range(7, 3 * EACH, 3)]})
+    found = report(ann)
+    assert found["thin_labels"][0] == {"label": "apple", "pictures": 1, "problem": "too_few"}
+    assert found["imbalance"] == {"most": "pear", "fewest": "apple", "ratio": EACH + 1}
+
+
+def test_a_computed_report_names_what_is_wrong(ann: Caller, bob: Caller, parts: Services, things: str) -> None:
+    compute(parts, things)
+    found = report(ann)["computed"]
+    assert (found["revision"], found["stale"]) == (report(ann)["revision"], False)
+    assert found["near_copies"]["groups_with_several_labels"] == 1
+    assert found["near_copies"]["listed"][0] == [{"id": "1", "label": "pear"}, {"id": "4", "label": "apple"}]
+    assert found["tiny"]["pictures"] == 3 * EACH + WAITING
+    doubted = found["learnt"]["doubted"]["listed"][0]
+    assert (doubted["id"], doubted["label"], doubted["suggested"]["label"]) == (str(WRONG), "pear", "apple")
+    assert statistics.mode(near["label"] for near in doubted["neighbours"]) == "apple"
+    curve = found["learnt"]["curve"]
+    assert [point["share"] for point in curve] == [0.25, 0.5, 0.75, 1]
+    assert all(point["interval"][0] <= point["accuracy"] <= point["interval"][1] for point in curve)
+    assert {gain["label"] for gain in found["learnt"]["gains"]} == set(LABELS)
+    bob("GET", "/things/report", 404)
+
+    ann("PUT", f"/things/pictures/{WRONG}", json={"label": "apple"})
+    ann("DELETE", f"/things/pictures/{COPY}", 204)
+    after = report(ann)["computed"]
+    assert after["stale"]
+    assert str(WRONG) not in [each["id"] for each in after["learnt"]["doubted"]["listed"]]
+    assert after["near_copies"]["listed"][0] == [{"id": "1", "label": "apple"}]
+
+    ann("DELETE", "/things", status=204)
+    assert not parts.blobs.exists(report_key(things))
+
+
+def test_pictures_are_listed_by_doubt_and_suggestion(ann: Caller, parts: Services, things: str) -> None:
+    waiting = [str(n) for n in range(3 * EACH + 1, 3 * EACH + WAITING + 1)]
+    assert all(each["doubt"] is each["suggested"] is None for each in listed(ann))
+    assert listed(ann, sort="doubt") == listed(ann, doubt="0.1") == []
+    assert [each["id"] for each in listed(ann, sort="suggested")] == waiting
+    compute(parts, things)
+
+    doubts = [each["doubt"] for each in listed(ann, sort="doubt", limit=7)]
+    assert doubts == sorted(doubts, reverse=True)
+    assert len(doubts) == 3 * EACH
+    worst = ann("GET", f"/things/pictures/{WRONG}").json
+    assert worst["doubt"] == doubts[0] > 0.5
+    assert worst["suggested"]["label"] == "apple"
+    for order, reverse in (("oldest", False), ("newest", True)):
+        above = [each["id"] for each in listed(ann, doubt=doubts[4], sort=order, limit=2)]
+        assert above == sorted(above, key=int, reverse=reverse)
+        assert len(above) == 5
+    assert {each["label"] for each in listed(ann, sort="doubt", label="pear")} == {"pear"}
+
+    suggested = listed(ann, sort="suggested", limit=4)
+    assert sorted(each["id"] for each in suggested) == waiting
+    assert all(each["doubt"] is None and each["suggested"]["label"] in LABELS for each in suggested)
+    scores = [each["suggested"]["score"] for each in suggested]
+    assert scores == sorted(scores)
+    ann("PUT", f"/things/pictures/{suggested[0]['id']}", json={"label": "pear"})
+    assert len(listed(ann, sort="suggested")) == WAITING - 1
+    assert ann("GET", f"/things/pictures/{suggested[0]['id']}").json["suggested"] is None
+
+
+def test_suggestions_are_mixed_while_few_pictures_are_labelled(ann: Caller, parts: Services, things: str) -> None:
+    ann("POST", "/things/pictures/labels", json={"labels": {str(n): None for n in range(31, 61)}})
+    compute(parts, things)
+    found = listed(ann, sort="suggested")
+    order = [int(each["id"]) for each in found]
+    scores = [each["suggested"]["score"] for each in found]
+    assert sorted(order) == list(range(31, 61 + WAITING))
+    assert order != sorted(order) and scores != sorted(scores)
+    assert [int(each["id"]) for each in listed(ann, sort="suggested", limit=3)] == order

@@ -1,0 +1,37 @@
+"""The report on a dataset: what is wrong or thin."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, jsonify
+
+from shared.datasets.entities import DatasetRecord
+from shared.datasets.report import read_report
+from web.api.datasets import dataset_id
+from web.auth.access import ANY_KEY, allow
+from web.openapi.operation import Answer, operation
+from web.schemas.dataset_report import Computed, DatasetReport, mentioned, report_json
+from web.state import services
+
+blueprint = Blueprint("dataset_report", __name__, url_prefix="/v1/datasets")
+
+
+@blueprint.get("/<dataset>/report")
+@allow(ANY_KEY)
+@operation({200: Answer(DatasetReport)})
+def get(dataset: str) -> Response:
+    """Get what is wrong or thin in a dataset.
+
+    `computed` is the work of the last training of the preset `head`, and null before the first. Pictures that were
+    deleted since, and doubts about labels that were changed since, are left out of the lists.
+    """
+    record = services().datasets.get(dataset_id(dataset))
+    return jsonify(report_json(record, _computed(record)))
+
+
+def _computed(record: DatasetRecord) -> Computed | None:
+    """Return what a worker has computed with the pictures in it as they are now, or None."""
+    report = read_report(services().blobs, record.id)
+    if report is None:
+        return None
+    pictures = services().dataset_pictures.many(record.id, mentioned(report[0]))
+    return Computed(*report, pictures, {label.index: label.name for label in record.labels})

@@ -1,0 +1,262 @@
+"""The report on a Dataset in responses, and its serializer."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Annotated, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from shared.datasets.entities import DatasetRecord, LabelCounts, Picture
+from shared.datasets.report import Doubted, Findings, Judgement, Opinions
+from shared.domain.times import rfc3339
+from shared.training.own_datasets import MIN_PICTURES
+from web.schemas import responses
+from web.schemas.datasets import PictureId, Suggestion, suggestion
+
+#: Pictures of a Label from which its figures are worth something, and the ratio of two Labels that is unbalanced.
+ENOUGH, IMBALANCE = 50, 10
+
+Problem = Literal["too_few", "few"]
+
+
+class ThinLabel(TypedDict):
+    """A label with few pictures."""
+
+    label: str
+    pictures: responses.Count
+    problem: Annotated[Problem, Field(description="Too few to train, or fewer than 50.")]
+
+
+class Imbalance(TypedDict):
+    """The labels with the most and the fewest pictures, if the ratio is over 10."""
+
+    most: str
+    fewest: str
+    ratio: float
+
+
+class LabelledPicture(TypedDict):
+    """A picture and its label."""
+
+    id: PictureId
+    label: str | None
+
+
+class NearCopies(TypedDict):
+    """Groups of pictures that are near copies of each other."""
+
+    groups: responses.Count
+    groups_with_several_labels: responses.Count
+    listed: Annotated[list[list[LabelledPicture]], Field(description="Groups with several labels are first.")]
+
+
+class TinyPictures(TypedDict):
+    """Pictures whose shorter side has fewer than 64 pixels."""
+
+    pictures: responses.Count
+    listed: list[PictureId]
+
+
+class Similar(TypedDict):
+    """A picture that resembles another one."""
+
+    id: PictureId
+    label: str | None
+    similarity: Annotated[float, Field(description="Cosine of the embeddings.")]
+
+
+class DoubtedPicture(TypedDict):
+    """A picture whose label seems wrong."""
+
+    id: PictureId
+    label: str | None
+    doubt: responses.Share
+    suggested: Suggestion | None
+    neighbours: Annotated[list[Similar], Field(description="Those that resemble it most, with their labels.")]
+
+
+class DoubtedPictures(TypedDict):
+    """Pictures whose labels seem wrong."""
+
+    pictures: responses.Count
+    listed: Annotated[list[DoubtedPicture], Field(description="The most doubted first.")]
+
+
+class Unanswered(TypedDict):
+    """Numbers of pictures that the classifier would call unknown."""
+
+    labelled: responses.Count
+    unlabelled: responses.Count
+
+
+class CurvePointJson(TypedDict):
+    """The accuracy on held-out pictures after learning from a share of the others."""
+
+    share: responses.Share
+    pictures: responses.Count
+    accuracy: responses.Share
+    interval: Annotated[list[float], Field(min_length=2, max_length=2, description="95 % interval.")]
+
+
+class LabelGain(TypedDict):
+    """What ten more pictures of a label would bring."""
+
+    label: str
+    pictures: responses.Count
+    recall: responses.Share
+    gain: Annotated[float, Field(description="Estimated change of the recall.")]
+
+
+class Learnt(TypedDict):
+    """What a classifier tells about the labels. Each picture is judged by one that did not learn from it."""
+
+    doubted: DoubtedPictures
+    unknown: Unanswered
+    curve: list[CurvePointJson]
+    gains: Annotated[list[LabelGain], Field(description="The label that would gain most is first.")]
+
+
+class ComputedReport(TypedDict):
+    """What a worker has computed. Lists have 100 entries at most; counts are of all."""
+
+    at: responses.Timestamp
+    revision: Annotated[responses.Count, Field(description="Of the dataset, at that time.")]
+    stale: Annotated[bool, Field(description="Whether the dataset has changed since.")]
+    near_copies: NearCopies
+    tiny: TinyPictures
+    nothing_learnt: Annotated[str | None, Field(description="Why `learnt` is null.")]
+    learnt: Learnt | None
+
+
+class DatasetReport(TypedDict):
+    """What is wrong or thin in a dataset."""
+
+    dataset: str
+    revision: responses.Count
+    thin_labels: Annotated[list[ThinLabel], Field(description="Labels with fewer than 50 pictures.")]
+    imbalance: Imbalance | None
+    same_but_case: Annotated[list[list[str]], Field(description="Labels that differ only in case.")]
+    computed: ComputedReport | None
+
+
+@dataclass(frozen=True)
+class Computed:
+    """What a worker has computed, with those pictures in it that are still there, and the names of Labels by index."""
+
+    findings: Findings
+    opinions: Opinions
+    pictures: Mapping[int, Picture]
+    names: Mapping[int, str]
+
+    def label_of(self, picture: Picture) -> str | None:
+        """Return the name of a picture's Label."""
+        return None if picture.label is None else self.names.get(picture.label)
+
+
+def mentioned(findings: Findings) -> list[int]:
+    """Return the numbers of the pictures in a report."""
+    doubted = findings.judgement.doubted if findings.judgement else ()
+    near = (neighbour.n for each in doubted for neighbour in each.neighbours)
+    return sorted({*chain.from_iterable(findings.groups), *findings.tiny, *(each.n for each in doubted), *near})
+
+
+def report_json(record: DatasetRecord, computed: Computed | None) -> DatasetReport:
+    """Return the JSON of a report."""
+    return {
+        "dataset": record.name,
+        "revision": record.revision,
+        "thin_labels": [_thin(label) for label in record.labels if label.pictures < ENOUGH],
+        "imbalance": _imbalance(record.labels),
+        "same_but_case": _same_but_case(record.labels),
+        "computed": None if computed is None else _computed_json(record, computed),
+    }
+
+
+def _thin(label: LabelCounts) -> ThinLabel:
+    problem: Problem = "too_few" if label.pictures < MIN_PICTURES else "few"
+    return {"label": label.name, "pictures": label.pictures, "problem": problem}
+
+
+def _imbalance(labels: Sequence[LabelCounts]) -> Imbalance | None:
+    """Return the Labels with the most and the fewest pictures, of those that have any, if they differ too much."""
+    ordered = sorted((label for label in labels if label.pictures), key=lambda label: label.pictures)
+    if not ordered or ordered[-1].pictures <= IMBALANCE * ordered[0].pictures:
+        return None
+    ratio = ordered[-1].pictures / ordered[0].pictures
+    return {"most": ordered[-1].name, "fewest": ordered[0].name, "ratio": round(ratio, 1)}
+
+
+def _same_but_case(labels: Sequence[LabelCounts]) -> list[list[str]]:
+    by_folded = defaultdict(list)
+    for label in labels:
+        by_folded[label.name.casefold()].append(label.name)
+    return [names for names in by_folded.values() if len(names) > 1]
+
+
+def _computed_json(record: DatasetRecord, computed: Computed) -> ComputedReport:
+    found = computed.findings
+    return {
+        "at": rfc3339(found.computed_at),
+        "revision": found.revision,
+        "stale": found.revision != record.revision,
+        "near_copies": {
+            "groups": found.group_count,
+            "groups_with_several_labels": found.mixed_group_count,
+            "listed": [_group_json(group, computed) for group in found.groups],
+        },
+        "tiny": {"pictures": found.tiny_count, "listed": [str(n) for n in found.tiny if n in computed.pictures]},
+        "nothing_learnt": found.reason,
+        "learnt": None if found.judgement is None else _learnt_json(found.judgement, computed),
+    }
+
+
+def _group_json(group: Sequence[int], computed: Computed) -> list[LabelledPicture]:
+    there = [computed.pictures[n] for n in group if n in computed.pictures]
+    return [{"id": str(picture.n), "label": computed.label_of(picture)} for picture in there]
+
+
+def _learnt_json(judgement: Judgement, computed: Computed) -> Learnt:
+    labelled, unlabelled = judgement.unknown
+    doubted = (_doubted_json(each, computed) for each in judgement.doubted)
+    return {
+        "doubted": {"pictures": judgement.doubted_count, "listed": [each for each in doubted if each is not None]},
+        "unknown": {"labelled": labelled, "unlabelled": unlabelled},
+        "curve": [
+            {
+                "share": point.share,
+                "pictures": point.pictures,
+                "accuracy": point.accuracy,
+                "interval": list(point.interval),
+            }
+            for point in judgement.curve
+        ],
+        "gains": [
+            {"label": computed.names[each.label], "pictures": each.pictures, "recall": each.recall, "gain": each.gain}
+            for each in judgement.gains
+            if each.label in computed.names
+        ],
+    }
+
+
+def _doubted_json(doubted: Doubted, computed: Computed) -> DoubtedPicture | None:
+    """Return the JSON of a doubted picture, or None if it is deleted or relabelled since."""
+    picture = computed.pictures.get(doubted.n)
+    opinion = computed.opinions.of(picture) if picture else None
+    if opinion is None or picture is None:
+        return None
+    near = [(each, computed.pictures[each.n]) for each in doubted.neighbours if each.n in computed.pictures]
+    return {
+        "id": str(picture.n),
+        "label": computed.label_of(picture),
+        "doubt": opinion.doubt,
+        "suggested": suggestion(opinion, computed.names),
+        "neighbours": [
+            {"id": str(other.n), "label": computed.label_of(other), "similarity": each.similarity}
+            for each, other in near
+        ],
+    }
