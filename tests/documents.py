@@ -11,7 +11,7 @@ README = ROOT / "README.md"
 #: Every text that users read.
 TEXTS = [README, ROOT / "CHANGELOG.md", ROOT / "SECURITY.md", *sorted(DOCS.rglob("*.md"))]
 #: Documents with commands that a reader types.
-TYPED = [README, DOCS / "http.md", DOCS / "webhooks.md"]
+TYPED = [README, DOCS / "http.md", DOCS / "own-classes.md", DOCS / "webhooks.md"]
 
 
 def blocks(language: str, *paths: Path) -> list[str]:

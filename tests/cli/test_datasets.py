@@ -12,8 +12,10 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
+import httpx
 import pytest
 from click.testing import CliRunner, Result
 
@@ -26,7 +28,7 @@ from tests.cli.kit import Seen, darkroom, relay_to
 from tests.conftest import Service
 from tests.documents import DOCS, blocks
 from tests.fixtures.shapes import SHAPES, drawn, encoded
-from tests.integration.helpers import png
+from tests.integration.helpers import finished, png
 
 
 def fill(folder: Path, count: int, first: int = 0) -> None:
@@ -59,11 +61,27 @@ def run(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return run
 
 
-def test_the_five_commands_of_the_document(service: Service, client: Client, tmp_path: Path) -> None:
+def curl(http: httpx.Client, folder: Path, words: list[str]) -> dict[str, Any]:
+    """Send what curl would send for these words, in this folder; wait for the Job if there is one, and return it."""
+    options = {"-H": [], "-d": [], "--data-binary": []}
+    assert words[:2] == ["curl", "-s"]
+    for option, value in zip(words[2:-1:2], words[3:-1:2], strict=True):
+        options[option].append(value)
+    (body,) = options["-d"] or [(folder / name.removeprefix("@")).read_bytes() for name in options["--data-binary"]]
+    headers = dict(header.split(": ", 1) for header in options["-H"])
+    answer = http.post(words[-1].removeprefix("$DARKROOM_URL"), content=body, headers=headers)
+    assert answer.is_success, answer.text
+    said: dict[str, Any] = answer.json()
+    return finished(http, said["id"]) if "id" in said else said
+
+
+def test_the_document_as_written(service: Service, http: httpx.Client, client: Client, tmp_path: Path) -> None:
     """Given a folder for each class, When the commands are typed as written, Then new pictures get the right class."""
+    document = DOCS / "own-classes.md"
     fill(tmp_path / "photos", 12)
     fill(tmp_path / "new", 1, first=99)
-    up, *commands = blocks("sh", DOCS / "own-classes.md")[0].splitlines()
+    (tmp_path / "new" / "kiwi-1.jpg").write_bytes(encoded(drawn("circle", 100), "JPEG"))
+    up, *commands = blocks("sh", document)[0].splitlines()
     assert up.split("#")[0].split() == ["./darkroom", "up"]
     assert len(commands) == 4
     for command in commands:
@@ -72,12 +90,20 @@ def test_the_five_commands_of_the_document(service: Service, client: Client, tmp
         done = darkroom(service.url, tmp_path, *words)
         assert done.returncode == 0, done.stdout + done.stderr
     answers = dict(line.split()[:2] for line in done.stdout.splitlines()[1:])
-    assert answers == {f"new/{shape}/99.png": shape for shape in SHAPES}
-    classifier = next(each for each in client.classifiers() if each["owner"])
-    assert classifier["labels"] == sorted(SHAPES)
-    card = client.model(classifier["champion"]["version"])
+    assert answers == {"new/kiwi-1.jpg": "circle"} | {f"new/{shape}/99.png": shape for shape in SHAPES}
+    assert client.classifier("fruit")["labels"] == sorted(SHAPES)
+    card = client.model(client.classifier("fruit")["champion"]["version"])
     assert (card["dataset"]["train"], card["dataset"]["test"]) == (30, 6)
-    client.delete_classifier(classifier["name"])
+
+    # Given none of it, When the same is done over HTTP, Then the answer is the same
+    client.delete_dataset("fruit")
+    client.delete_classifier("fruit")
+    (typed,) = [block for block in blocks("sh", document) if "curl" in block]
+    zipped, *calls = [shlex.split(line) for line in typed.splitlines()]
+    subprocess.run([sys.executable, *zipped[1:]], check=True, cwd=tmp_path)
+    job = [curl(http, tmp_path, words) for words in calls][-1]
+    assert next(client.results(job["id"]))["predictions"][0]["label"] == "circle"
+    client.delete_classifier("fruit")
 
 
 def test_every_command_of_the_document_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,6 +111,7 @@ def test_every_command_of_the_document_can_be_typed(tmp_path: Path, monkeypatch:
     for name in ("photos", "new"):
         Path(name).mkdir()
     lines = "".join(blocks("sh", DOCS / "own-classes.md")).splitlines()
+    lines = [line for line in lines if line.startswith("./darkroom")]
     assert len(lines) == 10
     for line in lines:
         group, (_, *words) = main, shlex.split(line, comments=True)
