@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from shared import logs
-from shared.domain.entities import CLASSIFICATION_QUEUES, Chunk, Failure, Queue
+from shared.domain.entities import CLASSIFICATION_QUEUES, Chunk, Failure, ItemState, Queue
 from shared.domain.errors import NotFound, StorageFull, Unavailable
 from shared.jobs.chunks import CHUNK_ITEMS, ChunkStore
 from shared.jobs.messenger import Messenger
@@ -88,12 +88,13 @@ class ChunkWorker:
         try:
             model = self.models.get(chunk.model)
             if chunk.dataset is None:
-                is_committed = self._classify(chunk, model, timings, give_up_at)
+                failed = self._classify(chunk, model, timings, give_up_at)
             else:
-                is_committed = self.importer.run(chunk, chunk.dataset, self.models.backbones.get(chunk.model), timings)
+                failed = self.importer.run(chunk, chunk.dataset, self.models.backbones.get(chunk.model), timings)
             self.max_items = min(CHUNK_ITEMS, 2 * self.max_items)
-            if is_committed:
-                log.info("chunk committed", extra={"items": len(chunk.uploads), **timings.report(self.metrics)})
+            if failed is not None:
+                facts = {"items": len(chunk.uploads), "failed": failed, **timings.report(self.metrics)}
+                log.info("chunk committed", extra=facts)
             else:
                 log.warning("chunk %s of job %s was discarded: its lease was lost", chunk.id, chunk.job_id)
         except ModelUnusable as error:
@@ -108,11 +109,13 @@ class ChunkWorker:
             _insist(lambda: self.chunks.release(chunk.id, died=True), give_up_at)
         return True
 
-    def _classify(self, chunk: Chunk, model: LoadedModel, timings: Timings, give_up_at: float) -> bool:
-        """Classify and commit the chunk; return False if the lease was lost."""
+    def _classify(self, chunk: Chunk, model: LoadedModel, timings: Timings, give_up_at: float) -> int | None:
+        """Classify and commit the chunk; return the number of failed items, or None if the lease was lost."""
         outcomes = self.classifier.classify(chunk, model, timings)
         with timings.timing("commit"):
-            return _insist(lambda: self.chunks.commit(chunk, outcomes), give_up_at)
+            if not _insist(lambda: self.chunks.commit(chunk, outcomes), give_up_at):
+                return None
+        return sum(outcome.state is ItemState.FAILED for outcome in outcomes.values())
 
     def _hand_back(self, chunk: Chunk, error: ModelUnusable) -> None:
         """Release a chunk whose model this worker cannot load; fail the job if no other live worker can load it."""

@@ -44,16 +44,21 @@ class PictureImporter:
     max_pixels: int
     pool: ThreadPoolExecutor
 
-    def run(self, chunk: Chunk, dataset: str, backbone: Backbone, timings: Timings) -> bool:
-        """Import the pictures of a Chunk and end its Items; return False, without any change, if the lease is lost.
+    def run(self, chunk: Chunk, dataset: str, backbone: Backbone, timings: Timings) -> int | None:
+        """Import the pictures of a Chunk and end its Items; return the number of failed ones.
 
+        Return None, without any change, if the lease is lost.
         Raise Unavailable or StorageFull if the storage or Redis refuses; nothing is committed then.
         """
         examinations, result = _Examinations(), None
         while result is None or result.state is CommitState.BEHIND:
             result = self._attempt(chunk, dataset, backbone, examinations, timings)
         self._clean_up(chunk, dataset, examinations, result)
-        return result.state is not CommitState.STALE
+        if result.state is CommitState.STALE:
+            return None
+        if result.state is CommitState.GONE:
+            return len(chunk.uploads)
+        return sum(isinstance(examinations.found.get(upload.sha256), ItemError) for upload in chunk.uploads)
 
     def _attempt(
         self, chunk: Chunk, dataset: str, backbone: Backbone, examinations: _Examinations, timings: Timings
