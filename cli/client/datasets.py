@@ -78,10 +78,14 @@ class DatasetCalls(Calls):
         state: Literal["labelled", "unlabelled"] | None = None,
         split: Literal["train", "test"] | None = None,
         q: str | None = None,
-        sort: Literal["oldest", "newest"] | None = None,
+        doubt: float | None = None,
+        sort: Literal["oldest", "newest", "doubt", "suggested"] | None = None,
     ) -> Iterator[Json]:
-        """Return the pictures of a Dataset, read page by page. `q` is a part of the file's name."""
-        query = given(label=label, state=state, split=split, q=q, sort=sort, limit=PAGE)
+        """Return the pictures of a Dataset, read page by page.
+
+        `q` is a part of the file's name, `doubt` the least doubt about the Label.
+        """
+        query = given(label=label, state=state, split=split, q=q, doubt=doubt, sort=sort, limit=PAGE)
         return self._pages(dataset_path(dataset, "pictures"), query)
 
     def label_pictures(self, dataset: str, labels: Mapping[str, str | None]) -> None:
@@ -96,6 +100,10 @@ class DatasetCalls(Calls):
         """Pin a picture and its near copies to a side of the Split, and return it."""
         path = dataset_path(dataset, "pictures", quote(picture, safe=""))
         return self._transport.json("PUT", path, json={"split": split})
+
+    def report(self, dataset: str) -> Json:
+        """Return what is wrong or thin in a Dataset; `computed` is None before the first training of a head."""
+        return self._get(dataset_path(dataset, "report"))
 
     def delete_pictures(self, dataset: str, pictures: Iterable[str]) -> None:
         """Delete pictures with their thumbnails and Embeddings, up to 1,000 at a time, all or none."""

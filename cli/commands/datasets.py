@@ -24,9 +24,10 @@ from cli.options import (
     webhook_option,
 )
 from cli.service import connect
+from cli.terminal.dataset_tables import DATASET, DATASET_LABELS, DATASETS, PICTURES, REPORT
 from cli.terminal.exit_codes import ExitCode, exit_with
 from cli.terminal.output import Format, Json, write_record, write_records
-from cli.terminal.tables import DATASET, DATASET_LABELS, DATASETS, JOBS, PICTURES
+from cli.terminal.tables import JOBS
 
 
 @click.group("datasets")
@@ -122,14 +123,27 @@ def add(
 @click.option("--state", type=click.Choice(["labelled", "unlabelled"]), help="Only these.")
 @click.option("--split", type=click.Choice(["train", "test"]), help="Only pictures on this side of the split.")
 @click.option("--file", "q", metavar="TEXT", help="Only pictures with this text in the name of their file.")
-@click.option("--newest", is_flag=True, help="Newest first. Default: oldest first.")
+@click.option("--doubt", type=click.FloatRange(0, 1), metavar="D", help="Only labels that are doubted so much.")
+@click.option(
+    "--sort",
+    type=click.Choice(["oldest", "newest", "doubt", "suggested"]),
+    help="Order; suggested: those to label next. [default: oldest]",
+)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Maximum number of pictures.")
 @output_option
-def pictures(name: str, *, newest: bool, limit: int | None, output: Format, **wanted: Any) -> None:
+def pictures(name: str, *, limit: int | None, output: Format, **wanted: Any) -> None:
     """List the pictures of a dataset."""
     with connect() as client:
-        found = client.pictures(name, sort="newest" if newest else None, **wanted)
-        write_records(islice(found, limit), PICTURES, output)
+        write_records(islice(client.pictures(name, **wanted), limit), PICTURES, output)
+
+
+@command.command()
+@click.argument("name")
+@output_option
+def report(name: str, *, output: Format) -> None:
+    """Show what is wrong or thin in a dataset; -o json has every picture that is named."""
+    with connect() as client:
+        write_record(client.report(name), REPORT, output)
 
 
 @command.command("label")

@@ -1,4 +1,4 @@
-"""Tables of items, jobs, models, datasets and training metrics."""
+"""Tables of items, jobs, models and training metrics."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _progress(job: Json) -> str:
     return f"{job['progress']:.0%}"
 
 
-def _to_seconds(timestamp: str | None) -> str | None:
+def to_seconds(timestamp: str | None) -> str | None:
     """Return an RFC 3339 timestamp to the second, as a table shows it."""
     return timestamp and f"{timestamp[:10]} {timestamp[11:19]}"
 
@@ -93,7 +93,7 @@ JOBS = Table(
         "DONE": _progress,
         "PICTURES": field("counts", "total"),
         "FAILED": field("counts", "failed"),
-        "CREATED (UTC)": lambda job: _to_seconds(job["created_at"]),
+        "CREATED (UTC)": lambda job: to_seconds(job["created_at"]),
     },
     field_columns("id", "kind", "state", "progress", "created_at", "started_at", "finished_at", "model")
     | {name: field("counts", name) for name in _JOB_COUNTS},
@@ -102,8 +102,8 @@ JOBS = Table(
 JOB = Table(
     {
         **JOBS.columns,
-        "STARTED (UTC)": lambda job: _to_seconds(job["started_at"]),
-        "FINISHED (UTC)": lambda job: _to_seconds(job["finished_at"]),
+        "STARTED (UTC)": lambda job: to_seconds(job["started_at"]),
+        "FINISHED (UTC)": lambda job: to_seconds(job["finished_at"]),
         "SECONDS LEFT": field("eta_s"),
         "QUEUE POSITION": field("queue_position"),
         "DATASET": field("params", "dataset"),
@@ -155,7 +155,7 @@ MODELS = Table(
         "PRESET": field("preset"),
         "ACCURACY": field("metrics", "accuracy"),
         "PARAMETERS": field("size", "parameters"),
-        "CREATED (UTC)": lambda model: _to_seconds(model["created_at"]),
+        "CREATED (UTC)": lambda model: to_seconds(model["created_at"]),
     },
     field_columns("version", "champion", "preset", "created_at", "parent")
     | {
@@ -207,42 +207,16 @@ CLASSIFIERS = Table(
 CLASSIFIER = Table(
     {
         **CLASSIFIERS.columns,
-        "SINCE (UTC)": lambda classifier: _to_seconds((classifier["champion"] or {}).get("since")),
+        "SINCE (UTC)": lambda classifier: to_seconds((classifier["champion"] or {}).get("since")),
         "BEFORE": field("champion", "previous"),
         "LABELS": lambda classifier: ", ".join(classifier["labels"]),
     },
     CLASSIFIERS.csv,
 )
-_DATASET_FIELDS = ("pictures", "unlabelled", "bytes", "revision", "created_at", "updated_at")
-DATASETS = Table(
-    {
-        "NAME": field("name"),
-        "PICTURES": field("pictures"),
-        "UNLABELLED": field("unlabelled"),
-        "LABELS": lambda dataset: len(dataset["labels"]),
-        "CHANGED (UTC)": lambda dataset: _to_seconds(dataset["updated_at"]),
-    },
-    {"name": field("name"), "labels": lambda dataset: len(dataset["labels"]), **field_columns(*_DATASET_FIELDS)},
-)
-DATASET = Table({**DATASETS.columns, "BYTES": field("bytes"), "REVISION": field("revision")}, DATASETS.csv)
-DATASET_LABELS = Table(
-    {"LABEL": field("name"), "TRAIN": field("train"), "TEST": field("test")},
-    field_columns("index", "name", "train", "test"),
-)
-PICTURES = Table(
-    {
-        "ID": field("id"),
-        "FILE": field("filename"),
-        "LABEL": field("label"),
-        "SPLIT": lambda picture: f"{picture['split']} (pinned)" if picture["pinned"] else picture["split"],
-        "GROUP": field("group"),
-    },
-    field_columns("id", "filename", "label", "split", "pinned", "group", "width", "height", "bytes", "sha256"),
-)
 CHAMPION = Table(
     {
         "CHAMPION": field("version"),
-        "SINCE (UTC)": lambda alias: _to_seconds(alias["since"]),
+        "SINCE (UTC)": lambda alias: to_seconds(alias["since"]),
         "BEFORE": field("previous"),
     },
     field_columns("version", "since", "previous"),

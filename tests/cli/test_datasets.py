@@ -95,6 +95,11 @@ def test_the_document_as_written(service: Service, http: httpx.Client, client: C
     card = client.model(client.classifier("fruit")["champion"]["version"])
     assert (card["dataset"]["train"], card["dataset"]["test"]) == (30, 6)
 
+    report = darkroom(service.url, tmp_path, "datasets", "report", "fruit").stdout
+    assert re.search(r"^ACCURACY +[01]\.\d{4} with \d+, ", report, re.MULTILINE)
+    doubted = list(client.pictures("fruit", sort="doubt"))
+    assert doubted[0]["doubt"] >= doubted[-1]["doubt"] and doubted[0]["suggested"]["label"] in SHAPES
+
     # Given none of it, When the same is done over HTTP, Then the answer is the same
     client.delete_dataset("fruit")
     client.delete_classifier("fruit")
@@ -112,7 +117,7 @@ def test_every_command_of_the_document_can_be_typed(tmp_path: Path, monkeypatch:
         Path(name).mkdir()
     lines = "".join(blocks("sh", DOCS / "own-classes.md")).splitlines()
     lines = [line for line in lines if line.startswith("./darkroom")]
-    assert len(lines) == 10
+    assert len(lines) == 13
     for line in lines:
         group, (_, *words) = main, shlex.split(line, comments=True)
         while isinstance(group, click.Group):
@@ -212,6 +217,9 @@ def test_pictures_are_labelled_pinned_exported_and_deleted(client: Client, run, 
     watched = run("jobs", "watch", job["id"])
     assert watched.stdout.splitlines()[1].split() == ["bars/0.png", "bars", "added"]
 
+    report = run("datasets", "report", "things").stdout
+    assert re.search(r"^THIN LABELS +square \(2\), bars \(2\), circle \(2\)$", report, re.MULTILINE)
+    assert re.search(r"^DOUBTED LABELS +–$", report, re.MULTILINE)
     ids = [picture["id"] for picture in client.pictures("things", label="circle")]
     assert run("datasets", "label", "things", "triangle", *ids).exit_code == 2
     assert run("datasets", "add-label", "things", "triangle").exit_code == 0

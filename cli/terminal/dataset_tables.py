@@ -1,0 +1,73 @@
+"""Tables of datasets, their labels, pictures and reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cli.terminal.output import Json, Table
+from cli.terminal.tables import Value, field, field_columns, to_seconds
+
+
+def _listed(name: str, text: Callable[[Json], str]) -> Value:
+    """Return a function that joins the texts of a list's entries; None if there are none."""
+    return lambda record: ", ".join(map(text, record[name])) or None
+
+
+def _curve(report: Json) -> str | None:
+    points = field("computed", "learnt", "curve")(report) or ()
+    return ", ".join(f"{point['accuracy']:.4f} with {point['pictures']:,}" for point in points) or None
+
+
+_DATASET_FIELDS = ("pictures", "unlabelled", "bytes", "revision", "created_at", "updated_at")
+DATASETS = Table(
+    {
+        "NAME": field("name"),
+        "PICTURES": field("pictures"),
+        "UNLABELLED": field("unlabelled"),
+        "LABELS": lambda dataset: len(dataset["labels"]),
+        "CHANGED (UTC)": lambda dataset: to_seconds(dataset["updated_at"]),
+    },
+    {"name": field("name"), "labels": lambda dataset: len(dataset["labels"]), **field_columns(*_DATASET_FIELDS)},
+)
+DATASET = Table({**DATASETS.columns, "BYTES": field("bytes"), "REVISION": field("revision")}, DATASETS.csv)
+DATASET_LABELS = Table(
+    {"LABEL": field("name"), "TRAIN": field("train"), "TEST": field("test")},
+    field_columns("index", "name", "train", "test"),
+)
+PICTURES = Table(
+    {
+        "ID": field("id"),
+        "FILE": field("filename"),
+        "LABEL": field("label"),
+        "SPLIT": lambda picture: f"{picture['split']} (pinned)" if picture["pinned"] else picture["split"],
+        "GROUP": field("group"),
+        "DOUBT": field("doubt"),
+        "SUGGESTED": field("suggested", "label"),
+    },
+    field_columns("id", "filename", "label", "split", "pinned", "group", "width", "height", "bytes", "sha256", "doubt")
+    | {"suggested": field("suggested", "label")},
+)
+_REPORT_COLUMNS: dict[str, Value] = {
+    "THIN LABELS": _listed("thin_labels", lambda thin: f"{thin['label']} ({thin['pictures']})"),
+    "SAME BUT CASE": _listed("same_but_case", " = ".join),
+    "IMBALANCE": field("imbalance", "ratio"),
+    "DOUBTED LABELS": field("computed", "learnt", "doubted", "pictures"),
+    "NEAR COPIES (GROUPS)": field("computed", "near_copies", "groups"),
+    "  UNDER SEVERAL LABELS": field("computed", "near_copies", "groups_with_several_labels"),
+    "TINY PICTURES": field("computed", "tiny", "pictures"),
+    "ACCURACY": _curve,
+    "OF REVISION": field("computed", "revision"),
+    "STALE": field("computed", "stale"),
+}
+REPORT = Table(
+    _REPORT_COLUMNS,
+    {
+        "thin_labels": lambda report: len(report["thin_labels"]),
+        "imbalance": field("imbalance", "ratio"),
+        "doubted": field("computed", "learnt", "doubted", "pictures"),
+        "groups": field("computed", "near_copies", "groups"),
+        "tiny": field("computed", "tiny", "pictures"),
+        "revision": field("computed", "revision"),
+        "stale": field("computed", "stale"),
+    },
+)
