@@ -26,6 +26,8 @@ from worker.data.datasets import load_cifar10
 from worker.data.decode import decode
 from worker.data.examine import examine
 from worker.evaluation import evaluate
+from worker.heads.curve import accuracy_by_share
+from worker.heads.doubt import doubts
 from worker.heads.fit import FittedHead, fit_head
 from worker.heads.folds import FOLDS, assign_folds
 from worker.serving.backbone import Backbone, Backbones, newest_backbone
@@ -52,9 +54,11 @@ def rows(pictures: Path, repeats: int) -> Iterator[Row]:
     files = sorted(path for path in pictures.rglob("*") if path.is_file())
     yield examined(backbone, files[:: max(1, len(files) // TIMED)][:TIMED], repeats)
     labels = np.unique([str(file.parent) for file in files], return_inverse=True)[1]
-    splits = [split for split, _ in zip(folds(embeddings(backbone, files), labels), range(repeats), strict=False)]
+    x = embeddings(backbone, files)
+    splits = [split for split, _ in zip(folds(x, labels), range(repeats), strict=False)]
     yield from heads(splits)
     yield from unknowns(backbone, splits[0])
+    yield from doubted(x, labels, repeats)
     yield from classes_service.rows(pictures, files, repeats)
 
 
@@ -146,6 +150,22 @@ def unknowns(backbone: Backbone, split: Split) -> Iterator[Row]:
     yield ratio("unknown pictures, AUROC", Figures([novelty], ""), "best score", Figures([auroc(-known, -strange)], ""))
 
 
+def doubted(x: NDArray[np.float16], y: NDArray[np.int64], repeats: int) -> Iterator[Row]:
+    """Change 5 % of the labels at random; yield how many of them are found, and the time of the curve for a report."""
+    classes, found, times = int(y.max()) + 1, [], []
+    for seed in range(repeats):
+        random = np.random.default_rng(seed)
+        wrong, given = random.permutation(len(y))[: len(y) // 20], y.copy()
+        given[wrong] = (y[wrong] + random.integers(1, classes, len(wrong))) % classes
+        fitted = fit_head(x, given, classes)
+        most = np.argsort(-doubts(fitted.probabilities, given).doubt)[: len(y) // 10]
+        found.append(100 * float(np.isin(wrong, most).mean()))
+        groups = np.arange(len(y))
+        times.append(timed(accuracy_by_share, x, given, classes, fitted.parts, groups=groups, seed=0)[0])
+    yield Row("wrong labels among the most doubted 10 %", Figures(found, "%"), goal=Goal(85))
+    yield Row("learning curve", Figures(times, "s"))
+
+
 def auroc(negative: NDArray[Any], positive: NDArray[Any]) -> float:
     """Return the probability that a positive value is above a negative one."""
     below = np.searchsorted(np.sort(negative), positive, side="left")
@@ -153,8 +173,8 @@ def auroc(negative: NDArray[Any], positive: NDArray[Any]) -> float:
     return float((below + upto).mean() / 2 / len(negative))
 
 
-def timed(call: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
+def timed(call: Callable[..., Any], *arguments: Any, **options: Any) -> tuple[float, Any]:
     """Return the seconds of a call, and its result."""
     start = time.perf_counter()
-    result = call(*arguments)
+    result = call(*arguments, **options)
     return time.perf_counter() - start, result

@@ -8,6 +8,7 @@ from shared.access.key_store import KeyStore
 from shared.datasets.imports import DatasetImports
 from shared.datasets.labels import DatasetLabels
 from shared.datasets.pictures import DatasetPictures
+from shared.datasets.report_queue import ReportQueue
 from shared.datasets.store import DatasetStore
 from shared.datasets.sweep import DatasetSweep
 from shared.domain.entities import blob_key, job_folder
@@ -73,6 +74,7 @@ class Services:
     dataset_pictures: DatasetPictures
     dataset_imports: DatasetImports
     dataset_sweep: DatasetSweep
+    reports: ReportQueue
 
     @classmethod
     def build(cls, settings: Settings, patience: Patience = WORKER_PATIENCE) -> Services:
@@ -112,6 +114,7 @@ class Services:
             dataset_pictures=DatasetPictures(client),
             dataset_imports=DatasetImports(client),
             dataset_sweep=DatasetSweep(client, blobs),
+            reports=ReportQueue(client),
         )
 
     def close(self) -> None:

@@ -39,6 +39,9 @@ RECEIVERS = "darkroom:receivers"
 #: Sorted set: datasets with work that a crash may have interrupted, by the time it began (ms). See
 #: `shared/datasets/sweep.py`.
 UNFINISHED_DATASETS = "darkroom:datasets-unfinished"
+#: Sorted set: datasets whose report is waited for, by the time from which a worker may claim it (ms); hash: dataset →
+#: number of claims. See `shared/datasets/report_queue.py`.
+REPORTS, REPORT_CLAIMS = "darkroom:reports", "darkroom:reports:claims"
 #: Sorted sets: jobs with pending items, by the round-robin turn in which they are served.
 READY = {
     "interactive": "darkroom:ring:interactive",

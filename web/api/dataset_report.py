@@ -6,6 +6,7 @@ from flask import Blueprint, Response, jsonify
 
 from shared.datasets.entities import DatasetRecord
 from shared.datasets.report import read_report
+from shared.domain.entities import Queue
 from web.api.datasets import dataset_id
 from web.auth.access import ANY_KEY, allow
 from web.openapi.operation import Answer, operation
@@ -21,11 +22,16 @@ blueprint = Blueprint("dataset_report", __name__, url_prefix="/v1/datasets")
 def get(dataset: str) -> Response:
     """Get what is wrong or thin in a dataset.
 
-    `computed` is the work of the last training of the preset `head`, and null before the first. Pictures that were
-    deleted since, and doubts about labels that were changed since, are left out of the lists.
+    `computed` is the work of a worker. If there is none of the present revision, the call starts one, and `computing`
+    is true: ask again. Pictures that were deleted since, and doubts about labels that were changed since, are left out
+    of the lists.
     """
     record = services().datasets.get(dataset_id(dataset))
-    return jsonify(report_json(record, _computed(record)))
+    computed = _computed(record)
+    is_fresh = computed is not None and computed.findings.revision == record.revision
+    if not is_fresh and services().reports.ask(record.id):
+        services().messenger.wake_for_items(Queue.TRAIN, 1)
+    return jsonify(report_json(record, computed))
 
 
 def _computed(record: DatasetRecord) -> Computed | None:

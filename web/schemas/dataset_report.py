@@ -141,6 +141,7 @@ class DatasetReport(TypedDict):
     thin_labels: Annotated[list[ThinLabel], Field(description="Labels with fewer than 50 pictures.")]
     imbalance: Imbalance | None
     same_but_case: Annotated[list[list[str]], Field(description="Labels that differ only in case.")]
+    computing: Annotated[bool, Field(description="Whether a worker has yet to compute the report of this revision.")]
     computed: ComputedReport | None
 
 
@@ -173,6 +174,7 @@ def report_json(record: DatasetRecord, computed: Computed | None) -> DatasetRepo
         "thin_labels": [_thin(label) for label in record.labels if label.pictures < ENOUGH],
         "imbalance": _imbalance(record.labels),
         "same_but_case": _same_but_case(record.labels),
+        "computing": computed is None or computed.findings.revision != record.revision,
         "computed": None if computed is None else _computed_json(record, computed),
     }
 

@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from shared import logs
-from shared.domain.entities import Job
+from shared.datasets.report_queue import ReportQueue
+from shared.domain.entities import Job, Queue
 from shared.domain.errors import Conflict, NotFound
 from shared.jobs.chunks import HEARTBEAT_S, ChunkStore
 from shared.jobs.messenger import Messenger
@@ -105,6 +106,12 @@ class Reconciler:
             log.info("job %s has ended in the meantime", job.id)
 
 
+def wake_for_reports(reports: ReportQueue, messenger: Messenger) -> None:
+    """Send a message to the training workers if a report is due and none of them has one."""
+    if reports.is_due() and not messenger.message_count(Queue.TRAIN):
+        messenger.wake_workers(Queue.TRAIN)
+
+
 class Hourly:
     """A step that is due once an hour. A step that fails is due again an hour later."""
 
@@ -136,6 +143,7 @@ def main() -> None:
     repairs = (
         Step("the release of lost chunks", reconciler.release_lost, log),
         Step("the waking of workers", reconciler.wake_workers, log),
+        Step("the waking of workers for reports", partial(wake_for_reports, services.reports, services.messenger), log),
     )
 
     def checked(run: Callable[[], None]) -> None:

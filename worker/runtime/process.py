@@ -25,6 +25,7 @@ from worker.runtime.heartbeat import Heartbeat
 from worker.serving.champion_watch import ChampionWatcher
 from worker.serving.lacks import Lacks
 from worker.serving.models import ModelCache
+from worker.training.report_supervisor import ReportSupervisor
 from worker.training.supervisor import TrainingSupervisor
 
 #: Decoding threads if uploads come from S3, where most of the time is spent waiting. With a local disk: one per core.
@@ -73,6 +74,7 @@ class WorkerProcess:
             announce=self._send_heartbeat,
         )
         self.trainings = TrainingSupervisor(services, self.heartbeat.renewing, self.name, self.lacks)
+        self.reports = ReportSupervisor(services)
 
     def start(self) -> None:
         """Load the champion if the process classifies, then start the heartbeat. A broken champion is not fatal."""

@@ -46,9 +46,10 @@ def classify() -> None:
 
 
 def train() -> None:
-    """Run the training that has waited longest."""
+    """Compute the report, and then run the training, that has waited longest."""
     with _busy_process() as process:
         if process.may_work():
+            process.reports.work()
             process.trainings.work()
 
 

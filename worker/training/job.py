@@ -237,7 +237,7 @@ def _dataset(services: Services, training: Training, params: TrainingParams) -> 
     return with_corrections(base, corrected), None
 
 
-def _exit_with_parent(parent: int) -> None:
+def exit_with_parent(parent: int) -> None:
     """Exit as soon as the worker that started this process is gone: another worker takes the training over."""
     while os.getppid() == parent:
         time.sleep(PARENT_CHECK_S)
@@ -246,7 +246,7 @@ def _exit_with_parent(parent: int) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the training job of the command line and return the exit status."""
-    threading.Thread(target=_exit_with_parent, args=(os.getppid(),), name="parent-check", daemon=True).start()
+    threading.Thread(target=exit_with_parent, args=(os.getppid(),), name="parent-check", daemon=True).start()
     logs.configure()
     os.nice(NICENESS)
     services = Services.build(load_settings())

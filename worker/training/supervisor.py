@@ -88,7 +88,7 @@ class TrainingSupervisor:
         program = [sys.executable, "-m", "worker.training.job"]
         process = subprocess.Popen([*program, training.id, training.job_id, *options], env=os.environ | ONE_THREAD)
         try:
-            with _stopped_by_sigterm():
+            with stopped_by_sigterm():
                 code = self._wait(process, training)
         except Stopping:
             log.info("training %s is returned to the queue: this worker stops", training.job_id)
@@ -134,7 +134,7 @@ class TrainingSupervisor:
 
 
 @contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
+def stopped_by_sigterm() -> Iterator[None]:
     """Raise Stopping in the block on SIGTERM."""
 
     def stop(*_: Any) -> None:

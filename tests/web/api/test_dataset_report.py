@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from shared.datasets.files import report_key
+from shared.redis import keys
 from shared.services import Services
 from tests.shared.datasets.kit import DatasetKit, Given
 from tests.web.api.test_datasets import Caller, ann, app, bob, kit, parts, redis_url
@@ -15,6 +16,7 @@ from tests.worker.heads.test_fit import clouds
 from worker.datasets.snapshot import present, unlabelled
 from worker.heads.fit import fit_head
 from worker.training.report import findings, judge, store
+from worker.training.report_supervisor import MAX_CLAIMS, ReportSupervisor
 
 __all__ = ["ann", "app", "bob", "kit", "parts", "redis_url"]
 
@@ -74,6 +76,7 @@ def test_what_counts_tell_needs_no_worker(ann: Caller) -> None:
         ],
         "imbalance": None,
         "same_but_case": [["apple", "Apple"]],
+        "computing": True,
         "computed": None,
     }
     ann("DELETE", "/things/labels/Apple?pictures=delete", 204)
@@ -87,6 +90,7 @@ def test_a_computed_report_names_what_is_wrong(ann: Caller, bob: Caller, parts: 
     compute(parts, things)
     found = report(ann)["computed"]
     assert (found["revision"], found["stale"]) == (report(ann)["revision"], False)
+    assert not report(ann)["computing"]
     assert found["near_copies"]["groups_with_several_labels"] == 1
     assert found["near_copies"]["listed"][0] == [{"id": "1", "label": "pear"}, {"id": "4", "label": "apple"}]
     assert found["tiny"]["pictures"] == 3 * EACH + WAITING
@@ -108,6 +112,38 @@ def test_a_computed_report_names_what_is_wrong(ann: Caller, bob: Caller, parts: 
 
     ann("DELETE", "/things", status=204)
     assert not parts.blobs.exists(report_key(things))
+
+
+def test_a_worker_computes_a_report_that_is_asked_for(
+    ann: Caller, kit: DatasetKit, parts: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DARKROOM_REDIS_URL", parts.settings.redis_url or "")
+    monkeypatch.setenv("DARKROOM_DATA_DIR", str(parts.settings.data_dir))
+    ann("POST", json={"name": "things"}, status=201)
+    dataset = kit.store.find("ann", "things")
+    kit.add(dataset, Given("a", "apple"), Given("b", "apple", near=("a",)))
+    supervisor = ReportSupervisor(parts)
+    assert not supervisor.work()
+    for _ in range(2):
+        assert (report(ann)["computing"], report(ann)["computed"]) == (True, None)
+    assert supervisor.work()
+    assert not supervisor.work()
+    found = report(ann)
+    assert (found["computing"], found["computed"]["learnt"]) == (False, None)
+    assert "pictures of 2 labels" in found["computed"]["nothing_learnt"]
+    assert found["computed"]["near_copies"]["listed"] == [[{"id": n, "label": "apple"} for n in ("1", "2")]]
+
+    ann("POST", "/things/labels", json={"name": "pear"}, status=201)
+    found = report(ann)
+    assert (found["computing"], found["computed"]["stale"]) == (True, True)
+    for _ in range(MAX_CLAIMS):
+        assert parts.reports.claim() is not None  # by a worker that dies
+        assert not parts.reports.is_due()
+        parts.redis.zadd(keys.REPORTS, {dataset: 0})  # its lease expires
+    assert supervisor.work()
+    found = report(ann)
+    assert (found["computing"], found["computed"]["nothing_learnt"]) == (False, "the computation crashed 3 times.")
+    assert not supervisor.work()
 
 
 def test_pictures_are_listed_by_doubt_and_suggestion(ann: Caller, parts: Services, things: str) -> None:

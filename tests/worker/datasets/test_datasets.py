@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -36,7 +37,7 @@ from worker.classify.classifier import Classifier as PictureClassifier
 from worker.data.decode import decode
 from worker.datasets.snapshot import freeze
 from worker.serving.models import ModelCache
-from worker.training import job
+from worker.training import job, report_process
 
 
 @pytest.fixture
@@ -193,6 +194,12 @@ def test_a_dataset_becomes_a_classifier(services: Services, things: Things) -> N
     leaked = trained(services, things)
     assert not leaked.promotion["promoted"]
     assert "has learnt from 1 of" in leaked.promotion["reason"]
+    services.dataset_pictures.change(things.id, {learnt.n: Change(label="")})
+    assert report_process.compute(services, things.id) == os.EX_OK
+    report = read_report(services.blobs, things.id)
+    assert report is not None and report[0].revision == services.datasets.revision(things.id)
+    suggested = report[1].of(services.dataset_pictures.get(things.id, learnt.n))
+    assert suggested is not None and suggested.best == learnt.label
     networks = trained(services, things, preset="seed", epochs=1, promote="never")
     assert networks.state is JobState.SUCCEEDED, networks.failure
     card = services.registry.card(networks.model)

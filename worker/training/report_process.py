@@ -1,0 +1,59 @@
+"""The process that computes a report: `python -m worker.training.report_process DATASET`, started by its supervisor.
+
+Exit status: 0 if the report is stored or no longer wanted, EX_TEMPFAIL to try it again; any other is a crash.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+
+from shared import logs
+from shared.datasets.report import read_report
+from shared.domain.errors import NotFound, StorageFull, Unavailable
+from shared.services import Services
+from shared.settings import load_settings
+from worker.datasets.snapshot import DatasetGone, TooFewPictures, present
+from worker.serving.forward import ModelUnusable
+from worker.training.head import learn
+from worker.training.job import NICENESS, exit_with_parent
+from worker.training.report import report_on, report_without_labels
+
+log = logging.getLogger("darkroom.report")
+
+
+def compute(services: Services, dataset: str) -> int:
+    """Compute the report on a Dataset, unless there is one of its present revision; return the exit status."""
+    try:
+        report = read_report(services.blobs, dataset)
+        if report is None or report[0].revision != services.datasets.revision(dataset):
+            _compute(services, dataset)
+    except (NotFound, DatasetGone):
+        log.info("dataset %s is deleted and needs no report", dataset)
+    except (Unavailable, StorageFull) as error:
+        log.warning("the report on dataset %s must wait: %s", dataset, logs.with_cause(error))
+        return os.EX_TEMPFAIL
+    return os.EX_OK
+
+
+def _compute(services: Services, dataset: str) -> None:
+    try:
+        learnt = learn(services, present(services.dataset_pictures, dataset), seed=0)
+    except (TooFewPictures, ModelUnusable) as error:
+        report_without_labels(services, dataset, str(error))
+    else:
+        report_on(services, learnt)
+
+
+def main() -> int:
+    """Compute the report on the Dataset of the command line and return the exit status."""
+    threading.Thread(target=exit_with_parent, args=(os.getppid(),), name="parent-check", daemon=True).start()
+    logs.configure()
+    os.nice(NICENESS)
+    return compute(Services.build(load_settings()), sys.argv[1])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
