@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,8 @@ from cli.client.calls import Calls, Json, given
 MANY = 1_000
 #: Pictures on a page.
 PAGE = 1000
+#: Seconds between two looks for a report that is being computed.
+REPORT_POLL_S = 0.5
 
 Entry = TypeVar("Entry")
 
@@ -101,9 +104,17 @@ class DatasetCalls(Calls):
         path = dataset_path(dataset, "pictures", quote(picture, safe=""))
         return self._transport.json("PUT", path, json={"split": split})
 
-    def report(self, dataset: str) -> Json:
-        """Return what is wrong or thin in a Dataset; `computed` is None before the first training of a head."""
-        return self._get(dataset_path(dataset, "report"))
+    def report(self, dataset: str, *, timeout_s: float | None = None) -> Json:
+        """Return what is wrong or thin in a Dataset, after a worker has computed it for the present pictures.
+
+        With `timeout_s`, return what there is after that time: `computing` is true then, and `computed` stale or None.
+        """
+        deadline = float("inf") if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            report = self._get(dataset_path(dataset, "report"))
+            if not report["computing"] or time.monotonic() >= deadline:
+                return report
+            time.sleep(REPORT_POLL_S)
 
     def delete_pictures(self, dataset: str, pictures: Iterable[str]) -> None:
         """Delete pictures with their thumbnails and Embeddings, up to 1,000 at a time, all or none."""

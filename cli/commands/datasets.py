@@ -140,10 +140,17 @@ def pictures(name: str, *, limit: int | None, output: Format, **wanted: Any) -> 
 @command.command()
 @click.argument("name")
 @output_option
-def report(name: str, *, output: Format) -> None:
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Show what there is after this time, also if it is for an earlier revision. Default: wait for a worker.",
+)
+def report(name: str, *, output: Format, timeout_s: float | None) -> None:
     """Show what is wrong or thin in a dataset; -o json has every picture that is named."""
     with connect() as client:
-        write_record(client.report(name), REPORT, output)
+        write_record(client.report(name, timeout_s=timeout_s), REPORT, output)
 
 
 @command.command("label")

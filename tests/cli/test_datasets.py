@@ -217,9 +217,6 @@ def test_pictures_are_labelled_pinned_exported_and_deleted(client: Client, run, 
     watched = run("jobs", "watch", job["id"])
     assert watched.stdout.splitlines()[1].split() == ["bars/0.png", "bars", "added"]
 
-    report = run("datasets", "report", "things").stdout
-    assert re.search(r"^THIN LABELS +square \(2\), bars \(2\), circle \(2\)$", report, re.MULTILINE)
-    assert re.search(r"^DOUBTED LABELS +–$", report, re.MULTILINE)
     ids = [picture["id"] for picture in client.pictures("things", label="circle")]
     assert run("datasets", "label", "things", "triangle", *ids).exit_code == 2
     assert run("datasets", "add-label", "things", "triangle").exit_code == 0
@@ -262,6 +259,17 @@ def test_errors_of_datasets_have_their_classes(client: Client) -> None:
         client.train(preset="head", dataset="things")
     with pytest.raises(Invalid, match="epochs is not a parameter of preset head"):
         client.train(preset="head", dataset="things", epochs=3)
+
+
+def test_a_report_is_waited_for(service: Service) -> None:
+    def computing(_request: Seen) -> tuple[int, dict[str, str], bytes]:
+        return 200, {}, json.dumps({"computing": len(relay.seen) < 3}).encode()
+
+    with relay_to(service.url) as relay, Client(relay.url) as through:
+        relay.rule = computing
+        assert through.report("things", timeout_s=0)["computing"]
+        assert not through.report("things")["computing"]
+    assert len(relay.seen) == 3
 
 
 def test_an_export_that_breaks_off_leaves_no_file(service: Service, client: Client, tmp_path: Path) -> None:
