@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from shared.domain import json_pointer
 from shared.domain.errors import Fault, InvalidRequest
 from shared.training.datasets import CIFAR10, WITH_CORRECTIONS
-from shared.training.presets import COMMON, DEFAULT_PRESET, PARAMS, Params
+from shared.training.presets import COMMON, DEFAULT_PRESET, HEAD, PARAMS, Params
 
 #: Wrong parameters that one answer names, more than a preset has: 64 KiB of unknown names took 1 s.
 MAX_FAULTS = 50
@@ -29,7 +29,7 @@ def parse(given: Mapping[str, Any]) -> Params:
     Raise InvalidRequest with a Fault at `/params/<name>` for each value out of its range and each unknown name. If the
     preset is unknown, only the parameters in COMMON are checked. Whether `base` exists, only the registry knows.
     """
-    given = {"preset": DEFAULT_PRESET, **given}
+    given = {"preset": _default_preset(given), **given}
     model = PARAMS.get(given["preset"]) if isinstance(given["preset"], str) else None
     if model is None:
         model, given = PARAMS[DEFAULT_PRESET], {name: given[name] for name in ("preset", *COMMON) if name in given}
@@ -38,6 +38,11 @@ def parse(given: Mapping[str, Any]) -> Params:
     except ValidationError as error:
         names = [str(fault["loc"][0]) for fault in error.errors(include_url=False, include_context=False)]
         raise _refusal(model, given, names[:MAX_FAULTS]) from None
+
+
+def _default_preset(given: Mapping[str, Any]) -> str:
+    """Return the preset of a training that names none: `head` for a dataset of an owner."""
+    return DEFAULT_PRESET if given.get("dataset", CIFAR10) in (CIFAR10, WITH_CORRECTIONS) else HEAD
 
 
 @cache

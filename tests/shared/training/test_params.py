@@ -40,6 +40,11 @@ def test_the_models_name_their_presets() -> None:
     assert [model(dataset="mine").preset for model in PARAMS.values()] == list(PARAMS)
 
 
+def test_a_dataset_of_an_owner_means_head() -> None:
+    assert parse({"dataset": "mine"}).preset == "head"
+    assert parse({"dataset": "cifar10+corrections"}).preset == "fast"
+
+
 def test_a_head_needs_a_dataset() -> None:
     assert refused({"preset": "head"}) == {"/params/dataset": "is needed"}
 
