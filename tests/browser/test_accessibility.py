@@ -103,7 +103,7 @@ RING = """() => { const one = document.activeElement;
     || getComputedStyle(each).boxShadow !== "none")); }"""
 
 
-PAGES = ("/", "/jobs", "/train", "/models", "/system")
+PAGES = ("/", "/jobs", "/datasets", "/train", "/models", "/system")
 
 
 def test_the_keyboard_reaches_every_page_with_a_visible_focus(page: Page) -> None:

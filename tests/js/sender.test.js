@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
+import { openJob } from "../../web/static/api.js";
 import { assignKeys } from "../../web/static/file-keys.js";
 import { Sender } from "../../web/static/sender.js";
 import { serve, skipWaiting } from "./service.js";
@@ -17,7 +18,7 @@ function choicesOf(count, archives = 0) {
 function senderOf(choices, before = null) {
   const events = { opened: [], arrived: [], waits: [], progress: [] };
   const options = {
-    scale: false, metadata: { title: "trip" },
+    scale: false, open: (id) => openJob({ title: "trip" }, "", id),
     onOpen: (job) => events.opened.push(job), onArrived: (keys) => events.arrived.push(...keys),
     onWait: (problem) => events.waits.push(problem.status), onProgress: (sent) => events.progress.push(sent),
   };

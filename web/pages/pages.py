@@ -1,4 +1,4 @@
-"""The pages: upload, jobs, training and models. They show only what the API answers."""
+"""The pages: upload, jobs, datasets, training and models. They show only what the API answers."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from pathlib import Path
 
 from flask import Blueprint, Response, render_template, request, send_file
 
-from shared.domain.card import ModelCard
 from shared.domain.entities import INTERACTIVE_ITEMS, JOB_ID_PATTERN, Job, JobKind
-from shared.domain.errors import NotFound, Unavailable
+from shared.domain.errors import NotFound
 from shared.domain.junk import JUNK_PATTERN
 from shared.images.formats import ACCEPTED
 from shared.jobs.workers import HEARTBEAT_TIMEOUT_S
 from web.auth.access import ANY_KEY, EVERYONE, allow, may_see, visible_card
 from web.schemas.serializers import labels_of
-from web.state import services
+from web.state import caller, services
 
 blueprint = Blueprint("pages", __name__)
 
@@ -43,17 +42,18 @@ def upload() -> str:
         formats=ACCEPTED,
         junk=JUNK_PATTERN,
         samples=_samples(),
-        card=_champion(),
     )
 
 
 @blueprint.get("/result/<job_id>")
 @allow(ANY_KEY)
 def result(job_id: str) -> str:
-    """Follow a job: its pictures and their classes, or its training."""
+    """Follow a job: its pictures and their classes, its training, or its import."""
     job = _job(job_id)
     if job.kind is JobKind.TRAINING:
         return render_template("training.html", job=job)
+    if job.kind is JobKind.IMPORT:
+        return render_template("import.html", job=job)
     return render_template("result.html", job=job, labels=labels_of(job, services().registry))
 
 
@@ -62,6 +62,22 @@ def result(job_id: str) -> str:
 def jobs() -> str:
     """List all jobs, newest first."""
     return render_template("jobs.html")
+
+
+@blueprint.get("/datasets")
+@allow(ANY_KEY)
+def datasets() -> str:
+    """List the datasets, and create one."""
+    return render_template("datasets.html")
+
+
+@blueprint.get("/datasets/<name>")
+@allow(ANY_KEY)
+def dataset(name: str) -> str:
+    """Show a dataset: its labels and pictures; add to it, and train a classifier."""
+    services().datasets.find(caller().owner, name)
+    settings = services().settings
+    return render_template("dataset.html", name=name, limits=settings, formats=ACCEPTED, junk=JUNK_PATTERN)
 
 
 @blueprint.get("/train")
@@ -133,14 +149,6 @@ def _chart_wheel() -> tuple[str, Path]:
 def _compressed(file: Path) -> bytes:
     """Return the file as gzip, a third of its 4.8 MB; it takes 0.4 s, once in each process."""
     return gzip.compress(file.read_bytes(), COMPRESSION)
-
-
-def _champion() -> ModelCard | None:
-    """Return the champion's card; None while Redis or the storage is away: the page works without it."""
-    try:
-        return services().registry.champion()
-    except Unavailable:
-        return None
 
 
 def readable_bytes(count: int) -> str:

@@ -84,9 +84,12 @@ const inJson = (method, body, headers = {}) => ({
 /** Return a random id of 128 bits. crypto.randomUUID is missing on plain HTTP. */
 export const newId = () => Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(16).padStart(8, "0")).join("");
 
-/** @param {object} metadata @param {string} id idempotency key @returns {Promise<object>} a new open Job */
-export const openJob = (metadata, id) =>
-  requestJson("/v1/jobs", inJson("POST", { kind: "classification", metadata }, { "Idempotency-Key": id }));
+/**
+ * Return a new open Job.
+ * @param {object} metadata @param {string} classifier that answers; "" for the default @param {string} id idempotency key
+ */
+export const openJob = (metadata, classifier, id) =>
+  requestJson("/v1/jobs", inJson("POST", { kind: "classification", metadata, ...(classifier && { classifier }) }, { "Idempotency-Key": id }));
 
 /** @param {string} id @returns {Promise<object>} the Job */
 export const readJob = (id) => requestJson(job(id));

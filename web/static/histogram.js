@@ -1,14 +1,19 @@
 // The number of pictures in each class: a bar chart, table and filter in one.
 
-import { byId, element, setText } from "./dom.js";
+import { arrange, byId, element, setText } from "./dom.js";
 import { number } from "./format.js";
 import { keyOf } from "./label-keys.js";
+
+//: Classes above which only those that occur are listed.
+const MOST = 35;
 
 /** The table's rows. `onChoose` receives the clicked class; "" for all. */
 export class Histogram {
   /** @param {string[]} labels @param {(label: string) => void} onChoose */
   constructor(labels, onChoose) {
-    this.rows = new Map(["", ...labels].map((label, place) => [label, rowOf(label, keyOf(place - 1), onChoose)]));
+    Object.assign(this, { onChoose, rows: new Map(), chosen: "", few: labels.length <= MOST });
+    const first = this.few ? labels : [];
+    ["", ...first].forEach((label, place) => this.rows.set(label, rowOf(label, keyOf(place - 1), onChoose)));
     byId("classes-rows").replaceChildren(...this.rows.values());
   }
 
@@ -16,7 +21,9 @@ export class Histogram {
   show(counts) {
     const total = { label: "", count: sum(counts, "count"), corrected: sum(counts, "corrected") };
     const most = Math.max(1, ...counts.map(({ count }) => count));
-    for (const { label, count, corrected } of [total, ...counts]) {
+    const listed = this.few ? counts : occurring(counts, this.chosen);
+    if (!this.few) this.#list(listed);
+    for (const { label, count, corrected } of [total, ...listed]) {
       const [name, pictures, changed] = this.rows.get(label).children;
       pictures.textContent = number(count);
       changed.textContent = corrected ? number(corrected) : "–";
@@ -24,12 +31,24 @@ export class Histogram {
     }
   }
 
+  /** List these classes, in order. */
+  #list(counts) {
+    for (const { label } of counts) if (!this.rows.has(label)) this.rows.set(label, rowOf(label, "", this.onChoose));
+    arrange(byId("classes-rows"), ["", ...counts.map(({ label }) => label)].map((label) => this.rows.get(label)));
+    this.choose(this.chosen);
+  }
+
   /** Mark the chosen class. @param {string} chosen */
   choose(chosen) {
+    this.chosen = chosen;
     setText("classes-chosen", chosen && `only ${chosen}`);
     for (const [label, row] of this.rows) row.querySelector("button").setAttribute("aria-pressed", String(label === chosen));
   }
 }
+
+/** Return the classes that occur, most frequent first, and the chosen one. @param {{label: string, count: number}[]} counts @param {string} chosen */
+export const occurring = (counts, chosen) =>
+  counts.filter(({ label, count }) => count > 0 || label === chosen).toSorted((one, other) => other.count - one.count);
 
 /** Return the sum of one figure. @param {any[]} counts @param {string} name */
 export const sum = (counts, name) => counts.reduce((all, count) => all + count[name], 0);

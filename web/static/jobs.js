@@ -2,7 +2,7 @@
 
 import { readJobs } from "./api.js";
 import { announce, arrange, byId, element, icon, notice, setText, show } from "./dom.js";
-import { ago, moment, number, plural, stateOf, titleOf } from "./format.js";
+import { ago, isHead, moment, number, plural, stateOf, titleOf } from "./format.js";
 import { Pagination } from "./pagination.js";
 import { sleep } from "./watch.js";
 
@@ -86,19 +86,20 @@ function fillRow(row, job) {
 }
 
 function progressOf(job) {
-  const text = element("span", {}, job.kind === "training" ? trained(job) : classified(job));
+  const text = element("span", {}, job.kind === "training" ? trained(job) : finished(job));
   const what = job.kind === "training" ? "Steps done" : "Pictures finished";
   return job.done ? [text] : [text, element("progress", { max: 1, value: job.progress, "aria-label": what })];
 }
 
 function trained(job) {
+  if (isHead(job)) return job.done ? "–" : `${Math.floor(job.progress * 100)} %`;
   const epochs = plural(job.params.epochs, "epoch");
   return job.done ? epochs : `${Math.floor(job.progress * 100)} % of ${epochs}`;
 }
 
-function classified(job) {
+function finished(job) {
   const { total, succeeded, failed, cancelled } = job.counts;
-  const words = [`${succeeded === total ? number(total) : `${number(succeeded)} of ${number(total)}`} classified`];
+  const words = [`${succeeded === total ? number(total) : `${number(succeeded)} of ${number(total)}`} ${job.kind === "import" ? "imported" : "classified"}`];
   if (failed) words.push(`${number(failed)} failed`);
   if (cancelled) words.push(`${number(cancelled)} cancelled`);
   return words.join(", ");

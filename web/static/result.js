@@ -11,7 +11,7 @@ import { number, plural } from "./format.js";
 import { Gallery } from "./gallery.js";
 import { Grid } from "./grid.js";
 import { Histogram, sum } from "./histogram.js";
-import { keyOf } from "./label-keys.js";
+import { keyed, keyOf } from "./label-keys.js";
 import { wireMenu } from "./menu.js";
 import { Skipped } from "./skipped.js";
 import { showStatus } from "./status.js";
@@ -34,7 +34,7 @@ const histogram = new Histogram(labels, (label) => filters.choose(label === filt
 const failures = new Failures(id, showProblem);
 const skipped = new Skipped(id, showProblem);
 const corrections = new Corrections(id, onCorrected);
-const grid = new Grid(byId("cards"), { enlarge, correct, undo, select });
+const grid = new Grid(byId("cards"), { enlarge, correct: (index, keys) => index < keyed(labels.length) && correct(index, keys), undo, select });
 const viewer = new Viewer(id, labels, { items: () => gallery.pictures, correct, undo, close });
 const follower = new Follower(id, onJob, trouble, ["seal", "cancel", "retry", "delete"]);
 
@@ -154,6 +154,7 @@ async function setLabel(index, keys) {
   if (index < labels.length && items.length) await corrections.correct(current, labels[index]);
 }
 
+/** Handle a key or a button of the class at this index. */
 function correct(index, keys) {
   setLabel(index, keys).catch(showProblem);
 }
@@ -264,8 +265,8 @@ function wire() {
 }
 
 function explainKeys() {
-  const last = keyOf(Math.max(0, Math.min(labels.length, 35) - 1)).toUpperCase();
-  byId("keys-labels").append(element("kbd", {}, keyOf(0)), " to ", element("kbd", {}, last));
+  byId("keys-labels").append(element("kbd", {}, keyOf(0)), " to ", element("kbd", {}, keyOf(labels.length - 1).toUpperCase()));
+  byId("keys-labels").parentElement.hidden = !keyed(labels.length);
   byId("classes").open = matchMedia("(min-width: 60rem)").matches;
   viewer.allowUndo(false);
 }

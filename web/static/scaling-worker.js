@@ -1,6 +1,6 @@
 // A web worker that scales a picture file down. It answers null if the browser cannot read the file.
 
-//: Longest side in pixels. The network uses 32 × 32; the result page shows about 500.
+//: Longest side in pixels. The networks use 32 or 224; the result page shows about 500.
 const LONGEST = 512;
 const QUALITY = 0.85;
 

@@ -1,6 +1,6 @@
 // Uploads many files with a few parallel requests and retries.
 
-import { cancelJob, newId, openJob, readJob, sealJob } from "./api.js";
+import { cancelJob, newId, readJob, sealJob } from "./api.js";
 import { archiveBatch, totalBytes, nextBatch, splitBatch, removeUnreadable } from "./batches.js";
 import { postParts } from "./multipart.js";
 import { Scaler } from "./scaling.js";
@@ -17,9 +17,9 @@ const REFUSED = new Set([TOO_LARGE, 415, 422]);
 export class Sender {
   /**
    * @param {import("./files.js").Choice[]} choices with their keys
-   * @param {{scale: boolean, metadata: object, onOpen: (job: string) => void, onArrived: (keys: string[]) => void,
+   * @param {{scale: boolean, open: (id: string) => Promise<object>, onOpen: (job: string) => void, onArrived: (keys: string[]) => void,
    *   onProgress: (sent: {files: number, bytes: number, originalBytes: number}) => void, onWait: (problem: Error) => void}} options
-   *   `bytes` were sent, `originalBytes` before scaling
+   *   `open` opens the job, with this idempotency key; `bytes` were sent, `originalBytes` before scaling
    * @param {{job: string, keys: Set<string>} | null} before an upload to resume, and the keys that have arrived
    */
   constructor(choices, options, before = null) {
@@ -75,7 +75,7 @@ export class Sender {
   /** Open the job once. `cancel` does not abort this request, so that no unknown job is left behind. */
   async #open(signal) {
     if (this.jobId) return;
-    const open = () => openJob(this.options.metadata, this.openingId);
+    const open = () => this.options.open(this.openingId);
     this.opening = this.#withRetries(open, signal).then(({ id }) => this.#opened(id));
     await this.opening;
     signal.throwIfAborted();

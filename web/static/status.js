@@ -94,5 +94,5 @@ export function wholeRate(job) {
 export function describe(job) {
   const { counts } = job;
   const failed = counts.failed ? `, ${number(counts.failed)} failed` : "";
-  return `${stateOf(job.state).text}: ${number(counts.succeeded)} of ${plural(counts.total, "picture")} classified${failed}.`;
+  return `${stateOf(job.state).text}: ${number(counts.succeeded)} of ${plural(counts.total, "picture")} ${job.kind === "import" ? "imported" : "classified"}${failed}.`;
 }

@@ -40,6 +40,7 @@ async function open() {
   for (;;) {
     try {
       [catalog, models, corrections] = await Promise.all([readPresets(), readModels(), readCorrections()]);
+      catalog.data = catalog.data.filter(({ name }) => name !== "head"); // it needs a dataset, whose page starts it
       notice(null);
       return showForm();
     } catch (problem) {

@@ -1,13 +1,15 @@
 // Shows a training's state, progress, speed and times.
 
 import { announce, byId, element, icon, setText, show } from "./dom.js";
-import { ago, duration, moment, number, plural, precisePercent, rate, stateOf, titleOf } from "./format.js";
+import { ago, duration, isHead, moment, number, plural, precisePercent, rate, stateOf, titleOf } from "./format.js";
 
 //: What to do after a failed training, by error code.
 const ADVICE = {
   diverged: "Start another training with a smaller learning rate or a larger batch.",
   dataset: "Set DARKROOM_CIFAR10 of the training worker to an .npz file with the dataset. Then try again.",
   too_few_corrections: "Correct more pictures on their result pages, or train on CIFAR-10 only.",
+  too_few_pictures: "Add pictures to the dataset. Then train again.",
+  dataset_deleted: "There is nothing left to train on.",
   storage_full: "Free disk space on the server. Then try again: the training resumes from its last checkpoint.",
   crashed: "It may have run out of memory: try a smaller batch or network. See also the log of the training worker.",
 };
@@ -60,6 +62,7 @@ export function noteOf(job, doing) {
 
 function showPlace(job, row, rows) {
   const { epochs } = job.params;
+  for (const id of ["epoch-figure", "step-figure", "rate-figure"]) show(id, !isHead(job));
   setText("epoch", row ? `${number(row.epoch)} of ${number(epochs)}` : `0 of ${number(epochs)}`);
   setText("step", row ? `${number(row.step)} of ${number(row.steps)}` : "–");
   setText("rate", row ? rate(row.images_per_s) : "–");
@@ -80,6 +83,6 @@ export function showTimes(job) {
 }
 
 function describe(job, row) {
-  const place = row && !job.done ? `, epoch ${row.epoch} of ${job.params.epochs}` : "";
+  const place = row && !job.done && !isHead(job) ? `, epoch ${row.epoch} of ${job.params.epochs}` : "";
   return `${stateOf(job.state).text}${place}.`;
 }

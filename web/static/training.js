@@ -1,11 +1,14 @@
 // The page of a training: progress, curves and outcome.
 
-import { cancelJob, deleteJob, finishJob, hasTrainWorker, readChampion, readModel, retryJob } from "./api.js";
+import { cancelJob, deleteJob, finishJob, hasTrainWorker, readModel, retryJob } from "./api.js";
 import { onClick } from "./buttons.js";
 import { confirmed } from "./confirm.js";
 import { Curves, pointsOfRows } from "./curves.js";
+import { findClassifier } from "./datasets-api.js";
 import { byId, element, notice, show } from "./dom.js";
 import { Follower } from "./follower.js";
+import { isHead } from "./format.js";
+import { showHead } from "./head-outcome.js";
 import { showModel, showParams, showPromotion } from "./training-outcome.js";
 import { Rows } from "./metric-rows.js";
 import { showTimes, showTraining } from "./training-status.js";
@@ -22,7 +25,7 @@ let job = null;
 let finishing = false;
 
 async function onJob(now) {
-  if (!job) showParams(now.params);
+  if (!job) showKind(now);
   job = now;
   showAll();
   try {
@@ -36,11 +39,18 @@ async function onJob(now) {
   }
 }
 
+function showKind(now) {
+  showParams(now.params);
+  if (!isHead(now)) return;
+  byId("another").href = `/datasets/${now.params.dataset}`;
+  byId("another").textContent = "Back to the dataset";
+}
+
 async function fill() {
   await rows.refresh(follower.signal);
   showAll();
   show("no-rows", rows.all.length === 0 && !job.done);
-  await curves.show(pointsOfRows(rows.all, job.params.epochs));
+  if (!isHead(job)) await curves.show(pointsOfRows(rows.all, job.params.epochs));
 }
 
 function showAll() {
@@ -50,7 +60,7 @@ function showAll() {
 }
 
 function showButtons() {
-  show("finish", job.state === "running" && !finishing);
+  show("finish", job.state === "running" && !finishing && !isHead(job));
   show("cancel", !job.done && job.state !== "cancelling");
   show("retry", job.state === "failed" || job.state === "cancelled");
   show("another", job.done);
@@ -64,8 +74,9 @@ async function checkWorker() {
 
 async function showOutcome() {
   showPromotion(job);
-  const [model, { champion }] = await Promise.all([readModel(job.model), readChampion()]);
-  showModel(model, champion.version);
+  const model = await readModel(job.model);
+  if (model.dataset?.id) showHead(job, model);
+  else showModel(model, (await findClassifier(model.classifier)).champion.version);
 }
 
 function trouble(problem) {
@@ -91,7 +102,7 @@ const finishQuestion = () => ({
 
 const cancelQuestion = () => ({
   title: "Cancel this training?",
-  text: [paragraph("No model is published. The last checkpoint is kept for a while, and Try again resumes from it.")],
+  text: [paragraph(isHead(job) ? "No model is published. Try again starts it anew." : "No model is published. The last checkpoint is kept for a while, and Try again resumes from it.")],
   yes: "Cancel the training",
   no: "Keep training",
   danger: true,

@@ -5,6 +5,7 @@ import { announce, byId, element, notice } from "./dom.js";
 import { titleOfFiles } from "./files.js";
 import { moment } from "./format.js";
 import { done } from "./resume.js";
+import { openJob } from "./api.js";
 import { Sender } from "./sender.js";
 import { SendingPanel } from "./sending-panel.js";
 import { claim, remember } from "./unfinished.js";
@@ -22,14 +23,15 @@ export class Transfer {
    * @param {any[]} choices with their keys
    * @param {any} before the interrupted upload that they continue, or null
    * @param {boolean} scale whether large pictures are scaled down
+   * @param {string} classifier that answers; "" for the default
    * @param {() => void} onFinished called when the page can accept other files, unless it goes to the result
    */
-  constructor(choices, before, scale, onFinished) {
+  constructor(choices, before, scale, classifier, onFinished) {
     const title = before?.title ?? titleOfFiles(choices);
     this.#onFinished = onFinished;
     this.archives = new Set(choices.filter(({ archive }) => archive).map(({ key }) => key));
     this.record = { title, files: choices.length, folder: choices.some(({ name }) => name.includes("/")), archives: before?.archives ?? [] };
-    this.sender = new Sender(choices, { scale, metadata: title ? { title } : null, ...this.#listeners() }, before);
+    this.sender = new Sender(choices, { scale, open: (id) => openJob(title ? { title } : null, classifier, id), ...this.#listeners() }, before);
     this.panel = new SendingPanel(this.sender);
     if (before) this.#opened(before.job);
   }

@@ -1,6 +1,7 @@
 // The upload page: choose files, review them, send them, go to the result.
 
 import { onClick } from "./buttons.js";
+import { chosenClassifier, offerClassifiers } from "./classifier-choice.js";
 import { fileList, showChosen } from "./selection.js";
 import { byId, element, notice, setText, show } from "./dom.js";
 import { checkFiles, tooManyFiles } from "./files.js";
@@ -93,7 +94,7 @@ function startOver(then) {
 }
 
 function send() {
-  transfer = new Transfer(chosen.choices, before, canScale() && byId("scale").checked, () => startOver());
+  transfer = new Transfer(chosen.choices, before, canScale() && byId("scale").checked, chosenClassifier(), () => startOver());
   step("sending");
   transfer.resume();
 }
@@ -131,3 +132,4 @@ function wire() {
 wire();
 step("pick");
 offerResume().catch(() => {}); // tried again when files are chosen
+offerClassifiers().catch(() => {}); // without them, the default answers

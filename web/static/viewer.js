@@ -4,7 +4,7 @@ import { imageAddress } from "./api.js";
 import { isTiny, labelOf, remarkOf, predictionRow } from "./cards.js";
 import { byId, element, setText } from "./dom.js";
 import { bytes, number } from "./format.js";
-import { asksUndo, indexOf, keyOf } from "./label-keys.js";
+import { asksUndo, indexOf, keyed, keyOf } from "./label-keys.js";
 
 /** The viewer's dialog. */
 export class Viewer {
@@ -15,7 +15,8 @@ export class Viewer {
    */
   constructor(jobId, labels, actions) {
     Object.assign(this, { jobId, labels, actions, key: null, dialog: byId("viewer") });
-    byId("viewer-labels").append(...labels.map((label, index) => this.#labelButton(label, index)));
+    if (keyed(labels.length)) byId("viewer-labels").append(...labels.map((label, index) => this.#labelButton(label, index)));
+    else byId("viewer-labels").append(this.#labelSelect());
     byId("viewer-previous").addEventListener("click", () => this.#go(-1));
     byId("viewer-next").addEventListener("click", () => this.#go(1));
     byId("viewer-undo").addEventListener("click", () => actions.undo());
@@ -60,7 +61,8 @@ export class Viewer {
     byId("viewer-label").classList.toggle("corrected", item.corrected_label !== null);
     byId("viewer-shares").replaceChildren(...item.predictions.map(predictionRow));
     setText("viewer-facts", `${number(item.width)} × ${number(item.height)} pixels, ${bytes(item.bytes)}`);
-    for (const button of byId("viewer-labels").children) button.setAttribute("aria-pressed", String(button.value === labelOf(item)));
+    for (const button of byId("viewer-labels").querySelectorAll("button")) button.setAttribute("aria-pressed", String(button.value === labelOf(item)));
+    if (this.select) this.select.value = String(this.labels.indexOf(labelOf(item)));
   }
 
   #showPicture(item) {
@@ -89,6 +91,14 @@ export class Viewer {
     return button;
   }
 
+  /** Return a select of all classes, which can be searched by typing. */
+  #labelSelect() {
+    this.select = element("select", { class: "form-select", autocomplete: "off", "aria-labelledby": "viewer-labels-title" },
+      ...this.labels.map((label, index) => element("option", { value: index }, label)));
+    this.select.addEventListener("change", () => this.actions.correct(Number(this.select.value), [this.key]));
+    return this.select;
+  }
+
   #go(steps) {
     const items = this.actions.items();
     const next = items[items.findIndex(({ key }) => key === this.key) + steps];
@@ -98,9 +108,10 @@ export class Viewer {
   }
 
   #pressed(event) {
+    if (event.target.matches("select")) return;
     const index = indexOf(event);
     if (asksUndo(event)) this.actions.undo();
-    else if (index >= 0 && index < this.labels.length) this.actions.correct(index, [this.key]);
+    else if (index >= 0 && index < keyed(this.labels.length)) this.actions.correct(index, [this.key]);
     else if (event.key === "ArrowLeft") this.#go(-1);
     else if (event.key === "ArrowRight") this.#go(1);
     else return;

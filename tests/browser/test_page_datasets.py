@@ -1,0 +1,158 @@
+"""The pages of Datasets: from a folder of folders to a classifier that answers; labels, undo, and imports."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from shared.services import Services
+from tests.browser.kit import Api, check
+from tests.conftest import wait_until
+from tests.fixtures.shapes import folder_of_shapes
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A folder with 14 pictures of each of three shapes, and a file that is not a picture."""
+    root = folder_of_shapes(tmp_path_factory.mktemp("drop") / "things", 14)
+    (root / "notes.txt").write_text("only text")
+    return root
+
+
+@pytest.fixture(scope="module")
+def dataset(api: Api, folder: Path) -> str:
+    """A Dataset with 42 pictures under three Labels."""
+    api.ask("POST", "/v1/datasets", json={"name": "others"})
+    files = [
+        ("files", (f"{path.parent.name}/{path.name}", path.read_bytes())) for path in sorted(folder.glob("*/*.png"))
+    ]
+    done = api.ask("POST", "/v1/datasets/others/imports", files=files, headers={"Prefer": "wait=30"}).json()
+    assert done["state"] == "succeeded"
+    return "others"
+
+
+def label_row(page: Page, name: str):
+    return page.locator(f"#label-rows li[data-label='{name}']")
+
+
+def test_from_a_folder_of_folders_to_a_classifier(page: Page, api: Api, parts: Services, folder: Path) -> None:  # noqa: ARG001 - deletes the version
+    # Given an empty dataset, made by its page
+    page.goto("/datasets")
+    page.fill("#name", "My Shapes")
+    page.fill("#labels", "circle, line")
+    page.click("#create")
+    page.wait_for_url("**/datasets/my-shapes")
+    expect(page.locator("#train")).to_be_disabled()
+    check(page, "dataset-empty")
+    # When a folder of folders is added, then each folder is a label, and the text file is skipped
+    page.set_input_files("#folder", str(folder))
+    expect(page.locator("#import-result strong")).to_have_text("42 pictures added.")
+    expect(page.locator("#import-result")).to_contain_text("notes.txt")
+    for name in ("circle", "line", "triangle"):
+        expect(label_row(page, name).locator(".label-count")).to_have_text("14")
+    expect(page.locator("#cards li")).to_have_count(42)
+    # When it is added again, then nothing changes
+    page.set_input_files("#folder", str(folder))
+    expect(page.locator("#import-result strong")).to_have_text("0 pictures added, 42 were there already.")
+    page.click("#import-result a")
+    expect(page.locator("#present")).to_have_text("42")
+    check(page, "import")
+    # When it is trained, then the page of the training says how good it is, and that it answers
+    page.goto("/datasets/my-shapes")
+    page.click("#train")
+    page.wait_for_url(re.compile("/result/"))
+    expect(page.locator("#outcome-title")).to_have_text("The classifier my-shapes is ready")
+    metrics = api.model(api.ask("GET", "/v1/classifiers/my-shapes").json()["champion"]["version"])["metrics"]
+    expect(page.locator("#measured")).to_contain_text(f"–{metrics['accuracy_interval'][1] * 100:.0f} %")
+    expect(page.locator("#outcome-rows tr")).to_have_count(3)
+    expect(page.locator("#curves-section")).to_be_hidden()
+    check(page, "head")
+    # When its link is followed, then pictures are classified by it
+    page.click("#outcome-links a >> nth=0")
+    expect(page.locator("#classifier")).to_have_value("my-shapes")
+    page.set_input_files("#files", [str(folder / "circle" / "00.png")])
+    page.click("#start")
+    page.wait_for_url(re.compile("/result/"))
+    expect(page.locator(".card-item")).to_have_count(1)
+    assert api.status(page.url.split("/")[-1])["classifier"] == "my-shapes"
+    # And the list shows its quality
+    page.goto("/datasets")
+    expect(page.locator(".dataset-card", has_text="my-shapes").locator("strong")).to_contain_text("%")
+    check(page, "datasets")
+
+
+def test_the_keyboard_labels_and_undoes(page: Page, api: Api, dataset: str) -> None:
+    def counts() -> dict[str, int]:
+        found = api.ask("GET", f"/v1/datasets/{dataset}").json()
+        return {label["name"]: label["train"] + label["test"] for label in found["labels"]} | {"all": found["pictures"]}
+
+    before = counts()
+    names = list(before)
+    page.goto(f"/datasets/{dataset}")
+    expect(page.locator("#cards li")).to_have_count(42)
+    first = page.locator("#cards li").first
+    was = first.locator("h3 span").text_content()
+    other = next(name for name in names if name not in (was, "all"))
+    # When two pictures get another label by its key, then undo brings the old ones back
+    first.locator("button.thumb").focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")
+    page.keyboard.press(str(names.index(other)))
+    expect(first.locator("h3 span")).to_have_text(other)
+    expect(label_row(page, other).locator(".label-count")).to_have_text(str(before[other] + 2))
+    assert counts()[other] == before[other] + 2
+    page.keyboard.press("u")
+    expect(first.locator("h3 span")).to_have_text(was)
+    expect(label_row(page, other).locator(".label-count")).to_have_text(str(before[other]))
+    assert counts() == before
+    # When they are deleted, then they are only hidden until that can no longer be undone
+    page.keyboard.press("Delete")
+    expect(page.locator("#cards li")).to_have_count(40)
+    assert counts() == before
+    page.keyboard.press("Control+z")
+    expect(page.locator("#cards li")).to_have_count(42)
+    check(page, "dataset")
+    # When one is deleted and the page is left, then it is gone
+    page.locator("#cards button.thumb").first.focus()
+    page.keyboard.press("Enter")
+    check(page, "dataset-viewer", "#viewer")
+    page.click("#viewer-delete")
+    expect(page.locator("#cards li")).to_have_count(41)
+    page.goto("/datasets")
+    wait_until(lambda: counts()["all"] == 41, "the picture is deleted")
+
+
+def test_labels_are_renamed_merged_and_deleted(page: Page, api: Api, dataset: str) -> None:
+    def labels() -> list[str]:
+        return [label["name"] for label in api.ask("GET", f"/v1/datasets/{dataset}").json()["labels"]]
+
+    page.goto(f"/datasets/{dataset}")
+    page.fill("#new-label", "spare")
+    page.press("#new-label", "Enter")
+    expect(label_row(page, "spare")).to_be_visible()
+    label_row(page, "spare").locator("button").click()
+    page.click("#rename")
+    page.fill("#new-name", "square")
+    check(page, "rename", "#renaming")
+    page.press("#new-name", "Enter")
+    expect(page.locator("#pictures-title")).to_have_text("square")
+    # When it gets the name of another one, then the page asks before it merges them
+    page.click("#rename")
+    page.fill("#new-name", "circle")
+    page.press("#new-name", "Enter")
+    page.click("#confirm-yes")
+    expect(page.locator("#pictures-title")).to_have_text("circle")
+    assert labels() == ["circle", "line", "triangle"]
+    # When a label is deleted and its pictures stay, then they are without one, which is a filter
+    page.click("#remove-label")
+    check(page, "remove-label", "#removing")
+    page.click("#removing button[value=unlabel]")
+    row = page.locator("#label-rows li[data-state=unlabelled]")
+    row.locator("button").click()
+    expect(page.locator("#pictures-title")).to_have_text("Without a label")
+    expect(page.locator("#cards .no-label")).to_have_count(int(row.locator(".label-count").text_content() or 0))
+    assert labels() == ["line", "triangle"]

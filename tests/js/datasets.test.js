@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { accuracyText, classesOf, intervalText, oftenRight } from "../../web/static/accuracy.js";
+import { withoutPictures } from "../../web/static/dataset-changes.js";
+import { labelFor } from "../../web/static/dataset-import.js";
+import { matching } from "../../web/static/dataset-labels.js";
+import { isHead, titleOf } from "../../web/static/format.js";
+import { whetherItServes } from "../../web/static/head-outcome.js";
+import { occurring } from "../../web/static/histogram.js";
+import { outcomeWords } from "../../web/static/import-outcomes.js";
+import { keyed } from "../../web/static/label-keys.js";
+import { advice, contentOf, lacks, nameFrom, trainingSeconds } from "../../web/static/training-advice.js";
+
+const label = (name, train, test_ = 0) => ({ name, train, test: test_ });
+
+test("an accuracy comes with its interval", () => {
+  assert.equal(accuracyText(null), "not measured");
+  assert.equal(accuracyText({ accuracy: 0.931, accuracy_interval: [0.88, 0.962] }), "93.1 % (88–96 %)");
+  assert.equal(accuracyText({ accuracy: 1, accuracy_interval: [0.72, 1] }), "100 % (72–100 %)");
+  assert.equal(accuracyText({ accuracy: 0.9 }), "90.0 %");
+  assert.equal(intervalText(null), "");
+});
+
+test("a wide interval asks for more pictures", () => {
+  assert.match(oftenRight({ accuracy: 0.9, accuracy_interval: [0.6, 0.98] }, 10), /9 of 10 test pictures.*60–98 %.*[Mm]ore pictures/);
+  assert.doesNotMatch(oftenRight({ accuracy: 0.95, accuracy_interval: [0.94, 0.96] }, 1000), /[Mm]ore pictures/);
+});
+
+test("classes are sorted by recall, with what they are taken for", () => {
+  const metrics = {
+    per_class: [
+      { label: "a", recall: 1, support: 4 }, { label: "b", recall: 0.5, recall_interval: [0.1, 0.9], support: 4 }, { label: "c", recall: 0, support: 0 },
+    ],
+    confusion_matrix: [[4, 0, 0], [1, 2, 1], [0, 0, 0]],
+  };
+  const rows = classesOf(metrics);
+  assert.deepEqual(rows.map((row) => row.label), ["b", "a"]); // c has no test pictures
+  assert.deepEqual(rows[0].takenFor, { label: "a", count: 1 });
+  assert.equal(rows[1].takenFor, null);
+});
+
+test("what a dataset lacks before it can be trained on", () => {
+  assert.match(lacks([]), /at least two/);
+  assert.match(lacks([label("mug", 9, 1), label("glass", 0)]), /mug/);
+  assert.match(lacks([label("mug", 9, 1), label("glass", 3, 1), ...[1, 2, 3].map((n) => label(`x${n}`, 1))]), /glass \(4\).*and 1 more/);
+  assert.equal(lacks([label("mug", 4, 1), label("glass", 4, 1)]), "");
+  assert.match(advice([label("mug", 40, 10), label("glass", 4, 1)]), /Fewest: glass \(5\)\.$/);
+  assert.equal(advice([label("mug", 40, 10)]), "");
+  assert.ok(trainingSeconds(2640) <= 20 && trainingSeconds(0) > 0);
+});
+
+test("a dataset's name and content", () => {
+  assert.deepEqual(["My Mugs!", "  Äpfel & Birnen ", "***", "a".repeat(80)].map(nameFrom), ["my-mugs", "a-pfel-birnen", "", "a".repeat(64)]);
+  assert.equal(contentOf({ pictures: 1, unlabelled: 0, labels: [1, 2] }), "1 picture, 2 labels");
+  assert.match(contentOf({ pictures: 9, unlabelled: 3, labels: [] }), /3 without a label/);
+});
+
+test("dropped files get the row's label, or the chosen one if they are loose", () => {
+  const [loose, nested] = [[{ name: "1.jpg" }], [{ name: "1.jpg" }, { name: "mug/1.jpg" }]];
+  assert.equal(labelFor(nested, "glass", "mug"), "glass");
+  assert.equal(labelFor(loose, null, "mug"), "mug");
+  assert.equal(labelFor(nested, null, "mug"), null);
+  assert.equal(labelFor(loose, null, ""), null);
+});
+
+test("deleted pictures leave no change to undo", () => {
+  assert.deepEqual(withoutPictures([{ 1: "a", 2: null }, { 2: "b" }], ["2"]), [{ 1: "a" }]);
+});
+
+test("with many classes, only those that occur are listed, and none has a key", () => {
+  const counts = [{ label: "a", count: 0 }, { label: "b", count: 1 }, { label: "c", count: 7 }];
+  assert.deepEqual(occurring(counts, "a").map((each) => each.label), ["c", "b", "a"]);
+  assert.deepEqual(occurring(counts, "").map((each) => each.label), ["c", "b"]);
+  assert.deepEqual([10, 35, 36, 1000].map(keyed), [10, 35, 0, 0]);
+  assert.deepEqual(matching([{ name: "Mug" }, { name: "glass" }], " mU"), [{ name: "Mug" }]);
+});
+
+test("imports and trainings of a dataset in words", () => {
+  const counts = { added: 40, present: 1, conflict: 2, failed: 1, cancelled: 0 };
+  assert.equal(outcomeWords(counts), "40 pictures added, 1 was there already, 2 have another label in the dataset, 1 failed.");
+  const training = { kind: "training", params: { preset: "head", dataset: "mugs", promote: "if_better" }, counts: {} };
+  assert.ok(isHead(training) && !isHead({ params: null }));
+  assert.equal(titleOf(training), "Training of mugs");
+  assert.equal(titleOf({ kind: "import", params: { dataset: "mugs" }, counts: {} }), "Import into mugs");
+  assert.match(whetherItServes({ ...training, promotion: { promoted: true, reason: "it is better." } }, "mugs"), /from now on: it is better\.$/);
+  assert.match(whetherItServes({ ...training, promotion: { promoted: false, reason: "no" } }, "mugs"), /version before/);
+});

@@ -1,0 +1,95 @@
+// Changes of a dataset's pictures, with undo: labels at once, deletions after ten seconds.
+
+import { deletePictures, labelPictures } from "./datasets-api.js";
+import { plural } from "./format.js";
+
+//: Milliseconds before pictures are deleted; until then, they are only hidden.
+export const UNDO_MS = 10_000;
+
+/** Changes pictures of one dataset, one request at a time. */
+export class Changes {
+  /**
+   * @param {string} name of the dataset
+   * @param {{relabel: (labels: Record<string, string | null>) => void, hide: (ids: string[], hidden: boolean) => void,
+   *   changed: (text: string) => void, failed: (problem: any) => void}} page `changed` is called after each change
+   */
+  constructor(name, page) {
+    Object.assign(this, { name, page, done: [], doomed: null, last: Promise.resolve() });
+  }
+
+  /** Whether there is something to undo. */
+  get undoable() {
+    return this.doomed !== null || this.done.length > 0;
+  }
+
+  /** Give pictures a label; null removes it. @param {{id: string, label: string | null, filename: string}[]} pictures @param {string | null} label */
+  relabel(pictures, label) {
+    return this.#inTurn(async () => {
+      await this.#label(Object.fromEntries(pictures.map(({ id }) => [id, label])));
+      this.done.push(Object.fromEntries(pictures.map((picture) => [picture.id, picture.label])));
+      const what = pictures.length === 1 ? pictures[0].filename.split("/").pop() : plural(pictures.length, "picture");
+      this.page.changed(label === null ? `${what}: label removed.` : `${what}: now ${label}.`);
+    });
+  }
+
+  /** Delete pictures in ten seconds, unless that is undone. @param {string[]} ids */
+  async remove(ids) {
+    await this.commit();
+    this.page.hide(ids, true);
+    this.doomed = { ids, timer: setTimeout(() => this.commit(), UNDO_MS) };
+    this.page.changed(`${plural(ids.length, "picture")} deleted.`);
+  }
+
+  /** Delete the hidden pictures now. */
+  async commit() {
+    const { doomed } = this;
+    if (!doomed) return;
+    clearTimeout(doomed.timer);
+    this.doomed = null;
+    try {
+      await deletePictures(this.name, doomed.ids);
+      this.done = withoutPictures(this.done, doomed.ids);
+    } catch (problem) {
+      this.page.hide(doomed.ids, false);
+      this.page.failed(problem);
+    }
+    this.page.changed("");
+  }
+
+  /** Undo the last change. */
+  undo() {
+    if (this.doomed) {
+      const { ids, timer } = this.doomed;
+      clearTimeout(timer);
+      this.doomed = null;
+      this.page.hide(ids, false);
+      this.page.changed(`${plural(ids.length, "picture")} kept.`);
+      return Promise.resolve();
+    }
+    return this.#inTurn(async () => {
+      const before = this.done.at(-1);
+      if (!before) return;
+      await this.#label(before);
+      this.done.pop();
+      this.page.changed(`Undid the labels of ${plural(Object.keys(before).length, "picture")}.`);
+    });
+  }
+
+  async #label(labels) {
+    await labelPictures(this.name, labels);
+    this.page.relabel(labels);
+  }
+
+  #inTurn(work) {
+    const turn = this.last.then(work);
+    this.last = turn.catch(() => undefined);
+    return turn;
+  }
+}
+
+/** Return the changes without those of deleted pictures, which cannot be undone. @param {Record<string, any>[]} changes @param {string[]} ids */
+export function withoutPictures(changes, ids) {
+  const gone = new Set(ids);
+  const left = changes.map((change) => Object.fromEntries(Object.entries(change).filter(([id]) => !gone.has(id))));
+  return left.filter((change) => Object.keys(change).length);
+}

@@ -1,0 +1,129 @@
+// Imports files into a dataset: sends them, follows the import, and sums up its outcome.
+
+import { openImport } from "./datasets-api.js";
+import { announce, byId, element, notice, setText, show } from "./dom.js";
+import { assignKeys } from "./file-keys.js";
+import { checkFiles, titleOfFiles, tooManyFiles } from "./files.js";
+import { number, plural } from "./format.js";
+import { Outcomes, outcomeWords } from "./import-outcomes.js";
+import { fileList } from "./selection.js";
+import { Sender } from "./sender.js";
+import { watch } from "./watch.js";
+
+/**
+ * Return the label of files that are added: that of the row they were dropped on; or the chosen one, if none of them is
+ * in a folder; or null: their folders are their labels.
+ * @param {{name: string}[]} found @param {string | null} row @param {string} chosen "" for none
+ */
+export function labelFor(found, row, chosen) {
+  if (row !== null) return row;
+  return chosen && found.every(({ name }) => !name.includes("/")) ? chosen : null;
+}
+
+/** One import at a time. */
+export class DatasetImport {
+  /** @param {string} name of the dataset @param {any} limits @param {() => void} onProgress called when pictures were added */
+  constructor(name, limits, onProgress) {
+    Object.assign(this, { name, limits, onProgress, sender: null, ending: null });
+    byId("stop").addEventListener("click", () => this.#cancel());
+  }
+
+  /** Check these files and import them. @param {any} found files, or a promise of them @param {string | null} row @param {string} chosen label */
+  async add(found, row, chosen) {
+    if (this.sender) return notice("One import at a time.", "Add these files after the current import.");
+    notice(null);
+    show("import-result", false);
+    const all = await found;
+    const { choices, skipped } = await checkFiles(all, this.limits, (count) => this.#reading(count));
+    show("reading", false);
+    const much = tooManyFiles(choices, this.limits);
+    if (much || !choices.length) return notice(much ? "Too many files." : "No pictures found.", much || fileList(skipped));
+    assignKeys(choices);
+    return this.#send(choices, skipped, labelFor(all, row, chosen));
+  }
+
+  #reading(count) {
+    show("reading", true);
+    setText("reading", `Reading ${plural(count, "file")}…`);
+  }
+
+  async #send(choices, skipped, label) {
+    const warn = (event) => event.preventDefault();
+    this.ending = new AbortController();
+    this.sender = new Sender(choices, {
+      scale: false,
+      open: (id) => openImport(this.name, label, id),
+      onOpen: (job) => this.#follow(job),
+      onArrived: () => {},
+      onProgress: (sent) => this.#showSent(sent),
+      onWait: (problem) => notice("Sending waits.", problem.message, " It resumes automatically."),
+    });
+    this.#begin(choices, label);
+    addEventListener("beforeunload", warn);
+    try {
+      await this.sender.run();
+      removeEventListener("beforeunload", warn);
+      await this.followed;
+      await this.#finish(skipped);
+    } catch (problem) {
+      if (problem.name !== "AbortError") notice(problem.title ?? "The import stopped.", problem.message, " Add the same files again: pictures that are there already are skipped.");
+    } finally {
+      removeEventListener("beforeunload", warn);
+      this.#end();
+    }
+  }
+
+  #begin(choices, label) {
+    const title = label ?? titleOfFiles(choices);
+    setText("importing-title", `Importing ${plural(choices.length, "file")}${title ? ` · ${title}` : ""}`);
+    show("importing", true);
+    show("add-buttons", false);
+    byId("imported").value = 0;
+    setText("imported-files", "–");
+    this.#showSent(this.sender.sent);
+  }
+
+  #showSent(sent) {
+    const { files } = this.sender.total;
+    byId("sent").value = files ? Math.min(1, sent.files / files) : 0;
+    setText("sent-files", `${number(Math.min(sent.files, files))} of ${number(files)}`);
+  }
+
+  #follow(job) {
+    this.followed = watch(job, (now) => this.#showJob(now), () => {}, this.ending.signal);
+    this.followed.catch(() => {}); // awaited later
+  }
+
+  #showJob(job) {
+    this.job = job;
+    const { total, succeeded, failed } = job.counts;
+    const all = Math.max(total, this.sender.total.files);
+    byId("imported").value = (succeeded + failed) / all;
+    setText("imported-files", `${number(succeeded + failed)} of ${number(all)}`);
+    announce(`${number(succeeded + failed)} of ${plural(all, "picture")} imported.`);
+    this.onProgress();
+  }
+
+  async #finish(skipped) {
+    const { rejected, unreadable, jobId } = this.sender;
+    const outcomes = new Outcomes(jobId);
+    await outcomes.read(this.ending.signal);
+    const lost = [...skipped, ...unreadable.map((name) => ({ name, reason: "could not be read on this computer" })), ...rejected];
+    const words = element("p", {}, element("strong", {}, outcomeWords(outcomes.counts)), " ", element("a", { href: `/result/${jobId}` }, "See this import"));
+    byId("import-result").replaceChildren(words, ...(lost.length ? [element("p", {}, `${plural(lost.length, "file")} skipped:`), fileList(lost)] : []));
+    show("import-result", true);
+  }
+
+  async #cancel() {
+    this.ending.abort();
+    await this.sender?.cancel().catch(() => {}); // it may have ended
+    announce("Import cancelled.");
+  }
+
+  #end() {
+    this.sender = null;
+    show("importing", false);
+    show("add-buttons", true);
+    this.onProgress();
+  }
+}

@@ -1,0 +1,118 @@
+// One page of a dataset's pictures.
+
+import { pictureAddress, readPictures } from "./datasets-api.js";
+import { arrange, byId, element, setText, show } from "./dom.js";
+import { number } from "./format.js";
+
+const PAGE = 60;
+
+/** Shows the current page of pictures. */
+export class PicturePage {
+  /**
+   * @param {string} name of the dataset @param {import("./pagination.js").Pagination} pagination @param {import("./filters.js").Filters} filters
+   * @param {(place: number) => void} onPage called when the cards change, with the index of the focused one, or −1
+   */
+  constructor(name, pagination, filters, onPage) {
+    Object.assign(this, { name, pagination, filters, onPage, pictures: new Map(), hidden: new Set(), next: null, reading: null });
+  }
+
+  /** Load the page. A later call replaces an earlier one. */
+  async load() {
+    this.reading?.abort();
+    const { signal } = (this.reading = new AbortController());
+    try {
+      const found = await this.#read(signal);
+      if (!signal.aborted) this.#put(found);
+    } catch (problem) {
+      if (problem.name !== "AbortError") throw problem;
+    }
+  }
+
+  /** Whether more pictures fit on this page. */
+  get hasRoom() {
+    return this.pictures.size < PAGE;
+  }
+
+  /** Show other labels on cards. @param {Record<string, string | null>} labels by picture id */
+  relabel(labels) {
+    for (const [id, label] of Object.entries(labels)) {
+      const picture = this.pictures.get(id);
+      if (!picture) continue;
+      this.pictures.set(id, { ...picture, label });
+      byId("cards").querySelector(`[data-key="${CSS.escape(id)}"] h3`)?.replaceWith(heading({ ...picture, label }));
+    }
+  }
+
+  /** Hide pictures that are about to be deleted, or show them again. @param {string[]} ids @param {boolean} hidden */
+  hide(ids, hidden) {
+    for (const id of ids) {
+      if (hidden) this.hidden.add(id);
+      else this.hidden.delete(id);
+    }
+    this.#show();
+  }
+
+  /** The visible pictures. */
+  get shown() {
+    return [...this.pictures.values()].filter(({ id }) => !this.hidden.has(id));
+  }
+
+  /** Return up to a page of pictures. One call may return fewer, since the service scans a limited number. */
+  async #read(signal) {
+    const found = [];
+    let after = this.pagination.start;
+    do {
+      const page = await readPictures(this.name, { ...this.filters.query, after, limit: PAGE - found.length }, signal);
+      found.push(...page.data);
+      after = page.next;
+    } while (after !== null && found.length < PAGE);
+    this.next = after;
+    return found;
+  }
+
+  #put(found) {
+    this.pictures = new Map(found.map((picture) => [picture.id, picture]));
+    this.#show();
+  }
+
+  #show() {
+    const cards = byId("cards");
+    const place = Array.from(cards.children).findIndex((old) => old.contains(document.activeElement));
+    const old = new Map(Array.from(cards.children, (made) => [made.dataset.key, made]));
+    arrange(cards, this.shown.map((picture) => this.#card(picture, old.get(picture.id))));
+    this.#showPlace();
+    this.onPage(place);
+  }
+
+  #card(picture, old) {
+    if (!old) return cardOf(this.name, picture);
+    old.querySelector("h3").replaceWith(heading(picture));
+    return old;
+  }
+
+  #showPlace() {
+    const { index } = this.pagination;
+    const { length } = this.shown;
+    show("empty", length === 0);
+    show("unfilter", this.filters.narrows);
+    setText("empty-text", this.filters.narrows ? "No pictures match." : "There are no pictures yet.");
+    setText("place", length ? `${number(index * PAGE + 1)}–${number(index * PAGE + length)}` : "None");
+    byId("previous").disabled = index === 0;
+    byId("next").disabled = this.next === null;
+    show("pager", index > 0 || this.next !== null);
+  }
+}
+
+/** Return the card of a picture. @param {string} name of the dataset @param {object} picture */
+function cardOf(name, { id, filename, width, height, ...rest }) {
+  const image = element("img", { src: pictureAddress(name, id, true), alt: filename, width, height, loading: "lazy", decoding: "async" });
+  const box = element("input", { type: "checkbox", class: "form-check-input", tabindex: -1, "aria-label": `Select ${filename}` });
+  return element("li", { class: "card-item", "data-key": id },
+    element("button", { type: "button", class: "thumb", tabindex: -1 }, image), element("label", { class: "pick" }, box),
+    heading(rest), element("p", { class: "card-file", title: filename }, filename.split("/").pop()));
+}
+
+function heading({ label, split }) {
+  const name = element("span", label === null ? { class: "no-label" } : {}, label ?? "no label");
+  return element("h3", {}, name, ...(split === "test" ? [element("small", { title: "to test with" }, "test")] : []));
+}

@@ -1,0 +1,245 @@
+// The page of one dataset: its labels and pictures; add to it, change it, and train a classifier.
+
+import { newId, readModel, startTraining } from "./api.js";
+import { accuracyText } from "./accuracy.js";
+import { onClick, showProblem } from "./buttons.js";
+import { confirmed } from "./confirm.js";
+import { Changes } from "./dataset-changes.js";
+import { wireAdding } from "./dataset-adding.js";
+import { DatasetImport } from "./dataset-import.js";
+import { LabelList } from "./dataset-labels.js";
+import { PicturePage } from "./dataset-pictures.js";
+import { PictureViewer } from "./dataset-viewer.js";
+import { addLabel, deleteDataset, findClassifier, readDataset } from "./datasets-api.js";
+import { answer, byId, element, icon, setText, show } from "./dom.js";
+import { Filters } from "./filters.js";
+import { ago, bytes, duration, number, plural } from "./format.js";
+import { Grid } from "./grid.js";
+import { askToDelete, askToRename } from "./label-dialogs.js";
+import { keyed, keyOf } from "./label-keys.js";
+import { Pagination } from "./pagination.js";
+import { advice, contentOf, lacks, picturesOf, trainingSeconds } from "./training-advice.js";
+
+//: Milliseconds between two reads of the dataset during an import.
+const REFRESH_MS = 1500;
+const { name, ...limits } = byId("dataset").dataset;
+
+const pagination = new Pagination(turn);
+const filters = new Filters(byId("filters"), () => pagination.restart(filters.address));
+const page = new PicturePage(name, pagination, filters, onPage);
+const changes = new Changes(name, { relabel: (labels) => page.relabel(labels), hide: (ids, hidden) => page.hide(ids, hidden), changed, failed: showProblem });
+const grid = new Grid(byId("cards"), { enlarge: (id) => viewer.open(id), correct, undo, select: showBar });
+const viewer = new PictureViewer(name, { pictures: () => page.shown, correct, choose, remove, undo, close: (id) => grid.focus(id) });
+const labels = new LabelList(chooseLabel);
+const adding = new DatasetImport(name, {
+  maxFileBytes: Number(limits.maxFileBytes), maxRequestBytes: Number(limits.maxRequestBytes), maxItems: Number(limits.maxItems), junk: new RegExp(limits.junk, "i"),
+}, refreshSoon);
+
+let dataset = { labels: [], pictures: 0, unlabelled: 0 };
+let timer = 0;
+let trainingId = newId();
+
+async function refresh() {
+  timer = 0;
+  dataset = await readDataset(name);
+  setText("facts", `${contentOf(dataset)}, ${bytes(dataset.bytes)}`);
+  labels.show(dataset);
+  show("content-columns", dataset.pictures > 0 || dataset.labels.length > 0);
+  fillChoices();
+  showTraining();
+  showLabelTools();
+}
+
+function refreshSoon() {
+  timer ||= setTimeout(() => refresh().then(() => page.hasRoom && page.load()).catch(showProblem), REFRESH_MS);
+}
+
+function fillChoices() {
+  for (const id of ["selected-label", "viewer-choice"]) {
+    const select = byId(id);
+    const { value } = select;
+    select.replaceChildren(...dataset.labels.map((label) => element("option", { value: label.name }, label.name)), element("option", { value: "" }, "no label"));
+    if (value && dataset.labels.some((label) => label.name === value)) select.value = value;
+  }
+  const last = keyOf(Math.max(0, dataset.labels.length - 1)).toUpperCase();
+  show("keys-labels-row", keyed(dataset.labels.length) > 0);
+  byId("keys-labels").replaceChildren(element("kbd", {}, keyOf(0)), ...(dataset.labels.length > 1 ? [" to ", element("kbd", {}, last)] : []));
+}
+
+function showTraining() {
+  const missing = lacks(dataset.labels);
+  byId("train").disabled = Boolean(missing);
+  const seconds = trainingSeconds(dataset.pictures - dataset.unlabelled);
+  byId("train").replaceChildren(icon("play"), missing ? "Train" : `Train (about ${duration(Math.max(10, seconds))})`);
+  setText("train-hint", missing || advice(dataset.labels));
+  show("train-hint", Boolean(missing || advice(dataset.labels)));
+}
+
+/** Say how good the dataset's classifier is. */
+async function showClassifier() {
+  const classifier = await findClassifier(name);
+  if (!classifier?.champion) return;
+  const { metrics, created_at: made, version, dataset: learnt } = await readModel(classifier.champion.version);
+  const since = learnt?.revision !== undefined && learnt.revision !== dataset.revision ? " The dataset has changed since." : "";
+  byId("quality").replaceChildren("The classifier ", element("a", { href: `/models/${version}` }, name), " is right for ",
+    element("strong", {}, accuracyText(metrics)), ` of its test pictures. It was trained ${ago(made)}.${since}`);
+  show("classify", true);
+  byId("classify").href = `/?classifier=${encodeURIComponent(name)}`;
+}
+
+async function open() {
+  try {
+    readAddress();
+    await refresh();
+    await Promise.all([page.load(), showClassifier()]);
+  } catch (problem) {
+    showProblem(problem);
+  }
+}
+
+/** Show another page of pictures, or other filters. */
+async function turn() {
+  readAddress();
+  await page.load().catch(showProblem);
+  answer(`${plural(page.shown.length, "picture")} on this page.`);
+}
+
+function readAddress() {
+  filters.readAddress();
+  labels.choose(filters.label, filters.query.state ?? "");
+  show("show-all", filters.narrows);
+  showLabelTools();
+}
+
+function showLabelTools() {
+  const chosen = filters.label;
+  show("label-tools", dataset.labels.some((label) => label.name === chosen));
+  setText("pictures-title", chosen || (filters.query.state ? "Without a label" : "Pictures"));
+  setText("pick-files-text", chosen ? `Choose pictures of ${chosen}` : "Choose pictures");
+}
+
+function chooseLabel(label, state) {
+  byId("filters").elements.label.value = label;
+  byId("filters").elements.state.value = state;
+  pagination.restart(filters.address);
+}
+
+function onPage(place) {
+  grid.renew(place);
+  viewer.show();
+}
+
+/** Give pictures the label at this index. */
+function correct(index, ids) {
+  if (index < keyed(dataset.labels.length)) choose(dataset.labels[index].name, ids);
+}
+
+function choose(label, ids) {
+  const pictures = ids.map((id) => page.pictures.get(id)).filter((picture) => picture && picture.label !== label);
+  if (pictures.length) changes.relabel(pictures, label).catch(showProblem);
+}
+
+function remove(ids) {
+  changes.remove(ids).catch(showProblem);
+}
+
+async function undo() {
+  await changes.undo().catch(showProblem);
+  keepFocus();
+}
+
+function keepFocus() {
+  if (!document.activeElement?.checkVisibility() || document.activeElement === document.body) grid.focusStop();
+}
+
+/** Handle a change of pictures; an empty text means that a deletion can no longer be undone. */
+function changed(text) {
+  viewer.show();
+  byId("viewer-undo").disabled = !changes.undoable;
+  show("undoable", Boolean(text) && changes.undoable);
+  if (text) setText("undo-text", text);
+  if (text && !changes.undoable) answer(text);
+  showBar();
+  refreshSoon();
+}
+
+function showBar() {
+  const { size } = grid.selected;
+  show("selected", size > 0);
+  setText("selected-count", `${number(size)} selected`);
+  show("change-bar", size > 0 || !byId("undoable").hidden);
+}
+
+function selectNone() {
+  grid.selectAll(false);
+  keepFocus();
+}
+
+async function train() {
+  await changes.commit();
+  const job = await startTraining({ preset: "head", dataset: name, promote: "if_better" }, trainingId);
+  location.assign(`/result/${job.id}`);
+}
+
+async function removeDataset() {
+  const text = [element("p", {}, `${plural(dataset.pictures, "picture")} and ${plural(dataset.labels.length, "label")} are deleted. This cannot be undone. A classifier that was trained from them stays.`)];
+  if (!(await confirmed({ title: `Delete the dataset ${name}?`, text, yes: "Delete", no: "Keep it", danger: true }))) return;
+  await deleteDataset(name);
+  location.assign("/datasets");
+}
+
+async function rename() {
+  const now = await askToRename(name, filters.label);
+  if (now === null) return;
+  await refresh();
+  chooseLabel(now, "");
+}
+
+async function removeLabel() {
+  const found = dataset.labels.find((label) => label.name === filters.label);
+  if (!(await askToDelete(name, found.name, picturesOf(found)))) return;
+  await refresh();
+  chooseLabel("", "");
+}
+
+async function newLabel(event) {
+  event.preventDefault();
+  const wanted = byId("new-label").value.trim();
+  if (!wanted) return;
+  try {
+    await addLabel(name, wanted);
+    byId("new-label").value = "";
+    await refresh();
+    answer(`Label ${wanted} added.`);
+  } catch (problem) {
+    showProblem(problem);
+  }
+}
+
+function wire() {
+  onClick("train", train);
+  onClick("delete", removeDataset);
+  onClick("rename", rename);
+  onClick("remove-label", removeLabel);
+  byId("add-label").addEventListener("submit", newLabel);
+  for (const id of ["show-all", "unfilter"]) byId(id).addEventListener("click", () => chooseLabel("", "") ?? filters.clear());
+  byId("previous").addEventListener("click", () => pagination.back());
+  byId("next").addEventListener("click", () => page.next !== null && pagination.forward(page.next));
+  byId("selected-apply").addEventListener("click", () => choose(byId("selected-label").value || null, [...grid.selected]) ?? selectNone());
+  byId("selected-delete").addEventListener("click", () => remove([...grid.selected]));
+  byId("selected-page").addEventListener("click", () => grid.selectAll(true));
+  byId("selected-none").addEventListener("click", selectNone);
+  byId("undo").addEventListener("click", undo);
+  byId("cards").addEventListener("keydown", ({ key, target }) => {
+    const id = key === "Delete" && target.closest("[data-key]")?.dataset.key;
+    if (id) remove(grid.selected.has(id) ? [...grid.selected] : [id]);
+  });
+  addEventListener("pagehide", () => changes.commit()); // a deletion that was not undone
+  addEventListener("pageshow", ({ persisted }) => persisted && (trainingId = newId()));
+  wireAdding((found, row) => adding.add(found, row, filters.label).catch(showProblem));
+  byId("labels").open = matchMedia("(min-width: 60rem)").matches;
+  byId("viewer-undo").disabled = true;
+}
+
+wire();
+open();

@@ -1,0 +1,42 @@
+// The calls of the HTTP API about Datasets and Classifiers.
+
+import { asQuery, request, requestJson } from "./api.js";
+
+const dataset = (name) => `/v1/datasets/${encodeURIComponent(name)}`;
+const label = (name, text) => `${dataset(name)}/labels/${encodeURIComponent(text)}`;
+const asJson = (method, body, headers = {}) => ({ method, headers: { "Content-Type": "application/json", ...headers }, body: JSON.stringify(body) });
+const dataOf = async (path) => (await requestJson(path)).data;
+
+/** @returns {Promise<object[]>} the first 1,000 datasets by name */
+export const readDatasets = () => dataOf("/v1/datasets?limit=1000");
+/** @param {string} name @param {AbortSignal} [signal] */
+export const readDataset = (name, signal) => requestJson(dataset(name), { signal });
+/** @param {string} name @param {string[]} labels */
+export const createDataset = (name, labels) => requestJson("/v1/datasets", asJson("POST", { name, labels }));
+/** @param {string} name */
+export const deleteDataset = (name) => request(dataset(name), { method: "DELETE" });
+
+/** Open an import to be filled and sealed. @param {string} name @param {string | null} text label of all its pictures @param {string} id idempotency key */
+export const openImport = (name, text, id) =>
+  requestJson(`${dataset(name)}/imports`, asJson("POST", text === null ? {} : { label: text }, { "Idempotency-Key": id }));
+
+/** @param {string} name @param {string} text */
+export const addLabel = (name, text) => requestJson(`${dataset(name)}/labels`, asJson("POST", { name: text }));
+/** @param {string} name @param {string} text @param {string} wanted @param {boolean} merge unite it with a label that has the wanted name */
+export const renameLabel = (name, text, wanted, merge = false) => requestJson(label(name, text), asJson("PUT", { name: wanted, merge }));
+/** @param {string} name @param {string} text @param {"unlabel" | "delete"} pictures what becomes of its pictures */
+export const deleteLabel = (name, text, pictures) => request(`${label(name, text)}?pictures=${pictures}`, { method: "DELETE" });
+
+/** Return a page of pictures. @param {string} name @param {Record<string, any>} parameters @param {AbortSignal} [signal] */
+export const readPictures = (name, parameters, signal) => requestJson(`${dataset(name)}/pictures?${asQuery(parameters)}`, { signal });
+/** @param {string} name @param {Record<string, string | null>} labels by picture id; null removes the label */
+export const labelPictures = (name, labels) => requestJson(`${dataset(name)}/pictures/labels`, asJson("POST", { labels }));
+/** Delete pictures, even while the page is being left. @param {string} name @param {string[]} pictures ids */
+export const deletePictures = (name, pictures) => requestJson(`${dataset(name)}/pictures/delete`, { ...asJson("POST", { pictures }), keepalive: true });
+/** Return the address of a picture. @param {string} name @param {string} id @param {boolean} thumb */
+export const pictureAddress = (name, id, thumb = false) => `${dataset(name)}/pictures/${id}/image${thumb ? "?size=thumb" : ""}`;
+
+/** @returns {Promise<object[]>} */
+export const readClassifiers = () => dataOf("/v1/classifiers");
+/** Return a classifier, or null if there is none. @param {string} name */
+export const findClassifier = async (name) => (await readClassifiers()).find((found) => found.name === name) ?? null;

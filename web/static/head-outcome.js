@@ -1,0 +1,35 @@
+// The outcome of a training on a dataset, in plain words.
+
+import { accuracyText, classesOf, intervalText, oftenRight } from "./accuracy.js";
+import { byId, element, setText, show } from "./dom.js";
+import { number } from "./format.js";
+import { modelAddress, modelLink } from "./model-links.js";
+
+/** Show how good the new version is, for each label, and whether it answers from now on. @param {object} job @param {object} model */
+export function showHead(job, model) {
+  const { classifier, metrics, dataset } = model;
+  setText("outcome-title", job.promotion?.promoted ? `The classifier ${classifier} is ready` : "The new version is ready, but does not answer");
+  const text = [element("p", { class: "outcome-accuracy", id: "measured" }, accuracyText(metrics)), element("p", {}, oftenRight(metrics, dataset.test)),
+    element("p", { id: "promotion" }, whetherItServes(job, classifier)), element("p", { class: "model-version" }, modelLink(model.version))];
+  byId("outcome-text").replaceChildren(...text);
+  byId("outcome-rows").replaceChildren(...classesOf(metrics).map(rowOf));
+  show("outcome-classes", true);
+  byId("outcome-links").replaceChildren(
+    element("a", { class: "btn btn-accent", href: `/?classifier=${encodeURIComponent(classifier)}` }, "Classify pictures with it"),
+    element("a", { class: "btn btn-quiet", href: `/datasets/${dataset.name}` }, "Back to the dataset"),
+    element("a", { class: "btn btn-quiet", href: modelAddress(model.version) }, "See the model"));
+}
+
+/** Say whether the version answers from now on, and why. @param {object} job @param {string} classifier */
+export function whetherItServes({ params, promotion }, classifier) {
+  if (params.promote === "never") return `It does not answer for ${classifier}, as you chose. Promote it to change that.`;
+  if (!promotion) return "";
+  const reason = promotion.reason.replace(/\.$/, "");
+  return promotion.promoted ? `It answers for ${classifier} from now on: ${reason}.` : `The version before goes on to answer for ${classifier}: ${reason}.`;
+}
+
+function rowOf({ label, recall, interval, support, takenFor }) {
+  const right = `${number(Math.round(recall * support))} of ${number(support)}`;
+  const cells = [right, intervalText(interval), takenFor ? `${takenFor.label} (${number(takenFor.count)})` : "–"];
+  return element("tr", {}, element("th", { scope: "row" }, label), ...cells.map((text) => element("td", {}, text)));
+}
