@@ -75,7 +75,7 @@ test("readArrivedKeys follows the pages to the last", async () => {
 
 test("a promotion names the champion that was seen", async () => {
   const requests = serve(() => ({ json: { champion: { version: "b" } }, headers: { ETag: '"2"' } }));
-  assert.deepEqual(await api.promoteModel("b", '"1"'), { champion: { version: "b" }, etag: '"2"' });
+  assert.deepEqual(await api.promoteModel("cifar10", "b", '"1"'), { champion: { version: "b" }, etag: '"2"' });
   assert.equal(requests[0].headers["If-Match"], '"1"');
 });
 

@@ -152,9 +152,19 @@ export const compareModels = (first, second) => requestJson(`/v1/models/compare?
 
 /** Return the champion, and the ETag that a change of it must send. @returns {Promise<{champion: object, etag: string}>} */
 export const readChampion = async () => withTag(await request("/v1/models/aliases"));
-/** Make a version the champion, unless it was changed since `etag`. @param {string} version @param {string} etag */
-export const promoteModel = async (version, etag) =>
-  withTag(await request("/v1/models/aliases/champion", inJson("PUT", { version }, { "If-Match": etag })));
+
+/** Return a classifier's champion and its ETag; null if the classifier is gone. @param {string} name @returns {Promise<{champion: object, etag: string} | null>} */
+export async function readChampionOf(name) {
+  try {
+    return withTag(await request(`/v1/classifiers/${encodeURIComponent(name)}`));
+  } catch (problem) {
+    if (problem.status === 404) return null;
+    throw problem;
+  }
+}
+/** Make a version the champion of its classifier, unless it was changed since `etag`. @param {string} name @param {string} version @param {string} etag */
+export const promoteModel = async (name, version, etag) =>
+  withTag(await request(`/v1/classifiers/${encodeURIComponent(name)}/champion`, inJson("PUT", { version }, { "If-Match": etag })));
 
 const withTag = async (response) => ({ ...(await response.json()), etag: response.headers.get("ETag") });
 

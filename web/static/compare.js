@@ -1,6 +1,6 @@
 // The page that compares two versions on the same test images.
 
-import { compareModels, readChampion, readModels, sentence } from "./api.js";
+import { compareModels, readChampionOf, readModels, sentence } from "./api.js";
 import { onClick } from "./buttons.js";
 import { figuresOf } from "./card-facts.js";
 import { announce, byId, element, notice, setText, show } from "./dom.js";
@@ -20,7 +20,8 @@ let better = null;
 
 async function open() {
   try {
-    [models, alias] = await Promise.all([readModels(), readChampion()]);
+    models = await readModels();
+    alias = await readAlias();
     fillChoice();
     if (requested.length !== 2) return notice("Choose two versions.", "Then press Compare.");
     showComparison(await compareModels(...requested));
@@ -30,6 +31,9 @@ async function open() {
   }
   return undefined;
 }
+
+/** Return the champion of the classifier of the compared versions. */
+const readAlias = async () => (await readChampionOf(modelOf(requested[0])?.classifier ?? "cifar10")) ?? { champion: { version: null }, etag: "" };
 
 function fillChoice() {
   ["first", "second"].forEach((id, place) => {
@@ -95,7 +99,7 @@ async function takeOver() {
   const champion = modelOf(alias.champion.version) ?? alias.champion;
   const serving = await promote(modelOf(better), champion, alias.etag);
   if (!serving) return;
-  alias = await readChampion();
+  alias = await readAlias();
   fillChoice();
   showBoth(...requested);
   showPromote();

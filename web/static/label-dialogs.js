@@ -13,6 +13,9 @@ function asked(id) {
   return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue), { once: true }));
 }
 
+// Not a submit button, since Enter in the field presses the first of those.
+byId("renaming-back").addEventListener("click", () => byId("renaming").close());
+
 /** Rename a label, or merge it with another one. Return its new name, or null if nothing was changed. @param {string} dataset @param {string} label */
 export async function askToRename(dataset, label) {
   byId("renaming-title").textContent = `Rename ${label}`;

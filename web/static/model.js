@@ -1,6 +1,6 @@
 // The page of one model version.
 
-import { readChampion, readModel } from "./api.js";
+import { readChampionOf, readModel } from "./api.js";
 import { Chart } from "./charts.js";
 import { onClick } from "./buttons.js";
 import { Curves, pointsOfHistory } from "./curves.js";
@@ -17,25 +17,31 @@ let model = null;
 let alias = null;
 
 async function refresh() {
-  [model, alias] = await Promise.all([readModel(version), readChampion()]);
+  model = await readModel(version);
+  alias = await readChampionOf(model.classifier);
   showHead();
 }
 
 function showHead() {
-  const champion = alias.champion.version;
+  const champion = alias?.champion?.version ?? null;
   const serves = champion === version;
+  byId("facts").replaceChildren(...factsOf(serves));
+  show("promote", alias !== null && !serves);
+  show("compare", champion !== null && !serves && model.metrics !== null);
+  byId("compare").href = compareAddress(champion, version);
+  show("go-on", !model.source && !model.backbone && !model.embedding);
+  byId("go-on").href = `/train?preset=${encodeURIComponent(model.preset)}&base=${encodeURIComponent(version)}`;
+}
+
+function factsOf(serves) {
   const facts = [
     element("span", {}, model.source ? `imported from ${model.source}` : `preset ${model.preset}`),
     element("span", {}, "created ", element("time", { datetime: model.created_at, title: moment(model.created_at) }, ago(model.created_at))),
   ];
+  facts.push(element("span", {}, `classifier ${model.classifier}${model.owner === null ? "" : `, of ${model.owner}`}`));
   if (model.parent) facts.push(element("span", {}, "continued from ", modelLink(model.parent)));
   if (serves) facts.unshift(element("span", { class: "champion-mark" }, icon("done"), "Champion: serves new jobs"));
-  byId("facts").replaceChildren(...facts);
-  show("promote", !serves);
-  show("compare", !serves && model.metrics !== null);
-  byId("compare").href = compareAddress(champion, version);
-  show("go-on", !model.source);
-  byId("go-on").href = `/train?preset=${encodeURIComponent(model.preset)}&base=${encodeURIComponent(version)}`;
+  return facts;
 }
 
 function showCard() {

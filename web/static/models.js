@@ -1,6 +1,6 @@
 // The page that lists the model versions: compare, promote, roll back and import.
 
-import { readChampion, readModels } from "./api.js";
+import { readChampion, readChampionOf, readModels } from "./api.js";
 import { onClick, showProblem } from "./buttons.js";
 import { announce, arrange, byId, element, icon, notice, setText, show } from "./dom.js";
 import { compact, ago, bytes, moment, plural, precisePercent } from "./format.js";
@@ -20,6 +20,9 @@ const ORDERS = {
 };
 //: Milliseconds between two polls: versions may be published or promoted elsewhere.
 const POLL_MS = 10000;
+
+//: Classifier that is rolled back here.
+const DEFAULT = "cifar10";
 
 let models = [];
 let alias = null;
@@ -48,7 +51,7 @@ async function refresh() {
 function showAll() {
   const { version, since, previous } = alias.champion;
   byId("champion-facts").replaceChildren(
-    element("span", {}, `${plural(models.length, "version")}. New jobs are served by `, element("strong", {}, version), ", since ",
+    element("span", {}, `${plural(models.length, "version")}. Unless they name another classifier, new jobs are served by `, element("strong", {}, version), ", since ",
       element("time", { datetime: since, title: moment(since) }, ago(since)), "."));
   show("roll-back", Boolean(previous) && previous !== version && models.some((model) => model.version === previous));
   show("versions", true);
@@ -67,7 +70,7 @@ function showRows() {
 function rowOf(model, old) {
   const row = old ?? newRow(model);
   row.querySelector("time").textContent = ago(model.created_at);
-  const champion = String(model.version === alias.champion.version);
+  const champion = String(model.classifier === DEFAULT ? model.version === alias.champion.version : model.champion);
   if (row.dataset.champion === champion) return row;
   row.dataset.champion = champion;
   row.querySelector("th").replaceChildren(...nameOf(model, champion === "true"));
@@ -90,9 +93,10 @@ function newRow(model) {
   return row;
 }
 
-function nameOf({ version, parent }, champion) {
+function nameOf({ version, parent, classifier, owner }, champion) {
   const name = [element("a", { href: modelAddress(version) }, version)];
   if (champion) name.push(element("span", { class: "champion-mark" }, icon("done"), "Champion"));
+  name.push(element("small", {}, `Classifier ${classifier}${owner === null ? "" : `, of ${owner}`}`));
   if (parent) name.push(element("small", {}, `continued from ${parent}`));
   return name;
 }
@@ -124,12 +128,16 @@ function promoteButton(model) {
 
 async function change(model, what) {
   notice(null);
-  const champion = models.find(({ version }) => version === alias.champion.version);
-  const serving = await promote(model, champion ?? { version: alias.champion.version }, alias.etag, what);
-  if (!serving) return;
+  const found = model.classifier === DEFAULT ? alias : await readChampionOf(model.classifier);
+  if (!found) return notice(`The classifier ${model.classifier} was deleted.`, "Train its dataset again to make a new one.");
+  const { champion: now, etag } = found;
+  const champion = models.find(({ version }) => version === now.version);
+  const serving = await promote(model, champion ?? { version: now.version }, etag, what);
+  if (!serving) return undefined;
   await refresh();
   keepFocus(model.version);
   announce(`${serving} now serves new jobs.`);
+  return undefined;
 }
 
 /** If the pressed button is gone, focus the version's link. @param {string} version */

@@ -1,6 +1,6 @@
 // Promotes a version to champion, after confirmation.
 
-import { promoteModel, readChampion } from "./api.js";
+import { promoteModel, readChampionOf } from "./api.js";
 import { confirmed } from "./confirm.js";
 import { element, notice } from "./dom.js";
 import { precisePercent, signedPoints } from "./format.js";
@@ -20,10 +20,10 @@ export async function promote(model, champion, etag, what = "promote") {
   };
   if (!(await confirmed(question))) return null;
   try {
-    return (await promoteModel(model.version, etag)).champion.version;
+    return (await promoteModel(model.classifier, model.version, etag)).champion.version;
   } catch (problem) {
     if (problem.status !== 412) throw problem;
-    const { champion: now } = await readChampion();
+    const now = (await readChampionOf(model.classifier))?.champion ?? { version: "gone" };
     notice("The champion was changed elsewhere.", `It is now ${now.version}. Promote again if you still want to.`);
     return now.version;
   }

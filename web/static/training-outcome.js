@@ -24,12 +24,12 @@ export function promotionText({ params, promotion }) {
   return `${promotion.promoted ? "Promoted" : "Not promoted"}: ${sentence(promotion.reason)}`;
 }
 
-/** Show the model's accuracy and a link to compare it. @param {object} model @param {string} champion the version that serves */
+/** Show the model's accuracy and a link to compare it. @param {object} model @param {string | null} champion the version that serves */
 export function showModel(model, champion) {
   const accuracy = model.metrics ? `${precisePercent(model.metrics.accuracy)} of the test images are classified correctly.` : "";
   byId("outcome-text").append(element("p", { id: "measured" }, accuracy));
   if (model.corrections) byId("outcome-text").append(element("p", { id: "corrected" }, correctionsText(model.corrections)));
-  if (champion === model.version) return;
+  if (champion === model.version || champion === null) return;
   const compare = element("a", { class: "btn btn-quiet", href: compareAddress(champion, model.version) }, "Compare with the champion");
   byId("outcome-links").append(compare);
 }

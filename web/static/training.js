@@ -76,7 +76,7 @@ async function showOutcome() {
   showPromotion(job);
   const model = await readModel(job.model);
   if (model.dataset?.id) showHead(job, model);
-  else showModel(model, (await findClassifier(model.classifier)).champion.version);
+  else showModel(model, (await findClassifier(model.classifier))?.champion?.version ?? null);
 }
 
 function trouble(problem) {
