@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from shared.services import Services
-from tests.browser.kit import Api, check
+from tests.browser.kit import Api, Complaints, check
 from tests.conftest import wait_until
 from tests.fixtures.shapes import folder_of_shapes
 
@@ -126,7 +126,9 @@ def test_the_keyboard_labels_and_undoes(page: Page, api: Api, dataset: str) -> N
     wait_until(lambda: counts()["all"] == 41, "the picture is deleted")
 
 
-def test_labels_are_renamed_merged_and_deleted(page: Page, api: Api, dataset: str) -> None:
+def test_labels_are_renamed_merged_and_deleted(page: Page, api: Api, dataset: str, complaints: Complaints) -> None:
+    complaints.expected = ("409",)
+
     def labels() -> list[str]:
         return [label["name"] for label in api.ask("GET", f"/v1/datasets/{dataset}").json()["labels"]]
 
