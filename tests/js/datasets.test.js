@@ -10,6 +10,8 @@ import { whetherItServes } from "../../web/static/head-outcome.js";
 import { occurring } from "../../web/static/histogram.js";
 import { outcomeWords } from "../../web/static/import-outcomes.js";
 import { keyed } from "../../web/static/label-keys.js";
+import { adviceOf } from "../../web/static/report-words.js";
+import { suggestionOf } from "../../web/static/dataset-pictures.js";
 import { advice, contentOf, lacks, nameFrom, trainingSeconds } from "../../web/static/training-advice.js";
 
 const label = (name, train, test_ = 0) => ({ name, train, test: test_ });
@@ -85,4 +87,29 @@ test("imports and trainings of a dataset in words", () => {
   assert.equal(titleOf({ kind: "import", params: { dataset: "mugs" }, counts: {} }), "Import into mugs");
   assert.match(whetherItServes({ ...training, promotion: { promoted: true, reason: "it is better." } }, "mugs"), /from now on: it is better\.$/);
   assert.match(whetherItServes({ ...training, promotion: { promoted: false, reason: "no" } }, "mugs"), /version before/);
+});
+
+test("the report says what to do next", () => {
+  assert.deepEqual(adviceOf({ same_but_case: [], imbalance: null, computed: null }), []);
+  const learnt = {
+    doubted: { pictures: 2 }, unknown: { unlabelled: 0 }, gains: [{ label: "mug", gain: 0.04 }, { label: "cup", gain: 0 }],
+    curve: [{ pictures: 30, accuracy: 0.8, interval: [0.7, 0.9] }, { pictures: 40, accuracy: 0.85, interval: [0.75, 0.92] }],
+  };
+  const report = { same_but_case: [["Mug", "mug"]], imbalance: { most: "mug", fewest: "cup", ratio: 12.3 }, computed: { learnt, near_copies: { groups_with_several_labels: 1 } } };
+  const lines = adviceOf(report);
+  assert.deepEqual(lines.filter(({ show }) => show).map(({ show }) => show), ["doubted"]);
+  for (const part of [/Mug and mug/, /12 times/, /2 pictures may/, /85\.0 % \(75–92 %\).*still help/, /most: mug\.$/, /1 group .* has several/]) {
+    assert.ok(lines.some(({ text }) => part.test(text)), String(part));
+  }
+  const flat = { ...learnt, curve: [{ ...learnt.curve[1], pictures: 30 }, learnt.curve[1]] };
+  assert.ok(adviceOf({ ...report, computed: { ...report.computed, learnt: flat } }).some(({ text }) => /help little/.test(text)));
+});
+
+test("a label is suggested for a picture without one, or whose own fits worse", () => {
+  const suggested = { label: "mug", score: 0.9 };
+  assert.equal(suggestionOf({ label: null, suggested, doubt: null }), "mug");
+  assert.equal(suggestionOf({ label: "cup", suggested, doubt: 0.7 }), "mug");
+  assert.equal(suggestionOf({ label: "cup", suggested, doubt: 0.2 }), null);
+  assert.equal(suggestionOf({ label: "mug", suggested, doubt: null }), null);
+  assert.equal(suggestionOf({ label: null, suggested: null, doubt: null }), null);
 });

@@ -24,11 +24,16 @@ export class Changes {
 
   /** Give pictures a label; null removes it. @param {{id: string, label: string | null, filename: string}[]} pictures @param {string | null} label */
   relabel(pictures, label) {
+    const what = pictures.length === 1 ? pictures[0].filename.split("/").pop() : plural(pictures.length, "picture");
+    return this.relabelEach(pictures, () => label, label === null ? `${what}: label removed.` : `${what}: now ${label}.`);
+  }
+
+  /** Give each picture its own label. @param {any[]} pictures @param {(picture: any) => string | null} labelOf @param {string} text that describes it */
+  relabelEach(pictures, labelOf, text) {
     return this.#inTurn(async () => {
-      await this.#label(Object.fromEntries(pictures.map(({ id }) => [id, label])));
+      await this.#label(Object.fromEntries(pictures.map((picture) => [picture.id, labelOf(picture)])));
       this.done.push(Object.fromEntries(pictures.map((picture) => [picture.id, picture.label])));
-      const what = pictures.length === 1 ? pictures[0].filename.split("/").pop() : plural(pictures.length, "picture");
-      this.page.changed(label === null ? `${what}: label removed.` : `${what}: now ${label}.`);
+      this.page.changed(text);
     });
   }
 

@@ -5,6 +5,8 @@ import { arrange, byId, element, setText, show } from "./dom.js";
 import { number } from "./format.js";
 
 const PAGE = 60;
+//: Doubt at which the best other label scores as high as a picture's own.
+const EVEN = 0.5;
 
 /** Shows the current page of pictures. */
 export class PicturePage {
@@ -38,8 +40,10 @@ export class PicturePage {
     for (const [id, label] of Object.entries(labels)) {
       const picture = this.pictures.get(id);
       if (!picture) continue;
-      this.pictures.set(id, { ...picture, label });
-      byId("cards").querySelector(`[data-key="${CSS.escape(id)}"] h3`)?.replaceWith(heading({ ...picture, label }));
+      const now = { ...picture, label, doubt: null }; // the doubt was about the label before
+      this.pictures.set(id, now);
+      const card = byId("cards").querySelector(`[data-key="${CSS.escape(id)}"]`);
+      if (card) showLabel(card, now);
     }
   }
 
@@ -86,7 +90,7 @@ export class PicturePage {
 
   #card(picture, old) {
     if (!old) return cardOf(this.name, picture);
-    old.querySelector("h3").replaceWith(heading(picture));
+    showLabel(old, picture);
     return old;
   }
 
@@ -104,12 +108,32 @@ export class PicturePage {
 }
 
 /** Return the card of a picture. @param {string} name of the dataset @param {object} picture */
-function cardOf(name, { id, filename, width, height, ...rest }) {
+function cardOf(name, picture) {
+  const { id, filename, width, height } = picture;
   const image = element("img", { src: pictureAddress(name, id, true), alt: filename, width, height, loading: "lazy", decoding: "async" });
   const box = element("input", { type: "checkbox", class: "form-check-input", tabindex: -1, "aria-label": `Select ${filename}` });
-  return element("li", { class: "card-item", "data-key": id },
+  const card = element("li", { class: "card-item", "data-key": id },
     element("button", { type: "button", class: "thumb", tabindex: -1 }, image), element("label", { class: "pick" }, box),
-    heading(rest), element("p", { class: "card-file", title: filename }, filename.split("/").pop()));
+    element("h3"), element("p", { class: "card-file", title: filename }, filename.split("/").pop()));
+  showLabel(card, picture);
+  return card;
+}
+
+/** Show the label of a picture, and a button to accept another one if that is suggested. */
+function showLabel(card, picture) {
+  card.querySelector("h3").replaceWith(heading(picture));
+  card.querySelector(".suggestion")?.remove();
+  const suggested = suggestionOf(picture);
+  if (suggested === null) return;
+  const button = element("button", { type: "button", class: "btn btn-quiet suggestion", "aria-label": `Accept ${suggested} for ${picture.filename}` },
+    element("span", {}, `${suggested}?`));
+  card.querySelector("h3").after(button);
+}
+
+/** Return the label that fits a picture better than its own or none; null if none does. @param {{label: string | null, suggested: {label: string} | null, doubt: number | null}} picture */
+export function suggestionOf({ label, suggested, doubt }) {
+  if (!suggested || suggested.label === label) return null;
+  return label === null || doubt > EVEN ? suggested.label : null;
 }
 
 function heading({ label, split }) {

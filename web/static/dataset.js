@@ -8,7 +8,8 @@ import { Changes } from "./dataset-changes.js";
 import { wireAdding } from "./dataset-adding.js";
 import { DatasetImport } from "./dataset-import.js";
 import { LabelList } from "./dataset-labels.js";
-import { PicturePage } from "./dataset-pictures.js";
+import { PicturePage, suggestionOf } from "./dataset-pictures.js";
+import { showReport } from "./dataset-report.js";
 import { PictureViewer } from "./dataset-viewer.js";
 import { addLabel, deleteDataset, findClassifier, readDataset } from "./datasets-api.js";
 import { answer, byId, element, icon, setText, show } from "./dom.js";
@@ -91,7 +92,7 @@ async function open() {
   try {
     readAddress();
     await refresh();
-    await Promise.all([page.load(), showClassifier()]);
+    await Promise.all([page.load(), showClassifier(), showReport(name, review)]);
   } catch (problem) {
     showProblem(problem);
   }
@@ -127,6 +128,29 @@ function chooseLabel(label, state) {
 function onPage(place) {
   grid.renew(place);
   viewer.show();
+  showSuggestions();
+}
+
+const suggestions = (pictures) => pictures.filter((picture) => suggestionOf(picture) !== null);
+
+/** Offer to accept all suggestions for the pictures without a label on this page. */
+function showSuggestions() {
+  const { length } = suggestions(page.shown.filter(({ label }) => label === null));
+  show("suggested", length > 0);
+  setText("suggested-text", `The classifier suggests a label for ${plural(length, "picture")} on this page. Change wrong ones first, or delete them; then accept the rest.`);
+  setText("suggested-accept-text", length === 1 ? "Accept it" : `Accept all ${number(length)}`);
+}
+
+/** Give pictures the labels that are suggested for them. */
+function accept(pictures) {
+  const some = suggestions(pictures);
+  if (some.length) changes.relabelEach(some, suggestionOf, `${plural(some.length, "suggestion")} accepted.`).then(showSuggestions).catch(showProblem);
+}
+
+/** Show pictures that the report is about. @param {"doubted" | "unlabelled"} what */
+function review(what) {
+  byId("filters").elements.sort.value = what === "doubted" ? "doubt" : "suggested";
+  chooseLabel("", what === "doubted" ? "" : "unlabelled");
 }
 
 /** Give pictures the label at this index. */
@@ -216,6 +240,12 @@ async function newLabel(event) {
   }
 }
 
+function pressed(key, id) {
+  const ids = grid.selected.has(id) ? [...grid.selected] : [id];
+  if (key === "Delete") remove(ids);
+  if (key === ".") accept(ids.map((one) => page.pictures.get(one)));
+}
+
 function wire() {
   onClick("train", train);
   onClick("delete", removeDataset);
@@ -230,10 +260,9 @@ function wire() {
   byId("selected-page").addEventListener("click", () => grid.selectAll(true));
   byId("selected-none").addEventListener("click", selectNone);
   byId("undo").addEventListener("click", undo);
-  byId("cards").addEventListener("keydown", ({ key, target }) => {
-    const id = key === "Delete" && target.closest("[data-key]")?.dataset.key;
-    if (id) remove(grid.selected.has(id) ? [...grid.selected] : [id]);
-  });
+  byId("cards").addEventListener("keydown", ({ key, target }) => pressed(key, target.closest("[data-key]")?.dataset.key));
+  byId("cards").addEventListener("click", ({ target }) => target.closest(".suggestion") && accept([page.pictures.get(target.closest("[data-key]").dataset.key)]));
+  byId("suggested-accept").addEventListener("click", () => accept(page.shown.filter(({ label }) => label === null)));
   addEventListener("pagehide", () => changes.commit()); // a deletion that was not undone
   addEventListener("pageshow", ({ persisted }) => persisted && (trainingId = newId()));
   wireAdding((found, row) => adding.add(found, row, filters.label).catch(showProblem));

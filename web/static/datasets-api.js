@@ -11,6 +11,8 @@ const dataOf = async (path) => (await requestJson(path)).data;
 export const readDatasets = () => dataOf("/v1/datasets?limit=1000");
 /** @param {string} name @param {AbortSignal} [signal] */
 export const readDataset = (name, signal) => requestJson(dataset(name), { signal });
+/** Return what is wrong or thin. @param {string} name */
+export const readReport = (name) => requestJson(`${dataset(name)}/report`);
 /** @param {string} name @param {string[]} labels */
 export const createDataset = (name, labels) => requestJson("/v1/datasets", asJson("POST", { name, labels }));
 /** @param {string} name */

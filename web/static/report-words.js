@@ -1,0 +1,47 @@
+// The report on a dataset in words: what to do next, most useful first.
+
+import { intervalText } from "./accuracy.js";
+import { number, percent, plural } from "./format.js";
+
+//: Least growth of the accuracy from the last quarter of the pictures for which more of them are advised.
+const GROWS = 0.005;
+//: Labels that a text names.
+const NAMED = 3;
+
+/**
+ * Return what the report advises. `show` names the pictures that a link shows.
+ * @param {any} report
+ * @returns {{text: string, show?: "doubted" | "unlabelled"}[]}
+ */
+export function adviceOf({ same_but_case: twins, imbalance, computed }) {
+  const lines = twins.map((names) => ({ text: `${names.join(" and ")} differ only in upper and lower case. Merge them if they mean the same.` }));
+  if (imbalance) lines.push({ text: `${imbalance.most} has ${number(Math.round(imbalance.ratio))} times the pictures of ${imbalance.fewest}. Add pictures of ${imbalance.fewest}.` });
+  return computed ? [...lines, ...learntLines(computed), ...copyLines(computed)] : lines;
+}
+
+function learntLines({ learnt }) {
+  if (!learnt) return [];
+  const { doubted, curve, gains, unknown } = learnt;
+  const lines = [];
+  if (doubted.pictures) lines.push({ text: `${plural(doubted.pictures, "picture")} may have the wrong label. About half of such finds are right as they are: look at them.`, show: "doubted" });
+  if (unknown.unlabelled) lines.push({ text: `${plural(unknown.unlabelled, "picture")} without a label ${unknown.unlabelled === 1 ? "is" : "are"} unlike the others.`, show: "unlabelled" });
+  return [...lines, ...curveLines(curve), ...gainLines(gains)];
+}
+
+function curveLines(curve) {
+  const [before, last] = curve.slice(-2);
+  if (!before || !last) return [];
+  const grown = last.accuracy - before.accuracy;
+  const verdict = grown > GROWS ? "More pictures still help." : "More pictures of the same kind help little now.";
+  return [{ text: `With ${number(before.pictures)} pictures to learn from, ${percent(before.accuracy)} are right; with ${number(last.pictures)}, ${percent(last.accuracy)} (${intervalText(last.interval)}). ${verdict}` }];
+}
+
+function gainLines(gains) {
+  const best = gains.filter(({ gain }) => gain > 0).slice(0, NAMED).map(({ label }) => label);
+  return best.length ? [{ text: `Ten more pictures would help these labels most: ${best.join(", ")}.` }] : [];
+}
+
+function copyLines({ near_copies: copies }) {
+  if (!copies.groups_with_several_labels) return [];
+  return [{ text: `${plural(copies.groups_with_several_labels, "group")} of near copies ${copies.groups_with_several_labels === 1 ? "has" : "have"} several labels.` }];
+}
