@@ -5,6 +5,8 @@ import { number, percent, plural } from "./format.js";
 
 //: Least growth of the accuracy from the last quarter of the pictures for which more of them are advised.
 const GROWS = 0.005;
+//: Least gain of a label from ten more pictures that is worth a word.
+const WORTH = 0.01;
 //: Labels that a text names.
 const NAMED = 3;
 
@@ -37,7 +39,7 @@ function curveLines(curve) {
 }
 
 function gainLines(gains) {
-  const best = gains.filter(({ gain }) => gain > 0).slice(0, NAMED).map(({ label }) => label);
+  const best = gains.filter(({ gain }) => gain >= WORTH).slice(0, NAMED).map(({ label }) => label);
   return best.length ? [{ text: `Ten more pictures would help these labels most: ${best.join(", ")}.` }] : [];
 }
 
