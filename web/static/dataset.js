@@ -1,25 +1,25 @@
 // The page of one dataset: its labels and pictures; add to it, change it, and train a classifier.
 
-import { newId, readModel, startTraining } from "./api.js";
-import { accuracyText } from "./accuracy.js";
+import { newId, startTraining } from "./api.js";
 import { onClick, showProblem } from "./buttons.js";
 import { confirmed } from "./confirm.js";
 import { Changes } from "./dataset-changes.js";
+import { showClassifier, showTraining } from "./dataset-classifier.js";
 import { wireAdding } from "./dataset-adding.js";
 import { DatasetImport } from "./dataset-import.js";
 import { LabelList } from "./dataset-labels.js";
 import { PicturePage, suggestionOf } from "./dataset-pictures.js";
 import { showReport } from "./dataset-report.js";
 import { PictureViewer } from "./dataset-viewer.js";
-import { addLabel, deleteDataset, findClassifier, readDataset } from "./datasets-api.js";
-import { answer, byId, element, icon, setText, show } from "./dom.js";
+import { addLabel, deleteDataset, readDataset } from "./datasets-api.js";
+import { answer, byId, element, setText, show } from "./dom.js";
 import { Filters } from "./filters.js";
-import { ago, bytes, duration, number, plural } from "./format.js";
+import { bytes, number, plural } from "./format.js";
 import { Grid } from "./grid.js";
 import { askToDelete, askToRename } from "./label-dialogs.js";
 import { keyed, keyOf } from "./label-keys.js";
 import { Pagination } from "./pagination.js";
-import { advice, contentOf, lacks, picturesOf, trainingSeconds } from "./training-advice.js";
+import { contentOf, picturesOf } from "./training-advice.js";
 
 //: Milliseconds between two reads of the dataset during an import.
 const REFRESH_MS = 1500;
@@ -47,7 +47,7 @@ async function refresh() {
   labels.show(dataset);
   show("content-columns", dataset.pictures > 0 || dataset.labels.length > 0);
   fillChoices();
-  showTraining();
+  showTraining(dataset);
   showLabelTools();
 }
 
@@ -67,32 +67,11 @@ function fillChoices() {
   byId("keys-labels").replaceChildren(element("kbd", {}, keyOf(0)), ...(dataset.labels.length > 1 ? [" to ", element("kbd", {}, last)] : []));
 }
 
-function showTraining() {
-  const missing = lacks(dataset.labels);
-  byId("train").disabled = Boolean(missing);
-  const seconds = trainingSeconds(dataset.pictures - dataset.unlabelled);
-  byId("train").replaceChildren(icon("play"), missing ? "Train" : `Train (about ${duration(Math.max(10, seconds))})`);
-  setText("train-hint", missing || advice(dataset.labels));
-  show("train-hint", Boolean(missing || advice(dataset.labels)));
-}
-
-/** Say how good the dataset's classifier is. */
-async function showClassifier() {
-  const classifier = await findClassifier(name);
-  if (!classifier?.champion) return;
-  const { metrics, created_at: made, version, dataset: learnt } = await readModel(classifier.champion.version);
-  const since = learnt?.revision !== undefined && learnt.revision !== dataset.revision ? " The dataset has changed since." : "";
-  byId("quality").replaceChildren("The classifier ", element("a", { href: `/models/${version}` }, name), " is right for ",
-    element("strong", {}, accuracyText(metrics)), ` of its test pictures. It was trained ${ago(made)}.${since}`);
-  show("classify", true);
-  byId("classify").href = `/?classifier=${encodeURIComponent(name)}`;
-}
-
 async function open() {
   try {
     readAddress();
     await refresh();
-    await Promise.all([page.load(), showClassifier(), showReport(name, review)]);
+    await Promise.all([page.load(), showClassifier(dataset), showReport(name, review)]);
   } catch (problem) {
     showProblem(problem);
   }

@@ -93,7 +93,7 @@ export class Viewer {
 
   /** Return a select of all classes, which can be searched by typing. */
   #labelSelect() {
-    this.select = element("select", { class: "form-select", autocomplete: "off", "aria-labelledby": "viewer-labels-title" },
+    this.select = element("select", { class: "form-select", autocomplete: "off", "aria-label": "Correct to" },
       ...this.labels.map((label, index) => element("option", { value: index }, label)));
     this.select.addEventListener("change", () => this.actions.correct(Number(this.select.value), [this.key]));
     return this.select;
