@@ -22,6 +22,8 @@ from worker.serving.tta import softmax
 
 #: Share of the training pictures that must be accepted while they are held out.
 ACCEPTED = 0.95
+#: Best score above which a picture is never unknown for its score: all scores of a few easy pictures are nearly 1.
+MAX_SCORE = 0.9
 #: Embeddings that a Head keeps for distances at most: 10 MB in the file, 20 MB in memory.
 MAX_REFERENCES = 4096
 
@@ -144,11 +146,11 @@ def held_out_distances(rows: Floats, fold: Integers, kept: Integers) -> Floats:
 
 
 def unknown_rule(probabilities: Floats, distances: Floats) -> Unknown:
-    """Return the rule by which ACCEPTED of the held-out pictures are known: half of the others fail each limit."""
+    """Return the rule by which at least ACCEPTED of the held-out pictures are known; half of the rest fail each."""
     distance = float(np.quantile(distances, (1 + ACCEPTED) / 2, method="higher"))
     near, scores = distances <= distance, probabilities.max(axis=1)
     refused = int(near.sum()) - math.ceil(ACCEPTED * len(scores))
-    score = float(np.sort(scores[near])[max(0, refused)])
+    score = min(MAX_SCORE, float(np.sort(scores[near])[max(0, refused)]))
     return Unknown(distance=distance, score=score, accepted=float(np.mean(near & (scores >= score))))
 
 
