@@ -119,10 +119,10 @@ def work() -> None:
             time.sleep(LOOK_S)
 
 
-def popen(words: list[str]) -> subprocess.Popen[bytes]:
+def popen(words: list[str], **options: Any) -> subprocess.Popen[bytes]:
     python, flag, module, *rest = words
     assert module == "worker.training.job"
-    return subprocess.Popen([python, flag, "tests.faults.mortal", *rest])
+    return subprocess.Popen([python, flag, "tests.faults.mortal", *rest], **options)
 
 
 if __name__ == "__main__":
