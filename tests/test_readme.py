@@ -27,7 +27,7 @@ NO_REDIS = "redis://127.0.0.1:1/0"
 def curl_commands() -> list[list[str]]:
     """Return the words of every curl command; `$(printf …)` is replaced by one file."""
     text = re.sub(r"\$\(printf[^)]*\)", "-F files=@picture.png", "\n".join(blocks("sh", *TYPED)))
-    return [shlex.split(found.rstrip(" )"), comments=True) for found in re.findall(r"curl -s [^|\n]*", text)]
+    return [shlex.split(found.rstrip(" )"), comments=True) for found in re.findall(r"curl -sS? [^|;\n]*", text)]
 
 
 def method_of(words: list[str]) -> str:
@@ -47,7 +47,7 @@ def app(tmp_path: Path) -> Iterator[Flask]:
 
 def test_every_curl_command_is_a_valid_request(app: Flask) -> None:
     commands = curl_commands()
-    assert len(commands) == sum(path.read_text().count("curl -s ") for path in TYPED)
+    assert len(commands) == sum(len(re.findall("curl -sS? ", path.read_text())) for path in TYPED)
     for words in commands:
         (address,) = [word for word in words if word.startswith("$DARKROOM_URL/")]
         path = address.removeprefix("$DARKROOM_URL").replace("$JOB", "0" * 32).replace("$KEY", "000001")
@@ -98,5 +98,5 @@ def test_the_python_versions_are_those_that_the_project_allows() -> None:
 
 def test_the_address_is_the_default_one() -> None:
     settings = Settings()
-    for path in (README, DOCS / "http.md"):
+    for path in (README, DOCS / "http.md", DOCS / "own-classes.md"):
         assert f"export DARKROOM_URL=http://{settings.host}:{settings.port}\n" in path.read_text()

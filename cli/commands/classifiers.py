@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
+from cli.client import Client
 from cli.options import output_option
 from cli.service import connect
-from cli.terminal.output import Format, write_record, write_records
+from cli.terminal.output import Format, Json, write_record, write_records
 from cli.terminal.tables import CLASSIFIER, CLASSIFIERS
 
 
@@ -40,8 +41,13 @@ def show(name: str, *, output: Format) -> None:
 def promote(name: str, version: str, *, instead_of: str | None, output: Format) -> None:
     """Make a version the champion of a classifier, which serves new jobs. To roll back, promote the one before."""
     with connect() as client:
-        found = client.classifier(name)
-        champion = (found["champion"] or {}).get("version")
-        if instead_of not in (None, champion):
-            raise click.ClickException(f"the champion of {name} is {champion or 'none'}, not {instead_of}")
-        write_record(client.promote(version, classifier=name, etag=found["etag"]), CLASSIFIER, output)
+        write_record(promote_in(client, name, version, instead_of), CLASSIFIER, output)
+
+
+def promote_in(client: Client, name: str, version: str, instead_of: str | None) -> Json:
+    """Make a version the champion of a classifier, and return that. Raise ClickException if `instead_of` is not."""
+    found = client.classifier(name)
+    champion = (found["champion"] or {}).get("version")
+    if instead_of not in (None, champion):
+        raise click.ClickException(f"the champion of {name} is {champion or 'none'}, not {instead_of}")
+    return client.promote(version, classifier=name, etag=found["etag"])

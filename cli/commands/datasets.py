@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Collection
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import click
 
-from cli.client import Client, NotFound
+from cli.client import Client, Conflict, NotFound
 from cli.jobs.archive import export
 from cli.jobs.follow import follow, follow_import
 from cli.jobs.upload import Target, Uploader
@@ -25,7 +26,7 @@ from cli.options import (
 )
 from cli.service import connect
 from cli.terminal.dataset_tables import DATASET, DATASET_LABELS, DATASETS, PICTURES, REPORT
-from cli.terminal.exit_codes import ExitCode, exit_with
+from cli.terminal.exit_codes import ExitCode, echo_err, exit_with
 from cli.terminal.output import Format, Json, write_record, write_records
 from cli.terminal.tables import JOBS
 
@@ -162,8 +163,10 @@ def label_(name: str, label: str, ids: tuple[str, ...]) -> None:
 
     With - as ID, ids are read from stdin.
     """
+    wanted = dict.fromkeys(_ids(ids), label)
     with connect() as client:
-        client.label_pictures(name, dict.fromkeys(_ids(ids), label))
+        client.label_pictures(name, wanted)
+    echo_err(f"{_count(wanted)}: {label}")
 
 
 @command.command()
@@ -171,8 +174,10 @@ def label_(name: str, label: str, ids: tuple[str, ...]) -> None:
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
 def unlabel(name: str, ids: tuple[str, ...]) -> None:
     """Remove the label of pictures. With - as ID, ids are read from stdin."""
+    wanted = dict.fromkeys(_ids(ids))
     with connect() as client:
-        client.label_pictures(name, dict.fromkeys(_ids(ids)))
+        client.label_pictures(name, wanted)
+    echo_err(f"{_count(wanted)}: no label")
 
 
 @command.command()
@@ -181,9 +186,11 @@ def unlabel(name: str, ids: tuple[str, ...]) -> None:
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
 def pin(name: str, split: Any, ids: tuple[str, ...]) -> None:
     """Pin pictures, with their near copies, to a side of the split."""
+    wanted = dict.fromkeys(_ids(ids))
     with connect() as client:
-        for number in _ids(ids):
+        for number in wanted:
             client.pin_picture(name, number, split)
+    echo_err(f"{_count(wanted)}, with near copies: {split}")
 
 
 @command.command("export")
@@ -232,7 +239,11 @@ def add_label(name: str, label: str) -> None:
 def rename_label(name: str, old: str, new: str, *, merge: bool) -> None:
     """Rename a label, or merge it into another one."""
     with connect() as client:
-        client.rename_label(name, old, new, merge=merge)
+        try:
+            label = client.rename_label(name, old, new, merge=merge)
+        except Conflict as error:
+            exit_with(ExitCode.FAILED, f"Error: {error}\nTo merge them: add --merge")
+    echo_err(f"{old} is {new} now: {label['train']:,} pictures for training, {label['test']:,} for the test")
 
 
 @command.command("delete-label")
@@ -243,6 +254,7 @@ def delete_label(name: str, label: str, *, pictures: bool) -> None:
     """Delete a label of a dataset."""
     with connect() as client:
         client.delete_label(name, label, pictures="delete" if pictures else "unlabel")
+    echo_err(f"{label} is deleted. Its pictures {'are, too' if pictures else 'stay, without a label'}.")
 
 
 def _check_exists(client: Client, name: str) -> None:
@@ -257,6 +269,10 @@ def _write_labels(dataset: Json) -> None:
     write_records(dataset["labels"], DATASET_LABELS, "table")
     if dataset["unlabelled"]:
         click.echo(f"Without a label: {dataset['unlabelled']:,}")
+
+
+def _count(ids: Collection[str]) -> str:
+    return "1 picture" if len(ids) == 1 else f"{len(ids):,} pictures"
 
 
 def _ids(words: tuple[str, ...]) -> list[str]:

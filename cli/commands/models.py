@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from cli.commands.classifiers import promote_in
 from cli.options import output_option
 from cli.service import connect
 from cli.terminal.output import Format, write_record, write_records
@@ -54,12 +55,10 @@ def compare(first: str, second: str, *, output: Format) -> None:
 @click.option("--instead-of", metavar="VERSION", help="Only if this version is still the champion.")
 @output_option
 def promote(version: str, *, instead_of: str | None, output: Format) -> None:
-    """Make a version the champion, which serves new jobs. Running jobs keep their version."""
+    """Make a version the champion of its classifier, which serves new jobs. Running jobs keep their version."""
     with connect() as client:
-        current = client.champion()
-        if instead_of not in (None, current["version"]):
-            raise click.ClickException(f"the champion is {current['version']}, not {instead_of}")
-        write_record(client.promote(version, etag=current["etag"]), CHAMPION, output)
+        classifier = client.model(version)["classifier"]
+        write_record(promote_in(client, classifier, version, instead_of)["champion"], CHAMPION, output)
 
 
 def _numbers(_: click.Context, option: click.Parameter, text: str | None) -> list[float] | float | None:

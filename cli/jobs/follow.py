@@ -70,6 +70,8 @@ def _follow_items(client: Client, job: Json, output: Format, top_k: int | None, 
 def _follow_training(client: Client, job: Json, output: Format, timeout_s: float | None) -> Json:
     job_id, live = job["id"], output != "json"
     table = HEAD_METRICS if job["params"]["preset"] == "head" else METRICS
+    if output == "table" and table is HEAD_METRICS:
+        echo_err("Each line is a method that was tried; the best one is kept.")
     with show_progress(enabled=_can_show_progress(live)) as progress:
         if live:
             rows = client.metrics(job_id, timeout_s=timeout_s, progress=progress.on_job)
@@ -97,10 +99,13 @@ def _with_top_k(items: Iterator[Json], top_k: int | None) -> Iterator[Json]:
 
 
 def _summary(client: Client, job: Json) -> str:
-    metrics, promotion = client.model(job["model"])["metrics"], job["promotion"]
+    card, promotion = client.model(job["model"]), job["promotion"]
+    metrics, rule = card["metrics"], job["params"]["promote"]
     accuracy = f"test accuracy {metrics['accuracy']:.4f}{_interval(metrics)}" if metrics else "no test pictures"
     decision = f" {'Promoted' if promotion['promoted'] else 'Not promoted'}: {promotion['reason']}" if promotion else ""
-    return f"{job['model']}: {accuracy}.{decision}"
+    kept = promotion and not promotion["promoted"] and rule == "if_better"
+    advice = f"./darkroom classifiers promote {card['classifier']} {job['model']}"
+    return f"{job['model']}: {accuracy}.{decision}" + (f"\nTo promote it all the same: {advice}" if kept else "")
 
 
 def _interval(metrics: Json) -> str:

@@ -12,7 +12,7 @@ Value = Callable[[Json], Any]
 
 def items_table(top_k: int) -> Table:
     """Return the table of items with their `top_k` best predictions."""
-    columns: dict[str, Value] = {"FILE": field("filename"), "LABEL": _label_or_state, "SCORE": _best(0, "score")}
+    columns: dict[str, Value] = {"FILE": field("filename"), "LABEL": _label_or_state, "SCORE": _score}
     csv: dict[str, Value] = {"file": field("filename"), "state": field("state")}
     csv |= {"label": _best(0, "label"), "score": _best(0, "score")}
     for rank in range(1, top_k):
@@ -59,6 +59,11 @@ def _best(rank: int, name: str) -> Value:
 
 def _label_or_state(item: Json) -> str:
     return "unknown" if item.get("unknown") else str(_best(0, "label")(item) or item["state"])
+
+
+def _score(item: Json) -> Any:
+    """Return the best score; None if the picture is unknown: the score is that of the label it does not get."""
+    return None if item.get("unknown") else _best(0, "score")(item)
 
 
 def _unknown(item: Json) -> str:
@@ -151,13 +156,14 @@ HEAD_METRICS = Table(
 MODELS = Table(
     {
         "VERSION": field("version"),
+        "CLASSIFIER": field("classifier"),
         "CHAMPION": lambda model: "yes" if model["champion"] else "",
         "PRESET": field("preset"),
         "ACCURACY": field("metrics", "accuracy"),
         "PARAMETERS": field("size", "parameters"),
         "CREATED (UTC)": lambda model: to_seconds(model["created_at"]),
     },
-    field_columns("version", "champion", "preset", "created_at", "parent")
+    field_columns("version", "classifier", "champion", "preset", "created_at", "parent")
     | {
         "parameters": field("size", "parameters"),
         "accuracy": field("metrics", "accuracy"),

@@ -98,9 +98,12 @@ def test_classifiers_are_listed_promoted_and_used(service: Service, tmp_path: Pa
         first, second = (parts.registry.publish(folder).version for folder in folders)
         early = darkroom(service.url, tmp_path, "classify", str(make.CIFAR10 / "cat-0.png"), "--classifier", "fruit")
         assert early.returncode == 2 and "no champion yet" in early.stderr
-        for version in (first, second):
-            promoted = darkroom(service.url, tmp_path, "classifiers", "promote", "fruit", version, "-o", "json").stdout
-            assert json.loads(promoted)["champion"]["version"] == version
+        promoted = darkroom(service.url, tmp_path, "classifiers", "promote", "fruit", first, "-o", "json").stdout
+        assert json.loads(promoted)["champion"]["version"] == first
+        promoted = darkroom(service.url, tmp_path, "models", "promote", second, "-o", "json").stdout
+        assert json.loads(promoted)["version"] == second
+        listed = darkroom(service.url, tmp_path, "models", "list", "--classifier", "fruit", "-o", "csv").stdout
+        assert {row["classifier"] for row in csv.DictReader(io.StringIO(listed))} == {"fruit"}
         late = darkroom(service.url, tmp_path, "classifiers", "promote", "fruit", first, "--instead-of", first)
         assert late.returncode == 1 and f"the champion of fruit is {second}, not {first}" in late.stderr
         shown = darkroom(service.url, tmp_path, "classifiers", "show", "fruit").stdout
@@ -129,7 +132,7 @@ def test_models_are_listed_compared_promoted_and_refused(service: Service, tmp_p
         promoted = darkroom(service.url, tmp_path, "models", "promote", other, "-o", "json")
         assert json.loads(promoted.stdout)["version"] == other and parts.registry.alias().version == other
         late = darkroom(service.url, tmp_path, "models", "promote", other, "--instead-of", shipped())
-        assert late.returncode == 1 and f"the champion is {other}, not {shipped()}" in late.stderr
+        assert late.returncode == 1 and f"the champion of cifar10 is {other}, not {shipped()}" in late.stderr
     (tmp_path / "model.h5").write_bytes(b"no model")
     refused = darkroom(service.url, tmp_path, "models", "import", "model.h5", "--labels", "cat, dog")
     assert refused.returncode == 2 and "neither a .keras nor a .h5 file" in refused.stderr

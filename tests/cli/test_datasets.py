@@ -64,7 +64,7 @@ def run(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def curl(http: httpx.Client, folder: Path, words: list[str]) -> dict[str, Any]:
     """Send what curl would send for these words, in this folder; wait for the Job if there is one, and return it."""
     options = {"-H": [], "-d": [], "--data-binary": []}
-    assert words[:2] == ["curl", "-s"]
+    assert words[:2] == ["curl", "-sS"]
     for option, value in zip(words[2:-1:2], words[3:-1:2], strict=True):
         options[option].append(value)
     (body,) = options["-d"] or [(folder / name.removeprefix("@")).read_bytes() for name in options["--data-binary"]]
@@ -100,15 +100,14 @@ def test_the_document_as_written(service: Service, http: httpx.Client, client: C
     doubted = list(client.pictures("fruit", sort="doubt"))
     assert doubted[0]["doubt"] >= doubted[-1]["doubt"] and doubted[0]["suggested"]["label"] in SHAPES
 
-    # Given none of it, When the same is done over HTTP, Then the answer is the same
-    client.delete_dataset("fruit")
-    client.delete_classifier("fruit")
+    # When the same is done over HTTP, Then the answer is the same
     (typed,) = [block for block in blocks("sh", document) if "curl" in block]
-    zipped, *calls = [shlex.split(line) for line in typed.splitlines()]
+    _exported, zipped, *calls = [shlex.split(line) for line in typed.splitlines()]
     subprocess.run([sys.executable, *zipped[1:]], check=True, cwd=tmp_path)
     job = [curl(http, tmp_path, words) for words in calls][-1]
     assert next(client.results(job["id"]))["predictions"][0]["label"] == "circle"
-    client.delete_classifier("fruit")
+    for name in ("fruit", "fruit2"):
+        client.delete_classifier(name)
 
 
 def test_every_command_of_the_document_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,15 +219,18 @@ def test_pictures_are_labelled_pinned_exported_and_deleted(client: Client, run, 
     ids = [picture["id"] for picture in client.pictures("things", label="circle")]
     assert run("datasets", "label", "things", "triangle", *ids).exit_code == 2
     assert run("datasets", "add-label", "things", "triangle").exit_code == 0
-    assert run("datasets", "label", "things", "triangle", "-", stdin="\n".join(ids)).exit_code == 0
-    assert run("datasets", "unlabel", "things", ids[0]).exit_code == 0
-    assert run("datasets", "pin", "things", "test", ids[1]).exit_code == 0
+    assert run("datasets", "label", "things", "triangle", "-", stdin="\n".join(ids)).stderr == "2 pictures: triangle\n"
+    assert run("datasets", "unlabel", "things", ids[0]).stderr == "1 picture: no label\n"
+    assert run("datasets", "pin", "things", "test", ids[1]).stderr == "1 picture, with near copies: test\n"
     listed = run("datasets", "pictures", "things", "--label", "triangle", "-o", "csv").stdout
     (row,) = csv.DictReader(io.StringIO(listed))
     assert (row["id"], row["split"], row["pinned"]) == (ids[1], "test", "True")
-    assert run("datasets", "rename-label", "things", "triangle", "bars").exit_code == 1
-    assert run("datasets", "rename-label", "things", "triangle", "bars", "--merge").exit_code == 0
-    assert run("datasets", "delete-label", "things", "square", "--pictures").exit_code == 0
+    refused = run("datasets", "rename-label", "things", "triangle", "bars")
+    assert refused.exit_code == 1 and refused.stderr.endswith("To merge them: add --merge\n")
+    merged = run("datasets", "rename-label", "things", "triangle", "bars", "--merge")
+    assert merged.exit_code == 0 and merged.stderr.startswith("triangle is bars now: ")
+    deleted = run("datasets", "delete-label", "things", "square", "--pictures")
+    assert (deleted.exit_code, deleted.stderr) == (0, "square is deleted. Its pictures are, too.\n")
     shown = run("datasets", "show", "things").stdout
     assert "Without a label: 1" in shown and "square" not in shown
 

@@ -71,7 +71,8 @@ def test_a_training_is_started_and_followed_from_the_command_line(
     assert [line.split()[0] for line in lines[:8]] == list("12345678")
     share = r"[01]\.\d{4}"
     accuracy = rf"test accuracy {share} \(95 % interval: {share} to {share}\)"
-    (version,) = re.fullmatch(rf"(seed-\S+): {accuracy}\. Not promoted: .+", lines[-1]).groups()
+    (version,) = re.fullmatch(rf"(seed-\S+): {accuracy}\. Not promoted: .+", lines[-2]).groups()
+    assert lines[-1] == f"To promote it all the same: ./darkroom classifiers promote cifar10 {version}"
     assert followed.stderr == ""
     document = json.loads(darkroom(service.url, tmp_path, "jobs", "watch", whole, "-o", "json").stdout)
     assert document["job"]["model"] == version and document["metrics"][-1]["epoch"] == 8
