@@ -97,6 +97,12 @@ def _in_folder(folder: str, skipped: Callable[[str], None]) -> Iterator[File]:
     yield from (_unreadable(error.filename, error) for error in unreadable)
 
 
+def label_of(folder: str) -> str | None:
+    """Return the label that a folder itself is for the pictures in it, or None if there are folders in it."""
+    here = Path(os.path.normpath(Path(folder).absolute()))
+    return here.name if here.is_dir() and _top(folder) != Path(folder).absolute() else None
+
+
 def _top(source: str) -> Path:
     """Return the folder from which names below the source are relative."""
     here = Path(source).absolute()

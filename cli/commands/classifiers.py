@@ -28,7 +28,7 @@ def list_(*, output: Format) -> None:
 @click.argument("name")
 @output_option
 def show(name: str, *, output: Format) -> None:
-    """Show a classifier; `darkroom models list` lists its versions."""
+    """Show a classifier; `./darkroom models list` lists its versions."""
     with connect() as client:
         write_record(client.classifier(name), CLASSIFIER, output)
 

@@ -31,7 +31,7 @@ from cli.terminal.tables import JOBS
 @output_option
 @timeout_option
 @webhook_option
-@click.option("--classifier", metavar="NAME", help="Classifier; see `darkroom classifiers list`. Default: cifar10.")
+@click.option("--classifier", metavar="NAME", help="Classifier; see `./darkroom classifiers list`. Default: cifar10.")
 @names_option
 @list_skipped_option
 def command(

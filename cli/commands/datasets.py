@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from cli.client import Client, Conflict, NotFound
+from cli.client.files import label_of
 from cli.jobs.archive import export
 from cli.jobs.follow import follow, follow_import
 from cli.jobs.upload import Target, Uploader
@@ -49,7 +50,7 @@ def list_(*, output: Format) -> None:
 @click.option("--label", "labels", multiple=True, metavar="LABEL", help="Label; can be repeated. Imports add more.")
 @output_option
 def create(name: str, *, labels: tuple[str, ...], output: Format) -> None:
-    """Create a dataset. Its NAME is 1 to 64 of a-z 0-9 -."""
+    """Create a dataset. Its NAME has only a-z, 0-9 and -, e.g. my-fruit."""
     with connect() as client:
         write_record(client.create_dataset(name, labels), DATASET, output)
 
@@ -104,6 +105,8 @@ def add(
         target = Target(opened, ("import", name, label, str(flat), webhook), relative=True)
         uploader = Uploader(client, target, deadline, names, list_skipped)
         job, code = uploader.run(sources), ExitCode.OK
+        if len(sources) == 1 and not (label or flat) and (got := label_of(sources[0])):
+            echo_err(f"The pictures in {sources[0]} got the label {got}; for another one: --label LABEL")
         remaining_s = None if timeout_s is None else max(0, deadline - time.monotonic())
         if not watch and output == "table":
             click.echo(job["id"])
@@ -261,7 +264,7 @@ def _check_exists(client: Client, name: str) -> None:
     try:
         client.dataset(name)
     except NotFound as error:
-        exit_with(ExitCode.FAILED, f"Error: {error}\nTo create it: darkroom datasets create {name}")
+        exit_with(ExitCode.FAILED, f"Error: {error}\nTo create it: ./darkroom datasets create {name}")
 
 
 def _write_labels(dataset: Json) -> None:

@@ -143,7 +143,7 @@ class Uploader:
     def _report_archives(self, job: Json) -> None:
         """Print what the service has skipped in archives, and how it has read names in them."""
         if job["skipped"]:
-            echo_err(f"Skipped in archives: {job['skipped']:,} (to list them: darkroom jobs skipped {job['id']})")
+            echo_err(f"Skipped in archives: {job['skipped']:,} (to list them: ./darkroom jobs skipped {job['id']})")
             if self.list_skipped:
                 for file in self.client.skipped(job["id"]):
                     echo_err(f"Skipped: {file['archive']}: {file['filename']}")
@@ -153,8 +153,9 @@ class Uploader:
 
     def _report_skipped(self) -> None:
         if self.skipped:
-            more = ", …" if self.skipped_count > LISTED_NAMES else ""
-            echo_err(f"Skipped (not images): {self.skipped_count:,} ({', '.join(self.skipped)}{more})")
+            one, more = self.skipped_count == 1, ", …" if self.skipped_count > LISTED_NAMES else ""
+            what = "1 file skipped: not an image" if one else f"{self.skipped_count:,} files skipped: not images"
+            echo_err(f"{what}, or damaged ({', '.join(self.skipped)}{more})")
 
 
 @contextmanager

@@ -6,6 +6,10 @@ from collections.abc import Callable
 
 from cli.terminal.output import Json, Table
 from cli.terminal.tables import Value, field, field_columns, to_seconds
+from shared.training.own_datasets import MIN_PICTURES
+
+#: Doubted pictures that are named.
+NAMED = 10
 
 
 def _listed(name: str, text: Callable[[Json], str]) -> Value:
@@ -15,7 +19,32 @@ def _listed(name: str, text: Callable[[Json], str]) -> Value:
 
 def _curve(report: Json) -> str | None:
     points = field("computed", "learnt", "curve")(report) or ()
-    return ", ".join(f"{point['accuracy']:.4f} with {point['pictures']:,}" for point in points) or None
+    return ", ".join(f"{point['accuracy']:.4f} with {point['pictures']:,} pictures" for point in points) or None
+
+
+def _thin(label: Json) -> str:
+    need = f"a training needs {MIN_PICTURES}" if label["problem"] == "too_few" else "fewer than 50"
+    return f"{label['label']} ({label['pictures']}: {need})"
+
+
+def _doubted(report: Json) -> str | None:
+    """Return the number of doubted labels, and the most doubted: id, label, and the one that fits better."""
+    found = field("computed", "learnt", "doubted")(report)
+    if not found:
+        return None
+    named = ", ".join(map(_doubt, found["listed"][:NAMED]))
+    return f"{found['pictures']:,}: {named}{', …' if found['pictures'] > NAMED else ''}" if named else "0"
+
+
+def _doubt(picture: Json) -> str:
+    better = field("suggested", "label")(picture)
+    return f"{picture['id']} ({picture['label']}{f', or {better}?' if better else ''})"
+
+
+def _up_to_date(report: Json) -> str:
+    if not report["computing"]:
+        return "yes"
+    return f"no: {'older than your last change' if report['computed'] else 'nothing yet'}; a new one is being computed"
 
 
 _DATASET_FIELDS = ("pictures", "unlabelled", "bytes", "revision", "created_at", "updated_at")
@@ -48,16 +77,16 @@ PICTURES = Table(
     | {"suggested": field("suggested", "label")},
 )
 _REPORT_COLUMNS: dict[str, Value] = {
-    "THIN LABELS": _listed("thin_labels", lambda thin: f"{thin['label']} ({thin['pictures']})"),
+    "THIN LABELS": _listed("thin_labels", _thin),
     "SAME BUT CASE": _listed("same_but_case", " = ".join),
     "IMBALANCE": field("imbalance", "ratio"),
-    "DOUBTED LABELS": field("computed", "learnt", "doubted", "pictures"),
+    "DOUBTED LABELS": _doubted,
     "NEAR COPIES (GROUPS)": field("computed", "near_copies", "groups"),
     "  UNDER SEVERAL LABELS": field("computed", "near_copies", "groups_with_several_labels"),
     "TINY PICTURES": field("computed", "tiny", "pictures"),
     "ACCURACY": _curve,
     "OF REVISION": field("computed", "revision"),
-    "STALE": field("computed", "stale"),
+    "UP TO DATE": _up_to_date,
 }
 REPORT = Table(
     _REPORT_COLUMNS,

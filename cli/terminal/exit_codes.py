@@ -90,10 +90,10 @@ def resume_hint(job_id: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        echo_err(f"\nJob {job_id} is still running. To watch it again: darkroom jobs watch {job_id}")
+        echo_err(f"\nJob {job_id} is still running. To watch it again: ./darkroom jobs watch {job_id}")
         raise
     except (TimedOut, Unavailable, Unreachable):
-        echo_err(f"To watch it again: darkroom jobs watch {job_id}")
+        echo_err(f"To watch it again: ./darkroom jobs watch {job_id}")
         raise
 
 

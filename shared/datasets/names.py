@@ -29,7 +29,8 @@ DIRECTION = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 def dataset_name(name: str) -> str:
     """Return the name of a new Dataset. Raise InvalidRequest if it is not allowed."""
     if not NAME_PATTERN.fullmatch(name):
-        raise _wrong("the name of a dataset must be 1 to 64 of a-z 0-9 -", "/name")
+        better = re.sub("[^a-z0-9]+", "-", name.lower())[:64].strip("-") or "my-fruit"
+        raise _wrong(f"{name[:64]!r} cannot be the name of a dataset: use a-z, 0-9 and -, e.g. {better}", "/name")
     if name in RESERVED:
         raise _wrong(f"the name {name} is reserved: choose another one", "/name")
     return name

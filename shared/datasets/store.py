@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from shared.datasets.entities import DatasetRecord, LabelCounts, Split
 from shared.datasets.names import MAX_DATASETS, MAX_LABELS
 from shared.domain.entities import new_id
-from shared.domain.errors import Conflict, NotFound
+from shared.domain.errors import Conflict, NotFound, you_have
 from shared.jobs.cursors import decode_cursor, encode_cursor
 from shared.redis import keys
 from shared.redis.connection import Client, Scripts, redis_errors
@@ -40,7 +40,7 @@ class DatasetStore:
         """Return the id of an owner's Dataset. Raise NotFound."""
         dataset = self._redis.hget(keys.datasets_of(owner), name)
         if dataset is None:
-            raise NotFound(f"there is no dataset {name[:64]}")
+            raise NotFound(f"there is no dataset {name[:64]}{you_have(self._redis.hkeys(keys.datasets_of(owner)))}")
         return str(dataset)
 
     @redis_errors()

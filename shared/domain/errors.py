@@ -24,8 +24,11 @@ to HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+#: Names that an error lists.
+NAMED = 10
 
 
 class DarkroomError(Exception):
@@ -126,3 +129,10 @@ class DeliveryError(DarkroomError):
 
 class ConfigError(DarkroomError):
     """A wrong setting stops the start; the sentence names it."""
+
+
+def you_have(names: Iterable[str]) -> str:
+    """Return the end of the message of a NotFound that lists what there is, up to NAMED names; empty if nothing."""
+    found = sorted(names)
+    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    return f"; you have: {', '.join(found[:NAMED])}{more}" if found else ""

@@ -20,9 +20,9 @@ from shared.domain.card import (
     ModelCard,
 )
 from shared.domain.classifier import CIFAR10, SHIPPED_CLASSIFIERS, Classifier
-from shared.domain.errors import ConfigError, Conflict, InvalidRequest, NotFound, Unavailable
+from shared.domain.errors import ConfigError, Conflict, InvalidRequest, NotFound, Unavailable, you_have
 from shared.logs import with_cause
-from shared.models.classifiers import Alias, Classifiers, classifier_not_found
+from shared.models.classifiers import Alias, Classifiers
 from shared.models.comparison import Comparison, compare
 from shared.models.versions import PublishedVersions, ShippedVersions, VersionStore
 
@@ -191,7 +191,9 @@ class Registry:
             return shipped
         own = Classifier(name, owner)
         if shipped or self._classifiers is None or not self._classifiers.exists(own):
-            raise classifier_not_found(name)
+            raise NotFound(
+                f"there is no classifier {name[:64]}{you_have(each.name for each in self.classifiers(owner))}"
+            )
         return own
 
     def _local(self, version: str, name: str, sha256: str) -> Path:

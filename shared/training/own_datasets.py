@@ -19,12 +19,16 @@ def too_thin(pictures: Mapping[str, int]) -> str | None:
     """
     used = {label: count for label, count in pictures.items() if count}
     if len(used) < MIN_LABELS:
-        return f"a training needs pictures of {MIN_LABELS} labels, and the dataset has pictures of {len(used)}"
+        named = "".join(f" ({label})" for label in used)
+        return (
+            f"a training needs pictures of {MIN_LABELS} labels, and the dataset has pictures of {len(used)}{named}. "
+            "Put each class in a folder of its own"
+        )
     thin = [f"{label} ({count})" for label, count in used.items() if count < MIN_PICTURES]
     if not thin:
         return None
     more = f" and {len(thin) - NAMED} more" if len(thin) > NAMED else ""
     return (
         f"a training needs {MIN_PICTURES} pictures of each label; these have fewer: {', '.join(thin[:NAMED])}{more}. "
-        "Add pictures to them, or delete these labels"
+        "Add pictures to them, or delete these labels: ./darkroom datasets delete-label DATASET LABEL"
     )

@@ -52,7 +52,7 @@ def test_a_folder_as_a_table(service: Service, folder: Path) -> None:
     assert head.split() == ["FILE", "LABEL", "SCORE"]
     rows = dict(re.split(r"  +", line)[:2] for line in lines)
     assert set(rows) == NAMES and rows["pics/a.png"] == "cat" and rows['pics/in side/ö "1".png'] == "ship"
-    assert done.stderr == "Skipped (not images): 2 (pics/letter.docx, pics/notes.txt)\n"
+    assert done.stderr == "2 files skipped: not images, or damaged (pics/letter.docx, pics/notes.txt)\n"
     assert done.returncode == 0
 
 

@@ -96,7 +96,8 @@ def test_the_document_as_written(service: Service, http: httpx.Client, client: C
     assert (card["dataset"]["train"], card["dataset"]["test"]) == (30, 6)
 
     report = darkroom(service.url, tmp_path, "datasets", "report", "fruit").stdout
-    assert re.search(r"^ACCURACY +[01]\.\d{4} with \d+, ", report, re.MULTILINE)
+    assert re.search(r"^ACCURACY +[01]\.\d{4} with \d+ pictures, ", report, re.MULTILINE)
+    assert re.search(r"^UP TO DATE +yes$", report, re.MULTILINE) and "circle (12: fewer than 50)" in report
     doubted = list(client.pictures("fruit", sort="doubt"))
     assert doubted[0]["doubt"] >= doubted[-1]["doubt"] and doubted[0]["suggested"]["label"] in SHAPES
 
@@ -159,13 +160,16 @@ def test_add_says_what_became_of_each_picture(service: Service, client: Client, 
     assert failure == "  circle/cut.png: This picture is truncated: the end of the file is missing."
     assert done.stdout.endswith("Without a label: 1\n")
     assert re.search("^cat ", done.stdout, re.MULTILINE)
-    assert "Skipped (not images): 1 (photos/Thumbs.db)" in done.stderr
+    assert "1 file skipped: not an image, or damaged (photos/Thumbs.db)" in done.stderr
+    assert "got the label" not in done.stderr
 
     again = darkroom(service.url, tmp_path, "datasets", "add", "things", "photos/square", "-o", "csv")
     rows = {row["file"]: row["outcome"] for row in csv.DictReader(io.StringIO(again.stdout))}
     assert rows["square/1.png"] == "present" and len(rows) == 3
-    missing = darkroom(service.url, tmp_path, "datasets", "add", "nothing", "photos")
-    assert missing.returncode == 1 and "To create it: darkroom datasets create nothing" in missing.stderr
+    assert "The pictures in photos/square got the label square; for another one: --label LABEL\n" in again.stderr
+    missing = darkroom(service.url, tmp_path, "datasets", "add", "thing", "photos")
+    hints = "there is no dataset thing; you have: things\nTo create it: ./darkroom datasets create thing\n"
+    assert missing.returncode == 1 and missing.stderr.endswith(hints)
 
 
 class FirstOnly:
@@ -255,6 +259,8 @@ def test_errors_of_datasets_have_their_classes(client: Client) -> None:
         client.create_dataset("things")
     with pytest.raises(Invalid):
         client.create_dataset("cifar10")
+    with pytest.raises(Invalid, match=r"use a-z, 0-9 and -, e\.g\. my-fruit"):
+        client.create_dataset("My Fruit")
     with pytest.raises(NotFound):
         client.open_import("nothing")
     with pytest.raises(Invalid, match="the dataset has pictures of 0"):

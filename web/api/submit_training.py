@@ -60,7 +60,7 @@ def _own_dataset(services: Services, owner: str, params: Params) -> str | None:
     try:
         dataset = services.datasets.find(owner, params.dataset)
     except NotFound as error:
-        raise _wrong("dataset", f"you have no dataset {params.dataset}") from error
+        raise _wrong("dataset", str(error)) from error
     if reason := too_thin({label.name: label.pictures for label in services.datasets.get(dataset).labels}):
         raise _wrong("dataset", reason)
     return dataset

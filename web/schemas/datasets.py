@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 from typing_extensions import TypedDict
 
 from shared.datasets.entities import DatasetRecord, LabelCounts, Picture, Split
@@ -24,7 +24,11 @@ LABEL_TEXT = 4 * MAX_LABEL
 #: Bytes of a body that changes MAX_CHANGES pictures, or has MAX_LABELS Labels.
 MAX_BODY_BYTES = 4 * 1024 * 1024
 
-DatasetName = Annotated[str, Field(pattern=f"^{NAME_PATTERN.pattern}$", description="Unique for its owner.")]
+#: `dataset_name` checks it, and says what is wrong in words.
+DatasetName = Annotated[
+    str,
+    WithJsonSchema({"type": "string", "pattern": f"^{NAME_PATTERN.pattern}$", "description": "Unique for its owner."}),
+]
 LabelText = Annotated[
     str,
     Field(max_length=LABEL_TEXT, description=f"1 to {MAX_LABEL} characters, stored as NFC without blanks at the ends."),
