@@ -123,7 +123,7 @@ class Settings(BaseModel):
     def resolved_redis_url(self) -> str:
         """Return the URL of the job store's Redis. Raises ConfigError if it is not set; only `up` starts one."""
         if self.redis_url is None:
-            raise ConfigError("DARKROOM_REDIS_URL is not set; `darkroom up` starts an embedded Redis and sets it")
+            raise ConfigError("DARKROOM_REDIS_URL is not set; `./darkroom up` starts an embedded Redis and sets it")
         return self.redis_url
 
     def resolved_broker_url(self) -> str:

@@ -65,7 +65,7 @@ def check_binding(settings: Settings, store: KeyStore) -> None:
         way = "through a proxy" if settings.trusted_proxies else f"at DARKROOM_HOST={settings.host}"
         raise ConfigError(
             f"other machines can reach the service {way}, but there is no API key: "
-            "create one with `darkroom keys create NAME`, or set DARKROOM_API_KEYS"
+            "create one with `./darkroom keys create NAME`, or set DARKROOM_API_KEYS"
         )
 
 

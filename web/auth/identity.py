@@ -89,5 +89,5 @@ def _check_host() -> None:
         if "." in host and not host.endswith(".localhost"):
             raise NotAllowed(
                 f"without API keys the service answers to this machine only, not as {host}: "
-                "open it as localhost, or make a key with `darkroom keys create NAME`"
+                "open it as localhost, or make a key with `./darkroom keys create NAME`"
             ) from None
