@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import NormalDist
 from typing import Any, Literal
@@ -111,6 +111,19 @@ def compare(truth: Sequence[int], first: Sequence[int], second: Sequence[int], l
         p_value=mcnemar(only_first, only_second),
         per_class=_per_class(truth, first, second, labels),
     )
+
+
+def pack_indices(indices: Iterable[int], labels: int) -> bytes:
+    """Return indices of labels as bytes: one each, or two (little-endian) if there are more than 256 labels."""
+    size = 1 if labels <= 256 else 2
+    return b"".join(index.to_bytes(size, "little") for index in indices)
+
+
+def unpack_indices(content: bytes, labels: int) -> Sequence[int]:
+    """Return the indices in the result of `pack_indices`."""
+    if labels <= 256:
+        return content
+    return [low + 256 * high for low, high in zip(content[::2], content[1::2], strict=True)]
 
 
 def decide(rule: str, comparison: Comparison) -> Decision:

@@ -23,7 +23,7 @@ from shared.domain.classifier import CIFAR10, SHIPPED_CLASSIFIERS, Classifier
 from shared.domain.errors import ConfigError, Conflict, InvalidRequest, NotFound, Unavailable, you_have
 from shared.logs import with_cause
 from shared.models.classifiers import Alias, Classifiers
-from shared.models.comparison import Comparison, compare
+from shared.models.comparison import Comparison, compare, unpack_indices
 from shared.models.versions import PublishedVersions, ShippedVersions, VersionStore
 
 log = logging.getLogger(__name__)
@@ -130,8 +130,10 @@ class Registry:
             raise Conflict(
                 f"{first} and {second} were not measured on the same test images, so they cannot be compared"
             )
-        answers, truth = (self._predictions(first), self._predictions(second)), self._truth(first, second)
-        return compare(truth, *answers, cards[0].labels)
+        labels = cards[0].labels
+        files = self._truth(first, second), self._predictions(first), self._predictions(second)
+        truth, one, other = (unpack_indices(content, len(labels)) for content in files)
+        return compare(truth, one, other, labels)
 
     def champion(self, classifier: Classifier = CIFAR10) -> ModelCard:
         """Return the card of the champion. Raises Unavailable if it is lost; other errors are those of `alias`."""

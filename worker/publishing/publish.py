@@ -40,6 +40,7 @@ from shared.domain.card import (
 from shared.domain.classifier import CIFAR10
 from shared.domain.errors import Conflict
 from shared.domain.preprocessing import Preprocessing
+from shared.models.comparison import pack_indices
 from worker import hardware
 from worker.data.datasets import Dataset
 from worker.evaluation import evaluate
@@ -120,7 +121,7 @@ def publish_file(
         measurements = (
             measure_served(network, dataset, temperature, served) if dataset else measure_speed(network, shape)
         )
-        if dataset and dataset.origin is None:
+        if dataset:
             _write_answers(folder, dataset, measurements.answers)
         card = make_card(
             folder,
@@ -168,12 +169,17 @@ def _compare(answers: evaluate.Floats, expected: evaluate.Floats) -> None:
 
 
 def _write_answers(folder: Path, dataset: Dataset, answers: evaluate.Floats) -> None:
-    """Write the predicted classes and the confusion image for `answers` (n, classes); at most 256 classes."""
-    (folder / PREDICTIONS_FILE).write_bytes(answers.argmax(axis=1).astype(np.uint8).tobytes())
-    (folder / TRUTH_FILE).write_bytes(dataset.y_test.astype(np.uint8).tobytes())
+    """Write the predicted and the true classes and the confusion image for `answers` (n, classes)."""
+    write_indices(folder, answers.argmax(axis=1), dataset.y_test, len(dataset.labels))
     Image.fromarray(confusion_image(dataset.x_test, dataset.y_test, answers)).save(
         folder / CONFUSIONS_FILE, optimize=True
     )
+
+
+def write_indices(folder: Path, predicted: NDArray[Any], truth: NDArray[Any], labels: int) -> None:
+    """Write the predicted and the true indices of labels (n,) of the test images."""
+    (folder / PREDICTIONS_FILE).write_bytes(pack_indices(predicted.tolist(), labels))
+    (folder / TRUTH_FILE).write_bytes(pack_indices(truth.tolist(), labels))
 
 
 @contextmanager

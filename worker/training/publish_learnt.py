@@ -12,7 +12,7 @@ from shared.models.registry import Registry
 from shared.training.presets import HeadParams
 from worker.datasets.snapshot import pack
 from worker.evaluation import evaluate
-from worker.publishing.publish import Provenance
+from worker.publishing.publish import Provenance, write_indices
 from worker.publishing.publish_head import publish_head
 from worker.training.head import LearntHead
 
@@ -70,7 +70,10 @@ def publish_learnt(learnt: LearntHead, registry: Registry, job: Job, params: Hea
         unknown=fitted.unknown,
         dataset=dataset,
     )
-    (out / card.version / SNAPSHOT_FILE).write_bytes(pack(frozen))
+    folder = out / card.version
+    (folder / SNAPSHOT_FILE).write_bytes(pack(frozen))
+    if metrics is not None:
+        write_indices(folder, probabilities.argmax(axis=1), truth, len(frozen.labels))
     return card
 
 

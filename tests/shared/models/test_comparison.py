@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.errors import Conflict, InvalidRequest
-from shared.models.comparison import RULES, compare, decide, mcnemar, paired_interval, wilson
+from shared.models.comparison import (
+    RULES,
+    compare,
+    decide,
+    mcnemar,
+    pack_indices,
+    paired_interval,
+    unpack_indices,
+    wilson,
+)
 
 LABELS = ("cat", "dog", "eel")
 COUNTS = st.integers(0, 3000)
@@ -163,3 +172,9 @@ def test_never_and_always_ignore_the_comparison() -> None:
 def test_an_unknown_rule_is_invalid() -> None:
     with pytest.raises(InvalidRequest, match=r"'sometimes'.*never, if_better, always"):
         decide("sometimes", compare(b"\x00", b"\x00", b"\x00", LABELS))
+
+
+@pytest.mark.parametrize("labels", [2, 256, 257, 2000])
+def test_indices_of_labels_survive_as_bytes(labels: int) -> None:
+    indices = [0, labels - 1, 1, labels // 2]
+    assert list(unpack_indices(pack_indices(indices, labels), labels)) == indices

@@ -189,6 +189,7 @@ def test_a_dataset_becomes_a_classifier(services: Services, things: Things) -> N
     again = trained(services, things)
     assert not again.promotion["promoted"]
     assert "inconclusive" in again.promotion["reason"]
+    assert services.registry.compare(done.model, again.model).images == card.dataset.test
     learnt = next(each for each in things.pictures() if each.split is Split.TRAIN)
     services.dataset_pictures.change(things.id, {learnt.n: Change(split=Split.TEST)})
     leaked = trained(services, things)
