@@ -71,7 +71,7 @@ def _follow_training(client: Client, job: Json, output: Format, timeout_s: float
     job_id, live = job["id"], output != "json"
     table = HEAD_METRICS if job["params"]["preset"] == "head" else METRICS
     if output == "table" and table is HEAD_METRICS:
-        echo_err("Each line is a method that was tried; the best one is kept.")
+        echo_err("Each line is a method that was tried. The result is the best one, or a blend of them.")
     with show_progress(enabled=_can_show_progress(live)) as progress:
         if live:
             rows = client.metrics(job_id, timeout_s=timeout_s, progress=progress.on_job)
