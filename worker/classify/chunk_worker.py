@@ -67,7 +67,7 @@ class ChunkWorker:
         """Process one chunk. Return False if no job is waiting. Raise Unavailable without Redis."""
         timings = Timings()
         with timings.timing("claim"):
-            excluded = self.models.lacks.untried()
+            excluded = self._left_to_others()
             chunk = self.chunks.claim(self.name, self.classify_queues, max_items=self.max_items, except_models=excluded)
         if chunk is None:
             return False
@@ -128,14 +128,26 @@ class ChunkWorker:
                 self.jobs.fail(chunk.job_id, Failure("model_unusable", str(error)))
         self.chunks.release(chunk.id)
 
+    def _left_to_others(self) -> list[str]:
+        """Return the models that this process could not load, if another worker may have them.
+
+        If none has, this process claims their jobs, which then fail.
+        """
+        return [model for model in self.models.lacks.untried() if self._is_elsewhere(model, self.classify_queues)]
+
     def _is_loadable_elsewhere(self, chunk: Chunk) -> bool:
-        """Return whether another live worker serves the job's queue and does not lack the model, as far as it knows."""
+        """Return whether another worker of the job's queue may have the model."""
         try:
-            queue = self.jobs.queue_of(chunk.job_id)
+            return self._is_elsewhere(chunk.model, [self.jobs.queue_of(chunk.job_id)])
         except NotFound:
             return True  # nothing is left to fail
-        others = [worker for worker in self.workers.alive() if worker.name != self.name and queue in worker.queues]
-        return any(worker.has(str(chunk.model)) and worker.has(STORAGE) for worker in others)
+
+    def _is_elsewhere(self, model: str, queues: Sequence[Queue]) -> bool:
+        """Return whether another live worker serves these queues and does not lack the model, as far as it knows."""
+        return any(
+            worker.name != self.name and set(queues) <= set(worker.queues) and worker.has(model) and worker.has(STORAGE)
+            for worker in self.workers.alive()
+        )
 
     def _wake_another_worker(self) -> None:
         """Make sure that each queue with waiting jobs has a message: one chunk's end wakes a worker for the next."""

@@ -27,7 +27,7 @@ from tests.conftest import wait_until
 from tests.worker.kit import importer, pictures, stored
 from worker.classify.chunk_worker import MIN_ITEMS, ChunkWorker
 from worker.classify.classifier import Classifier
-from worker.serving.models import ModelCache
+from worker.serving.models import ModelCache, ModelUnusable
 from worker.timings import Timings
 
 BuildWorker = Callable[..., ChunkWorker]
@@ -217,6 +217,20 @@ def test_a_job_fails_if_no_live_worker_has_its_model(services: Services, build: 
     for name, queue, lack in (("a", "bulk", version), ("b", "train", "cifar10"), ("c", "interactive", STORAGE)):
         services.workers.record_heartbeat(Worker(name, (queue,), None, (Lack(lack, "it is away", 0),)))
     assert build(registry=Registry(tmp_path / "models")).work()
+    assert services.store.get(job_id).failure.code == "model_unusable"
+
+
+def test_a_job_fails_if_all_workers_have_failed_to_load_its_model_before(
+    services: Services, build: BuildWorker, tmp_path: Path
+) -> None:
+    """Given workers that try a broken champion again and again, then its jobs do not wait for another worker."""
+    (tmp_path / "models").mkdir()
+    worker, version = build(registry=Registry(tmp_path / "models")), services.registry.champion().version
+    with pytest.raises(ModelUnusable):
+        worker.models.get(version)
+    services.workers.record_heartbeat(Worker("other", ("interactive", "bulk"), None, (Lack(version, "broken", 0),)))
+    job_id = stored(services, pictures(3))
+    assert worker.work()
     assert services.store.get(job_id).failure.code == "model_unusable"
 
 
