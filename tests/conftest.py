@@ -53,6 +53,7 @@ LONGEST = (
     "test_publish",
     "test_connection",
     "test_import_model",
+    "test_refused_models",
     "test_schema",
     "test_page_resume",
     "test_clock",

@@ -307,7 +307,7 @@ class Client(DatasetCalls):
                 if sent.problem:
                     raise NotSent(f"{sent.name}: {sent.problem}")
             if not self.job(job_id)["counts"]["total"]:
-                raise NotSent("there is no picture to send")
+                raise NotSent("none of the files is a picture")
             return self.seal(job_id)
         except (NotSent, OSError):
             self.cancel(job_id)

@@ -60,7 +60,7 @@ class Uploader:
             first = next(files, None)
             if first is None:
                 self._report_skipped()
-                raise NotSent("there is no picture to send")
+                raise NotSent("none of the files is a picture")
             resumable = not any(is_stream(source) for source in sources)
             state = ResumeState()
             if resumable:

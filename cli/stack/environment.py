@@ -18,7 +18,7 @@ FOREIGN = (
     *("CELERY", "GUNICORN_", "FLASK_", "WERKZEUG_", "PROMETHEUS_", "DJANGO_", "PYTHON"),
     *("KERAS_", "TF_", "XLA_", "OMP_", "GOMP_", "KMP_", "MKL_", "ONEDNN_", "DNNL_", "OPENBLAS_", "OV_", "OPENVINO_"),
 )
-#: Variables of `python -m celery` without such a beginning, and one that it reads otherwise than everybody else.
+#: Variables of `python -m celery` without such a beginning, and one that it reads differently from other programs.
 FOREIGN_NAMES = {"APP", "BROKER_URL", "RESULT_BACKEND", "LOADER", "CONFIG_MODULE", "SKIP_CHECKS", "NO_COLOR"}
 FOREIGN_NAMES |= {"FORKED_BY_MULTIPROCESSING", "WEB_CONCURRENCY"}
 #: Variables that say what a machine's GPU can take, and how much TensorFlow logs.

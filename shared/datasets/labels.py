@@ -17,7 +17,7 @@ MOVE_BATCH = 1000
 
 
 class Fate(StrEnum):
-    """What becomes of the pictures of a deleted Label."""
+    """What happens to the pictures of a deleted Label."""
 
     DELETE = "delete"
     UNLABEL = "unlabel"

@@ -107,7 +107,7 @@ def _lines(text: str) -> Iterator[Listed]:
 def _column(names: list[str], wanted: tuple[str, ...]) -> int:
     found = [names.index(name) for name in wanted if name in names]
     if not found:
-        raise _bad(1, f"there is no column {wanted[0]!r}; the columns are: {', '.join(names)[:200] or 'none'}")
+        raise _bad(1, f"it has no column {wanted[0]!r}; the columns are: {', '.join(names)[:200] or 'none'}")
     return found[0]
 
 

@@ -128,7 +128,7 @@ class Imported:
 
 @dataclass(frozen=True)
 class SkippedFile:
-    """A file in an archive that is no picture and no failure: an operating system or a photo program added it."""
+    """A skipped file in an archive: an operating system or a photo program added it."""
 
     archive: str
     filename: str

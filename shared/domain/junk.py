@@ -1,4 +1,4 @@
-"""Files that are no pictures of anybody: operating systems, network drives and photo programs add them to folders.
+"""Files that are not a person's pictures: operating systems, network drives and photo programs add them to folders.
 
 The upload page gets the same pattern, for JavaScript, so it is in the common part of both languages' syntax.
 """

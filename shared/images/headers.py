@@ -41,7 +41,7 @@ MAX_MOVIE_BYTES: Final = 1024 * 1024
 MAX_MOVIE_TABLES: Final = 16
 #: Pixels in a tile of a TIFF; the decoder reserves a whole tile (3 or 4 bytes per pixel) even for a small image.
 MAX_TIFF_TILE_PIXELS: Final = 4096 * 4096
-#: Tags of a TIFF without which there is no picture: width, height, compression.
+#: Tags that every TIFF needs: width, height, compression.
 _REQUIRED_TAGS: Final = frozenset({256, 257, 259})
 #: TIFF types whose values Pillow keeps as bytes, so that long ones are cheap: BYTE, ASCII, UNDEFINED.
 _TIFF_BYTE_TYPES: Final = frozenset({1, 2, 7})

@@ -1,4 +1,4 @@
-"""Files in a job's archives that are no pictures and no failures, and the guesses about names in archives."""
+"""Skipped files in a job's archives, and the guesses about names in archives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Redis's errors mean, in the words of whoever must act. They name no host, user or password."""
+"""What Redis's errors mean, and what to do about it. They name no host, user or password."""
 
 from __future__ import annotations
 

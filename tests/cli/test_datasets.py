@@ -315,7 +315,7 @@ def test_names_begin_below_the_source(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(OSError, match=r"`labels\.csv`, line 4: no file `9\.png` in this folder"):
         found["9.png"].open()
     Path("photos/labels.csv").write_text("what\n")
-    with pytest.raises(NotSent, match=r"photos: `labels\.csv`, line 1: there is no column 'file'"):
+    with pytest.raises(NotSent, match=r"photos: `labels\.csv`, line 1: it has no column 'file'"):
         list(find(["photos"], relative=True))
     Path("photos/labels.csv").unlink()
     monkeypatch.chdir(tmp_path / "photos" / "cat")

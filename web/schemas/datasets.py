@@ -67,7 +67,7 @@ class LabelChange(BaseModel):
 class LabelQuery(Query):
     """`DELETE /v1/datasets/{dataset}/labels/{label}`."""
 
-    pictures: Fate = Field(Fate.UNLABEL, description="What becomes of its pictures.")
+    pictures: Fate = Field(Fate.UNLABEL, description="What happens to its pictures.")
 
 
 class PicturesQuery(Paged):

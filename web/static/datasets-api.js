@@ -26,7 +26,7 @@ export const openImport = (name, text, id) =>
 export const addLabel = (name, text) => requestJson(`${dataset(name)}/labels`, asJson("POST", { name: text }));
 /** @param {string} name @param {string} text @param {string} wanted @param {boolean} merge unite it with a label that has the wanted name */
 export const renameLabel = (name, text, wanted, merge = false) => requestJson(label(name, text), asJson("PUT", { name: wanted, merge }));
-/** @param {string} name @param {string} text @param {"unlabel" | "delete"} pictures what becomes of its pictures */
+/** @param {string} name @param {string} text @param {"unlabel" | "delete"} pictures what happens to its pictures */
 export const deleteLabel = (name, text, pictures) => request(`${label(name, text)}?pictures=${pictures}`, { method: "DELETE" });
 
 /** Return a page of pictures. @param {string} name @param {Record<string, any>} parameters @param {AbortSignal} [signal] */

@@ -54,7 +54,7 @@ class Intake:
         self.labelling = labelling
         self._encoding = encoding
         self._count = 0
-        #: Files in archives that are no pictures and no failures, so far.
+        #: Skipped files in archives, so far.
         self.skipped: list[SkippedFile] = []
 
     @property

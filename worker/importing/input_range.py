@@ -2,7 +2,7 @@
 
 In this order: what the client says; what the network does with values before its first layers with weights; the
 statistics of a batch normalization that comes first; and, with pictures whose labels are known, the accuracy of each
-choice. Otherwise the file is refused: a guess that nobody sees would be a wrong answer for every picture.
+choice. Otherwise the file is refused: an unseen guess would be a wrong answer for every picture.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _from_network(fronts: list[Front | None]) -> InputRange | None:
 def _is_usual(front: Front, name: ValueRange) -> bool:
     """Return whether layers usually get what a front makes of a range: 0 to 1, 0 to 255, or values around 0."""
     if name == "-1..1" and np.allclose(front.start, 0):
-        return False  # nobody scales such values without shifting them
+        return False  # such values are never scaled without a shift
     low, high = front.between(*ENDS[name])
     extent = high - low
     from_zero = (np.abs(low) <= 1e-3 * extent) & (_within(extent, 0.8, 1.25) | _within(extent, 200, 320))

@@ -71,7 +71,7 @@ class ModelCache:
     def __init__(self, registry: Registry, threads: int, budget: int = 0, lacks: Lacks | None = None) -> None:
         """Create an empty cache of `budget` bytes of models. Each model runs on `threads` cores.
 
-        Versions that are unusable become `lacks`. `backbones` has those in memory, for whoever needs Embeddings.
+        Versions that are unusable become `lacks`. `backbones` has those in memory, for callers that need Embeddings.
         """
         self._registry, self._threads, self.budget = registry, threads, budget
         self.backbones = Backbones(registry, threads)

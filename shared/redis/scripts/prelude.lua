@@ -220,7 +220,7 @@ local function take_chunk(chunk)
   count('stale_commits')
 end
 
--- Record the commit of a chunk with so many items, and what the script returned.
+-- Record the commit of a chunk with this number of items, and what the script returned.
 local function end_commit(chunk, id, items, result)
   touch(id)
   settle(id)

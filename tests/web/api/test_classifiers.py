@@ -3,87 +3,42 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 from flask import Flask
-from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
 
-from cli.stack.embedded_redis import redis_server_path
 from shared.domain.classifier import Classifier
 from shared.services import Services
-from shared.settings import load_settings
-from tests.conftest import running_redis
 from tests.integration.helpers import png
 from tests.versions_kit import measured, shipped, version_folder
-from web.app import create_app
+from tests.web.api.kit import Caller
 
-#: Owners and the scopes of their keys.
-PEOPLE = {"ann": "submit+train", "bob": "submit+train", "reader": "submit", "admin": "admin"}
 UNKNOWN = "nothing-20260101-00000000"
 #: The first version of `fruit`, whose model is `b"0"`.
 FIRST = f"copy-20260101-{hashlib.sha256(b'0').hexdigest()[:8]}"
 
 
-@pytest.fixture(scope="module")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_redis(redis_server_path(), tmp_path_factory.mktemp("redis")) as url:
-        yield url
-
-
 @pytest.fixture
-def parts(redis_url: str, tmp_path: Path) -> Iterator[Services]:
-    keys = ", ".join(f"{name}:{key(name)}:{scopes}" for name, scopes in PEOPLE.items())
-    settings = load_settings(
-        {"DARKROOM_REDIS_URL": redis_url, "DARKROOM_DATA_DIR": str(tmp_path / "data"), "DARKROOM_API_KEYS": keys}
-    )
-    parts = Services.build(settings)
-    parts.redis.flushall()
-    yield parts
-    parts.close()
-
-
-@pytest.fixture
-def app(parts: Services) -> Flask:
-    return create_app(parts)
-
-
-def key(name: str) -> str:
-    return f"test_{name}_" + name[0] * 32
-
-
-class Caller:
-    """Calls the app with a person's key."""
-
-    def __init__(self, app: Flask, name: str) -> None:
-        self._client: FlaskClient = app.test_client()
-        self._headers = {"Authorization": f"Bearer {key(name)}"}
-
-    def __call__(self, method: str, path: str, status: int = 200, match: str | None = None, **options) -> TestResponse:
-        """Return the answer to a call, which must have this status. `match` is the `If-Match`."""
-        headers = self._headers | ({"If-Match": match} if match else {})
-        answer = self._client.open(path, method=method, headers=headers, **options)
-        assert answer.status_code == status, answer.text
-        return answer
+def people() -> dict[str, str]:
+    return {"ann": "submit+train", "bob": "submit+train", "reader": "submit", "admin": "admin"}
 
 
 @pytest.fixture
 def ann(app: Flask) -> Caller:
-    return Caller(app, "ann")
+    return Caller(app, "ann", root="")
 
 
 @pytest.fixture
 def bob(app: Flask) -> Caller:
-    return Caller(app, "bob")
+    return Caller(app, "bob", root="")
 
 
 @pytest.fixture
 def admin(app: Flask) -> Caller:
-    return Caller(app, "admin")
+    return Caller(app, "admin", root="")
 
 
 @pytest.fixture
@@ -150,7 +105,7 @@ def test_what_a_promotion_needs(app: Flask, ann: Caller, admin: Caller, fruit: l
     )
     ann("PUT", "/v1/classifiers/cifar10/champion", 403, json={"version": shipped()}, match="*")
     admin("PUT", "/v1/classifiers/cifar10/champion", json={"version": shipped()}, match="*")
-    Caller(app, "reader")("PUT", path, 404, json={"version": fruit[1]}, match="*")
+    Caller(app, "reader", root="")("PUT", path, 404, json={"version": fruit[1]}, match="*")
 
 
 def test_others_see_neither_the_classifier_nor_its_versions(

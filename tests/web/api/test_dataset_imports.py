@@ -13,9 +13,7 @@ from flask import Flask
 from shared.domain.entities import Upload
 from shared.services import Services
 from tests.fixtures import make
-from tests.web.api.test_datasets import Caller, ann, app, bob, parts, redis_url
-
-__all__ = ["ann", "app", "bob", "parts", "redis_url"]
+from tests.web.api.kit import Caller
 
 
 def png(seed: int) -> bytes:

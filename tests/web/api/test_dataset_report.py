@@ -11,14 +11,12 @@ from shared.datasets.files import report_key
 from shared.redis import keys
 from shared.services import Services
 from tests.shared.datasets.kit import DatasetKit, Given
-from tests.web.api.test_datasets import Caller, ann, app, bob, kit, parts, redis_url
+from tests.web.api.kit import Caller
 from tests.worker.heads.test_fit import clouds
 from worker.datasets.snapshot import present, unlabelled
 from worker.heads.fit import fit_head
 from worker.training.report import findings, judge, store
 from worker.training.report_supervisor import MAX_CLAIMS, ReportSupervisor
-
-__all__ = ["ann", "app", "bob", "kit", "parts", "redis_url"]
 
 LABELS = ("apple", "Apple", "pear")
 #: Pictures of each Label, and without one.

@@ -6,110 +6,23 @@ import csv
 import io
 import re
 import zipfile
-from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from flask import Flask
-from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
 
-from cli.stack.embedded_redis import redis_server_path
-from shared.datasets.entities import Split
 from shared.datasets.files import DATASETS_FOLDER
 from shared.datasets.names import MAX_LABELS
 from shared.datasets.pictures import MAX_CHANGES
 from shared.domain.csv_cells import unescape_formula
-from shared.domain.entities import ItemState, JobKind, blob_key, job_folder
+from shared.domain.entities import ItemState
 from shared.services import Services
-from shared.settings import load_settings
 from shared.storage import blobs
-from tests.conftest import running_redis
 from tests.shared.datasets.kit import DatasetKit, Given
-from tests.shared.kit import UNREADABLE, sure, upload
-from tests.versions_kit import shipped
-from web.app import create_app
+from tests.web.api.kit import Caller, faults
 
-PEOPLE = {"ann": "train", "bob": "train", "reader": "submit", "admin": "admin"}
 PICTURE_FIELDS = ["id", "filename", "label", "split", "pinned", "group", "width", "height", "bytes", "sha256",
                   "suggested", "doubt", "links"]  # fmt: skip
-
-
-def key(name: str) -> str:
-    return f"test_{name}_" + name[0] * 32
-
-
-@pytest.fixture(scope="module")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_redis(redis_server_path(), tmp_path_factory.mktemp("redis")) as url:
-        yield url
-
-
-@pytest.fixture
-def parts(redis_url: str, tmp_path: Path) -> Iterator[Services]:
-    keys = ", ".join(f"{name}:{key(name)}:{scopes}" for name, scopes in PEOPLE.items())
-    settings = {"DARKROOM_REDIS_URL": redis_url, "DARKROOM_DATA_DIR": str(tmp_path), "DARKROOM_API_KEYS": keys}
-    parts = Services.build(load_settings(settings))
-    parts.redis.flushall()
-    yield parts
-    parts.close()
-
-
-@pytest.fixture
-def app(parts: Services) -> Flask:
-    return create_app(parts)
-
-
-@pytest.fixture
-def kit(parts: Services) -> Iterator[DatasetKit]:
-    kit = DatasetKit(parts.redis, parts.blobs)
-    yield kit
-    kit.close()
-
-
-class Caller:
-    """Calls the app with a person's key, below a path."""
-
-    def __init__(self, app: Flask, name: str, root: str = "/v1/datasets") -> None:
-        self._client: FlaskClient = app.test_client()
-        self._root = root
-        self._headers = {"Authorization": f"Bearer {key(name)}"}
-
-    def __call__(self, method: str, path: str = "", status: int = 200, **options) -> TestResponse:
-        headers = self._headers | options.pop("headers", {})
-        answer = self._client.open(f"{self._root}{path}", method=method, headers=headers, **options)
-        assert answer.status_code == status, answer.text
-        if status >= 400:
-            assert answer.content_type == "application/problem+json"
-        return answer
-
-
-@pytest.fixture
-def ann(app: Flask) -> Caller:
-    return Caller(app, "ann")
-
-
-@pytest.fixture
-def bob(app: Flask) -> Caller:
-    return Caller(app, "bob")
-
-
-@pytest.fixture
-def fruit(ann: Caller, kit: DatasetKit) -> str:
-    """Create ann's Dataset `fruit` with six pictures, two of which are near copies; return its id."""
-    ann("POST", json={"name": "fruit", "labels": ["pear", "apple"]}, status=201)
-    dataset = kit.store.find("ann", "fruit")
-    kit.add(
-        dataset,
-        Given("a", "apple"),
-        Given("b", "apple", near=("a",)),
-        Given("c", "pear"),
-        Given("d", "=1+1", split=Split.TEST),
-        Given("e"),
-        Given("../../f", "pear/small"),
-    )
-    return dataset
 
 
 def labels(caller: Caller, name: str = "fruit") -> dict[str, tuple[int, int, int]]:
@@ -127,10 +40,6 @@ def pictures(caller: Caller, **query) -> list[dict]:
 
 def ids(caller: Caller, **query) -> list[str]:
     return [picture["id"] for picture in pictures(caller, **query)]
-
-
-def faults(answer: TestResponse) -> list[str]:
-    return [fault["pointer"] for fault in answer.json["errors"]]
 
 
 def test_a_dataset_is_created_listed_read_and_deleted(ann: Caller) -> None:
@@ -402,67 +311,6 @@ def test_the_jobs_of_a_deleted_dataset_fail(ann: Caller, fruit: str, kit: Datase
     assert (item.state, item.outcome.failure.code) == (ItemState.FAILED, "dataset_deleted")
     ann("POST", json={"name": "fruit"}, status=201)
     assert ids(ann) == []
-
-
-@pytest.fixture
-def classified(parts: Services, kit: DatasetKit) -> str:
-    """Return a Job of ann's with three cats, one of which was corrected to a dog, and a picture that failed."""
-    job = parts.store.create(JobKind.CLASSIFICATION, retention_s=3600, owner="ann", model=shipped())
-    parts.store.add(job, [upload(name) for name in "abcd"], 10)
-    parts.store.seal(job)
-    for name in "abcd":
-        parts.blobs.put(blob_key(job, upload(name).sha256), name.encode())
-    chunk = kit.jobs.claim()
-    assert parts.chunks.commit(chunk, {name: sure(index=3) for name in "abc"} | {"d": UNREADABLE})
-    parts.corrections.put(job, {"b": 5})
-    return job
-
-
-@pytest.mark.usefixtures("fruit")
-@pytest.mark.parametrize(
-    ("choice", "expected"),
-    [
-        ({"corrected": True}, {"b": "dog"}),
-        ({"label": "cat"}, {"a": "cat", "c": "cat"}),
-        ({"items": ["a", "b", "a"]}, {"a": "cat", "b": "dog"}),
-        ({"items": ["c", "b"], "labelled": False}, {"c": None, "b": None}),
-    ],
-)
-def test_classified_pictures_are_taken(
-    ann: Caller, parts: Services, classified: str, choice: dict, expected: dict
-) -> None:
-    answer = ann("POST", "/fruit/pictures", 202, json={"job": classified, **choice})
-    assert answer.json["kind"] == "import" and answer.headers["Location"] == f"/v1/jobs/{answer.json['id']}"
-    parts.store.remove(classified)
-    parts.delete_bytes(classified)
-    uploads = [item.upload for item in parts.results.items(answer.json["id"], 10).items]
-    assert {each.key: each.label for each in uploads} == expected
-    for each in uploads:
-        assert parts.picture(answer.json["id"], each.sha256) == each.key.encode()
-    assert parts.datasets.jobs(parts.datasets.find("ann", "fruit")) == [answer.json["id"]]
-
-
-@pytest.mark.usefixtures("fruit")
-def test_what_cannot_be_taken_is_named(ann: Caller, bob: Caller, parts: Services, classified: str) -> None:
-    for choice, pointer in (
-        ({}, "/"),
-        ({"corrected": True, "label": "cat"}, "/"),
-        ({"corrected": False}, "/corrected"),
-        ({"items": []}, "/items"),
-        ({"items": ["a", "d"]}, "/items/1"),
-        ({"items": ["x"]}, "/items/0"),
-        ({"label": "fish"}, "/label"),
-        ({"label": "ship"}, "/job"),
-        ({"corrected": True, "job": "0" * 32}, "/job"),
-        ({"corrected": True, "job": "x"}, "/job"),
-    ):
-        assert faults(ann("POST", "/fruit/pictures", 422, json={"job": classified, **choice})) == [pointer]
-    bob("POST", json={"name": "fruit"}, status=201)
-    assert faults(bob("POST", "/fruit/pictures", 422, json={"job": classified, "corrected": True})) == ["/job"]
-    parts.blobs.delete_all(job_folder(classified))
-    jobs = parts.job_list.page(10)[0]
-    assert "deleted" in ann("POST", "/fruit/pictures", 422, json={"job": classified, "corrected": True}).json["detail"]
-    assert parts.job_list.page(10)[0] == jobs, "nothing is left behind"
 
 
 def calls(app: Flask) -> list[tuple[str, str]]:
