@@ -47,10 +47,10 @@ class Service:
     folder: Path
     process: psutil.Process
 
-    def submit(self, archive: bytes) -> str:
-        """Post a zip, and return the job's id."""
+    def submit(self, archive: bytes, **query: str) -> str:
+        """Post a zip, with these query parameters, and return the job's id."""
         headers = {"Content-Type": "application/zip", "Content-Length": str(len(archive))}
-        answer = self.http.post("/v1/jobs", content=_pieces(archive), headers=headers)  # type: ignore[arg-type]  # sockets accept memoryviews
+        answer = self.http.post("/v1/jobs", content=_pieces(archive), headers=headers, params=query)  # type: ignore[arg-type]  # sockets accept memoryviews
         answer.raise_for_status()
         return str(answer.json()["id"])
 

@@ -15,6 +15,7 @@ from shared.domain.entities import blob_key, job_folder
 from shared.jobs.chunks import ChunkStore
 from shared.jobs.corrections import Corrections
 from shared.jobs.deliveries import DeliveryStore
+from shared.jobs.heatmaps import HeatmapQueue
 from shared.jobs.job_list import JobList
 from shared.jobs.messenger import Messenger
 from shared.jobs.metrics import JobMetrics
@@ -75,6 +76,7 @@ class Services:
     dataset_imports: DatasetImports
     dataset_sweep: DatasetSweep
     reports: ReportQueue
+    heatmaps: HeatmapQueue
 
     @classmethod
     def build(cls, settings: Settings, patience: Patience = WORKER_PATIENCE) -> Services:
@@ -115,6 +117,7 @@ class Services:
             dataset_imports=DatasetImports(client),
             dataset_sweep=DatasetSweep(client, blobs),
             reports=ReportQueue(client),
+            heatmaps=HeatmapQueue(client),
         )
 
     def close(self) -> None:

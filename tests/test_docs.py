@@ -14,6 +14,7 @@ import pytest
 from shared.domain.card import ModelCard
 from shared.domain.entities import INTERACTIVE_ITEMS
 from shared.images.formats import HEAD_BYTES
+from shared.images.pixels import THUMBNAIL_SIDE
 from shared.jobs.chunks import CHUNK_BYTES, CHUNK_ITEMS, HEARTBEAT_S, LEASE_S, MAX_DEATHS, SUSPECT_ITEMS
 from shared.jobs.deliveries import LEASE_S as DELIVERY_LEASE_S
 from shared.jobs.messenger import CLASSIFY_TIMEOUT_S, MAX_MESSAGES
@@ -27,7 +28,7 @@ from shared.webhooks.signing_secrets import OVERLAP_S
 from shared.webhooks.target import MAX_URL
 from tests.documents import DOCS, ROOT, TEXTS, blocks, rows, section, words
 from web.app import create_app
-from web.downloads.thumbnails import SIDE, SMALL_BYTES
+from web.downloads.thumbnails import SMALL_BYTES
 from web.openapi.document import document
 from web.uploads.multipart import MAX_HEADER_BYTES, OTHER_PARTS, READ_BYTES
 from web.uploads.spool import MEMORY_BYTES
@@ -228,7 +229,7 @@ def test_the_numbers_in_the_decisions_are_those_of_the_code() -> None:
         ("0030", f"| `OTHER_PARTS` | {OTHER_PARTS} |"),
         ("0003", f"at most {BATCH} things"),
         ("0003", f"lease of {LEASE_S} s"),
-        ("0006", f"at most {SIDE} pixels"),
+        ("0006", f"at most {THUMBNAIL_SIDE} pixels"),
         ("0006", f"up to {SMALL_BYTES // 1024} KiB"),
     ):
         assert phrase in texts[number], phrase

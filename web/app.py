@@ -7,6 +7,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from threading import BoundedSemaphore
 
 from flask import Flask, Response, request
 from flask_bootstrap import Bootstrap5
@@ -35,6 +36,7 @@ from web.api import (
     datasets,
     exports,
     health,
+    heatmaps,
     items,
     jobs,
     labels,
@@ -57,6 +59,7 @@ from web.state import State
 API = (
     jobs,
     items,
+    heatmaps,
     results,
     exports,
     labels,
@@ -143,6 +146,7 @@ def _state(services: Services) -> State:
         quotas=Quotas(services.redis, hourly),
         key_lock=KeyLock(IdempotencyStore(services.redis)),
         waiter=JobWaiter(max(1, settings.web_threads // 2)),  # long polls leave half of the threads to everybody else
+        heatmap_slots=BoundedSemaphore(max(1, settings.web_threads // 4)),
     )
 
 

@@ -27,6 +27,8 @@ class State:
     quotas: Quotas
     key_lock: KeyLock
     waiter: JobWaiter
+    #: Requests of this process that may wait for a heatmap; more are asked to come again.
+    heatmap_slots: BoundedSemaphore
     #: Checks of /readyz that fail, since when (seconds since the epoch).
     failing_since: dict[str, float] = field(default_factory=dict)
     import_slots: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(IMPORTS_AT_ONCE))

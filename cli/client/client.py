@@ -195,6 +195,15 @@ class Client(DatasetCalls):
         """
         return watching.results(self._transport, job_id, timeout_s, progress)
 
+    def heatmap(self, job_id: str, key: str, *, label: str | None = None) -> bytes:
+        """Return where the version looked in a classified picture, as a half transparent PNG to lay over it.
+
+        `label` is the name or the index of a label; by default the one with the best score. Raises Conflict if the Item
+        is not classified, Invalid for an unknown label.
+        """
+        path = job_path(job_id, "items", quote(key, safe=""), "heatmap")
+        return self._transport.call("GET", path, params=given(label=label)).content
+
     def cancel(self, job_id: str) -> Json:
         """Cancel a job, and return it. Finished results are kept; a job that has ended is not changed."""
         return self._post(job_path(job_id, "cancel"))

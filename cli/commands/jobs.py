@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from pathlib import Path
 
 import click
 
@@ -59,6 +60,20 @@ def skipped(job_id: str, *, output: Format) -> None:
     """List the files in archives that were skipped: systems and photo programs add them."""
     with connect() as client:
         write_records(client.skipped(job_id), SKIPPED, output)
+
+
+@command.command()
+@click.argument("job_id", metavar="ID")
+@click.argument("key", metavar="KEY")
+@click.argument("target", metavar="[PNG]", type=click.Path(dir_okay=False, path_type=Path), default="heatmap.png")
+@click.option("--label", metavar="L", help="Name or index of the label. Default: the one with the best score.")
+def heatmap(job_id: str, key: str, target: Path, *, label: str | None) -> None:
+    """Save where the model looked in a picture of a job for a label, as a PNG to lay over it.
+
+    KEY is that of the picture in the job's results, as `-o ndjson` lists them.
+    """
+    with connect() as client:
+        target.write_bytes(client.heatmap(job_id, key, label=label))
 
 
 @command.command()

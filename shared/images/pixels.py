@@ -22,6 +22,15 @@ UPRIGHT: Final = {
 }
 """Transposition for each EXIF orientation (Exif 2.32, tag 274); 1 is upright, and 5 to 8 swap width and height."""
 
+#: Longest side of a thumbnail in pixels: twice that of a card on the pages, for high-density screens.
+THUMBNAIL_SIDE: Final = 256
+
+
+def thumbnail_size(width: int, height: int) -> tuple[int, int]:
+    """Return width and height of the thumbnail of a picture: never larger than the picture."""
+    scale = min(1, THUMBNAIL_SIDE / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
 
 def orientation(image: Image.Image) -> int:
     """Return the EXIF orientation of a loaded picture, or 1 if it is missing or invalid."""

@@ -42,6 +42,8 @@ UNFINISHED_DATASETS = "darkroom:datasets-unfinished"
 #: Sorted set: datasets whose report is waited for, by the time from which a worker may claim it (ms); hash: dataset →
 #: number of claims. See `shared/datasets/report_queue.py`.
 REPORTS, REPORT_CLAIMS = "darkroom:reports", "darkroom:reports:claims"
+#: Sorted set: heatmaps that are waited for, by the time they were asked for (ms). See `shared/jobs/heatmaps.py`.
+HEATMAPS = "darkroom:heatmaps"
 #: Sorted sets: jobs with pending items, by the round-robin turn in which they are served.
 READY = {
     "interactive": "darkroom:ring:interactive",
@@ -103,6 +105,11 @@ def idempotency(digest: str) -> str:
 def imported(import_id: str) -> str:
     """Return the key of an import's result, which is empty while it runs."""
     return f"darkroom:import:{import_id}"
+
+
+def heatmap(heatmap_id: str, part: str | None = None) -> str:
+    """Return the key that says that a heatmap is being made or has failed, or of its `tries`. They expire."""
+    return f"darkroom:heatmap:{heatmap_id}:{part}" if part else f"darkroom:heatmap:{heatmap_id}"
 
 
 def delivery(delivery_id: str, part: str | None = None) -> str:

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
 from cli.client.sending import in_parallel
+from cli.commands import jobs
 from darkroom import (
     Changed,
     Client,
@@ -57,11 +59,19 @@ def test_pictures_come_back_classified_from_paths_and_bytes(client: Client) -> N
     assert {item["predictions"][0]["label"] for item in items} == {"cat"}
 
 
-def test_a_job_from_its_pictures_to_its_end(client: Client) -> None:
+def test_a_job_from_its_pictures_to_its_end(client: Client, tmp_path: Path) -> None:
     job = client.submit(("a.png", CAT.read_bytes()), metadata={"by": "test"})
     assert job["metadata"] == {"by": "test"}
     assert client.wait(job["id"], 60)["counts"] == {"total": 1, "succeeded": 1, "failed": 0, "cancelled": 0}
     assert [len(list(client.results(job["id"]))), next(client.jobs())["id"]] == [1, job["id"]]
+    (item,) = client.results(job["id"])
+    best, other = (client.heatmap(job["id"], item["key"], label=label) for label in (None, "frog"))
+    assert best[:4] == other[:4] == b"\x89PNG" and best != other
+    with pytest.raises(Invalid, match="unicorn"):
+        client.heatmap(job["id"], item["key"], label="unicorn")
+    saved = tmp_path / "saved.png"
+    CliRunner().invoke(jobs.command, ["heatmap", job["id"], item["key"], str(saved)], env={"DARKROOM_URL": client.url})
+    assert saved.read_bytes() == best
     assert client.cancel(job["id"])["state"] == "succeeded"
     with pytest.raises(Conflict, match="no failed or cancelled items"):
         client.retry(job["id"])

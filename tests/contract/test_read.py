@@ -220,6 +220,19 @@ def test_thumbnail_is_small(http, job):
     assert max(Image.open(io.BytesIO(answer.content)).size) <= 512 and len(answer.content) < len(BIG) / 5
 
 
+def test_heatmap_is_as_large_as_the_thumbnail(http, job):
+    for name in ("big.jpg", "cat-0.png"):
+        (item,) = (item for item in results(http, job["id"], limit=50) if item["filename"] == name)
+        address = f"{job['links']['self']}/items/{item['id']}"
+        heatmap, thumbnail = http.get(f"{address}/heatmap"), http.get(f"{address}/image", params={"size": "thumb"})
+        assert heatmap.status_code == 200 and heatmap.headers["Content-Type"] == "image/png"
+        sizes = [Image.open(io.BytesIO(answer.content)).size for answer in (heatmap, thumbnail)]
+        assert sizes[0] == sizes[1]
+    problem(http.get(f"{address}/heatmap", params={"label": "unicorn"}), 422)
+    for item in results(http, job["id"], state="failed"):
+        problem(http.get(f"{job['links']['self']}/items/{item['id']}/heatmap"), 409)
+
+
 def test_thumbnail_of_what_no_worker_could_decode_is_for_the_moment(http):
     job_id = submit(http, ("cut.png", odd.cut(png())), ("a.png", png()))
     finished(http, job_id)

@@ -32,7 +32,7 @@ def results(job_id: str) -> Response:
     labels = labels_of(job, services().registry)
     wanted = Filter(
         asked.state,
-        _label_index(asked.label, labels),
+        label_index(asked.label, labels),
         asked.min_score,
         asked.max_score,
         None if asked.corrected is None else asked.corrected == "true",
@@ -46,7 +46,7 @@ def results(job_id: str) -> Response:
     return linked(response, page.next if page.more else None)
 
 
-def _label_index(label: str | None, labels: tuple[str, ...]) -> int | None:
+def label_index(label: str | None, labels: tuple[str, ...]) -> int | None:
     """Return the index of a label, given by name or index. Raise InvalidRequest if there is no such label."""
     if label is None:
         return None

@@ -5,15 +5,17 @@ from __future__ import annotations
 import io
 from threading import BoundedSemaphore
 
+from PIL.Image import Resampling
+
 from shared.domain.entities import Item
 from shared.domain.errors import ItemError
 from shared.images.headers import open_image
-from shared.images.pixels import UPRIGHT, eight_bit, orientation, over_white
+from shared.images.pixels import THUMBNAIL_SIDE, UPRIGHT, eight_bit, orientation, over_white, thumbnail_size
 
-#: Longest side in pixels: twice that of a card on the result page, for high-density screens.
-SIDE = 256
-#: Bytes up to which a picture in a format that browsers show is its own thumbnail.
+#: Bytes up to which a picture of that size, in a format that browsers show, is its own thumbnail.
 SMALL_BYTES = 32 * 1024
+#: A box filter shrinks to this many times the size first, as in `Image.thumbnail`: faster.
+REDUCING_GAP = 2.0
 BROWSER_FORMATS = {"image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp", "image/avif"}
 #: Limits the thumbnails made at a time in one process, so that decoded photos do not pile up in memory.
 _making = BoundedSemaphore(2)
@@ -22,7 +24,8 @@ _making = BoundedSemaphore(2)
 def thumbnail(item: Item, content: bytes) -> tuple[bytes, str]:
     """Return the thumbnail and its media type; the picture itself if it is small or cannot be decoded."""
     upload = item.upload
-    if upload.media_type in BROWSER_FORMATS and upload.size <= SMALL_BYTES:
+    is_small = upload.size <= SMALL_BYTES and max(upload.width or 0, upload.height or 0) <= THUMBNAIL_SIDE
+    if upload.media_type in BROWSER_FORMATS and is_small:
         return content, upload.media_type or "application/octet-stream"
     try:
         with _making:
@@ -33,11 +36,10 @@ def thumbnail(item: Item, content: bytes) -> tuple[bytes, str]:
 
 def _shrink(content: bytes, pixels: int) -> bytes:
     image = open_image(io.BytesIO(content), pixels)
-    image.draft("RGB", (SIDE, SIDE))
+    size = thumbnail_size(*image.size)
+    image.draft("RGB", (THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     image.load()
-    small = eight_bit(image)
-    small.thumbnail((SIDE, SIDE))
-    small = over_white(small)
+    small = over_white(eight_bit(image).resize(size, Resampling.BICUBIC, reducing_gap=REDUCING_GAP))
     if (turn := orientation(image)) in UPRIGHT:
         small = small.transpose(UPRIGHT[turn])
     out = io.BytesIO()

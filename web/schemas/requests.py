@@ -124,6 +124,12 @@ class ImageQuery(Query):
     size: Literal["thumb"] | None = None
 
 
+class HeatmapQuery(Query):
+    """`GET /v1/jobs/{id}/items/{item}/heatmap`."""
+
+    label: str | None = Field(None, description="Name or index of a label. Default: the one with the best score.")
+
+
 class NewJob(BaseModel):
     """`POST /v1/jobs` with JSON."""
 

@@ -16,10 +16,11 @@ from shared.jobs.chunks import CHUNK_ITEMS, ChunkStore
 from shared.jobs.messenger import Messenger
 from shared.jobs.metrics import JobMetrics
 from shared.jobs.store import JobStore
-from shared.jobs.workers import STORAGE, Workers
+from shared.jobs.workers import Workers
 from worker.classify.classifier import Classifier
 from worker.datasets.importer import PictureImporter
 from worker.serving.models import LoadedModel, ModelCache, ModelUnusable
+from worker.serving.peers import Peers
 from worker.timings import Timings
 
 log = logging.getLogger(__name__)
@@ -63,11 +64,15 @@ class ChunkWorker:
         """Return the queues of classification jobs that the process consumes, in order of preference."""
         return [queue for queue in CLASSIFICATION_QUEUES if queue in self.queues]
 
+    @property
+    def _peers(self) -> Peers:
+        return Peers(self.name, self.workers, self.models.lacks)
+
     def work(self) -> bool:
         """Process one chunk. Return False if no job is waiting. Raise Unavailable without Redis."""
         timings = Timings()
         with timings.timing("claim"):
-            excluded = self._left_to_others()
+            excluded = self._peers.left_to_them(self.classify_queues)
             chunk = self.chunks.claim(self.name, self.classify_queues, max_items=self.max_items, except_models=excluded)
         if chunk is None:
             return False
@@ -76,7 +81,7 @@ class ChunkWorker:
             is_processed = self.process(chunk, timings)
         if not is_processed:
             time.sleep(RETRY_S)
-        self._wake_another_worker()
+        self.wake_another_worker()
         return True
 
     def process(self, chunk: Chunk, timings: Timings) -> bool:
@@ -128,28 +133,14 @@ class ChunkWorker:
                 self.jobs.fail(chunk.job_id, Failure("model_unusable", str(error)))
         self.chunks.release(chunk.id)
 
-    def _left_to_others(self) -> list[str]:
-        """Return the models that this process could not load, if another worker may have them.
-
-        If none has, this process claims their jobs, which then fail.
-        """
-        return [model for model in self.models.lacks.untried() if self._is_elsewhere(model, self.classify_queues)]
-
     def _is_loadable_elsewhere(self, chunk: Chunk) -> bool:
         """Return whether another worker of the job's queue may have the model."""
         try:
-            return self._is_elsewhere(chunk.model, [self.jobs.queue_of(chunk.job_id)])
+            return self._peers.may_have(chunk.model, [self.jobs.queue_of(chunk.job_id)])
         except NotFound:
             return True  # nothing is left to fail
 
-    def _is_elsewhere(self, model: str, queues: Sequence[Queue]) -> bool:
-        """Return whether another live worker serves these queues and does not lack the model, as far as it knows."""
-        return any(
-            worker.name != self.name and set(queues) <= set(worker.queues) and worker.has(model) and worker.has(STORAGE)
-            for worker in self.workers.alive()
-        )
-
-    def _wake_another_worker(self) -> None:
+    def wake_another_worker(self) -> None:
         """Make sure that each queue with waiting jobs has a message: one chunk's end wakes a worker for the next."""
         for queue, jobs in self.chunks.backlog().items():
             if jobs and queue in self.queues and not self.messenger.message_count(queue):

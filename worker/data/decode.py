@@ -48,9 +48,24 @@ def decode(data: bytes, height: int, width: int, max_pixels: int) -> npt.NDArray
     decoded then), `truncated` if pixels at the end of the file are missing, `undecodable` for other damage.
     """
     with only_item_errors(data):
-        image = load(data, max(height, width) * DRAFT_MARGIN, max_pixels)
-        turn = orientation(image)
-        return np.array(resized(eight_bit(image), turn, width, height), dtype=np.uint8)
+        return _decoded(data, height, width, max_pixels)[0]
+
+
+def decode_with_size(
+    data: bytes, height: int, width: int, max_pixels: int
+) -> tuple[npt.NDArray[np.uint8], tuple[int, int]]:
+    """Return what `decode` returns, and the width and height of the whole picture upright. Raise what `decode` does."""
+    with only_item_errors(data):
+        pixels, turn = _decoded(data, height, width, max_pixels)
+        size = open_image(io.BytesIO(data), max_pixels).size
+        return pixels, size[::-1] if turn >= 5 else size
+
+
+def _decoded(data: bytes, height: int, width: int, max_pixels: int) -> tuple[npt.NDArray[np.uint8], int]:
+    """Return the picture as `decode` does, and its EXIF orientation."""
+    image = load(data, max(height, width) * DRAFT_MARGIN, max_pixels)
+    turn = orientation(image)
+    return np.array(resized(eight_bit(image), turn, width, height), dtype=np.uint8), turn
 
 
 def resized(image: Image.Image, turn: int, width: int, height: int) -> Image.Image:

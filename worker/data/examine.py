@@ -11,12 +11,12 @@ from PIL import Image
 
 from shared.domain.card import Input
 from shared.images.headers import open_image
-from shared.images.pixels import eight_bit, orientation
+from shared.images.pixels import THUMBNAIL_SIDE, eight_bit, orientation, thumbnail_size
 from worker.data.decode import DRAFT_MARGIN, load, only_item_errors, resized
 from worker.data.perceptual_hash import perceptual_hashes
 
-#: Longest side of a thumbnail in pixels: twice that of a card on the pages, for high-density screens. And its quality.
-THUMBNAIL_SIDE, THUMBNAIL_QUALITY = 256, 82
+#: Quality of the JPEG of a thumbnail.
+THUMBNAIL_QUALITY = 82
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +53,6 @@ def examine(data: bytes, shape: Input, max_pixels: int) -> Examined:
 
 def _thumbnail(image: Image.Image, turn: int, width: int, height: int) -> bytes:
     """Return a JPEG of an 8-bit picture with the EXIF orientation `turn`; upright, it is `width` × `height`."""
-    scale = min(1, THUMBNAIL_SIDE / max(width, height))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
     out = io.BytesIO()
-    resized(image, turn, *size).save(out, "JPEG", quality=THUMBNAIL_QUALITY)
+    resized(image, turn, *thumbnail_size(width, height)).save(out, "JPEG", quality=THUMBNAIL_QUALITY)
     return out.getvalue()

@@ -18,6 +18,7 @@ from shared.datasets.report_queue import ReportQueue
 from shared.domain.entities import Job, Queue
 from shared.domain.errors import Conflict, NotFound
 from shared.jobs.chunks import HEARTBEAT_S, ChunkStore
+from shared.jobs.heatmaps import HeatmapQueue
 from shared.jobs.messenger import Messenger
 from shared.jobs.store import JobStore
 from shared.services import Services
@@ -106,10 +107,10 @@ class Reconciler:
             log.info("job %s has ended in the meantime", job.id)
 
 
-def wake_for_reports(reports: ReportQueue, messenger: Messenger) -> None:
-    """Send a message to the training workers if a report is due and none of them has one."""
-    if reports.is_due() and not messenger.message_count(Queue.TRAIN):
-        messenger.wake_workers(Queue.TRAIN)
+def wake_if_due(waiting: ReportQueue | HeatmapQueue, messenger: Messenger, queue: Queue) -> None:
+    """Send a message to a queue without messages if something waits for one of its workers."""
+    if waiting.is_due() and not messenger.message_count(queue):
+        messenger.wake_workers(queue)
 
 
 class Hourly:
@@ -140,10 +141,12 @@ def main() -> None:
     importer = ImportSupervisor(services.imports, services.registry, services.blobs.temporary_folder)
     retention_s = services.settings.retention_hours * 3600
     orphans = Hourly(lambda: remove_orphans(services.blobs, services.store, services.dataset_sweep, retention_s))
+    wake = partial(wake_if_due, messenger=services.messenger)
     repairs = (
         Step("the release of lost chunks", reconciler.release_lost, log),
         Step("the waking of workers", reconciler.wake_workers, log),
-        Step("the waking of workers for reports", partial(wake_for_reports, services.reports, services.messenger), log),
+        Step("the waking of workers for reports", partial(wake, services.reports, queue=Queue.TRAIN), log),
+        Step("the waking of workers for heatmaps", partial(wake, services.heatmaps, queue=Queue.INTERACTIVE), log),
     )
 
     def checked(run: Callable[[], None]) -> None:

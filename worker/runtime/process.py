@@ -20,11 +20,13 @@ from worker.classify.chunk_worker import ChunkWorker
 from worker.classify.classifier import Classifier
 from worker.datasets.importer import PictureImporter
 from worker.datasets.near_copies import NearCopies
+from worker.heatmaps.heatmap_worker import HeatmapWorker
 from worker.runtime.broker_watchdog import BrokerWatchdog
 from worker.runtime.heartbeat import Heartbeat
 from worker.serving.champion_watch import ChampionWatcher
 from worker.serving.lacks import Lacks
 from worker.serving.models import ModelCache
+from worker.serving.peers import Peers
 from worker.training.report_supervisor import ReportSupervisor
 from worker.training.supervisor import TrainingSupervisor
 
@@ -37,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 class WorkerProcess:
-    """The parts of one process. `chunks` and `trainings` each do one unit of work per message."""
+    """The parts of one process. `chunks`, `heatmaps` and `trainings` each do one unit of work per message."""
 
     def __init__(self, services: Services, queues: Sequence[Queue]) -> None:
         # In containers, hosts and process numbers may be the same everywhere.
@@ -72,6 +74,16 @@ class WorkerProcess:
             renewing=self.heartbeat.renewing,
             workers=services.workers,
             announce=self._send_heartbeat,
+        )
+        self.heatmaps = HeatmapWorker(
+            self.queues,
+            services.heatmaps,
+            services.store,
+            services.blobs,
+            services.messenger,
+            self.models,
+            Peers(self.name, services.workers, self.lacks),
+            services.settings.max_pixels,
         )
         self.trainings = TrainingSupervisor(services, self.heartbeat.renewing, self.name, self.lacks)
         self.reports = ReportSupervisor(services)

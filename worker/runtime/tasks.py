@@ -39,10 +39,13 @@ def register(app: Celery) -> None:
 
 
 def classify() -> None:
-    """Classify the next chunk of the job whose turn it is."""
+    """Make the heatmap that has waited longest; if none waits, classify the next chunk of the job whose turn it is."""
     with _busy_process() as process:
         if process.may_work():
-            process.chunks.work()
+            if process.heatmaps.work():
+                process.chunks.wake_another_worker()  # the message may have been for a chunk
+            else:
+                process.chunks.work()
 
 
 def train() -> None:

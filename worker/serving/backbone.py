@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,14 +17,20 @@ from shared.models.registry import Registry
 from worker import hardware
 from worker.serving import keras_runtime, openvino_runtime
 from worker.serving.forward import EMBEDDING, PROBABILITIES, ModelUnusable, Outputs
+from worker.serving.locate import Locate
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A pretrained network whose Embeddings Heads are trained on. `card.input` says what pictures it takes."""
+    """A pretrained network whose Embeddings Heads are trained on. `card.input` says what pictures it takes.
+
+    `locating` returns the exact map of where it sees a label, or a Head with these weights (dimensions, labels) does;
+    None if the runtime has no feature maps.
+    """
 
     card: ModelCard
     run: Outputs
+    locating: Callable[[NDArray[np.float32] | None], Locate | None] = lambda _weights: None
 
     @property
     def version(self) -> str:
@@ -73,15 +80,15 @@ class Backbones:
             card = self._registry.card(version)
             if card.embedding is None:
                 raise ModelUnusable(f"version {version} is not a Backbone")
-            return Backbone(card, self._outputs(card))
+            return self._read(card)
         except (NotFound, InvalidRequest) as error:
             raise ModelUnusable(f"the Backbone {version} is missing: {error}") from error
 
-    def _outputs(self, card: ModelCard) -> Outputs:
+    def _read(self, card: ModelCard) -> Backbone:
         if not hardware.may_have_gpu():
-            return openvino_runtime.load_outputs(network_file(self._registry, card), self._threads)
-        file = self._registry.model_file(card.version)
-        return keras_runtime.load_outputs(file, self._threads)
+            network = openvino_runtime.load_network(network_file(self._registry, card), self._threads)
+            return Backbone(card, network.run, network.locating)
+        return Backbone(card, keras_runtime.load_outputs(self._registry.model_file(card.version), self._threads))
 
 
 def network_file(registry: Registry, card: ModelCard) -> Path:

@@ -17,8 +17,9 @@ NEVER, ALWAYS = 0.0, 2.0
 #: A function from uint8 images (n, height, width, channels) to float32 probabilities (n, labels), for any n.
 Network = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
-#: Names of the outputs of a network: all have the first; Backbones have both.
-PROBABILITIES, EMBEDDING = "probabilities", "embedding"
+#: Names of the outputs of a network: all have the first; Backbones have the second; `features`, what is pooled at its
+#: end, is added when it is loaded.
+PROBABILITIES, EMBEDDING, FEATURES = "probabilities", "embedding", "features"
 
 #: A function from uint8 images (n, height, width, channels) to the outputs by name, float32 (n, values), for any n.
 Outputs = Callable[[NDArray[np.uint8]], Mapping[str, NDArray[np.float32]]]

@@ -23,6 +23,7 @@ from worker.serving.backbone import Backbones
 from worker.serving.forward import ModelUnusable, Network, tta_threshold, with_tta
 from worker.serving.head import Head
 from worker.serving.lacks import Lacks
+from worker.serving.locate import Locate, by_occlusion
 from worker.serving.openvino_runtime import BATCH_SIZE
 
 __all__ = ["LoadedModel", "ModelCache", "ModelUnusable", "memory_of"]
@@ -42,12 +43,19 @@ class Answers:
     novelty: NDArray[np.float32] | None = None
 
 
+Answer = Callable[[NDArray[np.uint8]], Answers]
+
+
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model in memory. `answer` maps uint8 images (n, height, width, 3) to Answers."""
+    """A model in memory. `answer` maps uint8 images (n, height, width, 3) to Answers.
+
+    `locate` says where it sees a label in one of them, without test-time augmentation.
+    """
 
     card: ModelCard
-    answer: Callable[[NDArray[np.uint8]], Answers]
+    answer: Answer
+    locate: Locate
 
     def forward(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return float32 probabilities (n, labels)."""
@@ -130,35 +138,42 @@ class ModelCache:
     def _load(self, version: str) -> LoadedModel:
         try:
             card = self._registry.card(version)
-            model = LoadedModel(card, self._answering(card))
+            model = self._loaded(card)
         except (NotFound, InvalidRequest) as error:
             raise ModelUnusable(str(error)) from error
         _warm_up(model)
         return model
 
-    def _answering(self, card: ModelCard) -> Callable[[NDArray[np.uint8]], Answers]:
+    def _loaded(self, card: ModelCard) -> LoadedModel:
         if card.backbone is not None:
-            return self._head_on_backbone(card.version, card.backbone)
-        network = with_tta(self._network(card), tta_threshold(card.views))
-        return lambda images: Answers(network(images))
+            return self._head_on_backbone(card, card.backbone)
+        network, locate = self._network(card)
+        answer = with_tta(network, tta_threshold(card.views))
+        return LoadedModel(card, lambda images: Answers(answer(images)), locate or by_occlusion(network))
 
-    def _head_on_backbone(self, version: str, ref: BackboneRef) -> Callable[[NDArray[np.uint8]], Answers]:
+    def _head_on_backbone(self, card: ModelCard, ref: BackboneRef) -> LoadedModel:
         backbone = self.backbones.get(ref.version)
-        head = Head.load(self._registry.head_file(version))
+        head = Head.load(self._registry.head_file(card.version))
+
+        def classify(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+            return head.probabilities(backbone.embed(images))
 
         def answer(images: NDArray[np.uint8]) -> Answers:
             embeddings = backbone.embed(images)
             return Answers(head.probabilities(embeddings), head.novelty(embeddings))
 
-        return answer
+        return LoadedModel(card, answer, backbone.locating(head.weights) or by_occlusion(classify))
 
-    def _network(self, card: ModelCard) -> Network:
+    def _network(self, card: ModelCard) -> tuple[Network, Locate | None]:
+        """Return a version's network, and the exact map of where it sees a label if its end allows that."""
         if card.embedding is not None:
-            return self.backbones.get(card.version).classify
+            backbone = self.backbones.get(card.version)
+            return backbone.classify, backbone.locating(None)
         exported = None if hardware.may_have_gpu() else self._registry.openvino_file(card.version)
         if exported:
-            return openvino_runtime.load(exported, self._threads)
-        return keras_runtime.load(self._registry.model_file(card.version), self._threads, card.preprocessing)
+            network = openvino_runtime.load_network(exported, self._threads)
+            return network.classify, network.locating()
+        return keras_runtime.load(self._registry.model_file(card.version), self._threads, card.preprocessing), None
 
 
 def _warm_up(model: LoadedModel) -> None:

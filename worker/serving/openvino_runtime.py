@@ -10,7 +10,8 @@ import sys
 import tempfile
 import threading
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from numpy.typing import NDArray
 
 from shared.domain.preprocessing import Preprocessing
 from worker.serving import keras_runtime
-from worker.serving.forward import EMBEDDING, PROBABILITIES, ModelUnusable, Network, Outputs
+from worker.serving.forward import EMBEDDING, FEATURES, PROBABILITIES, ModelUnusable, Network, Outputs
+from worker.serving.locate import Locate, by_activation
+from worker.serving.pooling import PooledEnd, find_pooled_end
 
 #: The members of the archive.
 LAYERS, WEIGHTS = "network.xml", "network.bin"
@@ -93,16 +96,43 @@ def _is_half(weights: Iterable[NDArray[Any]]) -> bool:
         return all(np.array_equal(array, array.astype(np.float16)) for array in weights)
 
 
+@dataclass(frozen=True, eq=False)
+class LoadedNetwork:
+    """A network in memory: `run` has its outputs, `features` what is pooled at its `end`, if it ends so."""
+
+    run: Outputs
+    features: Outputs
+    end: PooledEnd | None
+
+    def classify(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the probabilities (n, labels) of images (n, height, width, channels). Thread-safe."""
+        return self.run(images)[PROBABILITIES]
+
+    def locating(self, weights: NDArray[np.float32] | None = None) -> Locate | None:
+        """Return the exact map of where it sees a label, with another last layer (features, labels) if given.
+
+        None if its end does not allow that.
+        """
+        end = self.end
+        if end is None:
+            return None
+        last = end.weights if weights is None else weights
+        return by_activation(lambda images: end.in_order(self.features(images)[FEATURES]), last)
+
+
 def load(file: Path, threads: int) -> Network:
     """Return the network in a file that `export` wrote, running on `threads` cores. Raise ModelUnusable."""
-    run = load_outputs(file, threads)
-    return lambda images: run(images)[PROBABILITIES]
+    return load_network(file, threads).classify
 
 
-def load_outputs(file: Path, threads: int) -> Outputs:
+def load_network(file: Path, threads: int) -> LoadedNetwork:
     """Return the network in a file that `export` wrote with all its outputs. Raise ModelUnusable."""
     try:
         network = read_network(file)
+        end = find_pooled_end(_probabilities(network))
+        if end is not None:
+            end.features.get_tensor().add_names({FEATURES})
+            network.add_outputs([end.features])
         config = {
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
@@ -110,16 +140,22 @@ def load_outputs(file: Path, threads: int) -> Outputs:
             "INFERENCE_PRECISION_HINT": "f32",  # results must not depend on the CPU's features
         }
         compiled = _openvino().Core().compile_model(network, "CPU", config)
-        places = {EMBEDDING: _place(compiled, EMBEDDING)} if len(compiled.outputs) > 1 else {}
-        places[PROBABILITIES] = _place(compiled, PROBABILITIES) if places else 0
     except Exception as error:  # its own RuntimeError, and those of the ZIP reader
         raise ModelUnusable(f"OpenVINO cannot load {file.parent.name}/{file.name}: {error}") from error
-    return _in_batches(_one_at_a_time(compiled, places))
+    places = {name: place for place, output in enumerate(compiled.outputs) for name in output.get_names()}
+    answers = {PROBABILITIES: compiled.outputs.index(_probabilities(compiled))}
+    answers |= {EMBEDDING: places[EMBEDDING]} if EMBEDDING in places else {}
+    infer = _one_at_a_time(compiled)
+    return LoadedNetwork(
+        _in_batches(lambda images: infer(images, answers)),
+        _in_batches(lambda images: infer(images, {FEATURES: places[FEATURES]})),
+        end,
+    )
 
 
-def _place(compiled: Any, name: str) -> int:
-    """Return the index of the output with this name. Raise ValueError if there is none."""
-    return [name in output.get_names() for output in compiled.outputs].index(True)
+def _probabilities(network: Any) -> Any:
+    """Return the output with the probabilities, which older files do not name: it is their only one."""
+    return next((output for output in network.outputs if PROBABILITIES in output.get_names()), network.outputs[0])
 
 
 def _openvino() -> Any:
@@ -133,14 +169,17 @@ def _openvino() -> Any:
     return openvino
 
 
-def _one_at_a_time(compiled: Any, places: Mapping[str, int]) -> Outputs:
-    """Return a network that shares one inference request, and so one buffer, among threads."""
+def _one_at_a_time(compiled: Any) -> Callable[[NDArray[np.uint8], Mapping[str, int]], dict[str, NDArray[np.float32]]]:
+    """Return a network that shares one inference request, and so one buffer, among threads.
+
+    It returns the outputs at the wanted places, by name.
+    """
     request, lock = compiled.create_infer_request(), threading.Lock()
 
-    def infer(images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+    def infer(images: NDArray[np.uint8], places: Mapping[str, int]) -> dict[str, NDArray[np.float32]]:
         with lock:
-            results = request.infer([images], share_inputs=True)
-        return {name: results[place] for name, place in places.items()}
+            results = request.infer([images], share_inputs=True, share_outputs=True)
+            return {name: results[place].copy() for name, place in places.items()}
 
     return infer
 

@@ -104,7 +104,9 @@ def test_a_chunk_without_a_good_upload_needs_no_forward_pass(
     def never(_: object) -> Answers:
         raise AssertionError("there is nothing to classify")
 
-    outcomes = classifier.classify(chunk_of(services, {"a": b"x", "b": b"y"}), LoadedModel(model.card, never))
+    outcomes = classifier.classify(
+        chunk_of(services, {"a": b"x", "b": b"y"}), LoadedModel(model.card, never, model.locate)
+    )
     assert {reason(outcome) for outcome in outcomes.values()} == {"unsupported_format"}
 
 
@@ -127,7 +129,7 @@ def test_scores_that_are_not_probabilities_fail_only_their_item(
         scores[1, 2] = 7
         return Answers(scores)
 
-    outcomes = classifier.classify(chunk_of(services, pictures(3)), LoadedModel(model.card, diverged))
+    outcomes = classifier.classify(chunk_of(services, pictures(3)), LoadedModel(model.card, diverged, model.locate))
     first, second, third = outcomes.values()
     assert (reason(first), reason(second)) == ("no_answer", "no_answer")
     assert third.state is ItemState.SUCCEEDED

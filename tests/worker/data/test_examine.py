@@ -11,8 +11,9 @@ from PIL.Image import Transpose
 
 from shared.domain.card import Input
 from shared.domain.errors import ItemError
+from shared.images.pixels import THUMBNAIL_SIDE
 from worker.data.decode import decode
-from worker.data.examine import THUMBNAIL_SIDE, Examined, examine
+from worker.data.examine import Examined, examine
 from worker.data.perceptual_hash import distance
 
 SHAPE = Input(height=224, width=224, channels=3)

@@ -21,7 +21,7 @@ from shared.services import Services
 from tests.conftest import ROOT, START_STOP_S, wait_until
 from tests.worker.kit import pictures, put, stored
 from worker.reconcile.orphans import remove_orphans
-from worker.reconcile.reconciler import WAKE_MESSAGES, Reconciler, wake_for_reports
+from worker.reconcile.reconciler import WAKE_MESSAGES, Reconciler, wake_if_due
 
 BOTH = [Queue.INTERACTIVE, Queue.BULK]
 
@@ -89,11 +89,11 @@ def test_messages_are_sent_only_to_empty_queues(services: Services, redis_client
 
 
 def test_a_report_that_is_due_wakes_one_worker(services: Services) -> None:
-    wake_for_reports(services.reports, services.messenger)
+    wake_if_due(services.reports, services.messenger, Queue.TRAIN)
     assert services.messenger.message_count(Queue.TRAIN) == 0
     services.reports.ask("a" * 32)
     for _ in range(2):
-        wake_for_reports(services.reports, services.messenger)
+        wake_if_due(services.reports, services.messenger, Queue.TRAIN)
         assert services.messenger.message_count(Queue.TRAIN) == 1
 
 

@@ -153,8 +153,8 @@ def test_the_estimate_of_a_model_s_memory_fits_what_was_measured(registry: Regis
 def test_concurrent_requests_load_a_model_once(
     registry: Registry, versions: list[str], threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loads, real_load = [], openvino_runtime.load
-    monkeypatch.setattr(openvino_runtime, "load", lambda *args: (loads.append(1), real_load(*args))[1])
+    loads, real_load = [], openvino_runtime.load_network
+    monkeypatch.setattr(openvino_runtime, "load_network", lambda *args: (loads.append(1), real_load(*args))[1])
     models, together = ModelCache(registry, threads), threading.Barrier(6)
 
     def ask(_: int) -> object:
@@ -172,14 +172,14 @@ def test_other_versions_serve_while_one_is_loaded(
     """Given a load in progress, Then the lock is free, and a thread that waits for that version gets it."""
     models = ModelCache(registry, threads, two_models(registry, versions))
     models.get(versions[0])
-    begun, go_on, real_load = threading.Event(), threading.Event(), openvino_runtime.load
+    begun, go_on, real_load = threading.Event(), threading.Event(), openvino_runtime.load_network
 
     def slow(*args: Any) -> Any:
         begun.set()
         assert go_on.wait(30)
         return real_load(*args)
 
-    monkeypatch.setattr(openvino_runtime, "load", slow)
+    monkeypatch.setattr(openvino_runtime, "load_network", slow)
     with ThreadPoolExecutor(2) as pool:
         preload = pool.submit(models.get, versions[1])
         assert begun.wait(30)
