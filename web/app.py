@@ -47,6 +47,7 @@ from web.api import (
     results,
     system,
     trainings,
+    version_answers,
     webhooks,
 )
 from web.auth import guard, sessions
@@ -67,6 +68,7 @@ API = (
     trainings,
     webhooks,
     models,
+    version_answers,
     classifiers,
     datasets,
     dataset_imports,

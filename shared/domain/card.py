@@ -26,6 +26,8 @@ MODEL_FILE, OPENVINO_FILE, CARD_FILE = "model.keras", "openvino.zip", "card.json
 HEAD_FILE = "head.npz"
 #: The pictures of the Dataset that a version learnt from and was tested on; see `worker.datasets.snapshot`.
 SNAPSHOT_FILE = "snapshot.npz"
+#: Its answers to the test pictures of its Dataset, with their scores; see `shared.models.answers`.
+ANSWERS_FILE = "test_answers.bin"
 PREDICTIONS_FILE, TRUTH_FILE, CONFUSIONS_FILE = "test_predictions.bin", "test_truth.bin", "confusions.png"
 
 Count = Annotated[int, Field(ge=0)]
@@ -101,8 +103,11 @@ class Unknown(_Part):
 
     def covers(self, score: float, novelty: float | None = None) -> bool:
         """Return whether a picture with this best score and distance is unknown."""
-        too_far = self.distance is not None and novelty is not None and novelty > self.distance
-        return score < self.score or too_far
+        return score < self.score or self.too_far(novelty)
+
+    def too_far(self, novelty: float | None) -> bool:
+        """Return whether a picture at this distance is unknown, whatever its score."""
+        return self.distance is not None and novelty is not None and novelty > self.distance
 
 
 class Hardware(_Part):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from shared.domain.card import (
+    ANSWERS_FILE,
     CARD_FILE,
     CONFUSIONS_FILE,
     HEAD_FILE,
@@ -27,7 +28,17 @@ from shared.storage.blobs import BlobStore, storage_errors
 #: Folder of the blobs of published versions: `models/<version>/<file>`.
 PREFIX = "models"
 #: Files of a version, in the order in which they are published.
-FILES = (MODEL_FILE, OPENVINO_FILE, HEAD_FILE, PREDICTIONS_FILE, TRUTH_FILE, CONFUSIONS_FILE, SNAPSHOT_FILE, CARD_FILE)
+FILES = (
+    MODEL_FILE,
+    OPENVINO_FILE,
+    HEAD_FILE,
+    PREDICTIONS_FILE,
+    TRUTH_FILE,
+    ANSWERS_FILE,
+    CONFUSIONS_FILE,
+    SNAPSHOT_FILE,
+    CARD_FILE,
+)
 
 
 class VersionStore(Protocol):

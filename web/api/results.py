@@ -46,7 +46,7 @@ def results(job_id: str) -> Response:
     return linked(response, page.next if page.more else None)
 
 
-def label_index(label: str | None, labels: tuple[str, ...]) -> int | None:
+def label_index(label: str | None, labels: tuple[str, ...], field: str = "label") -> int | None:
     """Return the index of a label, given by name or index. Raise InvalidRequest if there is no such label."""
     if label is None:
         return None
@@ -54,4 +54,4 @@ def label_index(label: str | None, labels: tuple[str, ...]) -> int | None:
         return labels.index(label)
     if label.isdecimal() and int(label) < len(labels):
         return int(label)
-    raise InvalidRequest(f"unknown label {label!r}", [Fault("label", f"must be one of: {', '.join(labels)}")])
+    raise InvalidRequest(f"unknown label {label!r}", [Fault(field, f"must be one of: {', '.join(labels)}")])

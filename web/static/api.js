@@ -145,6 +145,12 @@ const model = (version) => `/v1/models/${encodeURIComponent(version)}`;
 
 /** Return all versions, newest first. @returns {Promise<object[]>} */
 export const readModels = async () => (await requestJson("/v1/models")).data;
+/** Return the versions of a classifier, newest first. @param {string} classifier @returns {Promise<object[]>} */
+export const readModelsOf = async (classifier) => (await requestJson(`/v1/models?${asQuery({ classifier })}`)).data;
+/** Return a page of a version's answers to the test pictures of its dataset. @param {string} version @param {Record<string, any>} parameters */
+export const readAnswers = (version, parameters) => requestJson(`${model(version)}/answers?${asQuery(parameters)}`);
+/** Return how many test pictures get an answer, by the score that it needs. @param {string} version */
+export const readThresholds = (version) => requestJson(`${model(version)}/thresholds`);
 /** @param {string} version */
 export const readModel = (version) => requestJson(model(version));
 /** @param {string} first @param {string} second */

@@ -3,7 +3,11 @@
 import { accuracyText, classesOf, intervalText, oftenRight } from "./accuracy.js";
 import { byId, element, setText, show } from "./dom.js";
 import { number } from "./format.js";
+import { showMatrix } from "./matrix.js";
 import { modelAddress, modelLink } from "./model-links.js";
+import { showThreshold } from "./threshold.js";
+import { cellPictures, fillPictures, ifStored } from "./version-answers.js";
+import { showChanges } from "./version-changes.js";
 
 /** Show how good the new version is, for each label, and whether it answers from now on. @param {object} job @param {object} model */
 export function showHead(job, model) {
@@ -15,9 +19,21 @@ export function showHead(job, model) {
   byId("outcome-rows").replaceChildren(...classesOf(metrics).map(rowOf));
   show("outcome-classes", true);
   byId("outcome-links").replaceChildren(
-    element("a", { class: "btn btn-accent", href: `/?classifier=${encodeURIComponent(classifier)}` }, "Classify pictures with it"),
+    element("a", { class: "btn btn-accent", href: `/?classifier=${encodeURIComponent(classifier)}` }, `Classify pictures with ${classifier}`),
     element("a", { class: "btn btn-quiet", href: `/datasets/${dataset.name}` }, "Back to the dataset"),
     element("a", { class: "btn btn-quiet", href: modelAddress(model.version) }, "See the model"));
+}
+
+let tested = "";
+
+/** Show the pictures behind the figures, once: changes, mistakes, confusions, and what is unknown. @param {object} model */
+export async function showTested(model) {
+  if (!model.metrics || tested === model.version) return;
+  const wrong = await ifStored(fillPictures(byId("mistakes"), model, { right: false, sort: "surest" }));
+  if (wrong !== null) await Promise.all([showChanges(model), showThreshold(model.version)]);
+  show("mistakes-section", wrong > 0);
+  showMatrix(model, cellPictures(model));
+  tested = model.version;
 }
 
 /** Say whether the version answers from now on, and why. @param {object} job @param {string} classifier */

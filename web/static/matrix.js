@@ -1,27 +1,74 @@
-// The confusion matrix as a grid with arrow keys, and examples of the chosen cell.
+// The confusion matrix as a grid with arrow keys, or the most frequent confusions if it is large, and the pictures of one.
 
+import { showProblem } from "./buttons.js";
 import { byId, element, setText, show } from "./dom.js";
 import { number, percent, plural } from "./format.js";
 
-//: Examples per cell in the image of confusions.
-const EXAMPLES = 3;
+//: Labels above which the confusions are a list, since nobody finds anything in a larger matrix; and its longest.
+export const MAX_MATRIX = 40;
+const MAX_PAIRS = 50;
 const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
-/** Show the matrix of a measured model. @param {object} model */
-export function showMatrix(model) {
-  const { labels, metrics } = model;
-  const rows = metrics.confusion_matrix;
+/**
+ * Show the confusions of a measured model.
+ * @param {object} model
+ * @param {(box: HTMLElement, cell: {truth: number, answer: number, count: number}) => any} examples fills the box with pictures of a cell
+ */
+export function showMatrix(model, examples) {
+  const choose = (cell) => chosen(model, cell, examples).catch(showProblem);
+  const small = model.labels.length <= MAX_MATRIX;
+  if (small) showGrid(model, choose);
+  else showPairs(model, choose);
+  show("matrix-frame", small);
+  show("pairs-frame", !small);
+  show("matrix-hint", small);
+  show("matrix-section", true);
+}
+
+function showGrid({ labels, metrics }, choose) {
   const head = element("tr", {}, element("td"), ...labels.map((label) => element("th", { scope: "col" }, element("span", {}, label))));
-  const body = rows.map((counts, truth) => rowOf(labels, counts, truth));
+  const body = metrics.confusion_matrix.map((counts, truth) => rowOf(labels, counts, truth));
   byId("matrix").replaceChildren(element("thead", {}, head), element("tbody", {}, ...body));
   cells()[0][0].tabIndex = 0;
   byId("matrix").addEventListener("keydown", move);
   byId("matrix").addEventListener("click", ({ target }) => {
     const cell = target.closest("[role=gridcell]");
-    if (cell) choose(model, cell);
+    if (!cell) return;
+    for (const one of cells().flat()) one.removeAttribute("aria-selected");
+    cell.setAttribute("aria-selected", "true");
+    focusOn(cell);
+    choose(cellIn(cell));
   });
-  show("matrix-section", true);
 }
+
+function showPairs({ labels, metrics }, choose) {
+  const rows = confusedPairs(metrics.confusion_matrix).slice(0, MAX_PAIRS).map((cell) => pairRow(labels, cell));
+  byId("pairs").replaceChildren(...rows);
+  setText("pairs-none", rows.length ? "" : "No test picture is answered wrongly.");
+  byId("pairs").addEventListener("click", ({ target }) => {
+    const button = target.closest("button");
+    if (!button) return;
+    for (const one of byId("pairs").querySelectorAll("button")) one.setAttribute("aria-pressed", String(one === button));
+    choose(cellIn(button));
+  });
+}
+
+/** Return the cells beside the diagonal that have pictures, the most frequent first. @param {number[][]} matrix */
+export function confusedPairs(matrix) {
+  const found = matrix.flatMap((row, truth) => {
+    const all = row.reduce((sum, count) => sum + count, 0);
+    return row.map((count, answer) => ({ truth, answer, count, all })).filter((cell) => cell.count && cell.answer !== truth);
+  });
+  return found.toSorted((one, other) => other.count - one.count || other.count / other.all - one.count / one.all);
+}
+
+function pairRow(labels, { truth, answer, count, all }) {
+  const data = { "data-truth": truth, "data-answer": answer, "data-count": count, "data-all": all };
+  const button = element("button", { type: "button", "aria-pressed": "false", ...data }, labels[truth]);
+  return element("tr", {}, element("th", { scope: "row" }, button), element("td", {}, labels[answer]), element("td", {}, `${number(count)} of ${number(all)}`));
+}
+
+const cellIn = ({ dataset }) => ({ truth: Number(dataset.truth), answer: Number(dataset.answer), count: Number(dataset.count), all: Number(dataset.all) });
 
 function rowOf(labels, counts, truth) {
   const all = counts.reduce((sum, count) => sum + count, 0);
@@ -65,51 +112,11 @@ function focusOn(cell) {
   cell.focus();
 }
 
-async function choose(model, cell) {
-  for (const one of cells().flat()) one.removeAttribute("aria-selected");
-  cell.setAttribute("aria-selected", "true");
-  focusOn(cell);
-  const { truth, answer, count, all } = cell.dataset;
-  const [shown, said] = [model.labels[truth], model.labels[answer]];
-  const share = `${number(Number(count))} of ${plural(Number(all), `${shown} image`)} (${percent(count / (all || 1))})`;
-  byId("example-row").replaceChildren();
-  if (truth === answer) return setText("examples-text", `Correct: ${share}.`);
-  setText("examples-text", `Classified as ${said}: ${share}.`);
-  if (Number(count)) await showExamples(model, cell.dataset);
-  return undefined;
-}
-
-/** Show the examples, which are cut out of one image of all cells. */
-async function showExamples(model, { truth, answer, count }) {
-  const sheet = await loaded(model.links.confusions);
-  const chosen = byId("matrix").querySelector("[aria-selected]");
-  if (chosen.dataset.truth !== truth || chosen.dataset.answer !== answer) return; // another cell was chosen meanwhile
-  if (!sheet) {
-    byId("examples-text").append(" This model has no stored examples.");
-    return;
-  }
-  const label = `${model.labels[truth]} classified as ${model.labels[answer]}`;
-  const made = Array.from({ length: Math.min(EXAMPLES, Number(count)) }, (_, place) =>
-    cutOut(sheet, model.labels.length, Number(truth), Number(answer) * EXAMPLES + place, label));
-  byId("example-row").replaceChildren(...made);
-}
-
-function cutOut(sheet, labels, row, column, label) {
-  const width = sheet.naturalWidth / (labels * EXAMPLES);
-  const height = sheet.naturalHeight / labels;
-  const canvas = element("canvas", { width, height, role: "img", "aria-label": label });
-  canvas.getContext("2d").drawImage(sheet, column * width, row * height, width, height, 0, 0, width, height);
-  return canvas;
-}
-
-const sheets = new Map();
-
-/** Load an image, or return null if there is none. */
-function loaded(address) {
-  if (!address) return null;
-  if (!sheets.has(address)) {
-    const image = element("img", { src: address, alt: "" });
-    sheets.set(address, image.decode().then(() => image, () => null));
-  }
-  return sheets.get(address);
+async function chosen({ labels }, { truth, answer, count, all }, examples) {
+  const [shown, said] = [labels[truth], labels[answer]];
+  const share = `${number(count)} of ${plural(all, `${shown} picture`)} (${percent(count / (all || 1))})`;
+  const box = element("div");
+  byId("example-box").replaceChildren(box); // what another cell still loads goes to its own box
+  setText("examples-text", truth === answer ? `Correct: ${share}.` : `Classified as ${said}: ${share}.`);
+  if (count) await examples(box, { truth, answer, count });
 }

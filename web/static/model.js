@@ -8,9 +8,11 @@ import { announce, byId, element, icon, notice, show } from "./dom.js";
 import { ago, moment, number, precisePercent, significant } from "./format.js";
 import { correctionsOf, figuresOf, provenanceOf, viewsOf } from "./card-facts.js";
 import { showMatrix } from "./matrix.js";
+import { sheetExamples } from "./matrix-examples.js";
 import { compareAddress, modelLink } from "./model-links.js";
 import { pair, showParams } from "./training-outcome.js";
 import { promote } from "./promoting.js";
+import { cellPictures } from "./version-answers.js";
 
 const { version } = byId("model").dataset;
 let model = null;
@@ -50,7 +52,7 @@ function showCard() {
   showCorrections();
   byId("making").replaceChildren(...provenanceOf(model).map(([name, value]) => pair(name, value)));
   showParams(model.params);
-  if (model.metrics) showMatrix(model);
+  if (model.metrics) showMatrix(model, model.dataset?.id ? cellPictures(model) : sheetExamples(model));
   if (model.metrics) showClasses(model.metrics.per_class);
 }
 

@@ -8,7 +8,7 @@ import { findClassifier } from "./datasets-api.js";
 import { byId, element, notice, show } from "./dom.js";
 import { Follower } from "./follower.js";
 import { isHead } from "./format.js";
-import { showHead } from "./head-outcome.js";
+import { showHead, showTested } from "./head-outcome.js";
 import { showModel, showParams, showPromotion } from "./training-outcome.js";
 import { Rows } from "./metric-rows.js";
 import { showTimes, showTraining } from "./training-status.js";
@@ -75,8 +75,10 @@ async function checkWorker() {
 async function showOutcome() {
   showPromotion(job);
   const model = await readModel(job.model);
-  if (model.dataset?.id) showHead(job, model);
-  else showModel(model, (await findClassifier(model.classifier))?.champion?.version ?? null);
+  if (model.dataset?.id) {
+    showHead(job, model);
+    await showTested(model);
+  } else showModel(model, (await findClassifier(model.classifier))?.champion?.version ?? null);
 }
 
 function trouble(problem) {

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shared.domain.card import (
+    ANSWERS_FILE,
     CARD_FILE,
     CONFUSIONS_FILE,
     MODEL_FILE,
@@ -40,6 +41,7 @@ from shared.domain.card import (
 from shared.domain.classifier import CIFAR10
 from shared.domain.errors import Conflict
 from shared.domain.preprocessing import Preprocessing
+from shared.models.answers import Answered, pack_answers
 from shared.models.comparison import pack_indices
 from worker import hardware
 from worker.data.datasets import Dataset
@@ -180,6 +182,23 @@ def write_indices(folder: Path, predicted: NDArray[Any], truth: NDArray[Any], la
     """Write the predicted and the true indices of labels (n,) of the test images."""
     (folder / PREDICTIONS_FILE).write_bytes(pack_indices(predicted.tolist(), labels))
     (folder / TRUTH_FILE).write_bytes(pack_indices(truth.tolist(), labels))
+
+
+def write_answers(
+    folder: Path,
+    numbers: NDArray[Any],
+    truth: NDArray[Any],
+    probabilities: evaluate.Floats,
+    novelty: NDArray[Any] | None = None,
+) -> None:
+    """Write the answers to the test pictures of a Dataset, for those who want to see the pictures behind a figure.
+
+    `numbers`, `truth` and `novelty` have the shape (n,), `probabilities` (n, labels).
+    """
+    columns = (numbers, truth, probabilities.argmax(axis=1), probabilities.max(axis=1))
+    distances = [None] * len(numbers) if novelty is None else novelty.tolist()
+    rows = zip(*(column.tolist() for column in columns), distances, strict=True)
+    (folder / ANSWERS_FILE).write_bytes(pack_answers(Answered(*row) for row in rows))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from shared.models.registry import Registry
 from shared.training.presets import HeadParams
 from worker.datasets.snapshot import pack
 from worker.evaluation import evaluate
-from worker.publishing.publish import Provenance, write_indices
+from worker.publishing.publish import Provenance, write_answers, write_indices
 from worker.publishing.publish_head import publish_head
 from worker.training.head import LearntHead
 
@@ -73,7 +73,9 @@ def publish_learnt(learnt: LearntHead, registry: Registry, job: Job, params: Hea
     folder = out / card.version
     (folder / SNAPSHOT_FILE).write_bytes(pack(frozen))
     if metrics is not None:
+        novelty = fitted.head.novelty(learnt.vectors[frozen.test])
         write_indices(folder, probabilities.argmax(axis=1), truth, len(frozen.labels))
+        write_answers(folder, frozen.numbers[frozen.test], truth, probabilities, novelty)
     return card
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -18,6 +19,7 @@ from shared.datasets.entities import Picture, Split
 from shared.datasets.files import DATASETS_FOLDER, picture_key, thumbnail_key
 from shared.datasets.pictures import Change
 from shared.datasets.report import read_report
+from shared.domain.card import ANSWERS_FILE
 from shared.domain.classifier import EVERYDAY, Classifier
 from shared.domain.entities import (
     CLASSIFICATION_QUEUES,
@@ -29,6 +31,7 @@ from shared.domain.entities import (
     blob_key,
     job_folder,
 )
+from shared.models.answers import unpack_answers
 from shared.services import Services
 from tests.fixtures.shapes import SHAPES, drawn, encoded
 from tests.worker.kit import importer, put
@@ -174,6 +177,13 @@ def test_a_dataset_becomes_a_classifier(services: Services, things: Things) -> N
     assert card.metrics is not None
     assert card.metrics.accuracy_interval is not None
     assert card.metrics.accuracy_interval[0] <= card.metrics.accuracy <= card.metrics.accuracy_interval[1]
+    answers = unpack_answers(services.registry.file(card.version, ANSWERS_FILE))
+    cells = Counter((answer.label, answer.answer) for answer in answers)
+    assert [[cells[truth, answer] for answer in range(len(card.labels))] for truth in range(len(card.labels))] == [
+        list(row) for row in card.metrics.confusion_matrix
+    ]
+    tested = services.dataset_pictures.many(things.id, [answer.n for answer in answers])
+    assert all((tested[found.n].label, tested[found.n].split) == (found.label, Split.TEST) for found in answers)
     assert card.dataset is not None
     assert (card.dataset.train + card.dataset.test, card.dataset.id) == (len(contents), things.id)
     assert services.registry.alias(Classifier("things", LOCAL_OWNER)).version == done.model
