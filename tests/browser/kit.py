@@ -150,7 +150,7 @@ class Api:
 
     def finished(self, job: str) -> dict:
         """Wait until a training has succeeded and return its job."""
-        done = wait_until(lambda: self._done(job), f"training {job} is done", 120)
+        done = wait_until(lambda: self._done(job), f"training {job} is done", 300)
         assert done["state"] == "succeeded", done
         return done
 
