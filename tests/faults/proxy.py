@@ -32,11 +32,16 @@ class Proxy:
     is_cut_off: bool = False
     listens: threading.Event = field(default_factory=threading.Event)
 
-    async def serve(self) -> None:
-        """Serve until cancelled."""
+    async def serve(self, over: asyncio.Event) -> None:
+        """Serve until `over`, then close every connection."""
         async with await asyncio.start_server(self._connected, "127.0.0.1", self.port) as server:
             self.listens.set()
-            await server.serve_forever()
+            await over.wait()
+            for listening in server.sockets:  # a connection accepted while the server closes would stay open
+                asyncio.get_running_loop().remove_reader(listening.fileno())
+            self.is_down = True
+            while links := asyncio.all_tasks() - {asyncio.current_task()}:
+                await asyncio.gather(*links, return_exceptions=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
@@ -110,24 +115,13 @@ def commands(content: bytes) -> tuple[int, bytes]:
     return count, content
 
 
-async def close_links() -> None:
-    """Close every connection."""
-    links = asyncio.all_tasks() - {asyncio.current_task()}
-    for link in links:
-        link.cancel()
-    await asyncio.gather(*links, return_exceptions=True)
-
-
 @contextmanager
 def running_proxy(target: int) -> Iterator[Proxy]:
     """Run a proxy in a thread."""
-    proxy, loop = Proxy(target), asyncio.new_event_loop()
-    serving = loop.create_task(proxy.serve())
+    proxy, loop, over = Proxy(target), asyncio.new_event_loop(), asyncio.Event()
 
     def run() -> None:
-        with contextlib.suppress(asyncio.CancelledError):
-            loop.run_until_complete(serving)
-        loop.run_until_complete(close_links())
+        loop.run_until_complete(proxy.serve(over))
         loop.close()
 
     thread = threading.Thread(target=run, name="proxy")
@@ -136,5 +130,5 @@ def running_proxy(target: int) -> Iterator[Proxy]:
     try:
         yield proxy
     finally:
-        loop.call_soon_threadsafe(serving.cancel)
+        loop.call_soon_threadsafe(over.set)
         thread.join()
