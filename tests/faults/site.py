@@ -30,6 +30,8 @@ from tests.programs import small_disk
 BUCKET = "pictures"
 #: Bytes of the disk of a machine.
 DISK_BYTES = 512 * MIB
+#: The shell script that starts a program again whenever it ends, as supervisor and Compose do.
+KEPT = 'while :; do "$@"; sleep 1; done'
 
 
 @dataclass
@@ -55,7 +57,7 @@ class Machine:
             **self.settings,
         }
         for python, flag, *words in self.commands:
-            command = [python, flag, "tests.faults.timed", *words]
+            command = ["sh", "-c", KEPT, "sh", python, flag, "tests.faults.timed", *words]
             with (self.folder.parent / f"{self.name}.log").open("ab") as log:
                 process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
             self.processes.append(psutil.Process(process.pid))
