@@ -71,9 +71,9 @@ IN_CI = os.environ.get("CI") == "true"
 hypothesis.settings.register_profile("whole", deadline=None, max_examples=50 if IN_CI else 100)
 hypothesis.settings.register_profile("quick", deadline=None, max_examples=10)
 #: Seconds for something that takes well under one on an idle machine. The cores may be busy.
-PATIENCE_S = 60
-#: Seconds for a process to stop, and for a service to start.
-START_STOP_S = 180
+PATIENCE_S = 180
+#: Seconds for a process to stop, for a service to start, and for a command of its command line.
+START_STOP_S = 300
 #: For HTTP clients: no test uses TLS, and loading the certificates takes 25 ms per client.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 # A shell's background processes ignore SIGINT, and so would every process that the tests start.

@@ -14,11 +14,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Route, expect
 
-from tests.conftest import NO_TLS, wait_until
+from tests.conftest import NO_TLS, PATIENCE_S, START_STOP_S, wait_until
 from tests.fixtures import make
 
-#: Milliseconds before a wait fails. Generous, since the cores may be busy.
-PATIENCE_MS = 60_000
+#: Milliseconds before a wait fails.
+PATIENCE_MS = 1000 * PATIENCE_S
 expect.set_options(timeout=PATIENCE_MS)
 
 #: Folder for screenshots of every page, if set.
@@ -54,7 +54,7 @@ class Complaints(list[str]):
 
 def wait_until_true(page: Page, expression: str) -> None:
     """Wait until a JavaScript expression is true. The content security policy forbids `page.wait_for_function`."""
-    wait_until(lambda: page.evaluate(expression), expression, PATIENCE_MS / 1000)
+    wait_until(lambda: page.evaluate(expression), expression)
 
 
 def watch_console(page: Page, complaints: Complaints) -> None:
@@ -150,7 +150,7 @@ class Api:
 
     def finished(self, job: str) -> dict:
         """Wait until a training has succeeded and return its job."""
-        done = wait_until(lambda: self._done(job), f"training {job} is done", 300)
+        done = wait_until(lambda: self._done(job), f"training {job} is done", START_STOP_S)
         assert done["state"] == "succeeded", done
         return done
 

@@ -16,7 +16,7 @@ import httpx
 
 from cli.stack import embedded_redis
 from shared.settings import PREFIX, Settings
-from tests.conftest import NO_TLS, ROOT, answers, wait_until
+from tests.conftest import NO_TLS, ROOT, START_STOP_S, answers, wait_until
 
 PROGRAM = [sys.executable, "-m", "cli"]
 #: Environment variables that change a program's output.
@@ -35,7 +35,7 @@ def environment(url: str, home: Path, **more: str) -> dict[str, str]:
 def darkroom(url: str, folder: Path, *words: str, stdin: bytes | None = None, **more: str) -> Any:
     """Run the program in `folder`, with pipes, and return its output as text."""
     streams = {"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}
-    options = {"cwd": folder, "env": environment(url, folder, **more), "timeout": 120}
+    options = {"cwd": folder, "env": environment(url, folder, **more), "timeout": START_STOP_S}
     done = subprocess.run([*PROGRAM, *words], check=False, capture_output=True, **options, **streams)
     return subprocess.CompletedProcess(words, done.returncode, done.stdout.decode(), done.stderr.decode())
 

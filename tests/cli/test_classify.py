@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from tests.cli.kit import PROGRAM, Relay, Seen, darkroom, environment, relay_to
-from tests.conftest import Service, wait_until
+from tests.conftest import PATIENCE_S, Service, wait_until
 from tests.fixtures import make
 from tests.fixtures.archives import raw_zip
 from tests.integration.helpers import png, results, zip_of
@@ -197,7 +197,7 @@ def test_results_are_streamed_and_ctrl_c_stops_watching_but_not_the_job(
     )  # fmt: skip
     assert first in watching.stdout.readline() or first in watching.stdout.readline()  # CSV has a head
     watching.send_signal(signal.SIGINT)
-    _, said = watching.communicate(timeout=30)
+    _, said = watching.communicate(timeout=PATIENCE_S)
     assert watching.returncode == 130
     assert said.decode().endswith(f"darkroom jobs watch {job_id}\n")
     assert http.get(f"/v1/jobs/{job_id}").json()["state"] == "open"

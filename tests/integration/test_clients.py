@@ -135,7 +135,6 @@ def unique(many):
     return [(f"{number}/{name.replace(chr(0), '')}", content) for number, (name, content) in enumerate(many)]
 
 
-@pytest.mark.timeout(120)
 def test_a_thousand_odd_files(service, http):
     """No request causes a server error, every job ends, and every failure has a reason."""
     many = list(odd.odd_files(20261122, 1000))

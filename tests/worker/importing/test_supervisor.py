@@ -11,13 +11,11 @@ import pytest
 from shared.domain.preprocessing import PREPROCESSINGS
 from shared.models.import_queue import ImportResult, ImportStatus, ModelImport
 from shared.services import Services
-from tests.conftest import wait_until
+from tests.conftest import START_STOP_S, wait_until
 from tests.models_kit import lambda_that_makes, saved, small_app
 from tests.versions_kit import shipped
 from worker.importing.supervisor import ImportSupervisor
 
-#: Seconds for a process that loads TensorFlow, on a machine that may be busy.
-PATIENCE_S = 120
 LABELS = ("a", "b", "ä")
 
 
@@ -51,7 +49,7 @@ def ended(services: Services, importer: ImportSupervisor, wanted: ModelImport) -
         importer.poll()
         return services.imports.result(wanted.id)
 
-    outcome = wait_until(poll, f"{wanted.source} has a result", PATIENCE_S)
+    outcome = wait_until(poll, f"{wanted.source} has a result", START_STOP_S)
     assert list(services.settings.data_dir.glob("import-*")) == []
     assert services.blobs.keys("imports") == []
     assert children() == []
