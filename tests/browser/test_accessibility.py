@@ -31,6 +31,8 @@ def test_result(page: Page, mixed_job: str) -> None:
     page.locator(".pick").first.click()
     check(page, "result")
     page.locator("button.thumb").nth(1).click()
+    page.locator("#viewer-shares button").first.click()
+    expect(page.locator("#viewer-heatmap")).to_be_visible()
     check(page, "viewer", "#viewer")
     page.click("#viewer-close")
     page.click("#delete")

@@ -264,6 +264,53 @@ def test_thumbnails_and_the_enlarged_picture(page: Page, api: Api) -> None:
     assert colours(page) < seen / 10  # an empty frame has few
 
 
+def test_where_the_model_looked(page: Page, api: Api, complaints: Complaints) -> None:
+    page.goto(f"/result/{api.job(pictures(2))}")
+    page.locator("button.thumb").first.click()
+    looks, heatmap, note = (page.locator(each) for each in ("#viewer-shares button", "#viewer-heatmap", "#viewer-look"))
+    hint = note.text_content()
+    # By keyboard, for the best class and another one
+    best, other = (looks.nth(place).get_attribute("value") for place in (0, 1))
+    looks.nth(0).press("Enter")
+    expect(heatmap).to_be_visible()
+    expect(note).to_contain_text(f"{best}:")
+    wait_until_true(page, "document.getElementById('viewer-heatmap').naturalWidth === 32")
+    assert heatmap.bounding_box() == page.locator("#viewer-image").bounding_box()
+    looks.nth(1).press("Space")
+    expect(note).to_contain_text(f"{other}:")
+    expect(page.locator("#viewer-shares [aria-pressed=true]")).to_have_attribute("value", str(other))
+    # A correction changes neither it nor the focus
+    page.keyboard.press("3")
+    expect(page.locator("#viewer-label strong")).to_have_text("cat")
+    expect(heatmap).to_be_visible()
+    expect(looks.nth(1)).to_be_focused()
+    # Once more hides it
+    looks.nth(1).press("Enter")
+    expect(heatmap).to_be_hidden()
+    expect(note).to_have_text(str(hint))
+    # An error is said, and the next try works
+    complaints.expected = ("503",)
+    problem = {"title": "Service unavailable", "status": 503, "detail": "no worker has made the heatmap"}
+    page.route("**/heatmap*", lambda route: route.fulfill(status=503, json=problem))
+    looks.nth(2).click()
+    expect(note).to_contain_text("No worker has made the heatmap.")
+    expect(looks.nth(2)).to_have_attribute("aria-pressed", "false")
+    page.unroute("**/heatmap*")
+    looks.nth(2).click()
+    expect(heatmap).to_be_visible()
+    # The next picture has its own
+    page.click("#viewer-next")
+    expect(heatmap).to_be_hidden()
+    expect(page.locator("#viewer-shares [aria-pressed=true]")).to_have_count(0)
+    # While it is being made, that is said; what comes too late is not shown
+    page.route("**/heatmap*", lambda _: None)
+    looks.nth(0).click()
+    expect(note).to_contain_text("Finding")
+    page.click("#viewer-previous")
+    expect(note).to_have_text(str(hint))
+    expect(heatmap).to_be_hidden()
+
+
 def colours(page: Page) -> int:
     """Count the colours of the enlarged picture as it is painted."""
     painted = Image.open(io.BytesIO(page.locator(".viewer-picture").screenshot())).convert("RGB")

@@ -196,6 +196,9 @@ export const readJobs = (parameters, signal) => requestJson(`/v1/jobs?${asQuery(
 export const imageAddress = (id, key, thumb = false) =>
   `${job(id)}/items/${encodeURIComponent(key)}/image${thumb ? "?size=thumb" : ""}`;
 
+/** Return the address of the heatmap of a picture for a class. @param {string} id @param {string} key @param {string} label */
+export const heatmapAddress = (id, key, label) => `${job(id)}/items/${encodeURIComponent(key)}/heatmap?${asQuery({ label })}`;
+
 /** Encode query parameters, leaving out empty ones. @param {Record<string, any>} parameters */
 export function asQuery(parameters) {
   const given = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== "");

@@ -1,10 +1,11 @@
 // The viewer: one enlarged picture with its predictions and a button for each class.
 
 import { imageAddress } from "./api.js";
-import { isTiny, labelOf, remarkOf, predictionRow } from "./cards.js";
+import { isTiny, labelOf, remarkOf } from "./cards.js";
 import { byId, element, setText } from "./dom.js";
 import { bytes, number } from "./format.js";
 import { asksUndo, indexOf, keyed, keyOf } from "./label-keys.js";
+import { Looks } from "./looks.js";
 
 /** The viewer's dialog. */
 export class Viewer {
@@ -14,7 +15,7 @@ export class Viewer {
    *   `items` returns the page's items with a picture; `close` receives the key of the last one shown
    */
   constructor(jobId, labels, actions) {
-    Object.assign(this, { jobId, labels, actions, key: null, dialog: byId("viewer") });
+    Object.assign(this, { jobId, labels, actions, key: null, dialog: byId("viewer"), looks: new Looks(jobId) });
     if (keyed(labels.length)) byId("viewer-labels").append(...labels.map((label, index) => this.#labelButton(label, index)));
     else byId("viewer-labels").append(this.#labelSelect());
     byId("viewer-previous").addEventListener("click", () => this.#go(-1));
@@ -23,7 +24,7 @@ export class Viewer {
     byId("viewer-close").addEventListener("click", () => this.dialog.close());
     this.dialog.addEventListener("click", ({ target }) => target === this.dialog && this.dialog.close()); // outside the viewer
     this.dialog.addEventListener("keydown", (event) => this.#pressed(event));
-    this.dialog.addEventListener("close", () => actions.close(this.key));
+    this.dialog.addEventListener("close", () => this.#closed());
     byId("viewer-image").addEventListener("error", ({ target }) => this.#showThumbnail(target));
   }
 
@@ -59,10 +60,15 @@ export class Viewer {
     this.#showPicture(item);
     byId("viewer-label").replaceChildren(element("strong", {}, labelOf(item)), element("small", {}, remarkOf(item)));
     byId("viewer-label").classList.toggle("corrected", item.corrected_label !== null);
-    byId("viewer-shares").replaceChildren(...item.predictions.map(predictionRow));
+    this.looks.show(item);
     setText("viewer-facts", `${number(item.width)} × ${number(item.height)} pixels, ${bytes(item.bytes)}`);
     for (const button of byId("viewer-labels").querySelectorAll("button")) button.setAttribute("aria-pressed", String(button.value === labelOf(item)));
     if (this.select) this.select.value = String(this.labels.indexOf(labelOf(item)));
+  }
+
+  #closed() {
+    this.looks.clear();
+    this.actions.close(this.key);
   }
 
   #showPicture(item) {
