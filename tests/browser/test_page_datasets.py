@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from shared.services import Services
 from tests.browser.kit import Api, Complaints, check
 from tests.conftest import wait_until
-from tests.fixtures.shapes import SHAPES, drawn
+from tests.fixtures.shapes import SHAPES, drawn, encoded
 
 
 @pytest.fixture(scope="module")
@@ -91,11 +91,17 @@ def test_from_a_folder_of_folders_to_a_classifier(page: Page, api: Api, parts: S
     # When its link is followed, then pictures are classified by it
     page.click("#outcome-links a >> nth=0")
     expect(page.locator("#classifier")).to_have_value("my-shapes")
-    page.set_input_files("#files", [str(folder / "circle" / "00.png")])
+    page.set_input_files("#files", {"name": "new.png", "mimeType": "image/png", "buffer": encoded(drawn("circle", 99))})
     page.click("#start")
     page.wait_for_url(re.compile("/result/"))
     expect(page.locator(".card-item")).to_have_count(1)
     assert api.status(page.url.split("/")[-1])["classifier"] == "my-shapes"
+    # And once it is corrected, it goes into the dataset by one button
+    page.locator("button.thumb").press("1")
+    page.click("#take-button:has-text('Put 1 corrected picture into my-shapes')")
+    expect(page.locator("#take-result strong")).to_have_text("1 picture added.")
+    assert api.ask("GET", "/v1/datasets/my-shapes").json()["pictures"] == 43
+    check(page, "taken")
     # And the list shows its quality
     page.goto("/datasets")
     expect(page.locator(".dataset-card", has_text="my-shapes").locator("strong")).to_contain_text("%")

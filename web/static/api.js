@@ -182,8 +182,8 @@ const withTag = async (response) => ({ ...(await response.json()), etag: respons
  */
 export const readResults = (id, parameters, signal) => requestJson(`${job(id)}/results?${asQuery(parameters)}`, { signal });
 
-/** Count the pictures of each label. @param {string} id @returns {Promise<{index: number, label: string, count: number, corrected: number}[]>} */
-export const readLabels = async (id) => (await requestJson(`${job(id)}/labels`)).data;
+/** Count the pictures of each label, and the unknown ones. @param {string} id @returns {Promise<{data: {index: number, label: string, count: number, corrected: number}[], unknown: number}>} */
+export const readLabels = (id) => requestJson(`${job(id)}/labels`);
 /** Return the first skipped files of a job's archives. @param {string} id @param {number} limit @returns {Promise<{data: {archive: string, filename: string}[]}>} */
 export const readSkipped = (id, limit) => requestJson(`${job(id)}/skipped?limit=${limit}`);
 /** Correct items, all or none. @param {string} id @param {Record<string, string | null>} labels item key → label; null removes a correction */

@@ -22,6 +22,10 @@ export const deleteDataset = (name) => request(dataset(name), { method: "DELETE"
 export const openImport = (name, text, id) =>
   requestJson(`${dataset(name)}/imports`, asJson("POST", text === null ? {} : { label: text }, { "Idempotency-Key": id }));
 
+/** Take the corrected pictures of a job. Return the import. @param {string} name @param {string} job @param {string} id idempotency key */
+export const takeCorrected = (name, job, id) =>
+  requestJson(`${dataset(name)}/pictures`, asJson("POST", { job, corrected: true }, { "Idempotency-Key": id }));
+
 /** @param {string} name @param {string} text */
 export const addLabel = (name, text) => requestJson(`${dataset(name)}/labels`, asJson("POST", { name: text }));
 /** @param {string} name @param {string} text @param {string} wanted @param {boolean} merge unite it with a label that has the wanted name */

@@ -10,12 +10,13 @@ import { Follower } from "./follower.js";
 import { number, plural } from "./format.js";
 import { Gallery } from "./gallery.js";
 import { Grid } from "./grid.js";
-import { Histogram, sum } from "./histogram.js";
+import { Histogram, sum, UNKNOWN } from "./histogram.js";
 import { keyed, keyOf } from "./label-keys.js";
 import { wireMenu } from "./menu.js";
 import { Skipped } from "./skipped.js";
 import { showStatus } from "./status.js";
 import { Pagination } from "./pagination.js";
+import { Taking } from "./taking.js";
 import { Viewer } from "./viewer.js";
 
 //: Milliseconds that the copy button shows its result.
@@ -30,9 +31,10 @@ const labels = JSON.parse(names);
 const pagination = new Pagination(turn);
 const filters = new Filters(byId("filters"), () => pagination.restart(filters.address));
 const gallery = new Gallery(id, pagination, filters, onPage);
-const histogram = new Histogram(labels, (label) => filters.choose(label === filters.label ? "" : label));
+const histogram = new Histogram(labels, (row) => chooseRow(row === chosenRow() ? "" : row));
 const failures = new Failures(id, showProblem);
 const skipped = new Skipped(id, showProblem);
+const taking = new Taking(id);
 const corrections = new Corrections(id, onCorrected);
 const grid = new Grid(byId("cards"), { enlarge, correct: (index, keys) => index < keyed(labels.length) && correct(index, keys), undo, select });
 const viewer = new Viewer(id, labels, { items: () => gallery.pictures, correct, undo, close });
@@ -91,17 +93,18 @@ async function count() {
   counting = 0;
   const mine = ++requested;
   try {
-    const counts = await readLabels(id);
+    const { data, unknown } = await readLabels(id);
     if (mine < requested) return; // a newer request supersedes this one
-    gallery.counts = counts;
+    gallery.counts = data;
+    histogram.show(data, unknown);
   } catch (problem) {
     handleFailure(problem);
     return;
   }
   const corrected = sum(gallery.counts, "corrected");
-  histogram.show(gallery.counts);
   show("corrected-figure", corrected > 0);
   setText("corrected-count", number(corrected));
+  taking.offer(corrected, job.classifier).catch(showProblem);
   fill(); // for the count of the chosen class
 }
 
@@ -125,8 +128,17 @@ async function turn() {
 
 function readAddress() {
   filters.readAddress();
-  histogram.choose(filters.label);
+  histogram.choose(chosenRow());
   show("show-all", filters.narrows);
+}
+
+/** Return the chosen row of the classes; "" for all. */
+const chosenRow = () => filters.label || (filters.query.unknown === "true" ? UNKNOWN : "");
+
+/** Show one class, the unknown pictures, or all. */
+function chooseRow(row) {
+  byId("unknown").value = row === UNKNOWN ? "true" : "";
+  filters.choose(row === UNKNOWN ? "" : row);
 }
 
 /** Handle new cards. */
@@ -262,6 +274,7 @@ function wire() {
   byId("selected-none").addEventListener("click", selectNone);
   byId("undo").addEventListener("click", undo);
   wireMenu(byId("downloads"));
+  byId("cards").addEventListener("keydown", ({ key }) => key === "?" && chooseRow(chosenRow() === UNKNOWN ? "" : UNKNOWN));
 }
 
 function explainKeys() {
