@@ -12,7 +12,7 @@ from shared.domain.entities import Item, ItemState, Job, JobKind, Upload, blob_k
 from shared.domain.errors import Fault, InvalidRequest, NotFound
 from shared.jobs.results import Filter
 from shared.services import Services
-from web.uploads.imports import FLAT, import_params
+from web.uploads.imports import FLAT, backbone, import_params
 from web.uploads.item_writer import ItemWriter
 from web.uploads.submission import ADD_ITEMS, new_job
 
@@ -55,11 +55,13 @@ def take(
     """Import Items of a Job into a Dataset, and return the id of the import.
 
     `labels` has the names of the Job's Labels, by index, or is empty to leave the pictures without a Label. Raise
-    InvalidRequest if the bytes of an Item are deleted, or its Label is not allowed in a Dataset.
+    InvalidRequest if the bytes of an Item are deleted, or its Label is not allowed in a Dataset; Conflict without a
+    Backbone.
     """
     params = import_params(dataset.name, None, FLAT) | {"job": job.id}
     uploads = [_upload(item, labels) for item in items]
-    with new_job(services, JobKind.IMPORT, owner, None, dataset=dataset.id, params=params) as import_id:
+    fields = {"dataset": dataset.id, "params": params, "model": backbone(services)}
+    with new_job(services, JobKind.IMPORT, owner, None, **fields) as import_id:
         services.datasets.add_job(dataset.id, import_id)
         writer = ItemWriter.of(services, import_id)
         for start in range(0, len(uploads), ADD_ITEMS):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from shared.domain.classifier import EVERYDAY
 from shared.domain.entities import JobKind, blob_key, job_folder
 from shared.services import Services
 from tests.shared.datasets.kit import DatasetKit
@@ -41,6 +42,7 @@ def test_classified_pictures_are_taken(
 ) -> None:
     answer = ann("POST", "/fruit/pictures", 202, json={"job": classified, **choice})
     assert answer.json["kind"] == "import" and answer.headers["Location"] == f"/v1/jobs/{answer.json['id']}"
+    assert parts.store.get(answer.json["id"]).model == parts.registry.alias(EVERYDAY).version, "makes the Embeddings"
     parts.store.remove(classified)
     parts.delete_bytes(classified)
     uploads = [item.upload for item in parts.results.items(answer.json["id"], 10).items]
