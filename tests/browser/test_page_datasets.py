@@ -74,19 +74,7 @@ def test_from_a_folder_of_folders_to_a_classifier(page: Page, api: Api, parts: S
     expect(page.locator("#measured")).to_contain_text(f"–{metrics['accuracy_interval'][1] * 100:.0f} %")
     expect(page.locator("#outcome-rows tr")).to_have_count(3)
     expect(page.locator("#curves-section")).to_be_hidden()
-    # And each cell of the confusion matrix opens the pictures behind it
-    cell = page.locator("[role=gridcell].right:not([data-count='0'])").first
-    cell.click()
-    shots = page.locator("#example-box li")
-    expect(shots).to_have_count(int(cell.get_attribute("data-count") or 0))
-    expect(shots.first).to_contain_text("right, ")
-    # And the slider counts the test pictures that get an answer
-    tests = sum(label["support"] for label in metrics["per_class"])
-    page.locator("#threshold").press("Home")
-    expect(page.locator("#threshold-score")).to_have_text("0 %")
-    expect(page.locator("#threshold-answered")).to_contain_text(f" of {tests} (")
-    page.click("#threshold-reset")
-    expect(page.locator("#threshold-reset")).to_be_hidden()
+    look_behind_the_figures(page, metrics)
     check(page, "head")
     # When its link is followed, then pictures are classified by it
     page.click("#outcome-links a >> nth=0")
@@ -106,6 +94,22 @@ def test_from_a_folder_of_folders_to_a_classifier(page: Page, api: Api, parts: S
     page.goto("/datasets")
     expect(page.locator(".dataset-card", has_text="my-shapes").locator("strong")).to_contain_text("%")
     check(page, "datasets")
+
+
+def look_behind_the_figures(page: Page, metrics: dict) -> None:
+    # Each cell of the confusion matrix opens the pictures behind it
+    cell = page.locator("[role=gridcell].right:not([data-count='0'])").first
+    cell.click()
+    shots = page.locator("#example-box li")
+    expect(shots).to_have_count(int(cell.get_attribute("data-count") or 0))
+    expect(shots.first).to_contain_text("right, ")
+    # The slider counts the test pictures that get an answer
+    tests = sum(label["support"] for label in metrics["per_class"])
+    page.locator("#threshold").press("Home")
+    expect(page.locator("#threshold-score")).to_have_text("0 %")
+    expect(page.locator("#threshold-answered")).to_contain_text(f" of {tests} (")
+    page.click("#threshold-reset")
+    expect(page.locator("#threshold-reset")).to_be_hidden()
 
 
 def test_the_keyboard_labels_and_undoes(page: Page, api: Api, dataset: str) -> None:

@@ -18,7 +18,7 @@ export class Histogram {
     Object.assign(this, { onChoose, rows: new Map(), chosen: "", few: labels.length <= MOST, counts: [], unknown: 0 });
     const first = this.few ? labels : [];
     ["", ...first].forEach((label, place) => this.rows.set(label, rowOf(label, keyOf(place - 1), onChoose)));
-    this.rows.set(UNKNOWN, rowOf(UNKNOWN, "?", onChoose));
+    this.rows.set(UNKNOWN, rowOf(UNKNOWN, "", onChoose));
     byId("find-class").addEventListener("input", () => this.show(this.counts, this.unknown));
     this.#list(first);
   }
