@@ -53,6 +53,7 @@ from web.api import (
 from web.auth import guard, sessions
 from web.auth.access import check_declared
 from web.middleware import idempotency, problems, rate_limits, request_log
+from web.middleware.permissions import permissions_policy
 from web.pages import docs, pages, sign_in
 from web.state import State
 
@@ -93,7 +94,7 @@ SECURITY_HEADERS = {
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Permissions-Policy": permissions_policy(),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "private, no-cache",  # unless a view knows better

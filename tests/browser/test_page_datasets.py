@@ -154,6 +154,44 @@ def test_the_keyboard_labels_and_undoes(page: Page, api: Api, dataset: str) -> N
     wait_until(lambda: counts()["all"] == 41, "the picture is deleted")
 
 
+def test_the_camera_takes_pictures_of_a_label(page: Page, api: Api) -> None:
+    """Given Chromium's camera, When its button is held, Then many pictures are taken, and added under the label."""
+    api.ask("POST", "/v1/datasets", json={"name": "seen"})
+    page.goto("/datasets/seen")
+    page.click("#use-camera")
+    page.locator("#shoot").hover()
+    page.mouse.down()
+    expect(page.locator("#shots-add-text")).to_have_text(re.compile(r"Add [3-9]\d*|Add [12]\d"))
+    page.mouse.up()
+    # When the dialog is closed, then the pictures are not lost; and they need a label
+    page.keyboard.press("Escape")
+    expect(page.locator("#shooting-hint")).to_contain_text("Add or discard")
+    page.click("#shots-add")
+    expect(page.locator("#shooting-label")).to_be_focused()
+    page.keyboard.type("beep")
+    check(page, "camera", "#shooting")
+    page.click("#shots-add")
+    expect(page.locator("#import-result strong")).to_contain_text("added")
+    (label,) = api.ask("GET", "/v1/datasets/seen").json()["labels"]
+    assert (label["name"], label["train"] + label["test"] > 2) == ("beep", True)
+
+
+def test_pictures_are_dragged_onto_a_label(page: Page, api: Api, dataset: str) -> None:
+    page.goto(f"/datasets/{dataset}")
+    first, second = (page.locator("#cards li").nth(place) for place in (0, 1))
+    was = first.locator("h3 span").text_content()
+    assert second.locator("h3 span").text_content() == was
+    other = next(name for name in SHAPES if name != was)
+    first.locator("input").check()
+    second.locator("input").check()
+    second.drag_to(label_row(page, other))
+    for card in (first, second):
+        expect(card.locator("h3 span")).to_have_text(other)
+    page.click("#undo")
+    expect(first.locator("h3 span")).to_have_text(was or "")
+    assert api.ask("GET", f"/v1/datasets/{dataset}/pictures?limit=1").json()["data"][0]["label"] == was
+
+
 def test_labels_are_renamed_merged_and_deleted(page: Page, api: Api, dataset: str, complaints: Complaints) -> None:
     complaints.expected = ("409",)
 

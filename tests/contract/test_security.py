@@ -75,6 +75,14 @@ def test_each_answer_says_what_a_browser_may_do_with_it(http):
         assert "Strict-Transport-Security" not in headers
 
 
+def test_only_the_page_of_a_dataset_may_use_the_camera(http):
+    http.post("/v1/datasets", json={"name": "seen"})
+    policy = http.get("/datasets/seen").headers["Permissions-Policy"]
+    assert "camera=(self)" in policy
+    assert "microphone=()" in policy
+    http.delete("/v1/datasets/seen")
+
+
 def test_over_tls_a_browser_stays_with_it(http):
     """Run a web server that trusts a local proxy."""
     headers = http.get("/", headers={"X-Forwarded-Proto": "https"}).headers

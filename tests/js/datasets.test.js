@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { accuracyText, classesOf, intervalText, oftenRight } from "../../web/static/accuracy.js";
+import { nameOf, whyNot } from "../../web/static/camera.js";
 import { withoutPictures } from "../../web/static/dataset-changes.js";
 import { labelFor } from "../../web/static/dataset-import.js";
 import { matching } from "../../web/static/dataset-labels.js";
@@ -12,6 +13,7 @@ import { outcomeWords } from "../../web/static/import-outcomes.js";
 import { keyed } from "../../web/static/label-keys.js";
 import { adviceOf } from "../../web/static/report-words.js";
 import { suggestionOf } from "../../web/static/dataset-pictures.js";
+import { draggedIds } from "../../web/static/picture-dragging.js";
 import { advice, contentOf, lacks, nameFrom, trainingSeconds } from "../../web/static/training-advice.js";
 
 const label = (name, train, test_ = 0) => ({ name, train, test: test_ });
@@ -112,4 +114,15 @@ test("a label is suggested for a picture without one, or whose own fits worse", 
   assert.equal(suggestionOf({ label: "cup", suggested, doubt: 0.2 }), null);
   assert.equal(suggestionOf({ label: "mug", suggested, doubt: null }), null);
   assert.equal(suggestionOf({ label: null, suggested: null, doubt: null }), null);
+});
+
+test("pictures of the camera have names, and a missing camera a reason", () => {
+  assert.equal(nameOf(new Date("2026-01-02T03:04:05.678Z"), 8), "camera-20260102T030405-009.jpg");
+  assert.match(whyNot({ name: "NotAllowedError", message: "" }), /Allow the camera/);
+  assert.equal(whyNot({ name: "Other", message: "broken" }), "broken");
+});
+
+test("all chosen pictures are dragged with one of them", () => {
+  assert.deepEqual(draggedIds("1", new Set(["1", "2"])), ["1", "2"]);
+  assert.deepEqual(draggedIds("3", new Set(["1", "2"])), ["3"]);
 });

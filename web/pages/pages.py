@@ -17,6 +17,7 @@ from shared.domain.junk import JUNK_PATTERN
 from shared.images.formats import ACCEPTED
 from shared.jobs.workers import HEARTBEAT_TIMEOUT_S
 from web.auth.access import ANY_KEY, EVERYONE, allow, may_see, visible_card
+from web.middleware.permissions import permissions_policy
 from web.schemas.serializers import labels_of
 from web.state import caller, services
 
@@ -73,11 +74,12 @@ def datasets() -> str:
 
 @blueprint.get("/datasets/<name>")
 @allow(ANY_KEY)
-def dataset(name: str) -> str:
-    """Show a dataset: its labels and pictures; add to it, and train a classifier."""
+def dataset(name: str) -> Response:
+    """Show a dataset: its labels and pictures; add to it, with the camera too, and train a classifier."""
     services().datasets.find(caller().owner, name)
     settings = services().settings
-    return render_template("dataset.html", name=name, limits=settings, formats=ACCEPTED, junk=JUNK_PATTERN)
+    page = render_template("dataset.html", name=name, limits=settings, formats=ACCEPTED, junk=JUNK_PATTERN)
+    return Response(page, headers={"Permissions-Policy": permissions_policy("camera")})
 
 
 @blueprint.get("/train")

@@ -2,6 +2,7 @@
 
 import { byId, show } from "./dom.js";
 import { fromDrop, fromInput } from "./files.js";
+import { dragsPictures } from "./picture-dragging.js";
 
 const INPUTS = { "pick-files": "files", "pick-folder": "folder", "pick-camera": "camera" };
 
@@ -21,6 +22,7 @@ export function wireAdding(onFound) {
 
 function wireDrop(onFound) {
   document.addEventListener("dragover", (event) => {
+    if (dragsPictures(event)) return;
     event.preventDefault();
     const files = event.dataTransfer.types.includes("Files");
     document.body.classList.toggle("dragging", files);
@@ -28,10 +30,11 @@ function wireDrop(onFound) {
   });
   document.addEventListener("dragleave", ({ relatedTarget }) => !relatedTarget && endDrag());
   document.addEventListener("drop", (event) => {
+    if (dragsPictures(event)) return endDrag();
     event.preventDefault();
     const row = rowAt(event);
     endDrag();
-    onFound(fromDrop(event.dataTransfer), row?.dataset.label ?? null);
+    return onFound(fromDrop(event.dataTransfer), row?.dataset.label ?? null);
   });
 }
 

@@ -112,7 +112,7 @@ function cardOf(name, picture) {
   const { id, filename, width, height } = picture;
   const image = element("img", { src: pictureAddress(name, id, true), alt: filename, width, height, loading: "lazy", decoding: "async" });
   const box = element("input", { type: "checkbox", class: "form-check-input", tabindex: -1, "aria-label": `Select ${filename}` });
-  const card = element("li", { class: "card-item", "data-key": id },
+  const card = element("li", { class: "card-item", "data-key": id, draggable: "true" },
     element("button", { type: "button", class: "thumb", tabindex: -1 }, image), element("label", { class: "pick" }, box),
     element("h3"), element("p", { class: "card-file", title: filename }, filename.split("/").pop()));
   showLabel(card, picture);

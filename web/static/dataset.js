@@ -2,6 +2,7 @@
 
 import { newId, startTraining } from "./api.js";
 import { onClick, showProblem } from "./buttons.js";
+import { Camera, hasCamera } from "./camera.js";
 import { confirmed } from "./confirm.js";
 import { Changes } from "./dataset-changes.js";
 import { showClassifier, showTraining } from "./dataset-classifier.js";
@@ -19,6 +20,7 @@ import { Grid } from "./grid.js";
 import { askToDelete, askToRename } from "./label-dialogs.js";
 import { keyed, keyOf } from "./label-keys.js";
 import { Pagination } from "./pagination.js";
+import { wireDragging } from "./picture-dragging.js";
 import { contentOf, picturesOf } from "./training-advice.js";
 
 //: Milliseconds between two reads of the dataset during an import.
@@ -35,6 +37,8 @@ const labels = new LabelList(chooseLabel);
 const adding = new DatasetImport(name, {
   maxFileBytes: Number(limits.maxFileBytes), maxRequestBytes: Number(limits.maxRequestBytes), maxItems: Number(limits.maxItems), junk: new RegExp(limits.junk, "i"),
 }, refreshSoon);
+
+const camera = new Camera((found, label) => adding.add(found, label, "").catch(showProblem));
 
 let dataset = { labels: [], pictures: 0, unlabelled: 0 };
 let timer = 0;
@@ -244,6 +248,13 @@ function wire() {
   byId("suggested-accept").addEventListener("click", () => accept(page.shown.filter(({ label }) => label === null)));
   addEventListener("pagehide", () => changes.commit()); // a deletion that was not undone
   addEventListener("pageshow", ({ persisted }) => persisted && (trainingId = newId()));
+  wireDragging(byId("cards"), () => grid.selected, (label, ids) => {
+    choose(label, ids);
+    selectNone();
+  });
+  show("use-camera", hasCamera());
+  if (hasCamera()) show("pick-camera", false); // which takes one picture at a time
+  byId("use-camera").addEventListener("click", () => camera.open(dataset.labels.map((label) => label.name), filters.label));
   wireAdding((found, row) => adding.add(found, row, filters.label).catch(showProblem));
   byId("labels").open = matchMedia("(min-width: 60rem)").matches;
   byId("viewer-undo").disabled = true;
