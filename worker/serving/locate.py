@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.serving.forward import Network
-from worker.serving.tta import TINY, log
+from worker.serving.tta import log
 
 #: A function from one uint8 picture (height, width, channels) and the index of a label to a float32 map (rows, columns)
 #: over the whole picture. Greater values are more evidence for the label; only their differences have a meaning.
@@ -22,14 +22,14 @@ Features = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 CELLS, PATCH = 6, 2
 
 
-def by_activation(features: Features, weights: NDArray[np.float32]) -> Locate:
+def by_activation(features: Features, weights: NDArray[np.float32], *, independent: bool = False) -> Locate:
     """Return the exact map of a network whose last layer has `weights` (features, labels).
 
-    Its mean is the label's logit less the mean logit of all labels, apart from biases: logits have no zero, and what
-    speaks for every label speaks for none. B. Zhou et al., "Learning Deep Features for Discriminative Localization",
-    CVPR 2016.
+    Its mean is the label's logit, apart from the bias. Unless the labels are independent, it is the logit less the mean
+    logit of all labels: what speaks for every label speaks for none. B. Zhou et al., "Learning Deep Features for
+    Discriminative Localization", CVPR 2016.
     """
-    common = weights.mean(axis=1)
+    common = 0 if independent else weights.mean(axis=1)
 
     def locate(picture: NDArray[np.uint8], label: int) -> NDArray[np.float32]:
         evidence: NDArray[np.float32] = features(picture[None])[0] @ (weights[:, label] - common)
@@ -38,7 +38,7 @@ def by_activation(features: Features, weights: NDArray[np.float32]) -> Locate:
     return locate
 
 
-def by_occlusion(network: Network) -> Locate:
+def by_occlusion(network: Network, *, independent: bool = False) -> Locate:
     """Return the map of any network: how much of the label's log-odds a patch in the picture's mean colour takes away.
 
     M. Zeiler and R. Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014.
@@ -49,17 +49,17 @@ def by_occlusion(network: Network) -> Locate:
         pictures = np.repeat(picture[None], len(places) + 1, axis=0)
         for hidden, (rows, columns) in zip(pictures[1:], places, strict=True):
             hidden[rows, columns] = picture.mean(axis=(0, 1)).round()
-        odds = log_odds(network(pictures), label)
+        odds = log_odds(network(pictures), label, independent=independent)
         return _spread((odds[0] - odds[1:]).reshape(CELLS - PATCH + 1, -1))
 
     return locate
 
 
-def log_odds(probabilities: NDArray[np.float32], label: int) -> NDArray[np.float64]:
-    """Return the log-odds (n,) of a label; precise if its probability rounds to 1."""
-    others = np.delete(probabilities, label, axis=1).sum(axis=1, dtype=np.float64)
-    found: NDArray[np.float64] = log(probabilities[:, label]) - np.log(np.maximum(others, TINY))
-    return found
+def log_odds(probabilities: NDArray[np.float32], label: int, *, independent: bool = False) -> NDArray[np.float64]:
+    """Return the log-odds (n,) of a label. Unless the labels are independent, they are precise if it rounds to 1."""
+    alone = probabilities[:, label].astype(np.float64)
+    others = 1 - alone if independent else np.delete(probabilities, label, axis=1).sum(axis=1, dtype=np.float64)
+    return log(alone) - log(others)
 
 
 def _patches(height: int, width: int) -> Iterator[tuple[slice, slice]]:

@@ -149,7 +149,8 @@ class ModelCache:
             return self._head_on_backbone(card, card.backbone)
         network, locate = self._network(card)
         answer = with_tta(network, tta_threshold(card.views))
-        return LoadedModel(card, lambda images: Answers(answer(images)), locate or by_occlusion(network))
+        locate = locate or by_occlusion(network, independent=card.outputs == "independent")
+        return LoadedModel(card, lambda images: Answers(answer(images)), locate)
 
     def _head_on_backbone(self, card: ModelCard, ref: BackboneRef) -> LoadedModel:
         backbone = self.backbones.get(ref.version)
@@ -172,7 +173,7 @@ class ModelCache:
         exported = None if hardware.may_have_gpu() else self._registry.openvino_file(card.version)
         if exported:
             network = openvino_runtime.load_network(exported, self._threads)
-            return network.classify, network.locating()
+            return network.classify, network.locating(independent=card.outputs == "independent")
         return keras_runtime.load(self._registry.model_file(card.version), self._threads, card.preprocessing), None
 
 

@@ -108,7 +108,7 @@ class LoadedNetwork:
         """Return the probabilities (n, labels) of images (n, height, width, channels). Thread-safe."""
         return self.run(images)[PROBABILITIES]
 
-    def locating(self, weights: NDArray[np.float32] | None = None) -> Locate | None:
+    def locating(self, weights: NDArray[np.float32] | None = None, *, independent: bool = False) -> Locate | None:
         """Return the exact map of where it sees a label, with another last layer (features, labels) if given.
 
         None if its end does not allow that.
@@ -117,7 +117,9 @@ class LoadedNetwork:
         if end is None:
             return None
         last = end.weights if weights is None else weights
-        return by_activation(lambda images: end.in_order(self.features(images)[FEATURES]), last)
+        return by_activation(
+            lambda images: end.in_order(self.features(images)[FEATURES]), last, independent=independent
+        )
 
 
 def load(file: Path, threads: int) -> Network:

@@ -53,6 +53,13 @@ def test_log_odds_of_a_probability_that_rounds_to_one() -> None:
     assert odds[2] < -50
 
 
+def test_independent_labels_do_not_compete() -> None:
+    certain = np.array([[0.9, 0.9], [0.9, 0.1]], np.float32)
+    alone = log_odds(certain, 0, independent=True)
+    assert alone[0] == alone[1] == pytest.approx(np.log(9), abs=1e-5)
+    assert np.diff(log_odds(certain, 0))[0] > 1
+
+
 def test_the_exact_map_adds_up_to_the_answer(backbone: Backbone) -> None:
     """Given two pictures, Then the logits differ by as much as the means of the maps: both have the same bias."""
     locate = backbone.locating(None)

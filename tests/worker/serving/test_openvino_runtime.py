@@ -80,6 +80,37 @@ def test_a_damaged_file_is_unusable(file: Path, tmp_path: Path, damage: str) -> 
         openvino_runtime.load(bad, 2)
 
 
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_the_exact_map_of_a_network_that_ends_in_mean_pooling(activation: str, tmp_path: Path) -> None:
+    """Given two images, Then the logits of Keras differ by as much as the means of the maps."""
+    keras.utils.set_random_seed(5)
+    logits = keras.Sequential(
+        [
+            keras.Input(SIZE),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(4, 3),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dropout(0.5),
+            keras.layers.Dense(5),
+        ]
+    )
+    scaled = [logits, keras.layers.Rescaling(2.0, 0.5), keras.layers.Activation(activation)]
+    file = tmp_path / OPENVINO_FILE
+    openvino_runtime.export(keras.Sequential(scaled), file)
+    locate = openvino_runtime.load_network(file, 2).locating(independent=activation == "sigmoid")
+    assert locate is not None and locate(IMAGES[0], 0).shape == (7, 5)
+    expected = logits.predict(IMAGES[:2], verbose=0)
+    if activation == "softmax":
+        expected -= expected.mean(axis=1, keepdims=True)
+    for label in range(5):
+        first, second = (locate(image, label).mean() for image in IMAGES[:2])
+        assert first - second == pytest.approx(expected[0, label] - expected[1, label], abs=1e-5)
+
+
+def test_other_networks_have_no_exact_map(file: Path) -> None:
+    assert openvino_runtime.load_network(file, 2).locating() is None
+
+
 def test_it_loads_no_tensorflow_and_sends_no_telemetry(file: Path, tmp_path: Path) -> None:
     """By default the library reports every import to Intel and writes into the home folder."""
     code = (
