@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,21 +15,16 @@ from shared.domain.errors import InvalidRequest, NotFound
 from shared.models.registry import Registry
 from worker import hardware
 from worker.serving import keras_runtime, openvino_runtime
-from worker.serving.forward import EMBEDDING, PROBABILITIES, ModelUnusable, Outputs
-from worker.serving.locate import Locate
+from worker.serving.forward import EMBEDDING, ModelUnusable
+from worker.serving.network import LoadedNetwork
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A pretrained network whose Embeddings Heads are trained on. `card.input` says what pictures it takes.
-
-    `locating` returns the exact map of where it sees a label, or a Head with these weights (dimensions, labels) does;
-    None if the runtime has no feature maps.
-    """
+    """A pretrained network whose Embeddings Heads are trained on. `card.input` says what pictures it takes."""
 
     card: ModelCard
-    run: Outputs
-    locating: Callable[[NDArray[np.float32] | None], Locate | None] = lambda _weights: None
+    network: LoadedNetwork
 
     @property
     def version(self) -> str:
@@ -44,11 +38,7 @@ class Backbone:
 
     def embed(self, pictures: NDArray[np.uint8]) -> NDArray[np.float16]:
         """Return the Embeddings (n, dimensions) of pictures (n, height, width, 3). Thread-safe."""
-        return self.run(pictures)[EMBEDDING].astype(np.float16)
-
-    def classify(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the probabilities (n, labels) of pictures (n, height, width, 3). Thread-safe."""
-        return self.run(pictures)[PROBABILITIES]
+        return self.network.run(pictures)[EMBEDDING].astype(np.float16)
 
 
 def newest_backbone(registry: Registry) -> ModelCard:
@@ -80,15 +70,14 @@ class Backbones:
             card = self._registry.card(version)
             if card.embedding is None:
                 raise ModelUnusable(f"version {version} is not a Backbone")
-            return self._read(card)
+            return Backbone(card, self._network(card))
         except (NotFound, InvalidRequest) as error:
             raise ModelUnusable(f"the Backbone {version} is missing: {error}") from error
 
-    def _read(self, card: ModelCard) -> Backbone:
+    def _network(self, card: ModelCard) -> LoadedNetwork:
         if not hardware.may_have_gpu():
-            network = openvino_runtime.load_network(network_file(self._registry, card), self._threads)
-            return Backbone(card, network.run, network.locating)
-        return Backbone(card, keras_runtime.load_outputs(self._registry.model_file(card.version), self._threads))
+            return openvino_runtime.load_network(network_file(self._registry, card), self._threads)
+        return keras_runtime.load_backbone(self._registry.model_file(card.version), self._threads)
 
 
 def network_file(registry: Registry, card: ModelCard) -> Path:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.domain.preprocessing import Preprocessing
-from worker.serving.forward import EMBEDDING, PROBABILITIES, ModelUnusable, Network, Outputs
+from worker.serving.forward import EMBEDDING, PROBABILITIES, ModelUnusable, Network
+from worker.serving.network import LoadedNetwork
 from worker.serving.preprocess import preprocess
 
 #: For networks that take values from 0 to 255, as those that are trained here.
@@ -21,10 +22,24 @@ def load(file: Path, threads: int, preprocessing: Preprocessing = NONE) -> Netwo
     return compiled(_load(file, threads), preprocessing)
 
 
-def load_outputs(file: Path, threads: int) -> Outputs:
+def load_network(file: Path, threads: int, preprocessing: Preprocessing = NONE) -> LoadedNetwork:
+    """Return what `load` returns, without what it pools."""
+    network = load(file, threads, preprocessing)
+    return LoadedNetwork(lambda images: {PROBABILITIES: network(images)})
+
+
+def load_backbone(file: Path, threads: int) -> LoadedNetwork:
     """Return the network of a Backbone with its outputs, running on `threads` cores. Raise ModelUnusable."""
-    run = graph(_load(file, threads), EMBEDDING)
-    return lambda images: {name: output.numpy() for name, output in run(images).items()}
+    import keras  # noqa: PLC0415  # see `_load`
+
+    model = _load(file, threads)
+    pooling, last = model.get_layer(EMBEDDING), model.get_layer(PROBABILITIES)
+    run, features = graph(model, EMBEDDING), graph(keras.Model(model.inputs, pooling.input))
+    return LoadedNetwork(
+        lambda images: {name: output.numpy() for name, output in run(images).items()},
+        lambda images: features(images)[PROBABILITIES].numpy(),  # the name of an only output
+        last.get_weights()[0],
+    )
 
 
 def _load(file: Path, threads: int) -> Any:

@@ -20,10 +20,11 @@ from shared.models.registry import Registry
 from worker import hardware
 from worker.serving import keras_runtime, openvino_runtime
 from worker.serving.backbone import Backbones
-from worker.serving.forward import ModelUnusable, Network, tta_threshold, with_tta
+from worker.serving.forward import ModelUnusable, tta_threshold, with_tta
 from worker.serving.head import Head
 from worker.serving.lacks import Lacks
 from worker.serving.locate import Locate, by_occlusion
+from worker.serving.network import LoadedNetwork
 from worker.serving.openvino_runtime import BATCH_SIZE
 
 __all__ = ["LoadedModel", "ModelCache", "ModelUnusable", "memory_of"]
@@ -147,9 +148,10 @@ class ModelCache:
     def _loaded(self, card: ModelCard) -> LoadedModel:
         if card.backbone is not None:
             return self._head_on_backbone(card, card.backbone)
-        network, locate = self._network(card)
-        answer = with_tta(network, tta_threshold(card.views))
-        locate = locate or by_occlusion(network, independent=card.outputs == "independent")
+        network, independent = self._network(card), card.outputs == "independent"
+        answer = with_tta(network.classify, tta_threshold(card.views))
+        exact = network.locating(independent=independent)
+        locate = exact or by_occlusion(network.classify, independent=independent)
         return LoadedModel(card, lambda images: Answers(answer(images)), locate)
 
     def _head_on_backbone(self, card: ModelCard, ref: BackboneRef) -> LoadedModel:
@@ -163,18 +165,15 @@ class ModelCache:
             embeddings = backbone.embed(images)
             return Answers(head.probabilities(embeddings), head.novelty(embeddings))
 
-        return LoadedModel(card, answer, backbone.locating(head.weights) or by_occlusion(classify))
+        return LoadedModel(card, answer, backbone.network.locating(head.weights) or by_occlusion(classify))
 
-    def _network(self, card: ModelCard) -> tuple[Network, Locate | None]:
-        """Return a version's network, and the exact map of where it sees a label if its end allows that."""
+    def _network(self, card: ModelCard) -> LoadedNetwork:
         if card.embedding is not None:
-            backbone = self.backbones.get(card.version)
-            return backbone.classify, backbone.locating(None)
+            return self.backbones.get(card.version).network
         exported = None if hardware.may_have_gpu() else self._registry.openvino_file(card.version)
         if exported:
-            network = openvino_runtime.load_network(exported, self._threads)
-            return network.classify, network.locating(independent=card.outputs == "independent")
-        return keras_runtime.load(self._registry.model_file(card.version), self._threads, card.preprocessing), None
+            return openvino_runtime.load_network(exported, self._threads)
+        return keras_runtime.load_network(self._registry.model_file(card.version), self._threads, card.preprocessing)
 
 
 def _warm_up(model: LoadedModel) -> None:

@@ -11,7 +11,6 @@ import tempfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,8 @@ from numpy.typing import NDArray
 from shared.domain.preprocessing import Preprocessing
 from worker.serving import keras_runtime
 from worker.serving.forward import EMBEDDING, FEATURES, PROBABILITIES, ModelUnusable, Network, Outputs
-from worker.serving.locate import Locate, by_activation
-from worker.serving.pooling import PooledEnd, find_pooled_end
+from worker.serving.network import LoadedNetwork
+from worker.serving.pooling import find_pooled_end
 
 #: The members of the archive.
 LAYERS, WEIGHTS = "network.xml", "network.bin"
@@ -96,32 +95,6 @@ def _is_half(weights: Iterable[NDArray[Any]]) -> bool:
         return all(np.array_equal(array, array.astype(np.float16)) for array in weights)
 
 
-@dataclass(frozen=True, eq=False)
-class LoadedNetwork:
-    """A network in memory: `run` has its outputs, `features` what is pooled at its `end`, if it ends so."""
-
-    run: Outputs
-    features: Outputs
-    end: PooledEnd | None
-
-    def classify(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the probabilities (n, labels) of images (n, height, width, channels). Thread-safe."""
-        return self.run(images)[PROBABILITIES]
-
-    def locating(self, weights: NDArray[np.float32] | None = None, *, independent: bool = False) -> Locate | None:
-        """Return the exact map of where it sees a label, with another last layer (features, labels) if given.
-
-        None if its end does not allow that.
-        """
-        end = self.end
-        if end is None:
-            return None
-        last = end.weights if weights is None else weights
-        return by_activation(
-            lambda images: end.in_order(self.features(images)[FEATURES]), last, independent=independent
-        )
-
-
 def load(file: Path, threads: int) -> Network:
     """Return the network in a file that `export` wrote, running on `threads` cores. Raise ModelUnusable."""
     return load_network(file, threads).classify
@@ -148,11 +121,11 @@ def load_network(file: Path, threads: int) -> LoadedNetwork:
     answers = {PROBABILITIES: compiled.outputs.index(_probabilities(compiled))}
     answers |= {EMBEDDING: places[EMBEDDING]} if EMBEDDING in places else {}
     infer = _one_at_a_time(compiled)
-    return LoadedNetwork(
-        _in_batches(lambda images: infer(images, answers)),
-        _in_batches(lambda images: infer(images, {FEATURES: places[FEATURES]})),
-        end,
-    )
+    run = _in_batches(lambda images: infer(images, answers))
+    if end is None:
+        return LoadedNetwork(run)
+    pooled = _in_batches(lambda images: infer(images, {FEATURES: places[FEATURES]}))
+    return LoadedNetwork(run, lambda images: end.in_order(pooled(images)[FEATURES]), end.weights)
 
 
 def _probabilities(network: Any) -> Any:

@@ -106,7 +106,7 @@ def test_the_backbone_is_in_memory_once(folder: Path, version: str, backbone: Ba
     own = cache.get(backbone.version).answer(images)
     assert cache.get(version).answer(images).probabilities.shape == (2, len(LABELS))
     assert cache.backbones.get(backbone.version) is cache.backbones.get(backbone.version)
-    np.testing.assert_array_equal(own.probabilities, cache.backbones.get(backbone.version).classify(images))
+    np.testing.assert_array_equal(own.probabilities, cache.backbones.get(backbone.version).network.classify(images))
     assert own.novelty is None
 
 

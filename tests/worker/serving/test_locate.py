@@ -62,10 +62,10 @@ def test_independent_labels_do_not_compete() -> None:
 
 def test_the_exact_map_adds_up_to_the_answer(backbone: Backbone) -> None:
     """Given two pictures, Then the logits differ by as much as the means of the maps: both have the same bias."""
-    locate = backbone.locating(None)
+    locate = backbone.network.locating()
     assert locate is not None
     pictures = np.stack([noise(224, 224, 3), 255 - noise(224, 224, 3)[::-1]])
-    logits = np.log(backbone.classify(pictures))
+    logits = np.log(backbone.network.classify(pictures))
     logits -= logits.mean(axis=1, keepdims=True)
     for label in (0, 500, 999):
         first, second = (locate(picture, label) for picture in pictures)
@@ -76,7 +76,7 @@ def test_the_exact_map_adds_up_to_the_answer(backbone: Backbone) -> None:
 def test_the_exact_map_of_another_last_layer(backbone: Backbone) -> None:
     """Given a Head's weights, Then its logits without their bias are the means of the maps."""
     weights = np.random.default_rng(1).normal(size=(backbone.dimensions, 4)).astype(np.float32)
-    locate, picture = backbone.locating(weights), noise(224, 224, 3)
+    locate, picture = backbone.network.locating(weights), noise(224, 224, 3)
     assert locate is not None
     logits = (backbone.embed(picture[None]).astype(np.float32) @ weights)[0]
     maps = [locate(picture, label).mean() for label in range(4)]
