@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from shared.services import Services
-from tests.browser.kit import Api, Complaints, check
+from tests.browser.kit import Api, Complaints, Gate, check, folder_of
 from tests.conftest import wait_until
 from tests.fixtures.shapes import SHAPES, drawn, encoded
 
@@ -45,6 +45,7 @@ def label_row(page: Page, name: str):
 def test_from_a_folder_of_folders_to_a_classifier(page: Page, api: Api, parts: Services, folder: Path) -> None:  # noqa: ARG001 - deletes the version
     # Given an empty dataset, made by its page
     page.goto("/datasets")
+    expect(page.locator("#try-samples")).to_be_visible()
     page.fill("#name", "My Shapes")
     page.fill("#labels", "circle, bars")
     page.click("#create")
@@ -174,6 +175,29 @@ def test_the_camera_takes_pictures_of_a_label(page: Page, api: Api) -> None:
     expect(page.locator("#import-result strong")).to_contain_text("added")
     (label,) = api.ask("GET", "/v1/datasets/seen").json()["labels"]
     assert (label["name"], label["train"] + label["test"] > 2) == ("beep", True)
+
+
+def test_an_interrupted_import_is_offered_again(page: Page, api: Api, tmp_path: Path) -> None:
+    """Given an import that a reload interrupts, When the folder is chosen again, Then only the rest is sent."""
+    api.ask("POST", "/v1/datasets", json={"name": "resumed"})
+    folder, gate = folder_of(tmp_path / "many", 55), Gate(page, after=1)
+    page.on("dialog", lambda dialog: dialog.accept())  # leaving the page during an import
+    page.goto("/datasets/resumed")
+    page.set_input_files("#folder", str(folder))
+    (job,) = wait_until(lambda: api.ask("GET", "/v1/jobs?state=open&kind=import").json()["data"], "it is opened")
+    wait_until(lambda: gate.held and api.status(job["id"])["counts"]["total"] == 50, "the first 50 arrive")
+    page.reload()
+    gate.open()
+    expect(page.locator("#interrupted-title")).to_have_text("The import “many” was interrupted")
+    expect(page.locator("#interrupted-text")).to_contain_text("50 of 55 files arrived")
+    check(page, "interrupted-import")
+    page.set_input_files("#folder", str(folder))
+    expect(page.locator("#import-result strong")).to_contain_text("added")
+    expect(page.locator("#interrupted")).to_be_hidden()
+    assert api.status(job["id"])["counts"]["total"] == 55
+    page.reload()
+    expect(page.locator("#facts")).to_contain_text("picture")
+    expect(page.locator("#interrupted")).to_be_hidden()
 
 
 def test_pictures_are_dragged_onto_a_label(page: Page, api: Api, dataset: str) -> None:

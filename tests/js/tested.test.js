@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { confusedPairs } from "../../web/static/matrix.js";
+import { corners } from "../../web/static/drawn-samples.js";
+import { comparison } from "../../web/static/promoting.js";
 import { thresholdText } from "../../web/static/threshold.js";
 import { wordsOf } from "../../web/static/version-answers.js";
 import { changesText, versionBefore } from "../../web/static/version-changes.js";
@@ -37,4 +39,15 @@ test("changes in words", () => {
   assert.equal(changesText(0, 0, 0), "no picture was used to test both.");
   assert.match(changesText(1, 0, 0), /^on 1 test picture .*neither/);
   assert.match(changesText(40, 3, 1), /^on 40 test pictures .*3 are right now that were wrong, and 1 is wrong now that was right\.$/);
+});
+
+test("two accuracies are compared in points", () => {
+  const [model, champion] = [0.95, 0.9].map((accuracy) => ({ metrics: { accuracy }, dataset: { digest: "d" } }));
+  assert.equal(comparison(model, champion), "Accuracy on the test images: 95.00 % instead of 90.00 % (+5.00 points).");
+  assert.match(comparison(model, { ...champion, dataset: { digest: "e" } }), /measured on other images/);
+});
+
+test("a star has corners around its middle, the first one above", () => {
+  const star = corners(4, () => 1).map((corner) => corner.map((place) => Math.round(place)));
+  assert.deepEqual(star.map(([x, y]) => [x + 0, y + 0]), [[0, -1], [1, 0], [0, 1], [-1, 0]]);
 });

@@ -1,13 +1,16 @@
 // Imports files into a dataset: sends them, follows the import, and sums up its outcome.
 
+import { onClick } from "./buttons.js";
 import { openImport } from "./datasets-api.js";
 import { announce, byId, element, notice, setText, show } from "./dom.js";
 import { assignKeys } from "./file-keys.js";
 import { checkFiles, titleOfFiles, tooManyFiles } from "./files.js";
 import { number, plural } from "./format.js";
 import { Outcomes, outcomeWords } from "./import-outcomes.js";
+import { done, findInterrupted, isOffered, offer, settle } from "./resume.js";
 import { fileList } from "./selection.js";
 import { Sender } from "./sender.js";
+import { claim, remember } from "./unfinished.js";
 import { watch } from "./watch.js";
 
 /**
@@ -24,8 +27,19 @@ export function labelFor(found, row, chosen) {
 export class DatasetImport {
   /** @param {string} name of the dataset @param {any} limits @param {() => void} onProgress called when pictures were added */
   constructor(name, limits, onProgress) {
-    Object.assign(this, { name, limits, onProgress, sender: null, ending: null });
+    Object.assign(this, { name, limits, onProgress, sender: null, ending: null, offered: null });
+    onClick("settle", settle);
     byId("stop").addEventListener("click", () => this.#cancel());
+  }
+
+  /** Offer to resume an import that was interrupted in this browser. The next call tries again if the service is unavailable. */
+  async offerResume() {
+    this.offered ??= offer(this.name);
+    await this.offered.catch((problem) => {
+      this.offered = null;
+      throw problem;
+    });
+    show("interrupted", isOffered() && !this.sender);
   }
 
   /** Check these files and import them. @param {any} found files, or a promise of them @param {string | null} row @param {string} chosen label */
@@ -39,7 +53,10 @@ export class DatasetImport {
     const much = tooManyFiles(choices, this.limits);
     if (much || !choices.length) return notice(much ? "Too many files." : "No pictures found.", much || fileList(skipped));
     assignKeys(choices);
-    return this.#send(choices, skipped, labelFor(all, row, chosen));
+    await this.offerResume();
+    const label = labelFor(all, row, chosen);
+    const before = await findInterrupted(choices);
+    return this.#send(choices, skipped, label, before?.label === label ? before : null);
   }
 
   #reading(count) {
@@ -47,26 +64,31 @@ export class DatasetImport {
     setText("reading", `Reading ${plural(count, "file")}…`);
   }
 
-  async #send(choices, skipped, label) {
+  async #send(choices, skipped, label, before) {
     const warn = (event) => event.preventDefault();
     this.ending = new AbortController();
+    const archives = new Set(choices.filter(({ archive }) => archive).map(({ key }) => key));
+    const folder = choices.some(({ name }) => name.includes("/"));
+    this.record = { title: before?.title ?? titleOfFiles(choices), files: choices.length, folder, archives: before?.archives ?? [], dataset: this.name, label };
     this.sender = new Sender(choices, {
       scale: false,
       open: (id) => openImport(this.name, label, id),
-      onOpen: (job) => this.#follow(job),
-      onArrived: () => {},
+      onOpen: (job) => this.#opened(job),
+      onArrived: (keys) => this.#arrived(keys.filter((key) => archives.has(key))),
       onProgress: (sent) => this.#showSent(sent),
       onWait: (problem) => notice("Sending waits.", problem.message, " It resumes automatically."),
-    });
+    }, before);
     this.#begin(choices, label);
+    if (before) this.#opened(before.job);
     addEventListener("beforeunload", warn);
     try {
       await this.sender.run();
       removeEventListener("beforeunload", warn);
+      done(this.sender.jobId);
       await this.followed;
       await this.#finish(skipped);
     } catch (problem) {
-      if (problem.name !== "AbortError") notice(problem.title ?? "The import stopped.", problem.message, " Add the same files again: pictures that are there already are skipped.");
+      if (problem.name !== "AbortError") notice(problem.title ?? "The import stopped.", problem.message, " Add the same files again to send the rest.");
     } finally {
       removeEventListener("beforeunload", warn);
       this.#end();
@@ -78,6 +100,7 @@ export class DatasetImport {
     setText("importing-title", `Importing ${plural(choices.length, "file")}${title ? ` · ${title}` : ""}`);
     show("importing", true);
     show("add-buttons", false);
+    show("interrupted", false);
     byId("imported").value = 0;
     setText("imported-files", "–");
     this.#showSent(this.sender.sent);
@@ -87,6 +110,17 @@ export class DatasetImport {
     const { files } = this.sender.total;
     byId("sent").value = files ? Math.min(1, sent.files / files) : 0;
     setText("sent-files", `${number(Math.min(sent.files, files))} of ${number(files)}`);
+  }
+
+  #opened(job) {
+    claim(job);
+    remember({ ...this.record, job });
+    this.#follow(job);
+  }
+
+  #arrived(archives) {
+    this.record.archives.push(...archives);
+    remember({ ...this.record, job: this.sender.jobId });
   }
 
   #follow(job) {
@@ -116,7 +150,9 @@ export class DatasetImport {
 
   async #cancel() {
     this.ending.abort();
-    await this.sender?.cancel().catch(() => {}); // it may have ended
+    const { jobId } = this.sender;
+    await this.sender.cancel().catch(() => {}); // it may have ended
+    done(jobId);
     announce("Import cancelled.");
   }
 

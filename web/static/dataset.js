@@ -13,6 +13,7 @@ import { PicturePage, suggestionOf } from "./dataset-pictures.js";
 import { showReport } from "./dataset-report.js";
 import { PictureViewer } from "./dataset-viewer.js";
 import { addLabel, deleteDataset, readDataset } from "./datasets-api.js";
+import { drawnSamples } from "./drawn-samples.js";
 import { answer, byId, element, setText, show } from "./dom.js";
 import { Filters } from "./filters.js";
 import { bytes, number, plural } from "./format.js";
@@ -76,9 +77,16 @@ async function open() {
     readAddress();
     await refresh();
     await Promise.all([page.load(), showClassifier(dataset), showReport(name, review)]);
+    if (location.hash === "#draw" && !dataset.pictures) await addSamples();
   } catch (problem) {
     showProblem(problem);
   }
+}
+
+/** Fill an empty dataset with pictures to play with, as the page before has promised. */
+async function addSamples() {
+  history.replaceState(history.state, "", location.pathname); // not again after a reload
+  await adding.add(drawnSamples(), null, "");
 }
 
 /** Show another page of pictures, or other filters. */
@@ -248,6 +256,7 @@ function wire() {
   byId("suggested-accept").addEventListener("click", () => accept(page.shown.filter(({ label }) => label === null)));
   addEventListener("pagehide", () => changes.commit()); // a deletion that was not undone
   addEventListener("pageshow", ({ persisted }) => persisted && (trainingId = newId()));
+  adding.offerResume().catch(() => {}); // tried again when files are added
   wireDragging(byId("cards"), () => grid.selected, (label, ids) => {
     choose(label, ids);
     selectNone();

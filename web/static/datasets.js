@@ -2,7 +2,7 @@
 
 import { readModel } from "./api.js";
 import { accuracyText } from "./accuracy.js";
-import { showProblem } from "./buttons.js";
+import { onClick, showProblem } from "./buttons.js";
 import { createDataset, pictureAddress, readClassifiers, readDatasets, readPictures } from "./datasets-api.js";
 import { announce, byId, element, notice, show } from "./dom.js";
 import { ago, plural } from "./format.js";
@@ -11,6 +11,8 @@ import { sleep } from "./watch.js";
 
 //: Pictures on a card.
 const SHOWN = 4;
+//: Name of the dataset to play with.
+const SAMPLES = "shapes";
 //: Milliseconds before a failed read is repeated.
 const RETRY_MS = 4000;
 
@@ -75,6 +77,12 @@ async function create(event) {
   }
 }
 
+/** Make a dataset of pictures to play with; its page draws them. */
+async function trySamples() {
+  await createDataset(SAMPLES, []).catch((problem) => problem.status === 409 || Promise.reject(problem)); // in another tab
+  location.assign(`/datasets/${SAMPLES}#draw`);
+}
+
 function showFault(text) {
   show("name-fault", Boolean(text));
   byId("name-fault").textContent = text;
@@ -90,4 +98,5 @@ function showName() {
 
 byId("name").addEventListener("input", showName);
 byId("form").addEventListener("submit", create);
+onClick("try-samples", trySamples);
 open();

@@ -42,5 +42,5 @@ export function comparison(model, champion) {
   if (!champion.metrics) return `${mine}. The champion has not been measured.`;
   const theirs = precisePercent(champion.metrics.accuracy);
   if (model.dataset?.digest !== champion.dataset?.digest) return `${mine}. The champion has ${theirs}, measured on other images.`;
-  return `${mine} instead of ${theirs} (${signedPoints(model.metrics.accuracy - champion.metrics.accuracy)} precisePercent).`;
+  return `${mine} instead of ${theirs} (${signedPoints(model.metrics.accuracy - champion.metrics.accuracy)} points).`;
 }

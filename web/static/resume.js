@@ -9,20 +9,20 @@ import { forget, lastUnfinished } from "./unfinished.js";
 let upload = null;
 let keys = null;
 
-/** Look for an interrupted upload and describe it on the page. */
-export async function offer() {
-  const found = await lastUnfinished();
+/** Look for an interrupted upload, or import into a dataset, and describe it on the page. @param {string | null} dataset */
+export async function offer(dataset = null) {
+  const found = await lastUnfinished(dataset);
   if (!found) return;
   upload = found.upload;
   const { total } = found.job.counts;
-  setText("interrupted-title", `The upload${inQuotes(upload.title)} was interrupted`);
+  setText("interrupted-title", `The ${dataset ? "import" : "upload"}${inQuotes(upload.title)} was interrupted`);
   setText(
     "interrupted-text",
     `${number(total)} of ${plural(upload.files, "file")} arrived ${ago(new Date(upload.at))}. ` +
       `Choose the same ${upload.folder ? "folder" : "files"} again to send only the rest.`,
   );
   setText("resume-text", upload.folder ? "Choose the folder again" : "Choose the files again");
-  setText("settle-text", `Classify only ${total === 1 ? "this picture" : `these ${number(total)}`}`);
+  setText("settle-text", `${dataset ? "Import" : "Classify"} only ${total === 1 ? "this picture" : `these ${number(total)}`}`);
   byId("resume").addEventListener("click", () => byId(upload.folder ? "pick-folder" : "pick-files").click());
 }
 

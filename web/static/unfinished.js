@@ -11,7 +11,8 @@ const QUESTION = "which job?";
 const tabs = new BroadcastChannel("darkroom.uploads"); // Web Locks are missing on plain HTTP
 
 /**
- * @typedef {{job: string, title: string, files: number, folder: boolean, archives: string[], at: number}} Upload
+ * @typedef {{job: string, title: string, files: number, folder: boolean, archives: string[], at: number, dataset?: string, label?: string | null}} Upload
+ *   `dataset` and `label` are those of an import;
  *   `archives` are the keys of archives that have arrived; the service assigns the keys of their pictures
  */
 
@@ -36,12 +37,13 @@ async function inOtherTabs() {
 }
 
 /**
- * Return the newest unfinished upload with its Job: no other tab sends it, the job is open, and files have arrived.
+ * Return the newest unfinished upload to classify, or import into a dataset, with its Job: no other tab sends it, the job is open, and files have arrived.
  * Return null if there is none. Throw Problem if the service is unavailable.
+ * @param {string | null} dataset
  * @returns {Promise<{upload: Upload, job: object} | null>}
  */
-export async function lastUnfinished() {
-  const uploads = loadAll(PREFIX).toSorted((one, other) => other.at - one.at);
+export async function lastUnfinished(dataset) {
+  const uploads = loadAll(PREFIX).filter((upload) => (upload.dataset ?? null) === dataset).toSorted((one, other) => other.at - one.at);
   const theirs = uploads.length ? await inOtherTabs() : new Set();
   for (const upload of uploads.filter(({ job }) => !theirs.has(job))) {
     const job = await readIfThere(upload.job);
