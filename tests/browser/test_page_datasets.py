@@ -95,6 +95,12 @@ def test_from_a_folder_of_folders_to_a_classifier(page: Page, api: Api, parts: S
     page.goto("/datasets")
     expect(page.locator(".dataset-card", has_text="my-shapes").locator("strong")).to_contain_text("%")
     check(page, "datasets")
+    # And the classifier has a page, with its versions
+    page.goto("/classifiers/my-shapes")
+    expect(page.locator("#rows tr")).to_have_count(1)
+    expect(page.locator("#rows .champion-mark")).to_be_visible()
+    expect(page.locator("#open-dataset")).to_have_attribute("href", "/datasets/my-shapes")
+    check(page, "classifier")
 
 
 def look_behind_the_figures(page: Page, metrics: dict) -> None:

@@ -110,6 +110,14 @@ def model(version: str) -> str:
     return render_template("model.html", card=visible_card(version))
 
 
+@blueprint.get("/classifiers/<name>")
+@allow(ANY_KEY)
+def classifier(name: str) -> str:
+    """Show a classifier: its versions, and which of them answers."""
+    found = services().registry.classifier(name, caller().owner)
+    return render_template("classifier.html", classifier=found)
+
+
 @blueprint.get("/system")
 @allow(ANY_KEY)
 def system() -> str:

@@ -5,6 +5,7 @@ import { readModel } from "./api.js";
 import { findClassifier } from "./datasets-api.js";
 import { byId, element, icon, setText, show } from "./dom.js";
 import { ago, duration } from "./format.js";
+import { classifierLink } from "./model-links.js";
 import { advice, lacks, trainingSeconds } from "./training-advice.js";
 
 //: Fewest seconds that the button promises: the cores may be busy.
@@ -23,9 +24,9 @@ export function showTraining({ labels, pictures, unlabelled }) {
 export async function showClassifier({ name, revision }) {
   const classifier = await findClassifier(name);
   if (!classifier?.champion) return;
-  const { metrics, created_at: made, version, dataset: learnt } = await readModel(classifier.champion.version);
+  const { metrics, created_at: made, dataset: learnt } = await readModel(classifier.champion.version);
   const since = learnt?.revision !== undefined && learnt.revision !== revision ? " The dataset has changed since." : "";
-  byId("quality").replaceChildren("The classifier ", element("a", { href: `/models/${version}` }, name), " is right for ",
+  byId("quality").replaceChildren("The classifier ", classifierLink(name), " is right for ",
     element("strong", {}, accuracyText(metrics)), ` of its test pictures. It was trained ${ago(made)}.${since}`);
   show("classify", true);
   byId("classify").href = `/?classifier=${encodeURIComponent(name)}`;

@@ -42,6 +42,8 @@ export const deletePictures = (name, pictures) => requestJson(`${dataset(name)}/
 /** Return the address of a picture. @param {string} name @param {string} id @param {boolean} thumb */
 export const pictureAddress = (name, id, thumb = false) => `${dataset(name)}/pictures/${id}/image${thumb ? "?size=thumb" : ""}`;
 
+/** Delete a classifier; its versions stay. @param {string} name */
+export const deleteClassifier = (name) => request(`/v1/classifiers/${encodeURIComponent(name)}`, { method: "DELETE" });
 /** @returns {Promise<object[]>} */
 export const readClassifiers = () => dataOf("/v1/classifiers");
 /** Return a classifier, or null if there is none. @param {string} name */

@@ -9,7 +9,7 @@ import { ago, moment, number, precisePercent, significant } from "./format.js";
 import { correctionsOf, figuresOf, provenanceOf, viewsOf } from "./card-facts.js";
 import { showMatrix } from "./matrix.js";
 import { sheetExamples } from "./matrix-examples.js";
-import { compareAddress, modelLink } from "./model-links.js";
+import { classifierLink, compareAddress, modelLink } from "./model-links.js";
 import { pair, showParams } from "./training-outcome.js";
 import { promote } from "./promoting.js";
 import { cellPictures } from "./version-answers.js";
@@ -40,7 +40,7 @@ function factsOf(serves) {
     element("span", {}, model.source ? `imported from ${model.source}` : `preset ${model.preset}`),
     element("span", {}, "created ", element("time", { datetime: model.created_at, title: moment(model.created_at) }, ago(model.created_at))),
   ];
-  facts.push(element("span", {}, `classifier ${model.classifier}${model.owner === null ? "" : `, of ${model.owner}`}`));
+  facts.push(element("span", {}, "classifier ", alias ? classifierLink(model.classifier) : model.classifier, model.owner === null ? "" : `, of ${model.owner}`));
   if (model.parent) facts.push(element("span", {}, "continued from ", modelLink(model.parent)));
   if (serves) facts.unshift(element("span", { class: "champion-mark" }, icon("done"), "Champion: serves new jobs"));
   return facts;

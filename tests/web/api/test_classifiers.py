@@ -114,7 +114,10 @@ def test_others_see_neither_the_classifier_nor_its_versions(
     """Bob's answers about ann's Classifier are those about one that does not exist."""
     theirs, nothing = fruit[0], UNKNOWN
     calls = [("GET", "/v1/classifiers/{c}"), ("DELETE", "/v1/classifiers/{c}"), ("PUT", "/v1/classifiers/{c}/champion")]
-    calls += [("GET", f"/v1/models/{{v}}{end}") for end in ("", "/file", "/confusions")] + [("GET", "/models/{v}")]
+    calls += [("GET", f"/v1/models/{{v}}{end}") for end in ("", "/file", "/confusions")] + [
+        ("GET", "/models/{v}"),
+        ("GET", "/classifiers/{c}"),
+    ]
     for method, path in calls:
         answers = [
             bob(method, path.format(c=c, v=v), 404, match="*", json={"version": v})
