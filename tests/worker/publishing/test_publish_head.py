@@ -105,6 +105,7 @@ def test_the_backbone_is_in_memory_once(folder: Path, version: str, backbone: Ba
     images, _ = pictures(2, seed=4)
     own = cache.get(backbone.version).answer(images)
     assert cache.get(version).answer(images).probabilities.shape == (2, len(LABELS))
+    assert cache.get(version).locate(images[0], 0).shape == (7, 7)  # of the feature maps: by occlusion it has 6 × 6
     assert cache.backbones.get(backbone.version) is cache.backbones.get(backbone.version)
     np.testing.assert_array_equal(own.probabilities, cache.backbones.get(backbone.version).network.classify(images))
     assert own.novelty is None
