@@ -190,8 +190,8 @@ def test_an_interrupted_import_is_offered_again(page: Page, api: Api, tmp_path: 
     page.on("dialog", lambda dialog: dialog.accept())  # leaving the page during an import
     page.goto("/datasets/resumed")
     page.set_input_files("#folder", str(folder))
-    (job,) = wait_until(lambda: api.ask("GET", "/v1/jobs?state=open&kind=import").json()["data"], "it is opened")
-    wait_until(lambda: gate.held and api.status(job["id"])["counts"]["total"] == 50, "the first 50 arrive")
+    expect(page.locator("#sent-files")).to_have_text("50 of 55")
+    (job,) = api.ask("GET", "/v1/jobs?state=open&kind=import").json()["data"]
     page.reload()
     gate.open()
     expect(page.locator("#interrupted-title")).to_have_text("The import “many” was interrupted")
