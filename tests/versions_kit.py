@@ -7,12 +7,13 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
 from shared.domain.card import CARD_FILE, CONFUSIONS_FILE, MODEL_FILE, OPENVINO_FILE, PREDICTIONS_FILE, TRUTH_FILE
+from shared.domain.errors import NotFound
 from shared.models.registry import SHIPPED, Registry
 from shared.models.versions import PREFIX
 from shared.redis import keys
@@ -84,7 +85,7 @@ def turned_network(parent: Path) -> Path:
 
 @contextmanager
 def services_of(service: Service) -> Iterator[Services]:
-    """Connect to the stores of a running service; delete published versions afterwards."""
+    """Connect to the stores of a running service; delete published versions and their classifiers afterwards."""
     with redis_of(service) as client:
         where = client.connection_pool.connection_kwargs
         url = f"redis://:{where['password']}@127.0.0.1:{where['port']}/0"
@@ -93,5 +94,8 @@ def services_of(service: Service) -> Iterator[Services]:
             yield parts
         finally:
             client.delete(keys.CHAMPION)
+            for own in {card.belongs_to for card in parts.registry.versions() if card.owner}:
+                with suppress(NotFound):  # a test has deleted it
+                    parts.classifiers.remove(own)
             parts.blobs.delete_all(PREFIX)
             parts.close()

@@ -294,15 +294,21 @@ class Client(DatasetCalls):
         offset: float | Sequence[float] | None = None,
         channels: Literal["RGB", "BGR"] | None = None,
         name: str | None = None,
+        classifier: str | None = None,
     ) -> Json:
         """Import a model file, and return the card of its version. Raises Invalid if the file is refused.
 
-        `labels` are in the order of the model's outputs, and default to CIFAR-10's if there are ten. `value_range` says
+        It may be of Keras, ONNX or TFLite, or a zip archive with one of these, with a SavedModel, or with OpenVINO's
+        .xml and .bin. The version belongs to `classifier`; by default to `cifar10` if its labels are that one's, else
+        to a new one that is called as the file.
+
+        `labels` are in the order of the model's outputs, and default to those in the file or its archive, or to
+        CIFAR-10's if there are ten. `value_range` says
         which pixel values the model takes; it is detected by default, and `notes` of the card says how. Any other
         linear map of the values 0 to 255 is `value × scale + offset`, for all channels or for red, green and blue.
         """
         lists = {"labels": labels and list(labels), "scale": scale, "offset": offset}
-        texts = {"value_range": value_range, "channels": channels, "name": name}
+        texts = {"value_range": value_range, "channels": channels, "name": name, "classifier": classifier}
         fields = {field: json.dumps(value) for field, value in lists.items() if value is not None}
         fields |= {field: value for field, value in texts.items() if value}
         with Path(path).open("rb") as file:

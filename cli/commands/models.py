@@ -84,11 +84,14 @@ def _numbers(_: click.Context, option: click.Parameter, text: str | None) -> lis
 @click.option("--offset", callback=_numbers, metavar="O|R,G,B", help="… what is added then, …")
 @click.option("--channels", type=click.Choice(["RGB", "BGR"]), help="… and the order of the channels.")
 @click.option("--name", help="Name of the model.")
+@click.option("--classifier", metavar="NAME", help="Classifier that gets the version. Default: named as the file.")
 @output_option
 def import_(file: Path, *, labels: str | None, output: Format, **options: Any) -> None:
-    """Import a Keras model (.keras, .h5, or Teachable Machine's converted_keras.zip).
+    """Import a model that was trained elsewhere.
 
-    Models that would run code are refused.
+    FILE is of Keras (.keras, .h5), ONNX or TFLite, or a zip archive with one of these, with a SavedModel, or with
+    OpenVINO's .xml and .bin. What Teachable Machine, Lobe and Custom Vision export is imported as it is. Models that
+    would run code are refused.
     """
     with connect() as client:
         card = client.import_model(file, labels=_parse_labels(labels) if labels else None, **options)

@@ -9,7 +9,7 @@ import os
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -17,11 +17,13 @@ from shared.domain.classifier import CIFAR10, Classifier
 from shared.domain.errors import InvalidRequest, NotFound
 from shared.domain.preprocessing import Preprocessing
 
-#: Files in a published model's folder: the network for Keras; the network for OpenVINO, if it could be converted (see
-#: `worker.serving.openvino_runtime`); the card. If the model was measured: its predictions and the true labels, one
-#: byte (label index) per test image in the data set's order; and an image of confusions (see
-#: `worker.evaluation.confusions`).
-MODEL_FILE, OPENVINO_FILE, CARD_FILE = "model.keras", "openvino.zip", "card.json"
+#: Files in a published model's folder: the network for Keras, unless the version was imported from another format; the
+#: network for OpenVINO, if it could be converted (see `worker.serving.openvino_runtime`); the card. If the model was
+#: measured: its predictions and the true labels, one byte (label index) per test image in the data set's order; and an
+#: image of confusions (see `worker.evaluation.confusions`).
+MODEL_FILE: Final = "model.keras"
+OPENVINO_FILE: Final = "openvino.zip"
+CARD_FILE = "card.json"
 #: The Head of a version that was trained on a Backbone's Embeddings; see `worker.serving.head`.
 HEAD_FILE = "head.npz"
 #: The pictures of the Dataset that a version learnt from and was tested on; see `worker.datasets.snapshot`.
@@ -35,6 +37,7 @@ Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Outputs = Literal["probabilities", "independent"]
+NetworkFile = Literal["model.keras", "openvino.zip"]
 Software = Literal["python", "keras", "tensorflow", "openvino", "numpy"]
 
 
@@ -249,7 +252,11 @@ class ModelCard(_Part):
     best_epoch: int | None = Field(default=None, ge=1, description="epoch of these weights, chosen by validation")
     parent: str | None = Field(default=None, description="version that the training started from")
     created_at: AwareDatetime = Field(description="UTC, RFC 3339")
-    file_sha256: Sha256 = Field(description="digest of `model.keras`")
+    network_file: NetworkFile = Field(
+        default="model.keras",
+        description="openvino.zip: it was imported from another format than Keras's, and has no other",
+    )
+    file_sha256: Sha256 = Field(description="digest of the file that `network_file` names")
     openvino_sha256: Sha256 | None = Field(default=None, description="digest of `openvino.zip`, if there is one")
     training_seconds: float | None = Field(default=None, ge=0, description="wall clock of the training only")
 
@@ -257,6 +264,11 @@ class ModelCard(_Part):
     def belongs_to(self) -> Classifier:
         """Return the Classifier that the version belongs to."""
         return Classifier(self.classifier, self.owner)
+
+    @property
+    def has_keras(self) -> bool:
+        """Return whether there is a network for Keras; else there is only the one for OpenVINO."""
+        return self.network_file == MODEL_FILE
 
     @field_validator("created_at")
     @classmethod
@@ -267,6 +279,8 @@ class ModelCard(_Part):
     def _is_consistent(self) -> Self:
         if not self.version.endswith(self.file_sha256[:8]):
             raise ValueError("version must end in the first 8 digits of file_sha256")
+        if not self.has_keras and self.openvino_sha256 != self.file_sha256:
+            raise ValueError("without model.keras, file_sha256 and openvino_sha256 must be the same")
         if self.metrics is not None:
             self._check_metrics(self.metrics)
         return self

@@ -80,4 +80,5 @@ def describe(preprocessing: Preprocessing) -> str:
         "imagenet-bgr": "blue first, less ImageNet's mean",
     }
     numbers = f"value × {list(preprocessing.scale)} + {list(preprocessing.offset)}, {preprocessing.channels}"
-    return words.get(name_of(preprocessing), numbers)
+    red_first = words.get(name_of(preprocessing.model_copy(update={"channels": "RGB"})))
+    return words.get(name_of(preprocessing)) or (f"{red_first}, blue first" if red_first else numbers)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -34,8 +35,19 @@ UPLOAD_S = 3600
 SWEEP_BATCH = 100
 #: `value_range_basis` on the cards of older versions whose range was a guess. They are not found again.
 ASSUMED = "assumed"
-#: Signatures of the files that Keras writes, and the extensions that it requires to read them.
-EXTENSIONS = {b"PK\x03\x04": ".keras", b"\x89HDF\r\n\x1a\n": ".h5"}
+#: How model files begin, and their extensions. Keras requires its own to read them; `.keras` stands for any archive.
+#: TFLite's mark comes after four bytes. ONNX has none: a file begins with the version of the format, and a next field.
+EXTENSIONS = {
+    re.compile(rb"PK\x03\x04"): ".keras",
+    re.compile(rb"\x89HDF\r\n\x1a\n"): ".h5",
+    re.compile(rb"....TFL3", re.DOTALL): ".tflite",
+    re.compile(rb"\x08[\x01-\x20][\x12\x1a\x22\x28\x32\x3a\x42]"): ".onnx",
+}
+#: What can be imported, for errors.
+KINDS = (
+    "a .keras, .h5, .onnx or .tflite file, or a zip archive with one of them, with a SavedModel, or with OpenVINO's "
+    ".xml and .bin"
+)
 
 
 def _checked(labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -52,12 +64,19 @@ Labels = Annotated[tuple[Label, ...], Field(max_length=1000), AfterValidator(_ch
 
 @dataclass(frozen=True)
 class ModelImport:
-    """A request to import a model file: its digest and name, and optionally its labels and its preprocessing."""
+    """A request to import a model file: its digest and name, and optionally its labels and its preprocessing.
+
+    `classifier` is the one that was asked for. If it is None, the version belongs to `cifar10` if its labels are that
+    one's, else to `own`, a name of the `owner`'s. Without an owner, every version belongs to `cifar10`.
+    """
 
     sha256: str
     source: str
     labels: tuple[str, ...] | None = None
     preprocessing: Preprocessing | None = None
+    owner: str | None = None
+    classifier: str | None = None
+    own: str = "imported"
 
     @property
     def id(self) -> str:
@@ -82,6 +101,8 @@ class ModelImport:
             card.source_sha256 == self.sha256
             and self.labels in (None, card.labels)
             and self.preprocessing in (None, card.preprocessing)
+            and card.owner in (None, self.owner)
+            and self.classifier in (None, card.classifier)
             and card.params.get("value_range_basis") != ASSUMED
         )
 
@@ -160,7 +181,7 @@ class ImportQueue:
 
 def file_extension(head: bytes) -> str | None:
     """Return the extension for a model file that begins with `head`, or None if it is not a model file."""
-    return next((extension for signature, extension in EXTENSIONS.items() if head.startswith(signature)), None)
+    return next((extension for signature, extension in EXTENSIONS.items() if signature.match(head)), None)
 
 
 def _upload_folder(import_id: str) -> str:

@@ -13,7 +13,6 @@ from shared.domain.card import (
     CARD_FILE,
     CONFUSIONS_FILE,
     HEAD_FILE,
-    MODEL_FILE,
     OPENVINO_FILE,
     PREDICTIONS_FILE,
     TRUTH_FILE,
@@ -84,8 +83,18 @@ class Registry:
         return self._card(version)[0].read(version, name)
 
     def model_file(self, version: str) -> Path:
-        """Return the path of the file for Keras, fetched once if the version is published. Raises NotFound."""
-        return self._local(version, MODEL_FILE, self.card(version).file_sha256)
+        """Return the path of the file for Keras, fetched once if the version is published.
+
+        Raises NotFound, also if the version has none because it was imported from another format.
+        """
+        if not self.card(version).has_keras:
+            raise NotFound(f"version {version} has no network for Keras: it was imported from another format")
+        return self.network_file(version)
+
+    def network_file(self, version: str) -> Path:
+        """Return the path of the file that the version consists of: for Keras, or for OpenVINO. Raises NotFound."""
+        card = self.card(version)
+        return self._local(version, card.network_file, card.file_sha256)
 
     def openvino_file(self, version: str) -> Path | None:
         """Return the path of the file for OpenVINO, or None if the version has none. Raises NotFound if it is lost."""

@@ -135,7 +135,7 @@ def test_models_are_listed_compared_promoted_and_refused(service: Service, tmp_p
         assert late.returncode == 1 and f"the champion of cifar10 is {other}, not {shipped()}" in late.stderr
     (tmp_path / "model.h5").write_bytes(b"no model")
     refused = darkroom(service.url, tmp_path, "models", "import", "model.h5", "--labels", "cat, dog")
-    assert refused.returncode == 2 and "neither a .keras nor a .h5 file" in refused.stderr
+    assert refused.returncode == 2 and "this is not a .keras, .h5, .onnx or .tflite file" in refused.stderr
 
 
 def test_a_terminal_that_cannot_show_every_character(service: Service, http: httpx.Client, tmp_path: Path) -> None:

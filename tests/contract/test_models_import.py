@@ -111,6 +111,8 @@ WRONG = [
     ({"offset": "[1, 2, null]"}, 422, "/offset/2"),
     ({"channels": "GRB"}, 422, "/channels"),
     ({"colour": "red"}, 422, "/colour"),
+    ({"classifier": "My Fruit"}, 422, "/classifier"),
+    ({"classifier": "everyday"}, 422, "/classifier"),
     ({"name": "x" * 5000}, 413, None),
     ({"labels": json.dumps("x" * 300_000)}, 413, None),
 ]
@@ -130,7 +132,7 @@ def test_a_wrong_part_is_named(
 def test_a_file_that_is_not_a_model_is_refused_at_once(http: httpx.Client, folder: Path, content: bytes) -> None:
     file = folder / "no.keras"
     file.write_bytes(content)
-    assert "neither a .keras nor a .h5" in problem(post(http, file), 422)["detail"]
+    assert "this is not a .keras, .h5, .onnx or .tflite file" in problem(post(http, file), 422)["detail"]
 
 
 def test_a_model_needs_a_file(http: httpx.Client, folder: Path) -> None:
@@ -194,6 +196,7 @@ def test_the_service_goes_on_while_a_model_is_imported(
     place = next(number for number, answer in enumerate(answers) if answer.status_code == 201)
     model = answers[place].json()
     assert (model["labels"], model["source"]) == (json.loads(labels[place]), "Anna's network")
+    assert (model["classifier"], model["champion"]) == ("anna-s-network", True)
     assert (model["params"]["value_range"], model["params"]["value_range_basis"]) == ("0-255", "given")
     assert (model["metrics"], model["links"]["confusions"]) == (None, None)  # with other labels than the dataset's
     ModelCard.model_validate({name: value for name, value in model.items() if name not in ("champion", "links")})

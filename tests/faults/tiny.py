@@ -25,7 +25,7 @@ def tiny_network(parent: Path, kept: bytes = b"no network") -> Path:
 
 def exported() -> bytes:
     """Return a convolution and a dense layer with random weights as `worker.serving.openvino_runtime` reads them."""
-    openvino = openvino_runtime._openvino()
+    openvino = openvino_runtime.library()
     layers, chance = openvino.opset13, np.random.default_rng(0)
     filters = chance.normal(0, 0.3, (8, 3, 3, 3)).astype(np.float32)
     dense = chance.normal(0, 0.05, (8 * 15 * 15, 10)).astype(np.float32)

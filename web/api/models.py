@@ -10,18 +10,20 @@ from pydantic import Field, field_validator
 from typing_extensions import TypedDict
 
 from shared.access.api_keys import Scope
+from shared.datasets.names import NAME_PATTERN
 from shared.domain.card import CONFUSIONS_FILE, ModelCard
 from shared.domain.classifier import CIFAR10
 from shared.domain.errors import Fault, InvalidRequest, NotFound
 from shared.domain.preprocessing import Channels, ValueRange
 from shared.models.classifiers import Alias
+from shared.models.import_queue import KINDS
 from web.api.champions import champion_json, etag
 from web.api.classifiers import MAX_VERSION, Choice, change_champion
 from web.auth.access import ANY_KEY, allow, may_see_version, visible_card
 from web.openapi.operation import JSON, MULTIPART, Answer, operation
 from web.schemas import responses
 from web.schemas.requests import Query, query
-from web.state import services, state
+from web.state import caller, services, state
 from web.uploads.model_import import ImportService
 
 blueprint = Blueprint("models", __name__, url_prefix="/v1/models")
@@ -53,7 +55,7 @@ class ModelsQuery(Query):
 class ModelParts(TypedDict):
     """A model to import."""
 
-    file: Annotated[bytes, Field(description="A `.keras` or `.h5` file, or a zip archive with one and `labels.txt`.")]
+    file: Annotated[bytes, Field(description=f"{KINDS[0].upper()}{KINDS[1:]}.")]
     labels: NotRequired[
         Annotated[responses.JsonText, Field(description="JSON list of the class names, in the order of the outputs.")]
     ]
@@ -62,6 +64,9 @@ class ModelParts(TypedDict):
     offset: NotRequired[Annotated[responses.JsonText, Field(description="JSON: a number, or a list of three.")]]
     channels: NotRequired[Channels]
     name: NotRequired[str]
+    classifier: NotRequired[
+        Annotated[str, Field(pattern=f"^{NAME_PATTERN.pattern}$", description="Name of the version's classifier.")]
+    ]
 
 
 @blueprint.get("")
@@ -87,17 +92,22 @@ def index() -> Response:
     body={MULTIPART: ModelParts},
 )
 def create() -> tuple[Response, int]:
-    """Import a Keras model.
+    """Import a model that was trained elsewhere.
 
-    Send it as the part `file`: a `.keras` or `.h5` file, or Teachable Machine's `converted_keras.zip`. `labels`
-    defaults to those in the archive, or to those of CIFAR-10 if the model has ten outputs. One output needs two labels.
+    Send it as the part `file`: of Keras (`.keras`, `.h5`), ONNX, TFLite (LiteRT), a zip archive with a SavedModel or
+    with OpenVINO's `.xml` and `.bin`, or an archive that Teachable Machine, Lobe or Custom Vision has exported.
+    `labels` defaults to those in the file or its archive, or to those of CIFAR-10 if the model has ten outputs. One
+    output needs two labels.
 
     `value_range` is what the model takes instead of the values from 0 to 255 of a picture. Any other linear map is
     sent as `scale` and `offset` (`value × scale + offset`), each one number or three for red, green and blue, and
     `channels`. If all are missing, they are detected, and `notes` of the answer says how; if they cannot be detected,
     the model is refused. `name` defaults to the name of the file.
+
+    The version belongs to `classifier`; by default to `cifar10` if its labels are that one's, else to a new classifier
+    that is called as the file. The first version of a classifier becomes its champion.
     """
-    card, new = _importer().import_model(request)
+    card, new = _importer().import_model(request, caller().owner)
     answer = jsonify(_json(card))
     answer.headers["Location"] = f"/v1/models/{card.version}"
     return answer, 201 if new else 200
@@ -121,7 +131,7 @@ def card(version: str) -> Response:
 def file(version: str) -> Response:
     """Download the file of a model version."""
     digest = visible_card(version).file_sha256
-    path = services().registry.model_file(version).absolute()
+    path = services().registry.network_file(version).absolute()
     name = f"{version}{path.suffix}"
     answer = send_file(path, "application/octet-stream", as_attachment=True, download_name=name, etag=digest)
     answer.headers.update(FILE_HEADERS)
@@ -216,4 +226,4 @@ def _unknown(version: str, pointer: str) -> InvalidRequest:
 
 def _importer() -> ImportService:
     parts = services()
-    return ImportService(parts.registry, parts.imports, parts.blobs, state().import_slots)
+    return ImportService(parts.registry, parts.datasets, parts.imports, parts.blobs, state().import_slots)

@@ -6,7 +6,7 @@ import { postParts } from "./multipart.js";
 import { modelLink } from "./model-links.js";
 
 //: Parts of the request, and the form fields they come from.
-const FIELDS = { file: "file", labels: "labels", name: "name", value_range: "value-range" };
+const FIELDS = { file: "file", labels: "labels", name: "name", value_range: "value-range", classifier: "classifier" };
 
 /** Handle the form. @param {() => Promise<void>} onImported called after an import */
 export function wireImport(onImported) {
@@ -19,7 +19,7 @@ export function wireImport(onImported) {
 async function send(onImported) {
   for (const field of Object.values(FIELDS)) setError(field, null);
   show("imported", false);
-  if (!byId("file").files.length) return setError("file", "Choose a .keras, .h5 or .zip file.", true);
+  if (!byId("file").files.length) return setError("file", "Choose a .keras, .h5, .onnx, .tflite or .zip file.", true);
   busy(true);
   try {
     const model = await postParts("/v1/models", formOf(), newId(), showShare, new AbortController().signal);
@@ -39,7 +39,7 @@ function formOf() {
   const [file] = byId("file").files;
   const labels = byId("labels").value.split("\n").map((line) => line.trim()).filter(Boolean);
   if (labels.length) form.append("labels", JSON.stringify(labels));
-  for (const field of ["name", "value-range"]) if (byId(field).value.trim()) form.append(byId(field).name, byId(field).value.trim());
+  for (const field of ["name", "value-range", "classifier"]) if (byId(field).value.trim()) form.append(byId(field).name, byId(field).value.trim());
   form.append("file", file, file.name);
   return form;
 }
@@ -60,10 +60,12 @@ function showShare(share) {
 function showImported(model) {
   const measured = model.metrics ? "" : " Its accuracy has not been measured.";
   const notes = (model.notes ?? []).map((note) => ` ${note}`).join("");
-  byId("imported").replaceChildren(icon("done"), element("span", {}, "Imported as ", modelLink(model.version), `.${measured}${notes} Promote it to let it serve new jobs.`));
+  byId("imported").replaceChildren(icon("done"), element("span", {}, "Imported as ", modelLink(model.version), `.${measured}${notes} ${served(model)}`));
   show("imported", true);
   byId("imported").focus();
 }
+
+const served = (model) => (model.champion ? `It is the champion of the classifier ${model.classifier}.` : `Promote it to let it serve new jobs of ${model.classifier}.`);
 
 /** Show each error beside its field, or beside the file if it names no field. */
 function showErrors(problem) {

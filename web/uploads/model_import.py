@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from threading import BoundedSemaphore
 from typing import Annotated, Any
 
 from flask import Request
-from pydantic import BaseModel, BeforeValidator
+from pydantic import BaseModel, BeforeValidator, Field, field_validator
 
+from shared.datasets.names import NAME_PATTERN, RESERVED
+from shared.datasets.store import DatasetStore
 from shared.domain.card import ModelCard
-from shared.domain.errors import Fault, InvalidRequest, TooLarge, Unavailable, UnsupportedMedia
+from shared.domain.classifier import EVERYDAY
+from shared.domain.errors import Fault, InvalidRequest, NotFound, TooLarge, Unavailable, UnsupportedMedia
 from shared.domain.preprocessing import PREPROCESSINGS, Channels, PerChannel, Preprocessing, ValueRange, spelled
 from shared.models.import_queue import (
+    KINDS,
     MAX_MODEL_BYTES,
     ImportQueue,
     ImportResult,
@@ -35,6 +41,8 @@ from web.uploads.spool import Spooled, spool
 WAIT_S, POLL_S = 55.0, 0.2
 #: Bytes of the parts beside the file, and of what multipart puts around all of them.
 MAX_LABEL_BYTES, MAX_TEXT_BYTES, OVERHEAD_BYTES = 256 * 1024, 4096, 1024 * 1024
+#: Characters of a model's name in the name of its Classifier.
+MAX_STEM = 50
 
 
 class ImportForm(BaseModel):
@@ -46,6 +54,14 @@ class ImportForm(BaseModel):
     offset: PerChannel | None = None
     channels: Channels | None = None
     name: str | None = None
+    classifier: Annotated[str, Field(pattern=f"^{NAME_PATTERN.pattern}$")] | None = None
+
+    @field_validator("classifier")
+    @classmethod
+    def _is_not_everyday(cls, name: str | None) -> str | None:
+        if name == EVERYDAY.name:
+            raise ValueError(f"{name} ships with Darkroom: choose another name")
+        return name
 
     @property
     def preprocessing(self) -> Preprocessing | None:
@@ -73,12 +89,13 @@ class ImportService:
     """Imports models, as many at a time as there are `slots` for waiting requests in this process."""
 
     registry: Registry
+    datasets: DatasetStore
     queue: ImportQueue
     blobs: BlobStore
     slots: BoundedSemaphore
 
-    def import_model(self, request: Request) -> tuple[ModelCard, bool]:
-        """Import the model in the request; return its card, and whether it is new.
+    def import_model(self, request: Request, owner: str) -> tuple[ModelCard, bool]:
+        """Import the model in the request for an owner; return its card, and whether it is new.
 
         Raise InvalidRequest if it is refused, UnsupportedMedia, TooLarge, and Unavailable if no importer answers in
         time.
@@ -86,20 +103,35 @@ class ImportService:
         if not self.slots.acquire(blocking=False):
             raise Unavailable("other models are being imported: send this one again in a moment")
         try:
-            return self._import(_read(self.blobs, request))
+            return self._import(_read(self.blobs, request), owner)
         finally:
             self.slots.release()
 
-    def _import(self, uploaded: UploadedModel) -> tuple[ModelCard, bool]:
+    def _import(self, uploaded: UploadedModel, owner: str) -> tuple[ModelCard, bool]:
         with uploaded.file:
-            wanted = _validate(uploaded)
+            wanted = _validate(uploaded, owner)
             card = wanted.find_existing(self.registry.versions())
             if card is not None:
                 return card, False
+            wanted = replace(wanted, own=self._own_classifier(wanted))
             result = self.queue.result(wanted.id)
             if result is None:
                 self.queue.submit(wanted, uploaded.file.content)
         return self._card(result or self._wait(wanted.id)), True
+
+    def _own_classifier(self, wanted: ModelImport) -> str:
+        """Return a name for a new Classifier, from the name of the model: the same for the same file."""
+        stem = re.sub("[^a-z0-9]+", "-", PurePosixPath(wanted.source).stem.lower())[:MAX_STEM].strip("-")
+        name = stem or ModelImport.own
+        return f"{name}-{wanted.sha256[:4]}" if self._is_taken(name, wanted.owner or "") else name
+
+    def _is_taken(self, name: str, owner: str) -> bool:
+        """Return whether a Classifier has the name, or will have it: a Dataset's is called as the Dataset."""
+        try:
+            self.datasets.find(owner, name)
+        except NotFound:
+            return name in RESERVED or name in {each.name for each in self.registry.classifiers(owner)}
+        return True
 
     def _card(self, result: ImportResult) -> ModelCard:
         if result.status is ImportStatus.REFUSED:
@@ -138,7 +170,7 @@ def _read(blobs: BlobStore, request: Request) -> UploadedModel:
             else:
                 fields[part.name] = _field(part, fields)
         if uploaded is None or not uploaded.file.size:
-            raise InvalidRequest("the request has no model", [Fault("/file", "a .keras or .h5 file is needed")])
+            raise InvalidRequest("the request has no model", [Fault("/file", f"send {KINDS}")])
         opened.pop_all()
     return uploaded
 
@@ -159,15 +191,15 @@ def _field(part: Part, others: Mapping[str, Any]) -> Any:
     return part.text(MAX_TEXT_BYTES).decode(errors="replace").strip()
 
 
-def _validate(uploaded: UploadedModel) -> ModelImport:
+def _validate(uploaded: UploadedModel, owner: str) -> ModelImport:
     """Return the import that the request asks for. Raise InvalidRequest."""
     form = checked(ImportForm, uploaded.fields, "/")
     if file_extension(uploaded.file.content.read(8)) is None:
-        detail = "this is neither a .keras nor a .h5 file"
+        detail = f"this is not {KINDS}"
         raise InvalidRequest(f"the model is refused: {detail}", [Fault("/file", detail)])
     uploaded.file.content.seek(0)
     name = clean_filename(form.name or uploaded.filename)
-    return ModelImport(uploaded.file.sha256, name, form.labels, form.preprocessing)
+    return ModelImport(uploaded.file.sha256, name, form.labels, form.preprocessing, owner, form.classifier)
 
 
 def _too_large() -> TooLarge:

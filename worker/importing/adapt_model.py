@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from shared.domain.errors import InvalidRequest
 from shared.domain.preprocessing import Preprocessing
-from shared.training.datasets import CIFAR10_LABELS
 from worker.evaluation import evaluate
+from worker.importing.check_labels import check_labels
+from worker.importing.keras_scores import with_scores
 from worker.importing.model_file import first_line
 from worker.importing.scores import Scores
 from worker.serving.preprocess import preprocess
@@ -41,7 +42,7 @@ def check_shapes(network: Any, labels: Sequence[str] | None) -> tuple[str, ...]:
         raise InvalidRequest(f"the network's input is {shape[2]} × {shape[1]} pixels; the limit is {MAX_SIDE} a side")
     if len(outputs) != 2 or outputs[1] is None:
         raise InvalidRequest(f"the network's output shape is {outputs}; it must be (None, labels), one per label")
-    return _labels(outputs[1], labels)
+    return check_labels(outputs[1], labels)
 
 
 def try_network(network: Any, preprocessing: Preprocessing) -> NDArray[np.float32]:
@@ -60,7 +61,7 @@ def try_network(network: Any, preprocessing: Preprocessing) -> NDArray[np.float3
 def adapt_model(network: Any, scores: Scores) -> Any:
     """Return the network as Darkroom serves it."""
     inputs = keras.Input(network.inputs[0].shape[1:], name="images")
-    return keras.Model(inputs, scores.apply(network(inputs)), name="imported")
+    return keras.Model(inputs, with_scores(network(inputs), scores), name="imported")
 
 
 def _only_shape(tensors: Any, what: str) -> tuple[int | None, ...]:
@@ -69,17 +70,3 @@ def _only_shape(tensors: Any, what: str) -> tuple[int | None, ...]:
     if count != 1:
         raise InvalidRequest(f"the network has {count or 'no known'} {what}s; it must have one")
     return tuple(tensors[0].shape)
-
-
-def _labels(count: int, given: Sequence[str] | None) -> tuple[str, ...]:
-    if count == 1 and (given is None or len(given) != 2):
-        raise InvalidRequest(
-            "labels: the network has one output, the score of one of two classes: send two labels, first that of the "
-            "value 0, then that of the value 1 (Keras numbers folders in alphabetical order)"
-        )
-    if given is None and count != len(CIFAR10_LABELS):
-        raise InvalidRequest(f"labels: the network has {count} outputs: send the labels that they stand for")
-    labels = tuple(CIFAR10_LABELS if given is None else given)
-    if len(labels) != count and count > 1:
-        raise InvalidRequest(f"labels: the network has {count} outputs, but there are {len(labels)} labels")
-    return labels

@@ -1,23 +1,23 @@
 """Determine the preprocessing that an imported network needs: which values of the pixels it was built for.
 
-In this order: what the client says; what the network does with values before its first layers with weights; the
-statistics of a batch normalization that comes first; and, with pictures whose labels are known, the accuracy of each
-choice. Otherwise the file is refused: an unseen guess would be a wrong answer for every picture.
+In this order: what the client says; what the file or its archive states; what the network does with values before its
+first layers with weights; the statistics of a batch normalization that comes first; and, with pictures whose labels are
+known, the accuracy of each choice. Otherwise the file is refused: an unseen guess would be a wrong answer for every
+picture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import keras
 import numpy as np
 
 from shared.domain.errors import InvalidRequest
 from shared.domain.preprocessing import PREPROCESSINGS, Preprocessing, ValueRange, describe
 from shared.models.comparison import mcnemar
-from worker.importing.front import Floats, Front, find_fronts
+from worker.importing.front import Floats, Front
 from worker.importing.labelled import Pictures
 
 #: Smallest and largest value of each range that a front is compared with. If several fit, the first does.
@@ -29,7 +29,7 @@ MEAN_SHARE, DEVIATION_SHARE = (0.2, 0.7), (0.1, 0.45)
 P_VALUE = 0.01
 
 #: How the preprocessing was determined.
-Basis = Literal["given", "network", "batch statistics", "measured", "Teachable Machine"]
+Basis = Literal["given", "stated", "quantization", "network", "batch statistics", "measured", "Teachable Machine"]
 #: Returns the accuracy on pictures: whether each answer is right.
 Measure = Callable[[Preprocessing], "np.ndarray[Any, np.dtype[np.bool_]]"]
 
@@ -43,30 +43,30 @@ class InputRange:
     note: str
 
 
-def find_range(network: Any, given: Preprocessing | None, pictures: Pictures | None, measure: Measure) -> InputRange:
-    """Return the preprocessing for a network. Raises InvalidRequest if it cannot be determined."""
-    fronts = _fronts(network)
+def find_range(
+    fronts: Sequence[Front | None],
+    given: Preprocessing | None,
+    stated: InputRange | None,
+    pictures: Pictures | None,
+    measure: Measure,
+) -> InputRange:
+    """Return the preprocessing for a network with these fronts. Raises InvalidRequest if it cannot be determined.
+
+    `given` is what the client says, `stated` what the file says.
+    """
     found = _from_network(fronts) or _from_statistics(fronts)
-    if given is not None:
-        note = f"Pixel values: {describe(given)}, as given."
-        if found and found.preprocessing != given:
-            note += f" The network suggests otherwise. {found.note}"
-        return InputRange(given, "given", note)
-    if found is not None:
-        return found
+    known = InputRange(given, "given", f"Pixel values: {describe(given)}, as given.") if given else stated
+    if known and found and found.preprocessing != known.preprocessing:
+        return replace(known, note=f"{known.note} The network suggests otherwise. {found.note}")
+    best = known or found
+    if best:
+        return best
     if pictures is None:
         raise _unknown("nothing in the network tells which values of the pixels it was built for")
     return _measured(pictures, measure)
 
 
-def _fronts(network: Any) -> list[Front | None]:
-    try:
-        return find_fronts(network)
-    except Exception:  # noqa: BLE001  # layers raise many types; `adapt_model` reports a network that does not run
-        return []
-
-
-def _from_network(fronts: list[Front | None]) -> InputRange | None:
+def _from_network(fronts: Sequence[Front | None]) -> InputRange | None:
     """Return the range in which all fronts make sense as the preparation of an input, if they change values at all."""
     known = [front for front in fronts if front is not None]
     if not known or len(known) < len(fronts) or any(front.is_unchanged for front in known):
@@ -78,7 +78,7 @@ def _from_network(fronts: list[Front | None]) -> InputRange | None:
     low, high = known[0].between(*ENDS[name])
     note = (
         f"Pixel values: {describe(PREPROCESSINGS[name])}. The network itself turns them into {low.min():.4g} to "
-        f"{high.max():.4g} before its first layer with weights, {known[0].layer.name!r}."
+        f"{high.max():.4g} before its first layer with weights, {known[0].layer!r}."
     )
     return InputRange(PREPROCESSINGS[name], "network", note)
 
@@ -98,20 +98,17 @@ def _within(values: Floats, low: float, high: float) -> Any:
     return (values >= low) & (values <= high)
 
 
-def _from_statistics(fronts: list[Front | None]) -> InputRange | None:
+def _from_statistics(fronts: Sequence[Front | None]) -> InputRange | None:
     """Return the range that has the mean and deviation that a batch normalization remembers of the pixels."""
     first = fronts[0] if len(fronts) == 1 else None
-    if first is None or not isinstance(first.layer, keras.layers.BatchNormalization) or not first.is_unchanged:
+    if first is None or first.statistics is None or not first.is_unchanged:
         return None
-    mean, variance = (
-        np.asarray(keras.ops.convert_to_numpy(each), np.float64)
-        for each in (first.layer.moving_mean, first.layer.moving_variance)
-    )
+    mean, variance = first.statistics
     fitting = [name for name, ends in ENDS.items() if _is_photographic(mean, np.sqrt(variance), *ends)]
     if len(fitting) != 1:
         return None
     note = (
-        f"Pixel values: {describe(PREPROCESSINGS[fitting[0]])}, since the first layer, {first.layer.name!r}, has seen "
+        f"Pixel values: {describe(PREPROCESSINGS[fitting[0]])}, since the first layer, {first.layer!r}, has seen "
         f"values with the mean {mean.mean():.3g} and the standard deviation {np.sqrt(variance).mean():.3g}."
     )
     return InputRange(PREPROCESSINGS[fitting[0]], "batch statistics", note)

@@ -17,7 +17,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.domain.errors import Conflict, DarkroomError
+from shared.domain.card import CARD_FILE, ModelCard
+from shared.domain.errors import Conflict, DarkroomError, InvalidRequest
 from shared.logs import with_cause
 from shared.models.import_queue import (
     IMPORT_TIMEOUT_S,
@@ -28,11 +29,14 @@ from shared.models.import_queue import (
     file_extension,
 )
 from shared.models.registry import Registry
+from worker.publishing.promotion import promote
 from worker.publishing.scratch import IMPORT_PREFIX
 
 log = logging.getLogger("darkroom.import")
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+#: The rule by which a version becomes the champion: only if its Classifier has none.
+FIRST = "if_first"
 #: Environment variables that the child inherits: those that Python, Keras and TensorFlow need, and CIFAR-10's path.
 INHERITED = ("PATH", "HOME", "LANG", "PYTHONPATH", "LD_LIBRARY_PATH", "TMPDIR", "KERAS_HOME", "DARKROOM_CIFAR10")
 
@@ -103,6 +107,8 @@ class ImportSupervisor:
     def _finish_child(self, child: ImportProcess) -> None:
         try:
             result = self._result(child)
+        except InvalidRequest as error:
+            result = ImportResult(ImportStatus.REFUSED, str(error))
         except DarkroomError as error:
             result = ImportResult(ImportStatus.FAILED, str(error))
         self._finish(child, result)
@@ -130,10 +136,21 @@ class ImportSupervisor:
         return ImportResult(ImportStatus.REFUSED, f"the model could not be imported: {describe_exit(status)}")
 
     def _publish(self, folder: Path) -> str:
+        card = ModelCard.read(folder / CARD_FILE)
+        self._check_labels(card)
         try:
-            return self._registry.publish(folder).version
+            self._registry.publish(folder)
         except Conflict:  # an earlier import of the same file whose result got lost
-            return folder.name
+            return card.version
+        if card.owner is not None:
+            promote(self._registry, FIRST, card.version)
+        return card.version
+
+    def _check_labels(self, card: ModelCard) -> None:
+        """Raise InvalidRequest if the champion of the Classifier has other Labels."""
+        alias = self._registry.find_alias(card.belongs_to) if card.owner is not None else None
+        if alias is not None and self._registry.card(alias.version).labels != card.labels:
+            raise InvalidRequest(f"classifier: {card.classifier} has other labels than the model: choose another name")
 
 
 def start(wanted: ModelImport, file: Path) -> subprocess.Popen[bytes]:
@@ -141,6 +158,9 @@ def start(wanted: ModelImport, file: Path) -> subprocess.Popen[bytes]:
     folder = file.parent
     command = [sys.executable, "-m", "worker.importing", str(file), f"--source={wanted.source}"]
     command.append(f"--out={folder / 'versions'}")
+    command += [
+        f"--{name}={value}" for name in ("owner", "classifier", "own") if (value := getattr(wanted, name)) is not None
+    ]
     if wanted.labels is not None:
         labels = folder / "labels.json"
         labels.write_text(json.dumps(wanted.labels))

@@ -34,6 +34,7 @@ from shared.domain.card import (
     Hardware,
     Input,
     ModelCard,
+    NetworkFile,
     Outputs,
     Size,
     Software,
@@ -123,18 +124,39 @@ def publish_file(
         measurements = (
             measure_served(network, dataset, temperature, served) if dataset else measure_speed(network, shape)
         )
-        if dataset:
-            _write_answers(folder, dataset, measurements.answers)
-        card = make_card(
-            folder,
-            Input(height=shape[0], width=shape[1], channels=shape[2]),
-            model.count_params(),
-            provenance,
-            measurements,
-            dataset=_dataset_info(dataset) if dataset else None,
-            corrections=_corrections_info(dataset, measurements) if dataset else None,
+        return complete_measured(
+            folder, out, provenance, measurements, shape=shape, parameters=model.count_params(), dataset=dataset
         )
-        complete(folder, card, out)
+
+
+def complete_measured(
+    folder: Path,
+    out: Path,
+    provenance: Provenance,
+    measurements: Measurements,
+    *,
+    shape: tuple[int, int, int],
+    parameters: int,
+    dataset: Dataset | None = None,
+    network_file: NetworkFile = MODEL_FILE,
+) -> ModelCard:
+    """Write the answers and the card of a version that was measured, make its folder visible, and return the card.
+
+    `shape` is the input's: height, width, channels. Raises Conflict if the version exists.
+    """
+    if dataset:
+        _write_answers(folder, dataset, measurements.answers)
+    card = make_card(
+        folder,
+        Input(height=shape[0], width=shape[1], channels=shape[2]),
+        parameters,
+        provenance,
+        measurements,
+        dataset=_dataset_info(dataset) if dataset else None,
+        corrections=_corrections_info(dataset, measurements) if dataset else None,
+        network_file=network_file,
+    )
+    complete(folder, card, out)
     return card
 
 
@@ -221,9 +243,10 @@ def make_card(
     *,
     dataset: DatasetInfo | None = None,
     corrections: CorrectionsInfo | None = None,
+    network_file: NetworkFile = MODEL_FILE,
 ) -> ModelCard:
     """Return the card of the version whose files are in `folder`."""
-    file, exported = folder / MODEL_FILE, folder / OPENVINO_FILE
+    file, exported = folder / network_file, folder / OPENVINO_FILE
     digest = sha256(file)
     return ModelCard(
         version=f"{provenance.preset}-{provenance.created_at:%Y%m%d}-{digest[:8]}",
@@ -237,6 +260,7 @@ def make_card(
         views=measurements.views,
         size=Size(file_bytes=file.stat().st_size, parameters=parameters),
         latency=measurements.latency,
+        network_file=network_file,
         file_sha256=digest,
         openvino_sha256=sha256(exported) if exported.exists() else None,
         **vars(provenance),

@@ -170,7 +170,7 @@ class ModelCache:
     def _network(self, card: ModelCard) -> LoadedNetwork:
         if card.embedding is not None:
             return self.backbones.get(card.version).network
-        exported = None if hardware.may_have_gpu() else self._registry.openvino_file(card.version)
+        exported = None if hardware.may_have_gpu() and card.has_keras else self._registry.openvino_file(card.version)
         if exported:
             return openvino_runtime.load_network(exported, self._threads)
         return keras_runtime.load_network(self._registry.model_file(card.version), self._threads, card.preprocessing)

@@ -47,11 +47,11 @@ def export(
     frozen = convert_to_constants.convert_variables_to_constants_v2(graph)  # OpenVINO loses variables of a SavedModel
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
         tf.io.write_graph(frozen.graph, folder, "graph.pb", as_text=False)
-        network = _openvino().Core().read_model(Path(folder) / "graph.pb")
+        network = library().Core().read_model(Path(folder) / "graph.pb")
         for output, name in zip(network.outputs, sorted(graph.structured_outputs), strict=True):
             output.get_tensor().set_names({name})
         layers, weights = Path(folder) / LAYERS, Path(folder) / WEIGHTS
-        _openvino().save_model(network, layers, compress_to_fp16=_is_half(model.get_weights()))
+        library().save_model(network, layers, compress_to_fp16=_is_half(model.get_weights()))
         _archive(layers, weights, file)
 
 
@@ -65,14 +65,14 @@ def write_network(network: Any, file: Path) -> None:
     """Write an `openvino.Model` to a new archive `file`."""
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
         layers, weights = Path(folder) / LAYERS, Path(folder) / WEIGHTS
-        _openvino().serialize(network, layers, weights)
+        library().serialize(network, layers, weights)
         _archive(layers, weights, file)
 
 
 def with_last_layer(network: Any, weights: NDArray[np.float32], bias: NDArray[np.float32]) -> Any:
     """Return a Backbone's `openvino.Model` whose only output are the probabilities of another last layer."""
-    _openvino()
-    from openvino import Model, opset13  # noqa: PLC0415  # see `_openvino`
+    library()
+    from openvino import Model, opset13  # noqa: PLC0415  # see `library`
 
     embedding = network.output(EMBEDDING).get_node().input_value(0)
     logits = opset13.add(opset13.matmul(embedding, weights, False, False), bias)  # nothing is transposed
@@ -83,7 +83,7 @@ def with_last_layer(network: Any, weights: NDArray[np.float32], bias: NDArray[np
 
 def read_network(file: Path) -> Any:
     """Return the `openvino.Model` in a file that `export` wrote. Raise OpenVINO's and the ZIP reader's errors."""
-    openvino = _openvino()
+    openvino = library()
     with zipfile.ZipFile(file) as archive:
         weights = np.frombuffer(archive.read(WEIGHTS), np.uint8)
         return openvino.Core().read_model(archive.read(LAYERS), openvino.Tensor(weights))
@@ -108,24 +108,29 @@ def load_network(file: Path, threads: int) -> LoadedNetwork:
         if end is not None:
             end.features.get_tensor().add_names({FEATURES})
             network.add_outputs([end.features])
-        config = {
-            "INFERENCE_NUM_THREADS": threads,
-            "NUM_STREAMS": 1,
-            "ENABLE_CPU_PINNING": False,  # every process would be pinned to the same cores
-            "INFERENCE_PRECISION_HINT": "f32",  # results must not depend on the CPU's features
-        }
-        compiled = _openvino().Core().compile_model(network, "CPU", config)
+        compiled = library().Core().compile_model(network, "CPU", configuration(threads))
     except Exception as error:  # its own RuntimeError, and those of the ZIP reader
         raise ModelUnusable(f"OpenVINO cannot load {file.parent.name}/{file.name}: {error}") from error
     places = {name: place for place, output in enumerate(compiled.outputs) for name in output.get_names()}
     answers = {PROBABILITIES: compiled.outputs.index(_probabilities(compiled))}
     answers |= {EMBEDDING: places[EMBEDDING]} if EMBEDDING in places else {}
     infer = _one_at_a_time(compiled)
-    run = _in_batches(lambda images: infer(images, answers))
+    largest = _largest_batch(compiled)
+    run = _in_batches(lambda images: infer(images, answers), largest)
     if end is None:
         return LoadedNetwork(run)
-    pooled = _in_batches(lambda images: infer(images, {FEATURES: places[FEATURES]}))
+    pooled = _in_batches(lambda images: infer(images, {FEATURES: places[FEATURES]}), largest)
     return LoadedNetwork(run, lambda images: end.in_order(pooled(images)[FEATURES]), end.weights)
+
+
+def configuration(threads: int) -> dict[str, Any]:
+    """Return how a network is compiled for `threads` cores."""
+    return {
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+        "ENABLE_CPU_PINNING": False,  # every process would be pinned to the same cores
+        "INFERENCE_PRECISION_HINT": "f32",  # results must not depend on the CPU's features
+    }
 
 
 def _probabilities(network: Any) -> Any:
@@ -133,8 +138,8 @@ def _probabilities(network: Any) -> Any:
     return next((output for output in network.outputs if PROBABILITIES in output.get_names()), network.outputs[0])
 
 
-def _openvino() -> Any:
-    """Return the library, imported only after the fork because it starts threads.
+def library() -> Any:
+    """Return OpenVINO's package, imported only after the fork because it starts threads.
 
     Its telemetry is disabled: it would report every import to Intel and write into the home folder.
     """
@@ -159,11 +164,17 @@ def _one_at_a_time(compiled: Any) -> Callable[[NDArray[np.uint8], Mapping[str, i
     return infer
 
 
-def _in_batches(infer: Outputs) -> Outputs:
+def _largest_batch(compiled: Any) -> int:
+    """Return the images in a pass: BATCH_SIZE, or one if the network takes no more, as some that were imported."""
+    size = compiled.input(0).get_partial_shape()[0]
+    return size.get_length() if size.is_static else BATCH_SIZE
+
+
+def _in_batches(infer: Outputs, largest: int) -> Outputs:
     """Return `infer` in batches whose sizes are powers of two: OpenVINO compiles for each new size."""
 
     def network(images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-        batches = [images[start : start + BATCH_SIZE] for start in range(0, max(1, len(images)), BATCH_SIZE)]
+        batches = [images[start : start + largest] for start in range(0, max(1, len(images)), largest)]
         parts = [(infer(_padded(batch)), len(batch)) for batch in batches]
         return {name: np.concatenate([part[name][:rows] for part, rows in parts]) for name in parts[0][0]}
 

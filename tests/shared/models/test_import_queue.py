@@ -62,8 +62,9 @@ def test_equal_requests_share_one_import(queue: ImportQueue) -> None:
 
 def test_different_requests_have_different_ids() -> None:
     changes = [{"sha256": "1" * 64}, {"labels": None}, {"preprocessing": PREPROCESSINGS["0-255"]}]
+    changes += [{"owner": "anna"}, {"classifier": "fruit"}, {"own": "fruit"}]
     others = [replace(WANTED, **change) for change in changes]
-    assert len({wanted.id for wanted in (WANTED, *others)}) == 4
+    assert len({wanted.id for wanted in (WANTED, *others)}) == 7
     assert replace(WANTED).id == WANTED.id
 
 
@@ -115,6 +116,11 @@ def test_an_existing_version_is_found(tmp_path: Path) -> None:
     for other in ({"sha256": "1" * 64}, {"labels": ("b", "a")}, {"preprocessing": PREPROCESSINGS["0-255"]}):
         assert replace(WANTED, **other).find_existing(cards) is None
     assert WANTED.find_existing([]) is None
+    own = cards[0].model_copy(update={"owner": "anna", "classifier": "fruit"})
+    assert WANTED.find_existing([own]) is replace(WANTED, owner="ben").find_existing([own]) is None
+    assert replace(WANTED, owner="anna").find_existing([own]) == own
+    assert replace(WANTED, owner="anna", classifier="fruit").find_existing([own]) == own
+    assert replace(WANTED, owner="anna", classifier="nuts").find_existing([own]) is None
     guessed = cards[0].model_copy(update={"params": {"value_range_basis": "assumed"}})
     assert WANTED.find_existing([guessed]) is None  # an older Darkroom guessed it
 
@@ -130,4 +136,7 @@ def test_an_unreachable_redis_is_unavailable(blobs: BlobStore) -> None:
 def test_the_file_extension_follows_the_signature() -> None:
     assert file_extension(b"PK\x03\x04...") == ".keras"
     assert file_extension(b"\x89HDF\r\n\x1a\n...") == ".h5"
-    assert file_extension(b"") is file_extension(b"\x89PNG\r\n\x1a\n") is file_extension(b"PK") is None
+    assert file_extension(b"\x1c\0\0\0TFL3") == ".tflite"
+    assert file_extension(b"\x08\x08\x12\x07pytorch") == file_extension(b"\x08\x0a:\xc8\t\n") == ".onnx"
+    others = (b"", b"\x89PNG\r\n\x1a\n", b"PK", b"\x08\x08", b"\x08\x00\x12\x07", b"\x08\x08\x08\x08", b"TFL3")
+    assert {file_extension(head) for head in others} == {None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import shutil
@@ -57,6 +58,18 @@ def test_a_published_version_is_visible_to_other_processes(registry: Registry, o
     assert other.exists(card.version)
     assert other.model_file(card.version).read_bytes() == b"weights"
     assert other.file(card.version, PREDICTIONS_FILE) == TRUTH
+
+
+def test_a_version_may_have_no_network_for_keras(registry: Registry, other: Registry, tmp_path: Path) -> None:
+    digest = hashlib.sha256(b"layers").hexdigest()
+    changes = {"network_file": OPENVINO_FILE, "file_sha256": digest, "version": f"imported-20260101-{digest[:8]}"}
+    folder = version_folder(tmp_path, exported=b"layers", **changes)
+    (folder / MODEL_FILE).unlink()
+    card = registry.publish(folder)
+    assert other.network_file(card.version).read_bytes() == b"layers"
+    assert other.openvino_file(card.version) == other.network_file(card.version)
+    with pytest.raises(NotFound, match="no network for Keras"):
+        other.model_file(card.version)
 
 
 def test_a_version_that_ships_elsewhere_is_published(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from shared.domain.errors import InvalidRequest
 from shared.domain.preprocessing import PREPROCESSINGS
 from shared.models.import_queue import ModelImport
 from shared.models.registry import Registry
+from tests.conftest import ROOT
 from worker.importing.import_model import import_model
 from worker.serving.models import ModelCache
 
@@ -46,3 +50,15 @@ def refused(file: Path, **wishes: Any) -> str:
 def set_config(layer: int, **entries: Any) -> Callable[[dict[str, Any]], None]:
     """Return a change of a layer's configuration."""
     return lambda config: config["config"]["layers"][layer]["config"].update(entries)
+
+
+def command(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process with its limits."""
+    return subprocess.run(
+        [sys.executable, "-m", "worker.importing", *words],
+        cwd=ROOT,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )

@@ -16,8 +16,9 @@ from shared.training.datasets import CIFAR10_LABELS
 from tests.conftest import ROOT
 from worker.data.datasets import Dataset
 from worker.importing.adapt_model import adapt_model, check_shapes, try_network
-from worker.importing.import_model import load_network, measure_on
+from worker.importing.import_keras import fronts_of, load_network, measure_on
 from worker.importing.input_range import InputRange, find_range
+from worker.importing.keras_scores import last_activation
 from worker.importing.labelled import labelled_pictures
 from worker.importing.scores import find_scores
 
@@ -64,7 +65,7 @@ def normalized(images: Any) -> Any:
 
 def range_of(network: Any, given: Preprocessing | None = None) -> InputRange:
     """Return what is found without labelled pictures."""
-    return find_range(network, given, None, lambda how: pytest.fail(f"measured {how}"))
+    return find_range(fronts_of(network), given, None, None, lambda how: pytest.fail(f"measured {how}"))
 
 
 SCALED = {
@@ -160,7 +161,7 @@ def test_networks_that_were_trained_are_as_accurate_as_in_keras(name: str) -> No
     height, width = network.inputs[0].shape[1:3]
     pictures = labelled_pictures(CIFAR10_LABELS, height, width, None)
     assert pictures is not None
-    found = find_range(network, None, pictures, measure_on(network, pictures))
+    found = find_range(fronts_of(network), None, None, pictures, measure_on(network, pictures))
     expected, basis, accuracy = CASES[name]
     assert (found.preprocessing, found.basis) == (PREPROCESSINGS[expected], basis), found
     assert measure_on(network, pictures)(found.preprocessing).mean() >= accuracy
@@ -181,7 +182,7 @@ def test_without_a_clear_winner_the_range_is_asked_for() -> None:
     pictures = labelled_pictures(CIFAR10_LABELS, 32, 32, None)
     assert pictures is not None
     with pytest.raises(InvalidRequest, match=r"no choice is clearly the best.*0-1: \d+\.\d%"):
-        find_range(untrained, None, pictures, measure_on(untrained, pictures))
+        find_range(fronts_of(untrained), None, None, pictures, measure_on(untrained, pictures))
 
 
 def ending(*last: Any) -> keras.Model:
@@ -192,7 +193,8 @@ def ending(*last: Any) -> keras.Model:
 
 def adapted(network: keras.Model, labels: tuple[str, ...] = CIFAR10_LABELS, loss: str = "null") -> tuple[Any, Any]:
     """Return what the scores are, and the scores of the adapted network for some images."""
-    scores = find_scores(network, try_network(network, PREPROCESSINGS["0-255"]), labels, loss)
+    answers = try_network(network, PREPROCESSINGS["0-255"])
+    scores = find_scores(last_activation(network), answers, labels, loss=loss)
     return scores, np.asarray(adapt_model(network, scores)(IMAGES))
 
 

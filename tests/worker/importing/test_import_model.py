@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -26,9 +23,9 @@ from tests.models_kit import (
     small_app_of_keras_2,
     with_config,
 )
-from tests.worker.importing.kit import ENDINGS, IMAGES, imported, refused, served, set_config
+from tests.worker.importing.kit import ENDINGS, IMAGES, command, imported, refused, served, set_config
 from worker.data.datasets import Dataset
-from worker.importing.import_model import load_network
+from worker.importing.import_keras import load_network
 
 pytestmark = pytest.mark.usefixtures("few_passes", "no_cifar10")
 
@@ -184,8 +181,7 @@ def test_an_archive_of_teachable_machine_is_taken_as_it_is(tmp_path: Path, threa
         ({"keras_model.h5": b"", "labels.txt": b"0 cat\n1 cat\n"}, "a label appears twice"),
         ({"keras_model.h5": b"", "labels.txt": "0 käse\n1 b".encode("latin-1")}, "labels.txt is not UTF-8 text"),
         ({"keras_model.h5": b"no model"}, "neither a .keras nor a .h5"),
-        ({"a.h5": b"", "b.h5": b""}, "'a.h5'"),
-        ({"model/saved_model.pb": b""}, "a SavedModel of TensorFlow: load it with Keras and save it"),
+        ({"a.h5": b"", "b.h5": b""}, "several models: 'a.h5' and 'b.h5'"),
         ({"archive/data.pkl": b""}, "a file of PyTorch"),
         ({"model.json": b""}, "a model of TensorFlow.js"),
     ],
@@ -208,18 +204,6 @@ def test_any_preprocessing_is_served_as_given(tmp_path: Path, threads: int, how:
     inputs = inputs[..., ::-1] if how.channels == "BGR" else inputs
     np.testing.assert_allclose(served(file, card, threads), network(inputs.astype(np.float32)), atol=1e-4)
     assert card.preprocessing == ModelCard.read(tmp_path / "out" / card.version / CARD_FILE).preprocessing == how
-
-
-def command(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process with its limits."""
-    return subprocess.run(
-        [sys.executable, "-m", "worker.importing", *words],
-        cwd=ROOT,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_the_command_prints_the_version(tmp_path: Path) -> None:

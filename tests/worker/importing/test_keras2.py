@@ -17,7 +17,7 @@ import pytest
 from shared.domain.errors import InvalidRequest
 from tests.conftest import ROOT
 from tests.models_kit import small_app_answers, small_app_of_keras_2, with_config
-from worker.importing.import_model import load_network
+from worker.importing.import_keras import load_network
 
 MODELS = ROOT / "tests" / "fixtures" / "models"
 #: Files of Keras 2 and their answers. The `relatives` have what others lack: slashes in names, a model that is called

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from shared.domain.classifier import Classifier
 from shared.domain.preprocessing import PREPROCESSINGS
 from shared.models.import_queue import ImportResult, ImportStatus, ModelImport
 from shared.services import Services
 from tests.conftest import START_STOP_S, wait_until
 from tests.models_kit import lambda_that_makes, saved, small_app
 from tests.versions_kit import shipped
+from tests.worker.importing.onnx_kit import LABELS as FRUIT
+from tests.worker.importing.onnx_kit import onnx_model
 from worker.importing.supervisor import ImportSupervisor
 
 LABELS = ("a", "b", "ä")
@@ -72,6 +76,23 @@ def test_a_model_becomes_a_version(services: Services, importer: ImportSuperviso
     assert (card.labels, card.source, card.params["value_range"]) == (LABELS, "cnn_model.h5", "0-255")
     assert services.registry.model_file(card.version).stat().st_size == card.size.file_bytes
     assert services.registry.champion().version == shipped()  # an import promotes nothing
+
+
+def test_a_model_gets_a_classifier_of_its_own(services: Services, importer: ImportSupervisor, tmp_path: Path) -> None:
+    """Its first version is the champion; one with other Labels is not taken."""
+    file = tmp_path / "net.onnx"
+    file.write_bytes(onnx_model().SerializeToString())
+    wishes: dict[str, Any] = {"preprocessing": PREPROCESSINGS["0-1"], "owner": "anna", "own": "net"}
+    outcome = ended(services, importer, submit(services, file, labels=FRUIT, **wishes))
+    assert outcome.status is ImportStatus.IMPORTED, outcome
+    card, fruit = services.registry.card(outcome.detail), Classifier("net", "anna")
+    assert (card.belongs_to, services.registry.alias(fruit).version) == (fruit, card.version)
+    other = submit(services, file, labels=FRUIT[::-1], classifier="net", **wishes)
+    outcome = ended(services, importer, other)
+    assert outcome.status is ImportStatus.REFUSED
+    assert outcome.detail.startswith("classifier: net has other labels")
+    outcome = ended(services, importer, submit(services, file, labels=FRUIT, classifier="cifar10", **wishes))
+    assert outcome.detail.startswith("classifier: cifar10 has other labels")
 
 
 def test_a_model_that_runs_code_is_refused(services: Services, importer: ImportSupervisor, tmp_path: Path) -> None:
