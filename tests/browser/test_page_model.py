@@ -67,7 +67,7 @@ def test_the_confusion_matrix(model: Page, api: Api, version: str) -> None:
     count = card["metrics"]["confusion_matrix"][truth][answer]
     cell(model, truth, answer).click()
     expect(model.locator("#examples-text")).to_contain_text(card["labels"][answer])
-    examples = model.locator("#example-row canvas")
+    examples = model.locator("#example-box canvas")
     expect(examples).to_have_count(min(3, count))
     sheet = Image.open(io.BytesIO(api.ask("GET", f"/v1/models/{version}/confusions").content)).convert("RGBA")
     for place in range(min(3, count)):
