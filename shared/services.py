@@ -8,7 +8,6 @@ from shared.access.key_store import KeyStore
 from shared.datasets.imports import DatasetImports
 from shared.datasets.labels import DatasetLabels
 from shared.datasets.pictures import DatasetPictures
-from shared.datasets.report_queue import ReportQueue
 from shared.datasets.store import DatasetStore
 from shared.datasets.sweep import DatasetSweep
 from shared.domain.entities import blob_key, job_folder
@@ -26,10 +25,13 @@ from shared.jobs.store import JobStore
 from shared.jobs.trainings import TrainingStore
 from shared.jobs.workers import Workers
 from shared.models.classifiers import Classifiers
+from shared.models.exports import Exports
 from shared.models.import_queue import ImportQueue
 from shared.models.registry import SHIPPED, Registry
 from shared.models.versions import PublishedVersions
+from shared.redis import keys
 from shared.redis.connection import Client, connect
+from shared.redis.work_queue import WorkQueue
 from shared.settings import Settings
 from shared.storage.blobs import WORKER_PATIENCE, BlobStore, Patience
 from shared.storage.disk import Disk
@@ -65,6 +67,7 @@ class Services:
     classifiers: Classifiers
     registry: Registry
     imports: ImportQueue
+    exports: Exports
     messenger: Messenger
     speeds: TrainingSpeeds
     deliveries: DeliveryStore
@@ -75,7 +78,7 @@ class Services:
     dataset_pictures: DatasetPictures
     dataset_imports: DatasetImports
     dataset_sweep: DatasetSweep
-    reports: ReportQueue
+    reports: WorkQueue
     heatmaps: HeatmapQueue
 
     @classmethod
@@ -106,6 +109,7 @@ class Services:
             classifiers=classifiers,
             registry=registry,
             imports=ImportQueue(client, blobs),
+            exports=Exports(client, blobs),
             messenger=Messenger(settings.resolved_broker_url()),
             speeds=TrainingSpeeds(client),
             deliveries=DeliveryStore(client),
@@ -116,7 +120,7 @@ class Services:
             dataset_pictures=DatasetPictures(client),
             dataset_imports=DatasetImports(client),
             dataset_sweep=DatasetSweep(client, blobs),
-            reports=ReportQueue(client),
+            reports=WorkQueue(client, keys.REPORTS),
             heatmaps=HeatmapQueue(client),
         )
 

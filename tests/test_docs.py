@@ -40,7 +40,7 @@ from worker.webhooks.webhook_client import MAX_RESPONSE_BYTES, TOTAL_S
 
 HOW, API, MODEL, DEVELOPMENT = (DOCS / f"{name}.md" for name in ("how-it-works", "api", "model", "development"))
 #: Files in backticks that are not in the repository: a reader's own, or a package's.
-FOREIGN = {"example.py", "plotly.min.js"}
+FOREIGN = {"example.py", "predict.py", "plotly.min.js"}
 
 
 @cache

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from cli.client.transport import Transport
@@ -20,6 +22,15 @@ class Calls:
 
     def _post(self, path: str, body: Json | None = None) -> Json:
         return self._transport.json("POST", path, json=body)
+
+    def _save(self, path: str | os.PathLike[str], url: str, **content: Any) -> None:
+        """Write a response to a new file. If the connection breaks, no file is left. Raises FileExistsError."""
+        with Path(path).open("xb") as file:
+            try:
+                self._transport.download(url, file, **content)
+            except BaseException:
+                Path(path).unlink()
+                raise
 
     def _pages(self, path: str, query: Json) -> Iterator[Json]:
         while True:

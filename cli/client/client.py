@@ -22,8 +22,8 @@ from cli.client.watching import ProgressCallback
 
 #: Environment variable of the client; `shared/settings.py` lists it too.
 API_KEY_VARIABLE = "DARKROOM_API_KEY"
-#: Seconds for which a call is retried after temporary errors.
-RETRY_S = 60.0
+#: Seconds for which a call is retried after temporary errors, and for which one request waits for an export.
+RETRY_S, WAIT_S = 60.0, 30
 
 
 def no_progress(_job: Json) -> None:
@@ -314,6 +314,22 @@ class Client(DatasetCalls):
         with Path(path).open("rb") as file:
             parts = {"file": (Path(path).name, file, "application/octet-stream")}
             return self._transport.json("POST", "/v1/models", data=fields, files=parts)
+
+    def export_model(
+        self,
+        version: str,
+        path: str | os.PathLike[str],
+        *,
+        format: Literal["onnx", "litert", "openvino", "keras"],  # noqa: A002  # as in HTTP
+    ) -> None:
+        """Write a version to a new zip file for other programs; the first time, wait until it is made.
+
+        The zip has the network in this format, the labels, and a program that answers as Darkroom does. Raises
+        FileExistsError, and Conflict if the format cannot express the network. Not retried: if the connection breaks,
+        no file is left.
+        """
+        url = f"/v1/models/{quote(version, safe='')}/export"
+        self._save(path, url, params={"format": format}, headers={"Prefer": f"wait={WAIT_S}"})
 
     def _fill(self, job_id: str, files: Iterable[File], names: str | None) -> Json:
         """Send the files to an open job, and seal it. Raises NotSent and OSError; the job is cancelled then."""

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
@@ -49,12 +48,7 @@ class DatasetCalls(Calls):
 
         Not retried: if the connection breaks, no file is left.
         """
-        with Path(path).open("xb") as file:
-            try:
-                self._transport.download(dataset_path(name, "archive"), file)
-            except BaseException:
-                Path(path).unlink()
-                raise
+        self._save(path, dataset_path(name, "archive"))
 
     def open_import(
         self,

@@ -92,17 +92,29 @@ class Transport:
                     raise
         return answer
 
-    def download(self, path: str, file: IO[bytes]) -> None:
-        """Write the body of a response to `file`, as it arrives. Not retried. Raises Unreachable and Refused."""
+    def download(self, path: str, file: IO[bytes], **content: Any) -> None:
+        """Write the body of a response to `file`, as it arrives. Asks again while the service is making it (202).
+
+        Not retried. Raises Unreachable and Refused.
+        """
         try:
-            with self._http.stream("GET", path) as answer:
-                if not answer.is_success:
-                    answer.read()
-                    raise refusal(answer)
-                for piece in answer.iter_bytes():
-                    file.write(piece)
+            while (delay_s := self._download(path, file, content)) is not None:
+                if self._closed.wait(delay_s):
+                    raise Unreachable("the client was closed during the download")
         except httpx.TransportError as error:
             raise Unreachable(f"the download broke off: {error or type(error).__name__}") from error
+
+    def _download(self, path: str, file: IO[bytes], content: dict[str, Any]) -> float | None:
+        """Return None if the body was written, or the seconds after which to ask again."""
+        with self._http.stream("GET", path, **content) as answer:
+            if not answer.is_success:
+                answer.read()
+                raise refusal(answer)
+            if answer.status_code == httpx.codes.ACCEPTED:
+                return retry_after_s(answer) or FIRST_DELAY_S
+            for piece in answer.iter_bytes():
+                file.write(piece)
+        return None
 
 
 def json_of(answer: httpx.Response) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
+from cli.client import NotSent
 from cli.commands.classifiers import promote_in
 from cli.options import output_option
 from cli.service import connect
@@ -14,12 +15,13 @@ from cli.terminal.output import Format, write_record, write_records
 from cli.terminal.tables import CHAMPION, COMPARISON, MODEL, MODELS
 from shared.domain.errors import InvalidRequest
 from shared.domain.text import decode_text
+from shared.models.exports import ExportFormat
 from shared.models.labels import parse_labels
 
 
 @click.group("models")
 def command() -> None:
-    """List, compare, promote and import model versions."""
+    """List, compare, promote, import and export model versions."""
 
 
 @command.command("list")
@@ -96,6 +98,27 @@ def import_(file: Path, *, labels: str | None, output: Format, **options: Any) -
     with connect() as client:
         card = client.import_model(file, labels=_parse_labels(labels) if labels else None, **options)
         write_record(card, MODEL, output)
+
+
+@command.command("export")
+@click.argument("version")
+@click.option(
+    "--format", "kind", type=click.Choice([each.value for each in ExportFormat]), required=True, help="Of the network."
+)
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), metavar="FILE", help="The zip (default: VERSION-FORMAT.zip)."
+)
+def export_(version: str, kind: Literal["onnx", "litert", "openvino", "keras"], out: Path | None) -> None:
+    """Write a version to a zip for other programs.
+
+    It has the network, its labels, and `predict.py`, which answers as Darkroom does.
+    """
+    file = out or Path(f"{version}-{kind}.zip")
+    if file.exists():
+        raise NotSent(f"{file} is there already: choose another place")
+    with connect() as client:
+        client.export_model(version, file, format=kind)
+    click.echo(f"{version} is in {file}; predict.py in it shows how to use it.", err=True)
 
 
 def _parse_labels(labels: str) -> list[str]:

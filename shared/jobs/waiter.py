@@ -1,4 +1,4 @@
-"""Long polling for changes of a job, in a thread of the web process."""
+"""Long polling, in a thread of the web process: for changes of a job, or for something else."""
 
 from __future__ import annotations
 
@@ -30,6 +30,25 @@ class JobWaiter:
             return self._poll(store, job, time.monotonic() + seconds, enough)
         finally:
             self._slots.release()
+
+    def until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Return whether `condition()` is true within `seconds`. Return False at once if all slots are taken.
+
+        Raise what it raises.
+        """
+        if seconds <= 0 or not self._slots.acquire(blocking=False):
+            return False
+        try:
+            return self._is_met(condition, time.monotonic() + seconds)
+        finally:
+            self._slots.release()
+
+    def _is_met(self, condition: Callable[[], bool], deadline: float) -> bool:
+        while (left := deadline - time.monotonic()) > 0:
+            time.sleep(min(MAX_POLL_S, left))
+            if condition():
+                return True
+        return False
 
     def _poll(self, store: JobStore, job: Job, deadline: float, enough: Callable[[Job], bool]) -> Job:
         pause = MIN_POLL_S

@@ -39,9 +39,10 @@ RECEIVERS = "darkroom:receivers"
 #: Sorted set: datasets with work that a crash may have interrupted, by the time it began (ms). See
 #: `shared/datasets/sweep.py`.
 UNFINISHED_DATASETS = "darkroom:datasets-unfinished"
-#: Sorted set: datasets whose report is waited for, by the time from which a worker may claim it (ms); hash: dataset →
-#: number of claims. See `shared/datasets/report_queue.py`.
-REPORTS, REPORT_CLAIMS = "darkroom:reports", "darkroom:reports:claims"
+#: Sorted sets: datasets whose report, and exports of model versions (`<version>/<format>`), that are waited for, by the
+#: time from which a worker may claim them (ms). `<key>:claims` is a hash with their numbers of claims. See
+#: `shared/redis/work_queue.py`.
+REPORTS, EXPORTS = "darkroom:reports", "darkroom:exports"
 #: Sorted set: heatmaps that are waited for, by the time they were asked for (ms). See `shared/jobs/heatmaps.py`.
 HEATMAPS = "darkroom:heatmaps"
 #: Sorted sets: jobs with pending items, by the round-robin turn in which they are served.
@@ -110,6 +111,11 @@ def imported(import_id: str) -> str:
 def heatmap(heatmap_id: str, part: str | None = None) -> str:
     """Return the key that says that a heatmap is being made or has failed, or of its `tries`. They expire."""
     return f"darkroom:heatmap:{heatmap_id}:{part}" if part else f"darkroom:heatmap:{heatmap_id}"
+
+
+def exported(export_id: str) -> str:
+    """Return the key of the reason why an export cannot be made, which expires."""
+    return f"darkroom:export:{export_id}"
 
 
 def delivery(delivery_id: str, part: str | None = None) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import zipfile
 
 import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.kit import Api, Complaints, number, rounded
+from tests.conftest import START_STOP_S
 
 
 @pytest.fixture
@@ -104,6 +106,15 @@ def test_download_and_promote(model: Page, api: Api, version: str) -> None:
     expect(model.locator("#promote")).to_be_hidden()
     assert api.champion() == version
     api.promote(before)
+
+
+def test_a_version_is_exported(model: Page, version: str) -> None:
+    with model.expect_download(timeout=START_STOP_S * 1000) as download:
+        model.get_by_role("button", name="Keras").click()
+        expect(model.locator("#export-state")).to_contain_text("Preparing the export for Keras")
+    expect(model.locator("#export-state")).to_contain_text("ready")
+    assert download.value.suggested_filename == f"{version}-keras.zip"
+    assert {"model.keras", "predict.py"} < set(zipfile.ZipFile(download.value.path()).namelist())
 
 
 def test_an_imported_model_without_metrics(page: Page, api: Api, version: str) -> None:

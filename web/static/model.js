@@ -6,6 +6,7 @@ import { onClick } from "./buttons.js";
 import { Curves, pointsOfHistory } from "./curves.js";
 import { announce, byId, element, icon, notice, show } from "./dom.js";
 import { ago, moment, number, precisePercent, significant } from "./format.js";
+import { offerExports } from "./exporting.js";
 import { correctionsOf, figuresOf, provenanceOf, viewsOf } from "./card-facts.js";
 import { showMatrix } from "./matrix.js";
 import { sheetExamples } from "./matrix-examples.js";
@@ -111,4 +112,5 @@ async function open() {
 }
 
 onClick("promote", takeOver);
+offerExports(version);
 open();

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
-import resource
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -21,14 +20,10 @@ from shared.domain.card import ModelCard
 from shared.domain.errors import DarkroomError, InvalidRequest
 from shared.domain.preprocessing import PREPROCESSINGS, Preprocessing, spelled
 from shared.domain.text import decode_text
-from shared.models.import_queue import KINDS, MAX_MODEL_BYTES, ModelImport, file_extension
+from shared.models.import_queue import KINDS, ModelImport, file_extension
 from shared.models.labels import parse_labels
 from worker.importing.files.archive import unpack
-
-#: Bytes of address space beyond what the libraries themselves occupy.
-MEMORY_BYTES = 4 * 1024**3
-#: Seconds of processor time, in case the supervisor dies and cannot kill this process.
-CPU_S = 1200
+from worker.sandbox import limit_resources
 
 
 def import_model(file: Path, wanted: ModelImport, out: Path) -> ModelCard:
@@ -47,17 +42,6 @@ def import_model(file: Path, wanted: ModelImport, out: Path) -> ModelCard:
         from worker.importing.graphs.import_graph import import_graph  # noqa: PLC0415
 
         return import_graph(unpacked, wanted, out)
-
-
-def limit_resources() -> None:
-    """Limit the memory, file size and processor time of this process to what the largest allowed model needs."""
-    pages = Path("/proc/self/statm")
-    if pages.exists():  # only Linux enforces a limit on the address space
-        taken = int(pages.read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY_BYTES,) * 2)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4 * MAX_MODEL_BYTES,) * 2)
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S,) * 2)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,7 +14,7 @@ from shared.domain.entities import JOBS_FOLDER, job_folder
 from shared.jobs.store import JobStore
 from shared.models.versions import PREFIX as VERSIONS_FOLDER
 from shared.storage.blobs import BlobStore
-from worker.publishing.scratch import IMPORT_PREFIX, PUBLISH_PREFIX
+from worker.publishing.scratch import EXPORT_PREFIX, IMPORT_PREFIX, PUBLISH_PREFIX
 
 log = logging.getLogger("darkroom.orphans")
 
@@ -56,8 +56,8 @@ def _remove_versions(blobs: BlobStore, oldest: float) -> None:
 
 
 def _remove_scratch(parent: Path, oldest: float) -> None:
-    """Delete temporary folders of imports and publications whose process was killed."""
-    for prefix in (IMPORT_PREFIX, PUBLISH_PREFIX):
+    """Delete temporary folders of imports, publications and exports whose process was killed."""
+    for prefix in (IMPORT_PREFIX, PUBLISH_PREFIX, EXPORT_PREFIX):
         for folder in parent.glob(f"{prefix}*"):
             if folder.stat().st_mtime < oldest:
                 shutil.rmtree(folder, ignore_errors=True)

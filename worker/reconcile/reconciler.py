@@ -1,7 +1,7 @@
 """The reconciler: `python -m worker.reconcile`. It repairs what crashes leave behind; several copies may run.
 
 It releases chunks whose lease has expired, wakes workers for queues without messages, closes abandoned jobs, deletes
-expired ones, completes deletions in datasets and runs model imports.
+expired ones, completes deletions in datasets, and imports and exports models.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from shared import logs
-from shared.datasets.report_queue import ReportQueue
 from shared.domain.entities import Job, Queue
 from shared.domain.errors import Conflict, NotFound
 from shared.jobs.chunks import HEARTBEAT_S, ChunkStore
 from shared.jobs.heatmaps import HeatmapQueue
 from shared.jobs.messenger import Messenger
 from shared.jobs.store import JobStore
+from shared.redis.work_queue import WorkQueue
 from shared.services import Services
 from shared.settings import load_settings
+from worker.exporting.supervisor import ExportSupervisor
 from worker.importing.supervisor import ImportSupervisor
 from worker.reconcile.orphans import remove_orphans
 from worker.runtime.signals import stop_event
@@ -107,7 +108,7 @@ class Reconciler:
             log.info("job %s has ended in the meantime", job.id)
 
 
-def wake_if_due(waiting: ReportQueue | HeatmapQueue, messenger: Messenger, queue: Queue) -> None:
+def wake_if_due(waiting: WorkQueue | HeatmapQueue, messenger: Messenger, queue: Queue) -> None:
     """Send a message to a queue without messages if something waits for one of its workers."""
     if waiting.is_due() and not messenger.message_count(queue):
         messenger.wake_workers(queue)
@@ -139,6 +140,7 @@ def main() -> None:
     services = Services.build(load_settings())
     reconciler = Reconciler(services.chunks, services.store, services.messenger, services.delete_bytes)
     importer = ImportSupervisor(services.imports, services.registry, services.blobs.temporary_folder)
+    exporter = ExportSupervisor(services.exports, services.registry, services.blobs.temporary_folder)
     retention_s = services.settings.retention_hours * 3600
     orphans = Hourly(lambda: remove_orphans(services.blobs, services.store, services.dataset_sweep, retention_s))
     wake = partial(wake_if_due, messenger=services.messenger)
@@ -157,6 +159,7 @@ def main() -> None:
         Step("the removal of expired jobs", partial(checked, reconciler.remove_expired), log),
         Step("the completion of changes to datasets", partial(checked, services.dataset_sweep.run), log),
         Step("the import of models", partial(checked, importer.poll), log),
+        Step("the export of models", partial(checked, exporter.poll), log),
         Step("the search for orphans", partial(checked, orphans), log),
     )
     thread = threading.Thread(target=repeat, args=(chores, stopping), name="storage", daemon=True)
@@ -164,3 +167,4 @@ def main() -> None:
     repeat(repairs, stopping)
     thread.join(STOP_S)
     Step("the end of an import", importer.stop, log)()
+    Step("the end of an export", exporter.stop, log)()

@@ -83,6 +83,16 @@ def graph(model: Any, embedding: str | None = None, preprocessing: Preprocessing
     return run
 
 
+def frozen(function: Any) -> Any:
+    """Return a concrete TensorFlow function with constants in place of its variables.
+
+    Converters lose variables: LiteRT's makes zeros of them, and OpenVINO misses some in a SavedModel.
+    """
+    from tensorflow.python.framework import convert_to_constants  # noqa: PLC0415  # TensorFlow's only way to freeze
+
+    return convert_to_constants.convert_variables_to_constants_v2(function)
+
+
 def _set_threads(tf: Any, threads: int) -> None:
     if tf.config.threading.get_intra_op_parallelism_threads() != threads:
         tf.config.threading.set_intra_op_parallelism_threads(threads)

@@ -40,19 +40,27 @@ def export(
 
     If OpenVINO cannot express the model, raise whatever TensorFlow or OpenVINO raises, which may be of any type.
     """
-    import tensorflow as tf  # noqa: PLC0415  # needed only to publish a version
-    from tensorflow.python.framework import convert_to_constants  # noqa: PLC0415  # TensorFlow's only way to freeze
-
     graph = keras_runtime.graph(model, embedding, preprocessing).get_concrete_function()
-    frozen = convert_to_constants.convert_variables_to_constants_v2(graph)  # OpenVINO loses variables of a SavedModel
+    names = sorted(graph.structured_outputs)
+    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+        layers, weights = Path(folder) / LAYERS, Path(folder) / WEIGHTS
+        save_frozen(keras_runtime.frozen(graph), names, layers, half=is_half(model.get_weights()))
+        _archive(layers, weights, file)
+
+
+def save_frozen(frozen: Any, names: Iterable[str], file: Path, *, half: bool) -> None:
+    """Write a frozen TensorFlow function as `file` (XML), and its weights beside it, as float16 if `half`.
+
+    `names` are those of the outputs, in their order.
+    """
+    import tensorflow as tf  # noqa: PLC0415  # needed only to publish a version
+
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
         tf.io.write_graph(frozen.graph, folder, "graph.pb", as_text=False)
         network = library().Core().read_model(Path(folder) / "graph.pb")
-        for output, name in zip(network.outputs, sorted(graph.structured_outputs), strict=True):
+        for output, name in zip(network.outputs, names, strict=True):
             output.get_tensor().set_names({name})
-        layers, weights = Path(folder) / LAYERS, Path(folder) / WEIGHTS
-        library().save_model(network, layers, compress_to_fp16=_is_half(model.get_weights()))
-        _archive(layers, weights, file)
+        library().save_model(network, file, compress_to_fp16=half)
 
 
 def _archive(layers: Path, weights: Path, file: Path) -> None:
@@ -89,7 +97,7 @@ def read_network(file: Path) -> Any:
         return openvino.Core().read_model(archive.read(LAYERS), openvino.Tensor(weights))
 
 
-def _is_half(weights: Iterable[NDArray[Any]]) -> bool:
+def is_half(weights: Iterable[NDArray[Any]]) -> bool:
     """Return whether all weights are the same as float16."""
     with np.errstate(over="ignore"):
         return all(np.array_equal(array, array.astype(np.float16)) for array in weights)
@@ -136,6 +144,21 @@ def configuration(threads: int) -> dict[str, Any]:
 def _probabilities(network: Any) -> Any:
     """Return the output with the probabilities, which older files do not name: it is their only one."""
     return next((output for output in network.outputs if PROBABILITIES in output.get_names()), network.outputs[0])
+
+
+def load_file(file: Path) -> Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], ...]]:
+    """Return the network in a file of any format that OpenVINO reads, from images to all outputs in their order.
+
+    Raises OpenVINO's errors.
+    """
+    config = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = library().Core().compile_model(library().Core().read_model(file), "CPU", config)
+
+    def run(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
+        results = compiled([images])
+        return tuple(results[place] for place in range(len(compiled.outputs)))
+
+    return run
 
 
 def library() -> Any:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,8 @@ from numpy.typing import NDArray
 from shared.domain.card import CARD_FILE, HEAD_FILE, MODEL_FILE, OPENVINO_FILE, ModelCard
 from shared.models.registry import SHIPPED, Registry
 from tests.conftest import ROOT
+from tests.fixtures import odd
+from worker.data.decode import decode
 from worker.heads.fit import FittedHead, fit_head
 from worker.publishing.publish import Provenance
 from worker.publishing.publish_head import publish_head
@@ -89,6 +93,32 @@ def test_it_answers_the_same_in_every_form(folder: Path, version: str) -> None:
     command = [sys.executable, "-c", code, str(folder / version / MODEL_FILE), str(folder / "images.npy")]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     np.testing.assert_allclose(json.loads(answer.stdout.splitlines()[-1]), served.probabilities, atol=1e-3)
+
+
+def test_it_answers_the_same_when_it_is_exported(
+    folder: Path, version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the program in the zip, on odd pictures; in its own process, which loads TensorFlow."""
+    zipped = tmp_path / "export.zip"
+    command = [sys.executable, "-m", "worker.exporting", folder / version, "--format=openvino", f"--out={zipped}"]
+    subprocess.run(command, cwd=ROOT, check=True)
+    zipfile.ZipFile(zipped).extractall(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["predict.py"])
+    predict = runpy.run_path(str(tmp_path / "predict.py"))["predict"]
+    model, unknown = ModelCache(Registry(folder), 2).get(version), set()
+    assert model.card.unknown
+    for name in ("turned.jpg", "cmyk.jpg", "grey16.png", "rgba.png", "line.png", "photo.jpg"):
+        content = odd.PICTURES[name]()
+        (tmp_path / name).write_bytes(content)
+        served = model.answer(decode(content, 224, 224, 10**7)[None])
+        assert served.novelty is not None
+        scores, is_unknown = predict(tmp_path / name)
+        np.testing.assert_allclose(scores, served.probabilities[0], atol=0.01, err_msg=name)
+        assert is_unknown == model.card.unknown.covers(float(served.probabilities.max()), float(served.novelty[0])), (
+            name
+        )
+        unknown.add(is_unknown)
+    assert True in unknown
 
 
 def test_novelty_tells_strange_pictures(folder: Path, version: str) -> None:
