@@ -4,7 +4,7 @@ import test from "node:test";
 import { accuracyText, classesOf, intervalText, oftenRight } from "../../web/static/accuracy.js";
 import { nameOf, whyNot } from "../../web/static/camera.js";
 import { withoutPictures } from "../../web/static/dataset-changes.js";
-import { labelFor } from "../../web/static/dataset-import.js";
+import { labelFor } from "../../web/static/import-labels.js";
 import { matching } from "../../web/static/dataset-labels.js";
 import { isHead, titleOf } from "../../web/static/format.js";
 import { whetherItServes } from "../../web/static/head-outcome.js";

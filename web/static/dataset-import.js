@@ -6,22 +6,13 @@ import { announce, byId, element, notice, setText, show } from "./dom.js";
 import { assignKeys } from "./file-keys.js";
 import { checkFiles, titleOfFiles, tooManyFiles } from "./files.js";
 import { number, plural } from "./format.js";
+import { labelFor } from "./import-labels.js";
 import { Outcomes, outcomeWords } from "./import-outcomes.js";
 import { done, findInterrupted, isOffered, offer, settle } from "./resume.js";
 import { fileList } from "./selection.js";
 import { Sender } from "./sender.js";
 import { claim, remember } from "./unfinished.js";
 import { watch } from "./watch.js";
-
-/**
- * Return the label of files that are added: that of the row they were dropped on; or the chosen one, if none of them is
- * in a folder; or null: their folders are their labels.
- * @param {{name: string}[]} found @param {string | null} row @param {string} chosen "" for none
- */
-export function labelFor(found, row, chosen) {
-  if (row !== null) return row;
-  return chosen && found.every(({ name }) => !name.includes("/")) ? chosen : null;
-}
 
 /** One import at a time. */
 export class DatasetImport {
