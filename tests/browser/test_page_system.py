@@ -30,6 +30,10 @@ def test_the_page_shows_what_the_api_returns(page: Page, api: Api) -> None:
     expect(page.locator("#redis-figures")).to_contain_text("1.0 GB")
     assert 0 < page.locator("#redis").evaluate("bar => bar.value / bar.max") < 1
     # Unchanged rows keep the focus
+    known = {**answer, "data": [{**queue, "jobs": 5} for queue in answer["data"]]}
+    page.route("**/v1/queues", lambda route: route.fulfill(json=known))
+    page.clock.fast_forward(POLL_MS)
+    expect(page.locator("#queues")).to_contain_text("5")
     page.locator("#workers a").first.focus()
     busy = {**answer, "data": [{**queue, "jobs": 7} for queue in answer["data"]]}
     lack = {"what": "cifar10", "reason": "set DARKROOM_CIFAR10", "since": "2026-11-29T12:00:00.000Z"}

@@ -112,7 +112,7 @@ def test_a_short_page_with_a_next_link_is_not_the_last(relay: Relay) -> None:
 
 
 def test_no_job_stays_open_if_there_is_nothing_to_send(client: Client, tmp_path: Path) -> None:
-    with pytest.raises(NotSent, match="no picture"):
+    with pytest.raises(NotSent, match="none of the files is a picture"):
         client.submit(tmp_path)
     with pytest.raises(FileNotFoundError):
         client.submit([CAT, tmp_path / "missing.png"])

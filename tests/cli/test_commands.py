@@ -94,7 +94,7 @@ def test_a_missing_or_foreign_server_is_reported_with_advice(service: Service, t
 
 def test_classifiers_are_listed_promoted_and_used(service: Service, tmp_path: Path) -> None:
     with services_of(service) as parts:
-        folders = [version_folder(tmp_path, b"%d" % n, owner="local", classifier="fruit") for n in range(2)]
+        folders = [version_folder(tmp_path, b"fruit %d" % n, owner="local", classifier="fruit") for n in range(2)]
         first, second = (parts.registry.publish(folder).version for folder in folders)
         early = darkroom(service.url, tmp_path, "classify", str(make.CIFAR10 / "cat-0.png"), "--classifier", "fruit")
         assert early.returncode == 2 and "no champion yet" in early.stderr

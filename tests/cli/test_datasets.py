@@ -168,8 +168,8 @@ def test_add_says_what_became_of_each_picture(service: Service, client: Client, 
     assert rows["square/1.png"] == "present" and len(rows) == 3
     assert "The pictures in photos/square got the label square; for another one: --label LABEL\n" in again.stderr
     missing = darkroom(service.url, tmp_path, "datasets", "add", "thing", "photos")
-    hints = "there is no dataset thing; you have: things\nTo create it: ./darkroom datasets create thing\n"
-    assert missing.returncode == 1 and missing.stderr.endswith(hints)
+    assert missing.returncode == 1 and missing.stderr.startswith("Error: there is no dataset thing; you have: ")
+    assert missing.stderr.endswith("things\nTo create it: ./darkroom datasets create thing\n")
 
 
 class FirstOnly:
@@ -247,7 +247,8 @@ def test_pictures_are_labelled_pinned_exported_and_deleted(client: Client, run, 
     assert {path.name for path in (tmp_path / "copy").iterdir()} == {"bars", "0.png", "labels.csv"}
 
     assert run("datasets", "delete", "things", ids[0]).exit_code == 0
-    assert json.loads(run("datasets", "list", "-o", "json").stdout)[0]["pictures"] == 3
+    pictures = {each["name"]: each["pictures"] for each in json.loads(run("datasets", "list", "-o", "json").stdout)}
+    assert pictures["things"] == 3
     assert run("datasets", "delete", "things", stdin="n\n").exit_code == 1
     assert run("datasets", "delete", "things", "--yes").exit_code == 0
     assert run("datasets", "show", "things").exit_code == 1

@@ -29,12 +29,13 @@ def check(name: str) -> None:
 
 def test_hostile_names_in_multipart(service, http):
     """Return hostile and outdated names, each with the same picture."""
+    before = traces(service)["blobs"]
     job_id = submit(http, *((name, png(number)) for number, name in enumerate(odd.HOSTILE_NAMES)))
     assert finished(http, job_id)["counts"]["succeeded"] == len(odd.HOSTILE_NAMES)
     for item in results(http, job_id):
         check(item["filename"])
         assert http.get(f"/v1/jobs/{job_id}/items/{item['id']}/image").status_code == 200
-    assert all(path.startswith("jobs/") for path in traces(service)["blobs"])
+    assert all(path.startswith("jobs/") for path in traces(service)["blobs"] - before)
 
 
 def test_names_are_quoted_in_csv_and_escaped_in_json(http):

@@ -77,11 +77,19 @@ def _reason(error: Exception) -> str:
 
 def _check_operations(network: Any) -> None:
     for operation in network.get_ops():
+        _check_name(operation)
         reason = DENIED.get(operation.get_type_name())
         if reason:
             raise InvalidRequest(
                 f"the network has the operation {operation.get_type_name()}, which {reason}: export it without"
             )
+
+
+def _check_name(operation: Any) -> None:
+    try:
+        operation.get_friendly_name()
+    except UnicodeDecodeError as error:
+        raise InvalidRequest("the name of an operation is not UTF-8: the file is damaged") from error
 
 
 def _with_one_output(network: Any) -> Any:
