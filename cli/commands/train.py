@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from cli.client import Client
 from cli.jobs.follow import follow
 from cli.options import output_option, timeout_option, webhook_option
 from cli.service import connect
-from cli.terminal.exit_codes import exit_with
+from cli.terminal.exit_codes import echo_err, exit_with
 from cli.terminal.output import Format, Table, write_record, write_records
 from cli.terminal.tables import JOBS, field_columns
 
@@ -53,6 +55,8 @@ def command(
         if presets:
             write_records(parameters(client.presets()), PARAMETERS, output)
             return
+        if params.get("preset") == "finetune" and (minutes := expected_minutes(client, params)):
+            echo_err(f"This takes about {minutes} min, by the speed of the last training. It may end early.")
         job = client.train(**params)
         if watch:
             exit_with(follow(client, job, output, None, timeout_s))
@@ -60,6 +64,17 @@ def command(
             click.echo(job["id"])
         else:
             write_record(job, JOBS, output)
+
+
+def expected_minutes(client: Client, params: dict[str, Any]) -> int | None:
+    """Return how long a training on a Dataset is expected to take, or None if that is not known."""
+    preset = next((each for each in client.presets()["data"] if each["name"] == params["preset"]), None)
+    if preset is None or preset["cost"]["images_per_s"] is None or "dataset" not in params:
+        return None
+    labels = client.dataset(params["dataset"])["labels"]
+    epochs = params.get("epochs", preset["parameters"]["epochs"]["default"])
+    seconds: float = epochs * sum(label["train"] for label in labels) / preset["cost"]["images_per_s"]
+    return math.ceil(seconds / 60)
 
 
 def others(words: Sequence[str]) -> dict[str, Any]:

@@ -90,7 +90,9 @@ class CorrectionsInfo(_Part):
 class BackboneRef(_Part):
     """The Backbone whose Embeddings the version's Head was trained on."""
 
-    version: str = Field(description="ModelVersion that is the Backbone")
+    version: str = Field(
+        description="ModelVersion that is the Backbone; the version itself if that was trained as well"
+    )
     openvino_sha256: Sha256 = Field(description="digest of its network")
     head_sha256: Sha256 = Field(description="digest of `head.npz`")
 
@@ -269,6 +271,11 @@ class ModelCard(_Part):
     def has_keras(self) -> bool:
         """Return whether there is a network for Keras; else there is only the one for OpenVINO."""
         return self.network_file == MODEL_FILE
+
+    @property
+    def is_own_backbone(self) -> bool:
+        """Return whether the version's Head is on a Backbone that was trained with it."""
+        return self.backbone is not None and self.backbone.version == self.version
 
     @field_validator("created_at")
     @classmethod

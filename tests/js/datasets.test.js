@@ -14,7 +14,7 @@ import { keyed } from "../../web/static/label-keys.js";
 import { adviceOf } from "../../web/static/report-words.js";
 import { suggestionOf } from "../../web/static/dataset-pictures.js";
 import { draggedIds } from "../../web/static/picture-dragging.js";
-import { advice, contentOf, lacks, nameFrom, trainingSeconds } from "../../web/static/training-advice.js";
+import { advice, contentOf, finetuneSeconds, lacks, nameFrom, trainingSeconds } from "../../web/static/training-advice.js";
 
 const label = (name, train, test_ = 0) => ({ name, train, test: test_ });
 
@@ -52,6 +52,9 @@ test("what a dataset lacks before it can be trained on", () => {
   assert.match(advice([label("mug", 40, 10), label("glass", 4, 1)]), /Fewest: glass \(5\)\.$/);
   assert.equal(advice([label("mug", 40, 10)]), "");
   assert.ok(trainingSeconds(2640) <= 20 && trainingSeconds(0) > 0);
+  const preset = { cost: { images_per_s: 20 }, parameters: { epochs: { default: 10 } } };
+  assert.equal(finetuneSeconds([{ train: 30 }, { train: 10 }], preset), 20);
+  assert.equal(finetuneSeconds([{ train: 30 }], { ...preset, cost: { images_per_s: null } }), null);
 });
 
 test("a dataset's name and content", () => {

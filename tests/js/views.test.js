@@ -107,6 +107,8 @@ test("an epoch's figures are the mean of its rows, weighted by their steps", () 
   const [{ epoch, loss, accuracy, val_loss: valLoss }] = epochs;
   assert.deepEqual([epoch, loss, valLoss], [1, 7, 5]);
   assert.ok(Math.abs(accuracy - 0.7) < 1e-9);
+  const start = { epoch: 0, at: 0, loss: null, accuracy: null, val_loss: 3, val_accuracy: 0.5 };
+  assert.deepEqual(epochsOf([start]).map((each) => [each.epoch, each.loss, each.val_loss]), [[0, null, 3]]);
 });
 
 test("a parameter's description, range and default in readableName", () => {

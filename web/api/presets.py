@@ -32,7 +32,11 @@ class Parameter(TypedDict):
 
 
 class Cost(TypedDict):
-    """What a training with the preset's defaults takes, by the speed of its last training: null before the first."""
+    """What a training with the preset's defaults takes, by the speed of its last training: null before the first.
+
+    The times are those for CIFAR-10, and null for presets that need a dataset of an owner. Before the first training of
+    `finetune`, its speed is estimated from that of `head`.
+    """
 
     parameters: Annotated[
         int | None, Field(description="weights and biases of the network; null if that depends on the dataset")
@@ -85,12 +89,14 @@ def preset_view(name: str, speed: Speed | None) -> Preset:
 
 def cost_view(name: str, speed: Speed | None) -> Cost:
     """Return what a training with the preset's defaults costs; `speed` is that of its last one."""
-    epochs = schemas(PARAMS[name]).get("epochs", {}).get("default", 1)
+    schema = schemas(PARAMS[name])
+    epochs = schema.get("epochs", {}).get("default", 1)
+    per_epoch = speed.seconds_per_epoch if speed and "default" in schema["dataset"] else None
     return {
         "parameters": PARAMS[name].weights,
         "images_per_s": speed.images_per_s if speed else None,
-        "seconds_per_epoch": round(speed.seconds_per_epoch, 1) if speed else None,
-        "seconds": round(epochs * speed.seconds_per_epoch, 1) if speed else None,
+        "seconds_per_epoch": None if per_epoch is None else round(per_epoch, 1),
+        "seconds": None if per_epoch is None else round(epochs * per_epoch, 1),
         "host": speed.host if speed else None,
     }
 

@@ -12,10 +12,13 @@ from shared.services import Services
 from shared.training.datasets import CIFAR10, MIN_CORRECTIONS, WITH_CORRECTIONS, corrected_pictures, too_few_corrections
 from shared.training.own_datasets import too_thin
 from shared.training.params import parse
-from shared.training.presets import HeadParams, Params
+from shared.training.presets import FinetuneParams, HeadParams, Params
 from web.auth.access import require, visible_card
 from web.middleware.rate_limits import most_open_jobs
 from web.middleware.request_log import about_job, request_id
+
+#: Presets that learn from a Dataset only, from the Backbone on.
+OWN_ONLY = (HeadParams, FinetuneParams)
 
 
 def submit_training(
@@ -54,7 +57,7 @@ def _own_dataset(services: Services, owner: str, params: Params) -> str | None:
     Raise InvalidRequest if there is no such Dataset, or if it is too small.
     """
     if params.dataset in (CIFAR10, WITH_CORRECTIONS):
-        if isinstance(params, HeadParams):
+        if isinstance(params, OWN_ONLY):
             raise _wrong("dataset", f"{params.preset} needs a dataset of your own, not {params.dataset}")
         return None
     try:
@@ -70,6 +73,8 @@ def _check_base(params: Params) -> None:
     """Raise InvalidRequest if the version to start from does not exist or is of another preset."""
     if params.base is None:
         return
+    if isinstance(params, OWN_ONLY):
+        raise _wrong("base", f"{params.preset} starts from the pretrained network, not from a version")
     try:
         preset = visible_card(params.base).preset
     except NotFound as error:

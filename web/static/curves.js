@@ -14,7 +14,8 @@ export const pointsOfRows = (rows, epochs) => rows.map((row) => ({ ...row, at: (
 export const pointsOfHistory = (history) => history.map((row) => ({ ...row, at: row.epoch }));
 
 /**
- * Return the finished epochs: the mean of each one's points, weighted by their steps, and the validation figures.
+ * Return the finished epochs: the mean of each one's points, weighted by their steps, and the validation figures. Epoch
+ * 0, before the first step, has only the latter.
  * @param {object[]} points in order
  */
 export function epochsOf(points) {
@@ -32,8 +33,10 @@ export function epochsOf(points) {
   }
   return [...epochs.values()]
     .filter(({ val_loss: loss }) => typeof loss === "number")
-    .map((epoch) => Object.assign(epoch, { loss: epoch.loss / epoch.weight, accuracy: epoch.accuracy / epoch.weight }));
+    .map((epoch) => Object.assign(epoch, mean(epoch)));
 }
+
+const mean = ({ loss, accuracy, weight }) => (weight ? { loss: loss / weight, accuracy: accuracy / weight } : { loss: null, accuracy: null });
 
 /** The two charts and the table of `_curves.html`. */
 export class Curves {
@@ -54,17 +57,18 @@ export class Curves {
 }
 
 function linesOf(points, figure) {
+  const learnt = points.filter((point) => typeof point[figure] === "number");
   const validated = points.filter((point) => typeof point[`val_${figure}`] === "number");
   const line = (name, kind, marks, from, field) => ({
     name, line: kind, marks, x: from.map(({ at }) => at), y: from.map((point) => point[field]),
   });
   return [
-    line("Training", "first", points.length === 1, points, figure),
+    line("Training", "first", learnt.length === 1, learnt, figure),
     line("Validation", "second", true, validated, `val_${figure}`),
   ];
 }
 
 function rowOf({ epoch, loss, accuracy, val_loss: valLoss, val_accuracy: valAccuracy }) {
-  const cells = [loss.toFixed(4), precisePercent(accuracy), valLoss.toFixed(4), precisePercent(valAccuracy)];
+  const cells = [loss?.toFixed(4) ?? "–", accuracy === null ? "–" : precisePercent(accuracy), valLoss.toFixed(4), precisePercent(valAccuracy)];
   return element("tr", {}, element("th", { scope: "row" }, String(epoch)), ...cells.map((text) => element("td", {}, text)));
 }

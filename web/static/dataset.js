@@ -43,7 +43,8 @@ const camera = new Camera((found, label) => adding.add(found, label, "").catch(s
 
 let dataset = { labels: [], pictures: 0, unlabelled: 0 };
 let timer = 0;
-let trainingId = newId();
+const newIds = () => ({ head: newId(), finetune: newId() });
+let trainingIds = newIds();
 
 async function refresh() {
   timer = 0;
@@ -190,9 +191,9 @@ function selectNone() {
   keepFocus();
 }
 
-async function train() {
+async function train(preset) {
   await changes.commit();
-  const job = await startTraining({ preset: "head", dataset: name, promote: "if_better" }, trainingId);
+  const job = await startTraining({ preset, dataset: name, promote: "if_better" }, trainingIds[preset]);
   location.assign(`/result/${job.id}`);
 }
 
@@ -238,7 +239,8 @@ function pressed(key, id) {
 }
 
 function wire() {
-  onClick("train", train);
+  onClick("train", () => train("head"));
+  onClick("finetune", () => train("finetune"));
   onClick("delete", removeDataset);
   onClick("rename", rename);
   onClick("remove-label", removeLabel);
@@ -255,7 +257,7 @@ function wire() {
   byId("cards").addEventListener("click", ({ target }) => target.closest(".suggestion") && accept([page.pictures.get(target.closest("[data-key]").dataset.key)]));
   byId("suggested-accept").addEventListener("click", () => accept(page.shown.filter(({ label }) => label === null)));
   addEventListener("pagehide", () => changes.commit()); // a deletion that was not undone
-  addEventListener("pageshow", ({ persisted }) => persisted && (trainingId = newId()));
+  addEventListener("pageshow", ({ persisted }) => persisted && (trainingIds = newIds()));
   adding.offerResume().catch(() => {}); // tried again when files are added
   wireDragging(byId("cards"), () => grid.selected, (label, ids) => {
     choose(label, ids);

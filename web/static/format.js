@@ -85,11 +85,16 @@ export function ago(timestamp, now = Date.now()) {
 /** Whether a job trains a Head on a Dataset: it has no epochs. @param {object} job */
 export const isHead = ({ params }) => params?.preset === "head";
 
+/** Presets that learn from a Dataset only. */
+export const OWN_PRESETS = ["head", "finetune"];
+
+const hasOwnData = ({ params }) => OWN_PRESETS.includes(params?.preset);
+
 /** Return a job's title, or a description if it has none. @param {object} job */
 export function titleOf(job) {
   const title = job.metadata?.title;
   if (typeof title === "string" && title.trim()) return title.trim().slice(0, 120);
   if (job.kind === "import") return `Import into ${job.params.dataset}`;
-  if (job.kind === "training") return job.params?.preset ? `Training of ${isHead(job) ? job.params.dataset : job.params.preset}` : "Training";
+  if (job.kind === "training") return job.params?.preset ? `Training of ${hasOwnData(job) ? job.params.dataset : job.params.preset}` : "Training";
   return job.counts.total ? plural(job.counts.total, "picture") : "No pictures yet";
 }

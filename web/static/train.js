@@ -5,7 +5,7 @@ import { showProblem } from "./buttons.js";
 import { announce, byId, element, notice, setText, show } from "./dom.js";
 import { saveDraft, loadDraft } from "./draft.js";
 import { Field, choiceCard } from "./fields.js";
-import { compact, duration, moment, number, plural, precisePercent } from "./format.js";
+import { OWN_PRESETS, compact, duration, moment, number, plural, precisePercent } from "./format.js";
 import { sleep } from "./watch.js";
 
 //: Milliseconds between two polls for presets and workers.
@@ -40,7 +40,7 @@ async function open() {
   for (;;) {
     try {
       [catalog, models, corrections] = await Promise.all([readPresets(), readModels(), readCorrections()]);
-      catalog.data = catalog.data.filter(({ name }) => name !== "head"); // it needs a dataset, whose page starts it
+      catalog.data = catalog.data.filter(({ name }) => !OWN_PRESETS.includes(name)); // a dataset's page starts them
       notice(null);
       return showForm();
     } catch (problem) {

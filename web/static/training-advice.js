@@ -38,6 +38,15 @@ function named(labels) {
 /** Return the expected seconds of a training. @param {number} pictures */
 export const trainingSeconds = (pictures) => Math.round(FIXED_S + pictures / PICTURES_PER_S);
 
+/**
+ * Return the expected seconds of a training of the whole network, or null if its speed is not known.
+ * @param {{train: number}[]} labels @param {object} preset
+ */
+export function finetuneSeconds(labels, { cost, parameters }) {
+  const pictures = labels.reduce((sum, { train }) => sum + train, 0);
+  return cost.images_per_s ? (parameters.epochs.default * pictures) / cost.images_per_s : null;
+}
+
 /** Return the pictures of a dataset in words. @param {{pictures: number, unlabelled: number, labels: object[]}} dataset */
 export function contentOf({ pictures, unlabelled, labels }) {
   const words = [plural(pictures, "picture"), plural(labels.length, "label")];

@@ -17,9 +17,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 #: The value that a change of contrast does not alter: halfway between black and white.
 GREY = 127.5
+
+#: Largest ratio of the width to the height of a crop.
+MAX_STRETCH = 4 / 3
 
 #: Independent streams of random numbers for one seed.
 MIRROR, EPOCH = 1, 2
@@ -35,23 +39,26 @@ class Augmentation:
 
     `flip`: `random` mirrors half of the images, drawn in each epoch; `alternate` draws once and mirrors the others in
     every second epoch (K. Jordan, arXiv:2404.00498, section 3.6). `translate`: largest shift along each axis in pixels.
+    `crop`: smallest share of an image that is cut out and enlarged to its size, with its shape changed a little.
     `brightness`: largest shift of the values as a fraction of their range; `contrast`: largest relative change.
     """
 
     flip: str = "none"
     translate: int = 0
+    crop: float = 1.0
     brightness: float = 0.0
     contrast: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """Random draws of one epoch: the order of the images, and for each its mirroring, shift and light."""
+    """Random draws of one epoch: the order of the images, and for each its mirroring, shift, light and crop."""
 
     order: NDArray[np.int64]
     mirrored: NDArray[np.bool_]
     shifts: NDArray[np.int64]
     light: NDArray[np.float32]
+    crops: NDArray[np.float64]
 
 
 def mirror(images: Images, which: NDArray[np.bool_]) -> Images:
@@ -75,6 +82,28 @@ def shift(images: Images, shifts: NDArray[np.int64], largest: int) -> Images:
     windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(1, 2))
     rows, columns = (largest - shifts).T
     return np.moveaxis(windows[np.arange(len(images)), rows, columns], 1, -1)
+
+
+def crop(images: Images, boxes: NDArray[np.float64]) -> Images:
+    """Return the parts of uint8 images in `boxes` (n, 4), enlarged to the size of the images.
+
+    A box is left, top, right and bottom, as shares of the width and the height.
+    """
+    height, width = images.shape[1:3]
+    edges = (boxes * (width, height, width, height)).tolist()
+    parts = (
+        Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR, box=tuple(box))
+        for image, box in zip(images, edges, strict=True)
+    )
+    return np.stack([np.asarray(part) for part in parts])
+
+
+def crop_boxes(drawn: NDArray[np.float64], smallest: float) -> NDArray[np.float64]:
+    """Return boxes (n, 4) for `crop` from numbers between 0 and 1 (n, 4): area, shape, and place along both axes."""
+    area, shape = smallest + (1 - smallest) * drawn[:, 0], MAX_STRETCH ** (2 * drawn[:, 1] - 1)
+    sides = np.minimum(1, np.sqrt(np.stack([area * shape, area / shape], axis=1)))
+    start = drawn[:, 2:] * (1 - sides)
+    return np.concatenate([start, start + sides], axis=1)
 
 
 def adjust_light(images: Images, light: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -115,7 +144,10 @@ class Batches:
         epoch, index = divmod(step, self.steps)
         draws = self.draws(epoch)
         rows = draws.order[index * self.size : (index + 1) * self.size]
-        images = shift(self._images[rows], draws.shifts[rows], self._augmentation.translate)
+        images = self._images[rows]
+        if self._augmentation.crop < 1:
+            images = crop(images, draws.crops[rows])
+        images = shift(images, draws.shifts[rows], self._augmentation.translate)
         images = mirror(images, draws.mirrored[rows])
         if self._augmentation.brightness or self._augmentation.contrast:
             images = adjust_light(images, draws.light[rows])
@@ -134,6 +166,7 @@ class Batches:
             shifts=generator.integers(-how.translate, how.translate, (count, 2), endpoint=True),
             light=self._light(generator.uniform(-1, 1, (count, 2))),
             mirrored=self._mirrored(epoch, generator.random(count) < 0.5),
+            crops=crop_boxes(generator.random((count, 4)), how.crop),
         )
 
     def _light(self, drawn: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -77,8 +77,8 @@ class Dataset:
     """Images as uint8 arrays (n, height, width, channels) and their label indices as integer arrays (n,).
 
     Weights are fitted to `train`, choices are made on `val`, and `test` is used once, for the final metrics. `digest`
-    is the sha256 of `ARRAYS` before `val` is split off; it includes the corrections, if any. `origin` is None for
-    CIFAR-10.
+    is the sha256 of `ARRAYS` before `val` is split off; it includes the corrections, if any. `origin`, and the numbers
+    (n,) of the test pictures in it, are None for CIFAR-10.
     """
 
     name: str
@@ -92,6 +92,7 @@ class Dataset:
     y_test: Indices
     corrections: Corrections | None = None
     origin: Origin | None = None
+    test_numbers: NDArray[np.int64] | None = None
 
 
 def load_cifar10() -> Dataset:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shared.datasets.entities import Block
 from shared.domain.card import Input
@@ -19,23 +20,29 @@ SHAPE = Input(height=CIFAR10_SHAPE[0], width=CIFAR10_SHAPE[1], channels=CIFAR10_
 SPLIT_SEED = 10
 
 
-def images_of(frozen: FrozenDataset, blocks: Sequence[Block], stored: StoredPictures, name: str, owner: str) -> Dataset:
-    """Return the pictures of a Snapshot, squashed to the presets' size; a fifth of the training pictures validates.
+def images_of(
+    frozen: FrozenDataset,
+    blocks: Sequence[Block],
+    stored: StoredPictures,
+    name: str,
+    owner: str,
+    *,
+    shape: Input = SHAPE,
+) -> Dataset:
+    """Return the pictures of a Snapshot, squashed to `shape`; a fifth of the training pictures validates.
 
     `blocks` are all Blocks of the Dataset. Pictures that are deleted by now are left out. Raise TooFewPictures if a
     part has none, Unavailable.
     """
     wanted = [(blocks[block], digest) for block, digest in zip(frozen.blocks.tolist(), frozen.digests, strict=True)]
-    found = stored.pixels(wanted, SHAPE)
+    found = stored.pixels(wanted, shape)
     if not found:
         raise TooFewPictures("all pictures are deleted.")
     gone = np.ones(len(wanted), np.bool_)
     gone[list(found)] = False
     frozen = frozen.without(gone)
-    x, y, train = np.stack(list(found.values())), frozen.truth, ~frozen.test
-    fold = np.zeros(len(y), np.int64)
-    fold[train] = assign_folds(y[train], frozen.groups[train], SPLIT_SEED)
-    learn, validate = train & (fold != 0), train & (fold == 0)
+    x, y, validate = np.stack(list(found.values())), frozen.truth, validation(frozen)
+    learn = ~(frozen.test | validate)
     if not (learn.any() and validate.any() and frozen.test.any()):
         raise TooFewPictures("there are no pictures to train, to validate or to test on.")
     return Dataset(
@@ -49,4 +56,13 @@ def images_of(frozen: FrozenDataset, blocks: Sequence[Block], stored: StoredPict
         x_test=x[frozen.test],
         y_test=y[frozen.test],
         origin=Origin(owner, frozen.dataset, frozen.revision),
+        test_numbers=frozen.numbers[frozen.test],
     )
+
+
+def validation(frozen: FrozenDataset) -> NDArray[np.bool_]:
+    """Return which pictures (n,) validate: a fifth of the training pictures, never a part of a group."""
+    train = ~frozen.test
+    chosen = np.zeros(len(train), np.bool_)
+    chosen[train] = assign_folds(frozen.truth[train], frozen.groups[train], SPLIT_SEED) == 0
+    return chosen

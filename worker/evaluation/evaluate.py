@@ -22,8 +22,9 @@ from shared.models.comparison import wilson
 from worker.serving.forward import Network
 from worker.serving.tta import log, softmax
 
-#: Images per forward pass in evaluation and in the measurement of throughput.
-BATCH_SIZE = 256
+#: Images per forward pass in evaluation and in the measurement of throughput. PIXELS limits a pass of `predict`: what
+#: the layers of a big network put out takes gigabytes.
+BATCH_SIZE, PIXELS = 256, 2**20
 
 #: Equal-width bins of confidence for the calibration error, as in Guo et al. 2017, section 3.
 CALIBRATION_BINS = 15
@@ -46,7 +47,9 @@ Integers = NDArray[np.integer[Any]]
 
 def predict(model: Any, images: NDArray[np.uint8]) -> Floats:
     """Return the outputs of `model`, float32 (n, classes), for uint8 images (n, height, width, 3)."""
-    outputs: Floats = model.predict(images, batch_size=BATCH_SIZE, verbose=0)
+    height, width = images.shape[1:3]
+    batch_size = max(1, min(BATCH_SIZE, PIXELS // (height * width)))
+    outputs: Floats = model.predict(images, batch_size=batch_size, verbose=0)
     return outputs
 
 

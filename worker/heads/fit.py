@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from shared.domain.card import Unknown
 from worker.heads.folds import FOLDS, assign_folds
-from worker.heads.methods import METHODS, Projection
-from worker.heads.trials import Part, Trial, Tried, best_trial, blend, cooled, fitted_temperature
+from worker.heads.methods import METHODS, Linear, Projection
+from worker.heads.trials import Part, Trial, Tried, best_trial, blend, cooled, fit_parts, fitted_temperature
 from worker.serving.head import Head, nearest_distance, normalised
 from worker.serving.tta import softmax
 
@@ -86,7 +86,7 @@ def fit_head(
     best = _choose(trials)
     temperature = fitted_temperature(best.logits, labels)
     probabilities = softmax(cooled(best.logits, temperature))
-    rows, kept = normalised(embeddings), _references(len(embeddings), seed)
+    rows, kept = normalised(embeddings), choose_references(len(embeddings), seed)
     distances = held_out_distances(rows, fold, kept)
     report(None)
     linear = project.undo(best.fit(projected, labels, classes))
@@ -104,6 +104,13 @@ def fit_head(
         distances,
         seed,
     )
+
+
+def fit_again(fitted: FittedHead, embeddings: NDArray[Any], labels: Integers, classes: int) -> Linear:
+    """Return the classifier that was chosen, fitted to some of the Embeddings (n, d), with labels (n,)."""
+    embeddings = embeddings.astype(np.float32)
+    project = Projection.of(embeddings)
+    return project.undo(fit_parts(fitted.parts, project(embeddings), labels, classes))
 
 
 class _Reporter:
@@ -154,7 +161,7 @@ def unknown_rule(probabilities: Floats, distances: Floats) -> Unknown:
     return Unknown(distance=distance, score=score, accepted=float(np.mean(near & (scores >= score))))
 
 
-def _references(count: int, seed: int) -> NDArray[np.int64]:
+def choose_references(count: int, seed: int) -> NDArray[np.int64]:
     """Return which of `count` pictures a Head keeps: all, or a random sample of MAX_REFERENCES."""
     if count <= MAX_REFERENCES:
         return np.arange(count)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -14,11 +15,21 @@ from worker.hardware import on_accelerator
 
 
 @dataclass(frozen=True, eq=False)
+class Start:
+    """A Backbone's `.keras` file, and the last layer that it gets: `weights` (d, classes) and `bias` (classes,)."""
+
+    backbone: Path
+    weights: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
 class Setup:
     """What a network is built from besides its parameters.
 
     `images` are the training images, uint8 (n, height, width, 3), for the statistics that a layer starts from.
-    `precision` is Keras's name of the arithmetic, `float32` or `mixed_bfloat16`.
+    `precision` is Keras's name of the arithmetic, `float32` or `mixed_bfloat16`. `start` is what a pretrained network
+    starts from.
     """
 
     seed: int
@@ -26,6 +37,7 @@ class Setup:
     images: NDArray[np.uint8]
     classes: int
     precision: str = "float32"
+    start: Start | None = None
 
 
 def compiled(network: Any, optimizer: Any, params: TrainingParams) -> Any:

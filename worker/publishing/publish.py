@@ -152,7 +152,7 @@ def complete_measured(
         parameters,
         provenance,
         measurements,
-        dataset=_dataset_info(dataset) if dataset else None,
+        dataset=dataset_info(dataset) if dataset else None,
         corrections=_corrections_info(dataset, measurements) if dataset else None,
         network_file=network_file,
     )
@@ -247,9 +247,8 @@ def make_card(
 ) -> ModelCard:
     """Return the card of the version whose files are in `folder`."""
     file, exported = folder / network_file, folder / OPENVINO_FILE
-    digest = sha256(file)
     return ModelCard(
-        version=f"{provenance.preset}-{provenance.created_at:%Y%m%d}-{digest[:8]}",
+        version=version_of(provenance, file),
         input=shape,
         dataset=dataset,
         corrections=corrections,
@@ -261,10 +260,15 @@ def make_card(
         size=Size(file_bytes=file.stat().st_size, parameters=parameters),
         latency=measurements.latency,
         network_file=network_file,
-        file_sha256=digest,
+        file_sha256=sha256(file),
         openvino_sha256=sha256(exported) if exported.exists() else None,
         **vars(provenance),
     )
+
+
+def version_of(provenance: Provenance, file: Path) -> str:
+    """Return the name of the version whose network is in `file`."""
+    return f"{provenance.preset}-{provenance.created_at:%Y%m%d}-{sha256(file)[:8]}"
 
 
 def sha256(file: Path) -> str:
@@ -272,7 +276,8 @@ def sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def _dataset_info(dataset: Dataset) -> DatasetInfo:
+def dataset_info(dataset: Dataset) -> DatasetInfo:
+    """Return what a card says about the images."""
     return DatasetInfo(
         name=dataset.name,
         id=dataset.origin.id if dataset.origin else None,

@@ -62,10 +62,11 @@ class Backbones:
         """Return a Backbone; load it if necessary. Raise ModelUnusable, Unavailable."""
         with self._lock:
             if version not in self._loaded:
-                self._loaded[version] = self._load(version)
+                self._loaded[version] = self.load(version)
             return self._loaded[version]
 
-    def _load(self, version: str) -> Backbone:
+    def load(self, version: str) -> Backbone:
+        """Return a Backbone that is not kept. Raise ModelUnusable, Unavailable."""
         try:
             card = self._registry.card(version)
             if card.embedding is None:

@@ -64,11 +64,12 @@ class LoadedModel:
 
 
 def memory_of(card: ModelCard) -> int:
-    """Return the bytes of memory that a version takes, estimated from its card; a Head without its Backbone."""
-    if card.backbone:
-        return HEAD_BYTES
+    """Return the bytes of memory that a version takes, estimated from its card; a Head without a shared Backbone."""
+    head = HEAD_BYTES if card.backbone else 0
+    if card.backbone and not card.is_own_backbone:
+        return head
     batch = BATCH_SIZE * card.input.height * card.input.width
-    return FIXED_BYTES + WEIGHT_COPIES * card.size.file_bytes + PIXEL_BYTES * batch
+    return head + FIXED_BYTES + WEIGHT_COPIES * card.size.file_bytes + PIXEL_BYTES * batch
 
 
 class ModelCache:
@@ -155,7 +156,7 @@ class ModelCache:
         return LoadedModel(card, lambda images: Answers(answer(images)), locate)
 
     def _head_on_backbone(self, card: ModelCard, ref: BackboneRef) -> LoadedModel:
-        backbone = self.backbones.get(ref.version)
+        backbone = self.backbones.load(ref.version) if card.is_own_backbone else self.backbones.get(ref.version)
         head = Head.load(self._registry.head_file(card.version))
 
         def classify(images: NDArray[np.uint8]) -> NDArray[np.float32]:

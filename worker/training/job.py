@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from shared import logs
 from shared.domain.card import SNAPSHOT_FILE, ModelCard
@@ -30,14 +30,14 @@ from shared.settings import load_settings
 from shared.storage.blobs import BlobStore
 from shared.training.datasets import WITH_CORRECTIONS
 from shared.training.params import parse
-from shared.training.presets import HeadParams, TrainingParams
+from shared.training.presets import FinetuneParams, HeadParams, TrainingParams
 from shared.training.speeds import Speed
 from worker import hardware
 from worker.data.datasets import Dataset, load_cifar10
 from worker.datasets.images import images_of
 from worker.datasets.pixels import StoredPictures
 from worker.datasets.snapshot import DatasetGone, FrozenDataset, TooFewPictures, freeze, pack
-from worker.presets import PRESETS
+from worker.presets import PRESETS, Preset
 from worker.publishing.promotion import Judge, promote
 from worker.publishing.scratch import PUBLISH_PREFIX
 from worker.serving.forward import ModelUnusable
@@ -48,11 +48,16 @@ from worker.training.corrections import (
     with_corrections,
 )
 from worker.training.dataset_judge import DatasetJudge
+from worker.training.finetune import expect_speed, prepare
 from worker.training.head import train_head
 from worker.training.progress import TrainingCancelled, TrainingDiverged
 from worker.training.publish_learnt import publish_learnt
 from worker.training.report import report_on
 from worker.training.rows import RowWriter
+
+if TYPE_CHECKING:
+    from worker.training.loop import Callbacks
+    from worker.training.train import TrainedModel
 
 log = logging.getLogger("darkroom.train")
 
@@ -159,17 +164,35 @@ def _train(services: Services, training: Training) -> str:
     params = parse(training.params)
     if isinstance(params, HeadParams):
         return _train_head(services, training, params)
+    if isinstance(params, FinetuneParams):
+        return _finetune(services, training, params)
     return _train_network(services, training, cast(TrainingParams, params))
 
 
 def _train_head(services: Services, training: Training, params: HeadParams) -> str:
     learnt, job = train_head(services, training, params), services.store.get(training.job_id)
-    version = _publish(services, training, lambda out: publish_learnt(learnt, services.registry, job, params, out))
+    version = _publish(services, training, lambda out: publish_learnt(learnt, services.registry, job, out))
+    expect_speed(services, version)
     try:
         report_on(services, learnt)
     except (NotFound, StorageFull, Unavailable) as error:
         log.warning("there is no report of training %s: %s", training.job_id, logs.with_cause(error))
     return version
+
+
+def _finetune(services: Services, training: Training, params: FinetuneParams) -> str:
+    job = services.store.get(training.job_id)
+    frozen = freeze(services.blobs, services.dataset_pictures, training.job_id, str(training.dataset))
+    prepared = prepare(services, frozen, params, job.owner)
+
+    from worker.presets import finetune  # noqa: PLC0415 - TensorFlow takes seconds to load, see below
+    from worker.training.publish_tuned import publish_better  # noqa: PLC0415
+    from worker.training.train import train  # noqa: PLC0415
+
+    preset = Preset(params, finetune.build)
+    trained = train(preset, prepared.images, params, _callbacks(services, training, params), start=prepared.start)
+    _finished(services, trained, is_typical=params.frozen == FinetuneParams.model_fields["frozen"].default)
+    return _publish(services, training, lambda out: publish_better(trained, prepared, services.registry, job, out))
 
 
 def _publish(services: Services, training: Training, publish: Callable[[Path], ModelCard]) -> str:
@@ -188,22 +211,11 @@ def _train_network(services: Services, training: Training, params: TrainingParam
     dataset, snapshot = _dataset(services, training, params)
     base_file = services.registry.model_file(params.base) if params.base else None
 
-    from worker.training.loop import Callbacks  # noqa: PLC0415 - see above
-    from worker.training.publish_trained import publish_trained  # noqa: PLC0415
+    from worker.training.publish_trained import publish_trained  # noqa: PLC0415 - see above
     from worker.training.train import train  # noqa: PLC0415
 
-    rows = RowWriter(services.trainings, training, params.batch_size)
-    callbacks = Callbacks(
-        on_start=rows.restore,
-        on_row=rows.add,
-        control=JobControl(services.trainings, training),
-        checkpoint=BlobCheckpointStore(services.blobs, training.job_id),
-    )
-    trained = train(preset, dataset, params, callbacks, base=base_file)
-    log.info("training %s: %s", training.job_id, trained.profile.summary)
-    if trained.model.count_params() == params.weights:
-        images_per_s = statistics.median(row.images_per_s for row in trained.rows)
-        services.speeds.record(params.preset, Speed(images_per_s, socket.gethostname()))
+    trained = train(preset, dataset, params, _callbacks(services, training, params), base=base_file)
+    _finished(services, trained, is_typical=trained.model.count_params() == params.weights)
     measured = with_champion_score(services.registry, dataset)
 
     def publish(out: Path) -> ModelCard:
@@ -213,6 +225,27 @@ def _train_network(services: Services, training: Training, params: TrainingParam
         return card
 
     return _publish(services, training, publish)
+
+
+def _callbacks(services: Services, training: Training, params: TrainingParams) -> Callbacks:
+    from worker.training.loop import Callbacks  # noqa: PLC0415 - TensorFlow takes seconds to load
+
+    speed = services.speeds.all().get(params.preset)
+    rows = RowWriter(services.trainings, training, params.batch_size, speed.images_per_s if speed else 1)
+    return Callbacks(
+        on_start=rows.restore,
+        on_row=rows.add,
+        control=JobControl(services.trainings, training),
+        checkpoint=BlobCheckpointStore(services.blobs, training.job_id),
+    )
+
+
+def _finished(services: Services, trained: TrainedModel, *, is_typical: bool) -> None:
+    """Log how the time was spent, and record the speed if it is that of the preset's defaults."""
+    log.info("%s", trained.profile.summary)
+    images_per_s = [row.images_per_s for row in trained.rows if row.step]
+    if is_typical and images_per_s:
+        services.speeds.record(trained.preset.name, Speed(statistics.median(images_per_s), socket.gethostname()))
 
 
 def _dataset(services: Services, training: Training, params: TrainingParams) -> tuple[Dataset, FrozenDataset | None]:

@@ -77,7 +77,9 @@ class TrainingLoop:
     """One training, from its checkpoint or its beginning to its end.
 
     `model` must be compiled; `identity` must match the checkpoint's. Training stops after `epochs`, or after `patience`
-    epochs without improvement unless `patience` is 0. Raises Conflict if the checkpoint belongs to another run.
+    epochs without improvement unless `patience` is 0. A model that `has_start` gives good answers from the start: it is
+    validated as epoch 0, and its validation losses are those after the best temperature, since the training changes how
+    sure it is. Raises Conflict if the checkpoint belongs to another run.
     """
 
     def __init__(
@@ -90,9 +92,11 @@ class TrainingLoop:
         epochs: int,
         patience: int,
         identity: checkpoints.Identity,
+        has_start: bool = False,
     ) -> None:
         self._model, self._batches, self._dataset, self._callbacks = model, batches, dataset, callbacks
         self._steps, self._patience, self._identity = epochs * batches.steps, patience, identity
+        self._has_start = has_start
         self._row_s = self._step_s = self._validation_s = 0.0
         self._sums, self._finishing = np.zeros(2), False
         self._train_on = steps.trainer(model)
@@ -102,7 +106,8 @@ class TrainingLoop:
         content = callbacks.checkpoint.load()
         self.progress = checkpoints.restore(content, self._variables, identity) if content else Progress()
         self._first = self.progress.step
-        groups = list(step_groups(self._first, self._steps, batches.steps, steps.group_size(batches.size)))
+        size = steps.group_size(batches.size, math.prod(dataset.x_train.shape[1:3]))
+        groups = list(step_groups(self._first, self._steps, batches.steps, size))
         self._source = Prefetch(batches, groups)
 
     @property
@@ -118,6 +123,8 @@ class TrainingLoop:
         """
         self._callbacks.on_start(self.progress.rows)
         self._saved_s, self._began = self.progress.seconds, time.perf_counter() - self.progress.seconds
+        if self._has_start and not self.progress.rows:
+            self._close_row(validated=True)
         with closing(iter(self._source)) as batches:
             self._train(batches)
         best = self.progress.best
@@ -168,13 +175,13 @@ class TrainingLoop:
         progress.seconds = time.perf_counter() - self._began
         progress.rows.append(self._row(*metrics))
         self._row_s, self._sums = 0.0, np.zeros(2)
-        if validated:
+        if validated and progress.step:
             progress.history.append(self._epoch())
         if validated or progress.seconds - self._saved_s >= CHECKPOINT_S:
             callbacks.checkpoint.save(checkpoints.pack(progress, self._variables, self._identity))
             self._saved_s = progress.seconds
         callbacks.on_row(progress.rows[-1])
-        if validated:
+        if validated and progress.step:
             callbacks.on_epoch(progress.history[-1])
 
     def _validate(self) -> tuple[float, float]:
@@ -184,7 +191,8 @@ class TrainingLoop:
         logits = evaluate.predict(self._model, data.x_val)
         if not np.isfinite(logits).all():
             raise self._diverged()
-        loss = round(evaluate.cross_entropy(softmax(logits), data.y_val), 6)
+        temperature = evaluate.temperature(logits, data.y_val) if self._has_start else 1
+        loss = round(evaluate.cross_entropy(softmax(logits / temperature), data.y_val), 6)
         accuracy = round(float(np.mean(logits.argmax(axis=1) == data.y_val)), 6)
         if progress.best is None or progress.best.beaten_by(accuracy, loss):
             progress.best = Best(self._current_epoch, accuracy, loss, self._model.get_weights())
@@ -194,18 +202,18 @@ class TrainingLoop:
     def _row(self, val_loss: float | None, val_accuracy: float | None) -> Row:
         progress = self.progress
         since = progress.step - (progress.rows[-1].step if progress.rows else 0)
-        loss, accuracy = (self._sums / since).tolist()
+        loss, accuracy = np.round(self._sums / since, 6).tolist() if since else (None, None)
         return Row(
             n=len(progress.rows) + 1,
             epoch=self._current_epoch,
             step=progress.step,
             steps=self._steps,
-            loss=round(loss, 6),
-            accuracy=round(accuracy, 6),
+            loss=loss,
+            accuracy=accuracy,
             val_loss=val_loss,
             val_accuracy=val_accuracy,
-            lr=self._lr,
-            images_per_s=round(since * self._batches.size / self._row_s, 1),
+            lr=self._lr if since else None,
+            images_per_s=round(since * self._batches.size / self._row_s, 1) if since else 0.0,
             at=round(time.time(), 3),
         )
 

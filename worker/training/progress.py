@@ -47,19 +47,20 @@ class Row:
 
     `n` and `epoch` count from 1; `step` of `steps` are done. `loss` (nats, with label smoothing) and `accuracy` are
     means since the previous row, taken while the weights change; `val_loss` and `val_accuracy` are None within an
-    epoch. `lr` is the learning rate at the start of the last group of steps (`worker.training.steps`), `images_per_s`
-    the training speed since the previous row, without validation, and `at` the time in seconds since 1970.
+    epoch. A pretrained network has a row of epoch 0 before the first step, with validation metrics only. `lr`
+    is the learning rate at the start of the last group of steps (`worker.training.steps`), `images_per_s` the training
+    speed since the previous row, without validation, and `at` the time in seconds since 1970.
     """
 
     n: int
     epoch: int
     step: int
     steps: int
-    loss: float
-    accuracy: float
+    loss: float | None
+    accuracy: float | None
     val_loss: float | None
     val_accuracy: float | None
-    lr: float
+    lr: float | None
     images_per_s: float
     at: float
 

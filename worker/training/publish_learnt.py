@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import worker
-from shared.domain.card import SNAPSHOT_FILE, DatasetInfo, ModelCard
+from shared.domain.card import SNAPSHOT_FILE, DatasetInfo, Epoch, ModelCard
 from shared.domain.entities import Job
 from shared.models.registry import Registry
-from shared.training.presets import HeadParams
+from shared.training.params import parse
 from worker.datasets.snapshot import pack
 from worker.evaluation import evaluate
 from worker.publishing.publish import Provenance, write_answers, write_indices
@@ -30,9 +31,20 @@ SOURCES = (
 )
 
 
-def publish_learnt(learnt: LearntHead, registry: Registry, job: Job, params: HeadParams, out: Path) -> ModelCard:
-    """Publish the Head as the folder `out`/<version> and return its card. The Dataset's name is the Classifier's."""
-    frozen, fitted = learnt.frozen, learnt.fitted
+def publish_learnt(
+    learnt: LearntHead,
+    registry: Registry,
+    job: Job,
+    out: Path,
+    *,
+    more: Mapping[str, str] | None = None,
+    history: tuple[Epoch, ...] = (),
+) -> ModelCard:
+    """Publish the Head of a job as the folder `out`/<version> and return its card.
+
+    The card gets `more` parameters, and the history of a training that did not do better.
+    """
+    frozen, fitted, params = learnt.frozen, learnt.fitted, parse(job.params)
     metrics = calibration = None
     if frozen.test.any():
         truth = frozen.truth[frozen.test]
@@ -41,7 +53,8 @@ def publish_learnt(learnt: LearntHead, registry: Registry, job: Job, params: Hea
         calibration = evaluate.calibration(probabilities, truth, fitted.temperature)
     provenance = Provenance(
         preset=params.preset,
-        params={"method": fitted.chosen.method},
+        params={"method": fitted.chosen.method, **(more or {})},
+        history=history,
         labels=frozen.labels,
         seed=params.seed,
         code_version=code_version(),

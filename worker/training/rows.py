@@ -19,8 +19,10 @@ RETRY_S = 1.0
 class RowWriter:
     """Writes the rows of a training that learns in epochs."""
 
-    def __init__(self, trainings: TrainingStore, training: Training, batch_size: int) -> None:
+    def __init__(self, trainings: TrainingStore, training: Training, batch_size: int, images_per_s: float = 1) -> None:
+        """`images_per_s` is the speed that is expected before the first step."""
         self._trainings, self._training, self._batch_size = trainings, training, batch_size
+        self._expected = images_per_s
 
     def restore(self, rows: Sequence[Row]) -> None:
         """Write the rows of a checkpoint that are missing because a worker died before it wrote them."""
@@ -30,8 +32,8 @@ class RowWriter:
 
     def add(self, row: Row) -> None:
         """Write one row. Raises TrainingCancelled if another worker has the training."""
-        seconds_left = (row.steps - row.step) * self._batch_size / row.images_per_s
-        write_row(self._trainings, self._training, row_record(row), seconds_left)
+        images_left = (row.steps - row.step) * self._batch_size
+        write_row(self._trainings, self._training, row_record(row), images_left / (row.images_per_s or self._expected))
 
 
 def write_row(trainings: TrainingStore, training: Training, row: Mapping[str, Any], seconds_left: float) -> None:

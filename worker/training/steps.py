@@ -9,17 +9,18 @@ import tensorflow as tf
 
 from worker import hardware
 
-#: Images per call, if a step has fewer: enough to hide Python's overhead, and less than half a second of work.
-GROUP_IMAGES = 1024
+#: Pixels of the images per call, if a step has fewer: 1,024 images of CIFAR-10. Enough to hide Python's overhead, and
+#: less than half a second of work.
+GROUP_PIXELS = 1024 * 32 * 32
 
 #: Trains on a group of batches, images (steps, batch, height, width, channels) and one-hot targets (steps, batch,
 #: classes), and returns the mean loss (nats) and the mean accuracy, taken while the weights change.
 Train = Callable[[Any, Any], tuple[float, float]]
 
 
-def group_size(batch_size: int) -> int:
-    """Return the number of steps per call for batches of `batch_size` images."""
-    return max(1, GROUP_IMAGES // batch_size)
+def group_size(batch_size: int, pixels: int) -> int:
+    """Return the number of steps per call for batches of `batch_size` images of so many pixels each."""
+    return max(1, GROUP_PIXELS // (batch_size * pixels))
 
 
 def trainer(model: Any) -> Train:

@@ -11,11 +11,11 @@ import tensorflow as tf
 
 from shared.domain.card import Epoch
 from shared.domain.errors import Conflict
-from shared.training.presets import TrainingParams
+from shared.training.presets import FinetuneParams, TrainingParams
 from worker import hardware
 from worker.data.augment import Augmentation, Batches
 from worker.data.datasets import Dataset
-from worker.presets import Preset, Setup
+from worker.presets import Preset, Setup, Start
 from worker.training.loop import Callbacks, TrainingLoop
 from worker.training.progress import Profile, Row
 
@@ -46,11 +46,13 @@ def train(
     callbacks: Callbacks | None = None,
     *,
     base: Path | None = None,
+    start: Start | None = None,
 ) -> TrainedModel:
     """Train `preset` on the training images and return it with the weights of its best epoch.
 
     `params` replaces the preset's defaults; `base` is the file of a published model of the same preset and
-    size whose weights to start from. The validation images decide which epoch is best and when to stop early.
+    size whose weights to start from. The validation images decide which epoch is best and when to stop early. With a
+    `start`, the network is validated before the first step too; if no epoch is better than that, `best_epoch` is 0.
 
     The same arguments give the same weights, bit for bit, even if the training is interrupted and resumes from its
     checkpoint. This holds for one type of processor and one number of TensorFlow threads (by default the cores that the
@@ -64,14 +66,26 @@ def train(
     _make_deterministic(params.seed)
     batches = _batches(dataset, params)
     setup = Setup(
-        params.seed, batches.steps, dataset.x_train, len(dataset.labels), precision=hardware.precision(params.precision)
+        params.seed,
+        batches.steps,
+        dataset.x_train,
+        len(dataset.labels),
+        hardware.precision(params.precision),
+        start,
     )
     model = preset.build(params, setup)
     if base:
         _load_weights(model, base)
     identity = _identity(preset, dataset, params, setup) | {"base": base and base.parent.name}
     loop = TrainingLoop(
-        model, batches, dataset, callbacks, epochs=params.epochs, patience=params.patience, identity=identity
+        model,
+        batches,
+        dataset,
+        callbacks,
+        epochs=params.epochs,
+        patience=params.patience,
+        identity=identity,
+        has_start=start is not None,
     )
     best, progress = loop.run(), loop.progress
     return TrainedModel(
@@ -93,7 +107,8 @@ def _make_deterministic(seed: int) -> None:
 
 
 def _batches(dataset: Dataset, params: TrainingParams) -> Batches:
-    augmentation = Augmentation(params.flip, params.translate, params.brightness, params.contrast)
+    crop = params.crop if isinstance(params, FinetuneParams) else 1.0
+    augmentation = Augmentation(params.flip, params.translate, crop, params.brightness, params.contrast)
     return Batches(
         dataset.x_train,
         dataset.y_train,

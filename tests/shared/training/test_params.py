@@ -45,8 +45,9 @@ def test_a_dataset_of_an_owner_means_head() -> None:
     assert parse({"dataset": "cifar10+corrections"}).preset == "fast"
 
 
-def test_a_head_needs_a_dataset() -> None:
-    assert refused({"preset": "head"}) == {"/params/dataset": "is needed"}
+@pytest.mark.parametrize("preset", ["head", "finetune"])
+def test_what_starts_from_the_backbone_needs_a_dataset(preset: str) -> None:
+    assert refused({"preset": preset}) == {"/params/dataset": "is needed"}
 
 
 def test_a_description() -> None:
@@ -77,9 +78,9 @@ def test_a_card_records_hyperparameters_only() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "detail"),
     [
-        ("preset", "sead", 'should be one of seed, classic, fast, wide, head, not "sead"'),
-        ("preset", None, "should be one of seed, classic, fast, wide, head, not null"),
-        ("preset", ["fast"], 'should be one of seed, classic, fast, wide, head, not ["fast"]'),
+        ("preset", "sead", 'should be one of seed, classic, fast, wide, head, finetune, not "sead"'),
+        ("preset", None, "should be one of seed, classic, fast, wide, head, finetune, not null"),
+        ("preset", ["fast"], 'should be one of seed, classic, fast, wide, head, finetune, not ["fast"]'),
         (
             "dataset",
             "My pictures",

@@ -354,3 +354,11 @@ def test_an_idempotency_key_makes_a_post_harmless(ann: Caller) -> None:
     first = ann("POST", json={"name": "fruit"}, status=201, headers=again)
     repeated = ann("POST", json={"name": "fruit"}, status=201, headers=again)
     assert repeated.json == first.json and repeated.headers["Idempotency-Replayed"] == "true"
+
+
+@pytest.mark.parametrize("preset", ["head", "finetune"])
+def test_what_starts_from_the_backbone_needs_a_dataset_of_ones_own(preset: str, app: Flask) -> None:
+    params = {"preset": preset, "dataset": "cifar10"}
+    refused = Caller(app, "ann", "/v1/jobs")("POST", json={"kind": "training", "params": params}, status=422)
+    assert faults(refused) == ["/params/dataset"]
+    assert f"{preset} needs a dataset of your own" in refused.json["detail"]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from worker.data import augment
 from worker.data.augment import Augmentation, Batches, Prefetch
 
-FULL = Augmentation(flip="alternate", translate=2, brightness=0.1, contrast=0.2)
+FULL = Augmentation(flip="alternate", translate=2, crop=0.5, brightness=0.1, contrast=0.2)
 
 
 def noise(count: int, side: int = 8) -> NDArray[np.uint8]:
@@ -42,6 +42,24 @@ def test_mirror_only_selected_images() -> None:
     turned = augment.mirror(images, np.array([True, False, True]))
     np.testing.assert_array_equal(turned[1], images[1])
     np.testing.assert_array_equal(turned[0], images[0, :, ::-1])
+
+
+def test_a_crop_is_enlarged_to_the_size_of_the_image() -> None:
+    images = np.zeros((2, 4, 8, 3), np.uint8)
+    images[:, :2, 4:] = 200
+    boxes = np.array([[0, 0, 1, 1], [0.5, 0, 1, 0.5]])
+    whole, part = augment.crop(images, boxes)
+    np.testing.assert_array_equal(whole, images[0])
+    assert part.shape == (4, 8, 3) and (part[:3, 1:] == 200).all()  # the others are mixed with their neighbours
+
+
+@given(st.floats(0.1, 1), st.integers(0, 2**32))
+def test_crops_lie_within_the_image_and_are_large_enough(smallest: float, seed: int) -> None:
+    boxes = augment.crop_boxes(np.random.default_rng(seed).random((20, 4)), smallest)
+    assert (boxes >= 0).all() and (boxes <= 1 + 1e-9).all()
+    width, height = (boxes[:, 2:] - boxes[:, :2]).T
+    assert (width * height >= smallest / augment.MAX_STRETCH - 1e-9).all()
+    assert (width / height <= augment.MAX_STRETCH + 1e-9).all()
 
 
 def test_light_is_brightness_then_contrast() -> None:

@@ -154,14 +154,28 @@ def test_an_import_into_a_deleted_dataset_fails_by_name(services: Services, thin
     assert not services.blobs.keys(f"{DATASETS_FOLDER}/{things.id}")
 
 
-def trained(services: Services, things: Things, **params: Any) -> Any:
-    """Run a training of `head` on the Dataset and return its Job."""
+def trained(services: Services, things: Things, *, finish: bool = False, **params: Any) -> Any:
+    """Run a training of `head` on the Dataset, which may be told to finish early, and return its Job."""
     given = {"preset": "head", "dataset": "things", "promote": "if_better", "seed": 0, "base": None, **params}
     job_id = services.store.submit_training(given, retention_s=60, dataset=things.id)
     training = services.trainings.claim("worker")
     assert training is not None
+    if finish:
+        services.trainings.finish(job_id)
     job.run(services, training)
     return services.store.get(job_id)
+
+
+def check_finetune_that_ends_at_once(services: Services, things: Things) -> None:
+    """Expect that the version is the Head, and that the expected speed is still that from the Head."""
+    expected = services.speeds.all()["finetune"].images_per_s
+    tuned = trained(services, things, finish=True, preset="finetune", promote="never")
+    assert tuned.state is JobState.SUCCEEDED, tuned.failure
+    assert services.speeds.all()["finetune"].images_per_s == expected > 0
+    (row,) = services.trainings.rows(tuned.id, 0, 100)
+    assert (row["epoch"], row["step"], row["loss"]) == (0, 0, None)
+    card = services.registry.card(tuned.model)
+    assert (card.preset, card.params["kept"], card.history) == ("finetune", "head", ())
 
 
 def test_a_dataset_becomes_a_classifier(services: Services, things: Things) -> None:
@@ -215,6 +229,7 @@ def test_a_dataset_becomes_a_classifier(services: Services, things: Things) -> N
     assert networks.state is JobState.SUCCEEDED, networks.failure
     card = services.registry.card(networks.model)
     assert (card.classifier, card.input.height, card.labels) == ("things", 32, tuple(SHAPES))
+    check_finetune_that_ends_at_once(services, things)
 
 
 def test_a_training_keeps_the_pictures_of_its_first_start(services: Services, things: Things) -> None:

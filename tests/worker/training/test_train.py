@@ -248,7 +248,7 @@ def test_finishing_early_has_validated_once(asked_at: int, ends_at: int, squares
 
 def test_groups_do_not_change_the_steps(whole: TrainedModel, squares: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given rows of one or two steps, when each step is a separate call, then the rows have the same means."""
-    monkeypatch.setattr("worker.training.steps.GROUP_IMAGES", 1)
+    monkeypatch.setattr("worker.training.steps.GROUP_PIXELS", 1)
     control = At(99, TrainingCommand.CONTINUE)
     single = tiny("seed", squares, Callbacks(control=control))
     assert control.asked == list(range(30))
