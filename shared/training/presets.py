@@ -164,14 +164,14 @@ class FinetuneParams(TrainingParams):
     # Without batch normalisation, a small batch does no harm.
     batch_size: BatchSize = 32
 
-    # Of AdamW: larger steps destroy what the network knows.
-    learning_rate: LearningRate = 3e-4
+    # Of AdamW: larger steps destroy what the network knows. After an epoch with 3e-4, new scenes fell from 77 to 65 %.
+    learning_rate: LearningRate = 1e-4
 
     # Mirror images, crops and light.
     augment: Augment = True
 
-    # A little: it keeps the network from being too sure of pictures that it has learnt by heart.
-    label_smoothing: Smoothing = 0.1
+    # Off: the Head is sure of its answers, so the first steps would change the network just to make it less sure.
+    label_smoothing: Smoothing = 0.0
 
     # More epochs than that have never brought anything.
     patience: Patience = 5
