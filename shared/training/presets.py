@@ -147,7 +147,7 @@ class TrainingParams(Params):
 class FinetuneParams(TrainingParams):
     """The parameters of `finetune`. It starts from what `head` finds, and publishes that if it does not get better."""
 
-    summary = "The pretrained network learns your classes as well as its head: more accurate, in minutes to hours"
+    summary = "The pretrained network learns your classes as well as its head, in minutes to hours"
     weights = None
 
     preset: PresetName = "finetune"
