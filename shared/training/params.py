@@ -49,7 +49,13 @@ def _default_preset(given: Mapping[str, Any]) -> str:
 def schemas(model: type[Params]) -> dict[str, Schema]:
     """Return the JSON Schema of each parameter by name: type, default, range and description; `unit` of a number."""
     properties: dict[str, Schema] = model.model_json_schema()["properties"]
-    return {name: {key: each[key] for key in each if key != "title"} for name, each in properties.items()}
+    return {name: _without_title(each) for name, each in properties.items()}
+
+
+def _without_title(schema: Schema) -> Schema:
+    """Return the schema without its title, and with a list of one value for a constant."""
+    values = {"enum": [schema["const"]]} if "const" in schema else {}
+    return {key: schema[key] for key in schema if key not in ("title", "const")} | values
 
 
 def _refusal(model: type[Params], given: Mapping[str, Any], names: list[str]) -> InvalidRequest:
