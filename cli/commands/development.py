@@ -33,7 +33,8 @@ def test(arguments: tuple[str, ...], *, quick: bool, faults: bool, machines: boo
     options = ["--quick", "-n2"] if quick else []
     if not os.access(ROOT, os.W_OK):
         options += ["-p", "no:cacheprovider"]  # it writes to the checkout, or ends with a warning
-    sys.exit(run("pytest", *options, *arguments))
+    # Several processes share the cores, on which OpenBLAS's threads would wait for each other by spinning.
+    sys.exit(run("pytest", *options, *arguments, OPENBLAS_NUM_THREADS="1"))
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
@@ -43,6 +44,7 @@ def bench(arguments: tuple[str, ...]) -> None:
     sys.exit(run("bench", *arguments))
 
 
-def run(module: str, *arguments: str) -> int:
-    """Run a module of the repository and return its exit status."""
-    return subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, check=False).returncode
+def run(module: str, *arguments: str, **variables: str) -> int:
+    """Run a module of the repository, with these environment variables, and return its exit status."""
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(command, cwd=ROOT, env=os.environ | variables, check=False).returncode
