@@ -110,7 +110,7 @@ def test_polling_does_not_wait_for_the_child(services: Services, importer: Impor
     submit(services, model)
     for _ in range(5):
         importer.poll()
-    assert len(children()) == 1  # still running
+    assert len(wait_until(children, "the import runs")) == 1
 
 
 def test_the_process_gets_no_secrets(
@@ -120,7 +120,7 @@ def test_the_process_gets_no_secrets(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     submit(services, model)
     importer.poll()
-    (child,) = children()
+    (child,) = wait_until(children, "the import runs")
     assert "secret" not in str(child.environ()) + str(child.cmdline())
 
 
