@@ -1,6 +1,6 @@
 """Heatmaps that are waited for: `web` asks for one, a classify worker makes it and stores it with the job.
 
-Nothing but the heatmap is kept for longer than a few minutes: whoever still wants one that was lost asks again.
+Nothing but the heatmap is kept for longer than a few minutes: a client that still wants a lost one asks again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The network of a version as it is served, in one piece: whoever runs it has nothing to add but the picture."""
+"""The network of a version as it is served, in one piece: its only input is the picture."""
 
 from __future__ import annotations
 
