@@ -5,15 +5,23 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import psutil
+import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Service, running_service
 from tests.fixtures import make
 from tests.integration.helpers import files, finished
 
-#: Bytes by which a process may grow: the 300 pictures have 180 MB.
-MAX_GROWTH = 40 * 1024 * 1024
+MAX_RSS = 120 * 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory) -> Iterator[Service]:
+    """Return a service of its own: the limit is for these pictures, not for what other tests did before."""
+    with running_service(tmp_path_factory.mktemp("web")) as running:
+        yield running
 
 
 def test_importing_the_app_loads_no_tensorflow():
@@ -22,18 +30,13 @@ def test_importing_the_app_loads_no_tensorflow():
     assert done.stdout.strip() == "[]"
 
 
-def web_sizes(service) -> dict[int, int]:
-    """Return the memory of each of Gunicorn's processes, including their parent, in bytes."""
+def web_processes(service) -> list[psutil.Process]:
+    """Return Gunicorn's processes, including their parent."""
     children = psutil.Process(service.process.pid).children(recursive=True)
-    return {
-        process.pid: process.memory_info().rss
-        for process in children
-        if any("gunicorn" in word for word in process.cmdline())
-    }
+    return [process for process in children if any("gunicorn" in word for word in process.cmdline())]
 
 
 def test_web_processes_stay_small_after_three_hundred_pictures(service, http):
-    before = web_sizes(service)
     photo = make.photo(0.2) + random.Random(1).randbytes(600_000)  # as big as a photo, and decoded much faster
     for start in range(0, 300, 50):
         answer = http.post("/v1/jobs", files=files(*((f"{start + n}.jpg", photo) for n in range(50))))
@@ -43,6 +46,5 @@ def test_web_processes_stay_small_after_three_hundred_pictures(service, http):
     for key in range(1, 51):
         own = f"/v1/jobs/{job['id']}/items/{key:06}/image"
         assert http.get(own, params={"size": "thumb"}).status_code == http.get(own).status_code == 200
-    after = web_sizes(service)
-    assert len(before) >= 3 and before.keys() == after.keys()
-    assert all(after[each] - before[each] < MAX_GROWTH for each in before), (before, after)
+    sizes = [process.memory_info().rss for process in web_processes(service)]
+    assert len(sizes) >= 3 and max(sizes) < MAX_RSS, sizes
