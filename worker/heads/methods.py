@@ -54,9 +54,7 @@ class Projection:
     def of(cls, embeddings: Floats) -> Projection:
         """Return the projection for Embeddings (n, d)."""
         centre = np.asarray(embeddings.mean(axis=0), np.float32)
-        centred = embeddings - centre
-        _, vectors = np.linalg.eigh(centred.T @ centred)
-        return cls(centre, np.asarray(vectors[:, ::-1][:, :PROJECTED], np.float32))
+        return cls(centre, _principal_axes(embeddings - centre))
 
     def __call__(self, embeddings: Floats) -> Floats:
         """Return the projected Embeddings."""
@@ -66,6 +64,22 @@ class Projection:
         """Return the classifier of Embeddings that is `linear` of their projection."""
         weights: Floats = self.axes @ linear.weights
         return Linear(weights, linear.bias - self.centre @ weights)
+
+
+def _principal_axes(centred: Floats) -> Floats:
+    """Return the axes of `Projection` for centred Embeddings. Those beyond what a few pictures span are zero.
+
+    Fewer pictures than dimensions have the smaller matrix of products, with the same eigenvalues.
+    """
+    count, dimensions = centred.shape
+    if count >= dimensions:
+        return np.asarray(np.linalg.eigh(centred.T @ centred)[1][:, ::-1][:, :PROJECTED], np.float32)
+    squares, vectors = np.linalg.eigh(centred @ centred.T)
+    spanned = squares > max(float(squares[-1]), TINY) * count * np.finfo(np.float32).eps
+    found = (centred.T @ (vectors[:, spanned] / np.sqrt(squares[spanned])))[:, ::-1][:, :PROJECTED]
+    axes = np.zeros((dimensions, min(dimensions, PROJECTED)), np.float32)
+    axes[:, : found.shape[1]] = found
+    return axes
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from shared.domain.card import HEAD_FILE
 from worker.evaluation import evaluate
 from worker.heads.fit import FOLDS, FittedHead, Progress, fit_head
 from worker.heads.folds import assign_folds
-from worker.heads.methods import ABSENT, METHODS, Method
+from worker.heads.methods import ABSENT, METHODS, Method, Projection
 from worker.serving.forward import ModelUnusable
 from worker.serving.head import Head
 
@@ -51,6 +51,20 @@ def head_of(method: Method, strength: float) -> Head:
     embeddings, labels = clouds(40)
     (linear,) = method.fit(embeddings.astype(np.float32), labels, CLASSES, [strength])
     return Head(linear.weights, linear.bias, np.zeros((1, D), np.float32))
+
+
+@pytest.mark.parametrize("count", [1, 3, 8, 40])
+def test_principal_axes_keep_all_distances(count: int) -> None:
+    """With fewer pictures than dimensions, and with more."""
+    embeddings = clouds(count)[0].astype(np.float32)
+    project = Projection.of(embeddings)
+    projected = project(embeddings)
+    assert project.axes.shape == (D, D)
+    assert np.allclose(
+        projected @ projected.T, (embeddings - project.centre) @ (embeddings - project.centre).T, atol=1e-3
+    )
+    variances = projected.var(axis=0)
+    assert np.all(np.diff(variances) < 1e-4), "the biggest first"
 
 
 def test_probabilities_are_calibrated(fitted: FittedHead) -> None:
