@@ -5,23 +5,14 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import psutil
-import pytest
 
-from tests.conftest import ROOT, Service, running_service
+from tests.conftest import ROOT
 from tests.fixtures import make
 from tests.integration.helpers import files, finished
 
 MAX_RSS = 120 * 1024 * 1024
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory) -> Iterator[Service]:
-    """Return a service of its own: the limit is for these pictures, not for what other tests did before."""
-    with running_service(tmp_path_factory.mktemp("web")) as running:
-        yield running
 
 
 def test_importing_the_app_loads_no_tensorflow():
