@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import bulk, classes, forward, heatmaps, queue, single, status, workers
+from bench import bulk, classes, forward, heatmaps, queue, single, status, storage, workers
 from bench.service import ROOT
 from bench.table import Row, heading, line
 from shared.domain.errors import DarkroomError
@@ -36,6 +36,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "workers": workers.rows,
     "queue": queue.rows,
     "heatmaps": heatmaps.rows,
+    "storage": storage.rows,
 }
 
 

@@ -5,12 +5,13 @@ Writes are atomic: a reader sees the whole blob or none, even after a crash.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
@@ -36,6 +37,8 @@ RESERVE_BYTES = 256 * 1024 * 1024
 STREAM_BYTES = 1024 * 1024
 #: Keys in one delete request.
 DELETE_BATCH = 1000
+#: Blobs that are written to a store on a network at the same time.
+PUTS_AT_ONCE = 32
 #: Parts of one upload that are sent at the same time. Each has 5 MiB, which must arrive within `Patience.stall_s`.
 PARTS_AT_ONCE = 3
 
@@ -120,6 +123,24 @@ class BlobStore:
         self.check_free_space()
         with self._using(key):
             obstore.put(self._store, key, content, max_concurrency=PARTS_AT_ONCE)
+
+    def put_all(self, contents: Mapping[str, bytes]) -> None:
+        """Store blobs by key, on a network PUTS_AT_ONCE at a time. After an error some of them are stored."""
+        if self._folder is None and len(contents) > 1:
+            with self._using(f"{len(contents)} blobs"):
+                asyncio.run(self._put_all(contents))
+        else:
+            for key, content in contents.items():
+                self.put(key, content)
+
+    async def _put_all(self, contents: Mapping[str, bytes]) -> None:
+        places = asyncio.Semaphore(PUTS_AT_ONCE)
+
+        async def put(key: str, content: bytes) -> None:
+            async with places:
+                await obstore.put_async(self._store, key, content)
+
+        await asyncio.gather(*(put(key, content) for key, content in contents.items()))
 
     def create(self, key: str, content: bytes) -> None:
         """Store `content` atomically. Raises Conflict if the blob exists."""

@@ -142,11 +142,11 @@ def _add_all(services: Services, dataset: str, job_id: str, intake: Intake, uplo
     if len(keyed) == 1:
         raise_failure(keyed[0])
     add_labels(services, dataset, keyed)
-    writer = ItemWriter.of(services, job_id)
+    writer = ItemWriter.of(services, job_id, intake)
     for start in range(0, len(keyed), ADD_ITEMS):
         services.store.check_memory()
         writer.add(keyed[start : start + ADD_ITEMS])
-    writer.skip(intake)
+    writer.skip()
 
 
 def _wrong(pointer: str, detail: str) -> InvalidRequest:

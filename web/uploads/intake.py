@@ -28,6 +28,8 @@ from web.uploads.spool import MEMORY_BYTES, Spooled, spool
 MAX_FILENAME = 255
 #: Bytes of one file after which free space is checked again.
 ROOM_CHECK_BYTES = 8 * 1024 * 1024
+#: Pictures, and their bytes, that wait to be stored together.
+WAITING_PICTURES, WAITING_BYTES = 128, 2 * MEMORY_BYTES
 #: Codes of files that do not even begin like pictures.
 NO_PICTURE = {"empty_file", "unsupported_format"}
 
@@ -54,6 +56,8 @@ class Intake:
         self.labelling = labelling
         self._encoding = encoding
         self._count = 0
+        self._waiting: dict[str, bytes] = {}
+        self._waiting_bytes = 0
         #: Skipped files in archives, so far.
         self.skipped: list[SkippedFile] = []
 
@@ -63,9 +67,10 @@ class Intake:
         return self._names.guessed
 
     def take(self, filename: str, chunks: Iterable[bytes]) -> Iterator[Upload]:
-        """Store one file; yield its upload, or those of an archive's files. Their `key` is still empty.
+        """Take one file; yield its upload, or those of an archive's files. Their `key` is still empty.
 
-        Raise TooLarge if a limit of the whole request is passed, StorageFull, Unavailable.
+        Their bytes are stored after the next `write`. Raise TooLarge if a limit of the whole request is passed,
+        StorageFull, Unavailable.
         """
         limits = self._limits
         with self._spool(chunks, limits.max_request_bytes if self._archives else limits.max_file_bytes) as file:
@@ -73,6 +78,11 @@ class Intake:
                 yield from self._unpack(clean_filename(filename), file, file.archive)
             else:
                 yield self._counted(self._labelled(self._store(clean_filename(filename), file)))
+
+    def write(self) -> None:
+        """Store the pictures that wait: before their Items are recorded. Raise StorageFull, Unavailable."""
+        contents, self._waiting, self._waiting_bytes = self._waiting, {}, 0
+        self._blobs.put_all(contents)
 
     def _unpack(self, filename: str, file: Spooled, kind: ArchiveKind) -> Iterator[Upload]:
         names, links = UniqueNames(), HardLinks()
@@ -133,7 +143,7 @@ class Intake:
         return upload
 
     def _store(self, filename: str, file: Spooled) -> Upload:
-        """Check one picture's header and store its bytes."""
+        """Check one picture's header, and store its bytes or let them wait for others."""
         try:
             if file.too_long:
                 limit = self._limits.max_file_bytes
@@ -142,10 +152,19 @@ class Intake:
         except ItemError as error:
             return _refused(filename, error, file)
         file.content.seek(0)
-        content = file.content.read() if file.size <= MEMORY_BYTES else file.content
-        self._blobs.put(blob_key(self._job_id, file.sha256), content)
+        key = blob_key(self._job_id, file.sha256)
+        if file.size <= MEMORY_BYTES:
+            self._put_later(key, file.content.read())
+        else:
+            self._blobs.put(key, file.content)
         media_type = header.format.media_type
         return Upload("", filename, file.size, file.sha256, media_type, width=header.width, height=header.height)
+
+    def _put_later(self, key: str, content: bytes) -> None:
+        self._waiting[key] = content
+        self._waiting_bytes += len(content)
+        if len(self._waiting) >= WAITING_PICTURES or self._waiting_bytes >= WAITING_BYTES:
+            self.write()
 
     def _spool(self, chunks: Iterable[bytes], max_archive: int) -> contextlib.AbstractContextManager[Spooled]:
         watched = self._while_room(chunks)

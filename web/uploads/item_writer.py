@@ -18,35 +18,39 @@ from web.uploads.intake import Intake
 
 @dataclass(frozen=True)
 class ItemWriter:
-    """Adds Items to one open Job, which has at most `max_items`."""
+    """Adds Items to one open Job, which has at most `max_items`. Their bytes come from `intake`, or are stored."""
 
     store: JobStore
     messenger: Messenger
     skipped: SkippedFiles
     job_id: str
     max_items: int
+    intake: Intake | None
 
     @classmethod
-    def of(cls, services: Services, job_id: str) -> ItemWriter:
+    def of(cls, services: Services, job_id: str, intake: Intake | None = None) -> ItemWriter:
         """Return the writer for a Job."""
         limit = services.settings.max_items
-        return cls(services.store, services.messenger, services.skipped, job_id, limit)
+        return cls(services.store, services.messenger, services.skipped, job_id, limit, intake)
 
     def add(self, uploads: list[Upload]) -> list[AddResult]:
-        """Record the uploads as Items and wake workers; return how each was taken, in order.
+        """Store what waits, record the uploads as Items and wake workers; return how each was taken, in order.
 
         Raise TooManyRequests if the caller has used up the quota of Items of this hour, Conflict if the Job is sealed,
-        NotFound, Unavailable.
+        NotFound, StorageFull, Unavailable.
         """
+        if self.intake is not None:
+            self.intake.write()
         charge(QuotaKind.ITEMS, len(uploads))
         results = self.store.add(self.job_id, uploads, self.max_items)
         wake_for_job(self.store, self.messenger, self.job_id, len(uploads))
         return results
 
-    def skip(self, intake: Intake) -> None:
+    def skip(self) -> None:
         """Record what was skipped so far, and how names were read."""
-        self.skipped.add(self.job_id, intake.skipped, intake.guessed, self.max_items)
-        intake.skipped.clear()
+        if self.intake is not None:
+            self.skipped.add(self.job_id, self.intake.skipped, self.intake.guessed, self.max_items)
+            self.intake.skipped.clear()
 
 
 def wake_for_job(store: JobStore, messenger: Messenger, job_id: str, items: int) -> None:

@@ -58,8 +58,8 @@ def add_items(services: Services, job_id: str, request: Request, encoding: str |
     if not uploads:
         raise no_files(len(intake.skipped))
     uploads = _with_keys(uploads, _made_keys(services.store, job_id, len(uploads)) if keys is None else keys)
-    writer = ItemWriter.of(services, job_id)
-    writer.skip(intake)
+    writer = ItemWriter.of(services, job_id, intake)
+    writer.skip()
     if job.dataset is not None:
         add_labels(services, job.dataset, uploads)
     results = writer.add(uploads)
@@ -93,7 +93,7 @@ def put_item(services: Services, job_id: str, key: str, request: Request, label:
     intake = Intake(services.blobs, limits, job_id, archives=False, labelling=labelling)
     (upload,) = intake.take(key, read_body(request.stream))
     raise_failure(upload)
-    return ItemWriter.of(services, job_id).add([with_key(upload, key)])[0]
+    return ItemWriter.of(services, job_id, intake).add([with_key(upload, key)])[0]
 
 
 def _check_room(services: Services, request: Request) -> None:

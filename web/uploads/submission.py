@@ -102,7 +102,7 @@ class _Batches:
 
     def __init__(self, services: Services, job_id: str, intake: Intake) -> None:
         self._store, self._intake = services.store, intake
-        self._writer = ItemWriter.of(services, job_id)
+        self._writer = ItemWriter.of(services, job_id, intake)
         self._batch: list[Upload] = []
         self._count, self._bytes = 0, 0
 
@@ -123,7 +123,7 @@ class _Batches:
         if alone and self._count == 1:
             raise_failure(self._batch[0])
         self._add()
-        self._writer.skip(self._intake)
+        self._writer.skip()
 
     def _add(self) -> None:
         if self._batch:

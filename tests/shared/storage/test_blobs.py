@@ -20,7 +20,7 @@ from obstore.store import S3Store
 from cli.stack.embedded_redis import free_port
 from shared.domain.entities import blob_key, job_folder, new_id
 from shared.domain.errors import ConfigError, Conflict, NotFound, Unavailable
-from shared.storage.blobs import STREAM_BYTES, BlobStore
+from shared.storage.blobs import STREAM_BYTES, BlobStore, web_patience
 
 MIB = 1024 * 1024
 #: obstore uploads files from 5 MiB in parts.
@@ -57,6 +57,23 @@ def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
         return BlobStore.open(None, tmp_path)
     request.getfixturevalue("s3_environment")
     return BlobStore.open(f"s3://{BUCKET}/{new_id()}", tmp_path)
+
+
+@pytest.mark.parametrize("count", [0, 1, 100])
+def test_many_blobs_are_stored_at_once(blobs: BlobStore, count: int) -> None:
+    contents = {f"jobs/1/{number}": str(number).encode() for number in range(count)}
+    blobs.put_all(contents)
+    assert {key: blobs.get(key) for key in blobs.keys("jobs")} == contents
+
+
+def test_the_first_of_many_errors_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (
+        ACCESS | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}", "AWS_ALLOW_HTTP": "1"}
+    ).items():
+        monkeypatch.setenv(name, value)
+    blobs = BlobStore.open(f"s3://{BUCKET}/x", tmp_path, web_patience(4))
+    with pytest.raises(Unavailable, match="it cannot be reached"):
+        blobs.put_all({str(number): b"x" for number in range(100)})
 
 
 def test_a_blob_can_be_read_back(blobs: BlobStore) -> None:
