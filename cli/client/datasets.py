@@ -75,14 +75,16 @@ class DatasetCalls(Calls):
         state: Literal["labelled", "unlabelled"] | None = None,
         split: Literal["train", "test"] | None = None,
         q: str | None = None,
+        group: str | None = None,
         doubt: float | None = None,
         sort: Literal["oldest", "newest", "doubt", "suggested"] | None = None,
     ) -> Iterator[Json]:
         """Return the pictures of a Dataset, read page by page.
 
-        `q` is a part of the file's name, `doubt` the least doubt about the Label.
+        `q` is a part of the file's name, `group` the `group` of a picture whose near copies are wanted, `doubt` the
+        least doubt about the Label.
         """
-        query = given(label=label, state=state, split=split, q=q, doubt=doubt, sort=sort, limit=PAGE)
+        query = given(label=label, state=state, split=split, q=q, group=group, doubt=doubt, sort=sort, limit=PAGE)
         return self._pages(dataset_path(dataset, "pictures"), query)
 
     def label_pictures(self, dataset: str, labels: Mapping[str, str | None]) -> None:

@@ -127,6 +127,7 @@ def add(
 @click.option("--state", type=click.Choice(["labelled", "unlabelled"]), help="Only these.")
 @click.option("--split", type=click.Choice(["train", "test"]), help="Only pictures on this side of the split.")
 @click.option("--file", "q", metavar="TEXT", help="Only pictures with this text in the name of their file.")
+@click.option("--group", metavar="GROUP", help="Only near copies of each other, which have this group.")
 @click.option("--doubt", type=click.FloatRange(0, 1), metavar="D", help="Only labels that are doubted so much.")
 @click.option(
     "--sort",

@@ -5,6 +5,7 @@
     datasets/<dataset>/<block>/hashes                   perceptual hashes (`embeddings.py`)
     datasets/<dataset>/<block>/embeddings-<backbone>    Embeddings
     datasets/<dataset>/report                           the report on the Dataset (`report.py`)
+    datasets/<dataset>/neighbours                       which pictures look alike (`neighbours.py`)
 
 Each import has its own folders, so deleting a picture cannot hit the bytes that another import of it has stored.
 """
@@ -20,8 +21,8 @@ from shared.storage.blobs import BlobStore
 DATASETS_FOLDER = "datasets"
 #: Suffix of a thumbnail; name of the hashes; prefix of the Embeddings.
 THUMBNAIL, HASHES, EMBEDDINGS = ".thumb", "hashes", "embeddings-"
-#: Name of the report in a Dataset's folder, beside the folders of its Blocks.
-REPORT = "report"
+#: Names of the report and of the neighbours in a Dataset's folder, beside the folders of its Blocks.
+REPORT, NEIGHBOURS = "report", "neighbours"
 #: Bytes of a perceptual hash.
 HASH_BYTES = 8
 #: Bytes before the Embeddings: the number of rows and of dimensions, each a little-endian uint32.
@@ -43,6 +44,11 @@ def block_folder(dataset: str, block: str) -> str:
 def report_key(dataset: str) -> str:
     """Return the key of the report on a Dataset."""
     return f"{dataset_folder(dataset)}/{REPORT}"
+
+
+def neighbours_key(dataset: str) -> str:
+    """Return the key of the neighbours of a Dataset's pictures."""
+    return f"{dataset_folder(dataset)}/{NEIGHBOURS}"
 
 
 def picture_key(dataset: str, block: str, sha256: str) -> str:

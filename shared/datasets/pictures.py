@@ -29,13 +29,15 @@ class PictureFilter:
     """A filter of pictures; None matches everything.
 
     `label` is an index; `labelled` asks for pictures with or without a Label; `filename` is a case-insensitive
-    substring of the file name. A `label`, or `labelled=False`, is served by an index; the rest examines records.
+    substring of the file name; `group` is the number of a Group. A `label`, `labelled=False` or a `group` is served by
+    an index; the rest examines records.
     """
 
     label: int | None = None
     labelled: bool | None = None
     split: Split | None = None
     filename: str | None = None
+    group: int | None = None
 
     def matches(self, picture: Picture) -> bool:
         """Return whether the picture matches."""
@@ -43,12 +45,15 @@ class PictureFilter:
             self.label in (None, picture.label)
             and self.labelled in (None, picture.label is not None)
             and self.split in (None, picture.split)
+            and self.group in (None, picture.group)
             and (self.filename is None or self.filename.casefold() in picture.filename.casefold())
         )
 
     @property
     def is_indexed(self) -> bool:
         """Return whether an index finds the pictures, so that no record is read in vain."""
+        if self.group is not None:
+            return self == PictureFilter(group=self.group)
         return self.split is None and self.filename is None and (self.labelled is None or self.label is None)
 
 
@@ -203,6 +208,8 @@ class DatasetPictures:
         self, dataset: str, last: int | None, wanted: PictureFilter, batch: int, newest_first: bool
     ) -> Iterator[list[int]]:
         """Yield numbers of pictures after `last` in order, in batches; without an index also of deleted ones."""
+        if wanted.group is not None:
+            return self._group_numbers(dataset, wanted.group, last, newest_first)
         if wanted.label is None and wanted.labelled is not False:
             return self._all_numbers(dataset, last, batch, newest_first)
         code = 0 if wanted.label is None else wanted.label + 1
@@ -218,6 +225,13 @@ class DatasetPictures:
         else:
             for start in range((last or 0) + 1, int(end), batch):
                 yield list(range(start, min(start + batch, int(end))))
+
+    def _group_numbers(self, dataset: str, group: int, last: int | None, newest_first: bool) -> Iterator[list[int]]:
+        members = self._redis.zrangebyscore(keys.dataset(dataset, "groups"), group, group)
+        numbers = sorted(map(int, members or [group]), reverse=newest_first)
+        after = [n for n in numbers if last is None or (n < last if newest_first else n > last)]
+        for start in range(0, len(after), READ_BATCH):
+            yield after[start : start + READ_BATCH]
 
     def _labelled_numbers(
         self, dataset: str, code: int, last: int | None, batch: int, newest_first: bool

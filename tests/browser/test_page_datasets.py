@@ -95,6 +95,7 @@ def test_from_a_folder_of_folders_to_a_classifier(page: Page, api: Api, parts: S
     page.goto("/datasets")
     expect(page.locator(".dataset-card", has_text="my-shapes").locator("strong")).to_contain_text("%")
     check(page, "datasets")
+    look_at_pictures_alike(page)
     # And the classifier has a page, with its versions
     page.goto("/classifiers/my-shapes")
     expect(page.locator("#rows tr")).to_have_count(1)
@@ -117,6 +118,19 @@ def look_behind_the_figures(page: Page, metrics: dict) -> None:
     expect(page.locator("#threshold-answered")).to_contain_text(f" of {tests} (")
     page.click("#threshold-reset")
     expect(page.locator("#threshold-reset")).to_be_hidden()
+
+
+def look_at_pictures_alike(page: Page) -> None:
+    # An enlarged picture has those that look most like it, which can be opened
+    page.goto("/datasets/my-shapes")
+    page.locator("#cards button.thumb").first.click()
+    expect(page.locator("#viewer-near-list li")).to_have_count(5)
+    check(page, "dataset-alike", "#viewer")
+    page.locator("#viewer-near-list a").first.click()
+    expect(page.locator("#pictures-title")).to_have_text("Near copies")
+    expect(page.locator("#cards li").first).to_be_visible()
+    page.click("#show-all")
+    expect(page.locator("#pictures-title")).to_have_text("Pictures")
 
 
 def test_the_keyboard_labels_and_undoes(page: Page, api: Api, dataset: str) -> None:

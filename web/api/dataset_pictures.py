@@ -11,6 +11,7 @@ from shared.access.api_keys import Scope
 from shared.datasets.entities import Picture
 from shared.datasets.files import picture_key, thumbnail_key
 from shared.datasets.names import label_name
+from shared.datasets.neighbours import read_neighbours
 from shared.datasets.picture import MEDIA_TYPES
 from shared.datasets.pictures import Change, PictureFilter
 from shared.datasets.ranked import Order, ranked, ranked_page
@@ -28,6 +29,7 @@ from web.schemas.datasets import (
     ChangedPictures,
     DatasetPicture,
     DatasetPicturePage,
+    NeighbourList,
     PictureChange,
     PictureIds,
     PictureLabels,
@@ -52,7 +54,8 @@ def index(dataset: str) -> Response:
     asked, found = query(PicturesQuery, request), dataset_id(dataset)
     label = None if asked.label is None else _index(found, asked.label)
     labelled = None if asked.state is None else asked.state == "labelled"
-    wanted = PictureFilter(label, labelled, asked.split, asked.q)
+    group = None if asked.group is None else int(asked.group)
+    wanted = PictureFilter(label, labelled, asked.split, asked.q, group)
     pictures, opinions = services().dataset_pictures, _opinions(found)
     if asked.sort is Order.SUGGESTED and not opinions.numbers:
         page = pictures.page(found, asked.limit, asked.after, replace(wanted, labelled=False))
@@ -71,6 +74,22 @@ def index(dataset: str) -> Response:
 def get(dataset: str, number: int) -> Response:
     """Get a picture's label, split and size."""
     return _picture(dataset, dataset_id(dataset), number)
+
+
+@blueprint.get("/<dataset>/pictures/<int:number>/neighbours")
+@allow(ANY_KEY)
+@operation({200: Answer(NeighbourList)})
+def neighbours(dataset: str, number: int) -> Response:
+    """List up to five labelled pictures that look most like this one, the most similar first.
+
+    They are those that the last report has found, without near copies; none if it has not seen the picture.
+    """
+    parts, found = services(), dataset_id(dataset)
+    parts.dataset_pictures.get(found, number)
+    numbers = read_neighbours(parts.blobs, found, number)
+    there = parts.dataset_pictures.many(found, numbers)
+    pictures = [there[n] for n in numbers if n in there]
+    return jsonify({"data": _pictures_json(dataset, found, pictures, _opinions(found))})
 
 
 @blueprint.put("/<dataset>/pictures/<int:number>")

@@ -77,6 +77,7 @@ class PicturesQuery(Paged):
     state: Literal["labelled", "unlabelled"] | None = None
     split: Split | None = None
     q: str | None = Field(None, min_length=1, max_length=255, description="Part of the file name.")
+    group: PictureId | None = Field(None, description="Only near copies of each other: the `group` of one of them.")
     doubt: float | None = Field(None, ge=0, le=1, description="Only labelled pictures with at least this doubt.")
     sort: Order = Order.OLDEST
 
@@ -164,6 +165,7 @@ class PictureLinks(TypedDict):
 
     self: str
     image: str
+    neighbours: str
 
 
 class DatasetPicture(TypedDict):
@@ -195,6 +197,12 @@ class DatasetPicturePage(TypedDict):
 
     data: list[DatasetPicture]
     next: responses.Cursor | None
+
+
+class NeighbourList(TypedDict):
+    """The labelled pictures that look most like a picture, the most similar first."""
+
+    data: list[DatasetPicture]
 
 
 class ChangedPictures(TypedDict):
@@ -264,5 +272,5 @@ def picture_json(
         "sha256": picture.sha256,
         "suggested": suggestion(opinion, labels) if opinion else None,
         "doubt": opinion.doubt if opinion and picture.label is not None else None,
-        "links": {"self": own, "image": f"{own}/image"},
+        "links": {"self": own, "image": f"{own}/image", "neighbours": f"{own}/neighbours"},
     }

@@ -1,6 +1,7 @@
 // One enlarged picture of a dataset, with its label and its neighbours.
 
 import { isTiny } from "./cards.js";
+import { Alike } from "./dataset-alike.js";
 import { pictureAddress } from "./datasets-api.js";
 import { byId, element, setText } from "./dom.js";
 import { bytes, number } from "./format.js";
@@ -11,10 +12,10 @@ export class PictureViewer {
   /**
    * @param {string} name of the dataset
    * @param {{pictures: () => object[], correct: (index: number, ids: string[]) => void, choose: (label: string | null, ids: string[]) => void,
-   *   remove: (ids: string[]) => void, undo: () => void, close: (id: string) => void}} actions
+   *   remove: (ids: string[]) => void, undo: () => void, close: (id: string) => void, failed: (problem: any) => void}} actions
    */
   constructor(name, actions) {
-    Object.assign(this, { name, actions, id: "", place: 0, dialog: byId("viewer") });
+    Object.assign(this, { name, actions, id: "", place: 0, dialog: byId("viewer"), alike: new Alike(name, actions.failed) });
     byId("viewer-previous").addEventListener("click", () => this.#go(-1));
     byId("viewer-next").addEventListener("click", () => this.#go(1));
     byId("viewer-undo").addEventListener("click", () => actions.undo());
@@ -23,7 +24,7 @@ export class PictureViewer {
     byId("viewer-choice").addEventListener("change", ({ target }) => actions.choose(target.value || null, [this.id]));
     this.dialog.addEventListener("click", ({ target }) => target === this.dialog && this.dialog.close()); // outside the viewer
     this.dialog.addEventListener("keydown", (event) => this.#pressed(event));
-    this.dialog.addEventListener("close", () => actions.close(this.id));
+    this.dialog.addEventListener("close", () => this.#closed());
     byId("viewer-image").addEventListener("error", ({ target }) => (target.src = pictureAddress(name, this.id, true))); // a format that this browser does not support
   }
 
@@ -50,6 +51,11 @@ export class PictureViewer {
     byId("viewer-next").disabled = this.place === pictures.length - 1;
   }
 
+  #closed() {
+    this.alike.clear();
+    this.actions.close(this.id);
+  }
+
   #showPicture(picture) {
     const { id, filename, label, split, width, height, bytes: size } = picture;
     const image = byId("viewer-image");
@@ -67,6 +73,7 @@ export class PictureViewer {
     byId("viewer-file").href = pictureAddress(this.name, id);
     const used = split === "test" ? ", used to test with" : split === "train" ? ", used to learn from" : "";
     setText("viewer-facts", `${number(width)} × ${number(height)} pixels, ${bytes(size)}${used}`);
+    this.alike.show(picture);
   }
 
   #go(steps) {

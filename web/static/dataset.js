@@ -33,7 +33,7 @@ const filters = new Filters(byId("filters"), () => pagination.restart(filters.ad
 const page = new PicturePage(name, pagination, filters, onPage);
 const changes = new Changes(name, { relabel: (labels) => page.relabel(labels), hide: (ids, hidden) => page.hide(ids, hidden), changed, failed: showProblem });
 const grid = new Grid(byId("cards"), { enlarge: (id) => viewer.open(id), correct, undo, select: showBar });
-const viewer = new PictureViewer(name, { pictures: () => page.shown, correct, choose, remove, undo, close: (id) => grid.focus(id) });
+const viewer = new PictureViewer(name, { pictures: () => page.shown, correct, choose, remove, undo, close: (id) => grid.focus(id), failed: showProblem });
 const labels = new LabelList(chooseLabel);
 const adding = new DatasetImport(name, {
   maxFileBytes: Number(limits.maxFileBytes), maxRequestBytes: Number(limits.maxRequestBytes), maxItems: Number(limits.maxItems), junk: new RegExp(limits.junk, "i"),
@@ -107,13 +107,15 @@ function readAddress() {
 function showLabelTools() {
   const chosen = filters.label;
   show("label-tools", dataset.labels.some((label) => label.name === chosen));
-  setText("pictures-title", chosen || (filters.query.state ? "Without a label" : "Pictures"));
+  setText("pictures-title", chosen || titleOf(filters.query));
   setText("pick-files-text", chosen ? `Choose pictures of ${chosen}` : "Choose pictures");
 }
 
+const titleOf = ({ group, state }) => (group ? "Near copies" : state ? "Without a label" : "Pictures");
+
 function chooseLabel(label, state) {
-  byId("filters").elements.label.value = label;
-  byId("filters").elements.state.value = state;
+  const { elements } = byId("filters");
+  [elements.label.value, elements.state.value, elements.group.value] = [label, state, ""];
   pagination.restart(filters.address);
 }
 

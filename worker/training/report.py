@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.datasets.entities import Picture, Snapshot
-from shared.datasets.files import report_key
+from shared.datasets.files import neighbours_key, report_key
+from shared.datasets.neighbours import write_neighbours
 from shared.datasets.report import (
     LISTED,
     NEIGHBOURS,
@@ -33,6 +34,7 @@ from worker.datasets.snapshot import FrozenDataset, unlabelled
 from worker.heads.curve import SHARES, accuracy_by_share, gains
 from worker.heads.doubt import Doubts, doubts
 from worker.heads.fit import FittedHead
+from worker.heads.neighbours import Pictures, neighbours
 from worker.serving.head import normalised
 from worker.training.head import LearntHead, embed
 
@@ -47,8 +49,10 @@ def report_on(services: Services, learnt: LearntHead) -> None:
     others = unlabelled(snapshot)
     vectors = embed(services, learnt.backbone, others)
     gone = np.all(vectors == 0, axis=1)
-    judgement, opinions = judge(learnt.fitted, frozen, learnt.vectors, others.without(gone), vectors[~gone])
-    store(services, frozen.dataset, findings(snapshot, frozen.revision, judgement), opinions)
+    others, vectors = others.without(gone), vectors[~gone]
+    judgement, opinions = judge(learnt.fitted, frozen, learnt.vectors, others, vectors)
+    near = neighbours_of(frozen, learnt.vectors, others, vectors)
+    store(services, frozen.dataset, findings(snapshot, frozen.revision, judgement), opinions, near)
 
 
 def report_without_labels(services: Services, dataset: str, reason: str) -> None:
@@ -60,11 +64,24 @@ def report_without_labels(services: Services, dataset: str, reason: str) -> None
     store(services, dataset, findings(snapshot, snapshot.revision, None, reason), no_opinions())
 
 
-def store(services: Services, dataset: str, found: Findings, opinions: Opinions) -> None:
-    """Store a report, unless the Dataset is deleted meanwhile."""
+def store(
+    services: Services, dataset: str, found: Findings, opinions: Opinions, near: NDArray[np.uint32] | None = None
+) -> None:
+    """Store a report, and the neighbours of pictures if any were found, unless the Dataset is deleted meanwhile."""
+    if near is not None:
+        write_neighbours(services.blobs, dataset, near.astype("<u4").tobytes())
     write_report(services.blobs, dataset, found, opinions)
     if not services.datasets.exists(dataset):
-        services.blobs.delete([report_key(dataset)])
+        services.blobs.delete([report_key(dataset), neighbours_key(dataset)])
+
+
+def neighbours_of(
+    frozen: FrozenDataset, vectors: NDArray[Any], others: FrozenDataset, other_vectors: NDArray[Any]
+) -> NDArray[np.uint32]:
+    """Return the labelled pictures that look most like each labelled one, and each of `others`."""
+    labelled = Pictures(frozen.numbers, frozen.groups, vectors)
+    both = (np.concatenate(pair) for pair in zip(labelled, (others.numbers, others.groups, other_vectors), strict=True))
+    return neighbours(Pictures(*both), labelled)
 
 
 def judge(

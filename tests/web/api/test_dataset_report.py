@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from shared.datasets.files import report_key
+from shared.datasets.files import neighbours_key, report_key
+from shared.datasets.neighbours import COUNT
 from shared.redis import keys
 from shared.services import Services
 from tests.shared.datasets.kit import DatasetKit, Given
@@ -15,7 +16,7 @@ from tests.web.api.kit import Caller
 from tests.worker.heads.test_fit import clouds
 from worker.datasets.snapshot import present, unlabelled
 from worker.heads.fit import fit_head
-from worker.training.report import findings, judge, store
+from worker.training.report import findings, judge, neighbours_of, store
 from worker.training.report_supervisor import MAX_CLAIMS, ReportSupervisor
 
 LABELS = ("apple", "Apple", "pear")
@@ -44,8 +45,10 @@ def compute(parts: Services, dataset: str) -> None:
     others, train = unlabelled(snapshot), ~frozen.test
     vectors = embeddings[frozen.numbers - 1]
     fitted = fit_head(vectors[train], frozen.truth[train], 3, groups=frozen.groups[train])
-    judgement, opinions = judge(fitted, frozen, vectors, others, embeddings[others.numbers - 1])
-    store(parts, dataset, findings(snapshot, frozen.revision, judgement), opinions)
+    waiting = embeddings[others.numbers - 1]
+    judgement, opinions = judge(fitted, frozen, vectors, others, waiting)
+    near = neighbours_of(frozen, vectors, others, waiting)
+    store(parts, dataset, findings(snapshot, frozen.revision, judgement), opinions, near)
 
 
 def report(caller: Caller) -> Any:
@@ -109,7 +112,30 @@ def test_a_computed_report_names_what_is_wrong(ann: Caller, bob: Caller, parts: 
     assert after["near_copies"]["listed"][0] == [{"id": "1", "label": "apple"}]
 
     ann("DELETE", "/things", status=204)
-    assert not parts.blobs.exists(report_key(things))
+    assert not any(parts.blobs.exists(key(things)) for key in (report_key, neighbours_key))
+
+
+def test_a_picture_has_the_neighbours_that_the_report_found(
+    ann: Caller, bob: Caller, parts: Services, things: str
+) -> None:
+    def near(n: int, caller: Caller = ann, status: int = 200) -> list[str]:
+        answer = caller("GET", f"/things/pictures/{n}/neighbours", status).json
+        return [each["id"] for each in answer["data"]] if status == 200 else []
+
+    assert near(WRONG) == []
+    compute(parts, things)
+    found = near(WRONG)
+    assert len(found) == COUNT
+    assert not {str(WRONG), str(COPY)} & {*found}, "near copies are no neighbours"
+    assert statistics.mode(ann("GET", f"/things/pictures/{n}").json["label"] for n in found) == "apple"
+    assert len(near(3 * EACH + 1)) == COUNT, "a picture without a label has neighbours, too"
+    ann("DELETE", f"/things/pictures/{found[1]}", 204)
+    assert near(WRONG) == [found[0], *found[2:]]
+    dataset = parts.datasets.find("ann", "things")
+    DatasetKit(parts.redis, parts.blobs).add(dataset, Given("new", "pear"))
+    assert near(3 * EACH + WAITING + 1) == []
+    near(int(found[1]), status=404)
+    near(WRONG, bob, 404)
 
 
 def test_a_worker_computes_a_report_that_is_asked_for(

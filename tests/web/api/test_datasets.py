@@ -129,8 +129,14 @@ def test_pictures_are_listed_filtered_and_paged(ann: Caller) -> None:
     assert ids(ann, state="unlabelled", label="apple") == []
     assert "4" in ids(ann, split="test") and "5" not in ids(ann, split="test") + ids(ann, split="train")
     assert ids(ann, q="A.PNG") == ["1"]
-    for order, expected in (("oldest", list("123456")), ("newest", list("654321"))):
-        seen, path = [], f"/fruit/pictures?limit=4&sort={order}"
+    assert ids(ann, group="1") == ["1", "2"]
+    assert ids(ann, group="1", sort="newest") == ["2", "1"]
+    assert ids(ann, group="1", q="b") == ["2"]
+    assert ids(ann, group="3") == ["3"]
+    assert ids(ann, group="2") == ids(ann, group="7") == ids(ann, group="9999999999") == []
+    orders = (("4&sort=oldest", list("123456")), ("4&sort=newest", list("654321")), ("1&group=1", list("12")))
+    for order, expected in orders:
+        seen, path = [], f"/fruit/pictures?limit={order}"
         while path:
             page = ann("GET", path)
             seen += [each["id"] for each in page.json["data"]]
@@ -149,6 +155,7 @@ def test_pictures_are_listed_filtered_and_paged(ann: Caller) -> None:
         ({"state": "open"}, "state"),
         ({"sort": "name"}, "sort"),
         ({"q": ""}, "q"),
+        ({"group": "0"}, "group"),
         ({"limit": "0"}, "limit"),
         ({"after": "x"}, "after"),
         ({"size": "1"}, "size"),
