@@ -12,6 +12,7 @@ import click
 #: Module and attribute of each command, and its line in `--help`.
 COMMANDS = {
     "up": ("cli.commands.up:command", "Start all processes and wait until the service is ready."),
+    "join": ("cli.commands.join:command", "Work for a service that runs on another machine."),
     "classify": ("cli.commands.classify:command", "Classify pictures, archives and folders."),
     "jobs": ("cli.commands.jobs:command", "List, show, watch, cancel, retry and delete jobs."),
     "datasets": (

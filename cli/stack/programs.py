@@ -64,16 +64,23 @@ def webhook_sender() -> Command:
     return [sys.executable, "-m", "worker.webhooks"]
 
 
-def programs(settings: Settings) -> dict[str, Command]:
-    """Return the command of every program but Redis. One classify worker is reserved for small jobs."""
+def classify_workers(settings: Settings) -> dict[str, Command]:
+    """Return the commands of the workers that classify. One process is reserved for small jobs."""
     return {
-        "web": web(settings),
         "classify-interactive": worker("classify-interactive", [Queue.INTERACTIVE], 1),
         "classify-bulk": worker("classify-bulk", [Queue.INTERACTIVE, Queue.BULK], settings.classify_workers),
-        "train": worker("train", [Queue.TRAIN], 1),
-        "reconcile": reconciler(),
-        "deliver": webhook_sender(),
     }
+
+
+def train_worker() -> dict[str, Command]:
+    """Return the command of the worker that trains."""
+    return {"train": worker("train", [Queue.TRAIN], 1)}
+
+
+def programs(settings: Settings) -> dict[str, Command]:
+    """Return the command of every program but Redis."""
+    others = {"reconcile": reconciler(), "deliver": webhook_sender()}
+    return {"web": web(settings), **classify_workers(settings), **train_worker(), **others}
 
 
 def write_configuration(commands: Mapping[str, Command], redis: RedisServer | None, folder: Path) -> None:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import ssl
 import subprocess
-import sys
 import time
 from pathlib import Path
-from types import FrameType
 
 import click
 import httpx
@@ -17,9 +13,9 @@ import httpx
 from cli.address import local_url
 from cli.stack import embedded_redis
 from cli.stack.data_folder import lock, temporary_redis
-from cli.stack.environment import environment
 from cli.stack.ports import check_port, port_warning
-from cli.stack.programs import SUPERVISOR, programs, write_configuration
+from cli.stack.programs import programs
+from cli.stack.supervision import StopRequested, catch_signals, run_folder, start, stop
 from shared.access.key_store import KeyStore
 from shared.redis.connection import connect
 from shared.settings import Settings
@@ -28,8 +24,6 @@ from shared.storage.blobs import BlobStore
 
 #: Seconds until the start fails: loading TensorFlow from a cold disk takes about 20.
 READY_TIMEOUT_S = 180
-#: Seconds until a stopping supervisor is killed; the kernel then ends its programs.
-STOP_TIMEOUT_S = 9.5
 #: Seconds after which it is said what the start waits for.
 PATIENCE_S = 20
 POLL_S = 0.1
@@ -37,14 +31,10 @@ POLL_S = 0.1
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
-class StopRequested(BaseException):
-    """SIGTERM, SIGINT or SIGHUP was received. Not an Exception, so that `except Exception` does not catch it."""
-
-
 def run(settings: Settings) -> int:
     """Run until SIGTERM or Ctrl-C and return the exit status. Raises ConfigError if it cannot start."""
     settings = settings.model_copy(update={"data_dir": settings.data_dir.resolve()})
-    _catch_signals()
+    catch_signals()
     try:
         with lock(settings):
             _check_redis(settings)
@@ -53,33 +43,25 @@ def run(settings: Settings) -> int:
             check_port(settings.host, settings.port)
             if warning := port_warning(settings.port):
                 click.echo(f"Warning: {warning}", err=True)
-            return _supervise(settings, settings.data_dir / "run")
+            return _supervise(settings)
     except StopRequested:
         return 0
 
 
-def _supervise(settings: Settings, folder: Path) -> int:
-    supervisor = _start(settings, folder)
+def _supervise(settings: Settings) -> int:
+    supervisor = _start(settings)
     try:
-        return _watch(supervisor, settings, folder / "log")
+        return _watch(supervisor, settings, run_folder(settings) / "log")
     except StopRequested:
         click.echo("Stopping...")
         return 0
     finally:
-        _stop(supervisor)
+        stop(supervisor)
 
 
-def _start(settings: Settings, folder: Path) -> subprocess.Popen[bytes]:
+def _start(settings: Settings) -> subprocess.Popen[bytes]:
     server = None if settings.redis_url else embedded_redis.prepare(settings)
-    url = settings.redis_url or (server.url if server else "")
-    write_configuration(programs(settings), server, folder)
-    # In a new session, Ctrl-C reaches only this process, which then stops the others in order.
-    return subprocess.Popen(
-        [sys.executable, "-m", "cli.stack.program", SUPERVISOR],
-        env=environment(os.environ, settings, url),
-        cwd=folder,
-        start_new_session=True,
-    )
+    return start(programs(settings), server, settings, settings.redis_url or (server.url if server else ""))
 
 
 def _watch(supervisor: subprocess.Popen[bytes], settings: Settings, logs: Path) -> int:
@@ -113,17 +95,6 @@ def failing_checks(address: str) -> str:
     return "; ".join(f"{name}: {check['detail']}" for name, check in checks.items() if not check["ok"])
 
 
-def _stop(supervisor: subprocess.Popen[bytes]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave processes behind
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    supervisor.terminate()
-    try:
-        supervisor.wait(STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        supervisor.kill()
-        supervisor.wait()
-
-
 def _check_redis(settings: Settings) -> None:
     """Raise ConfigError if the person's own Redis cannot be used. Wait if it is loading; say what is missing."""
     deadline = time.monotonic() + READY_TIMEOUT_S
@@ -152,11 +123,3 @@ def _check_binding(settings: Settings) -> None:
     if settings.needs_stored_key:
         with temporary_redis(settings) as url:
             check_binding(settings, KeyStore(connect(url)))
-
-
-def _catch_signals() -> None:
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise StopRequested
-
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, stop)

@@ -33,6 +33,11 @@ class Worker:
     model: str | None
     lacks: tuple[Lack, ...] = ()
 
+    @property
+    def host(self) -> str:
+        """Return the name of its machine."""
+        return self.name.partition(":")[0]
+
     def has(self, what: str) -> bool:
         """Return whether the worker can get `what`, as far as it knows."""
         return all(lack.what != what for lack in self.lacks)

@@ -29,6 +29,11 @@ class StorageIdentity:
             self._is_checked = True
 
     @redis_errors()
+    def is_recorded(self) -> bool:
+        """Return whether a program has recorded its storage in this Redis. Raise Unavailable."""
+        return bool(self._redis.exists(keys.STORAGE_ID))
+
+    @redis_errors()
     def _compare(self) -> None:
         stored, recorded = self._stored(), self._redis.get(keys.STORAGE_ID)
         if stored is None and recorded is None:
