@@ -9,7 +9,13 @@ from tests.browser.kit import SAMPLES, Complaints, Gate, check
 
 def test_upload(page: Page) -> None:
     page.goto("/")
+    expect(page.locator("#welcome")).to_be_visible()
     check(page, "upload")
+    page.click("#welcome-close")
+    expect(page.locator("#pick-files")).to_be_focused()
+    page.reload()
+    expect(page.locator("#classifier-choice")).to_be_visible()
+    expect(page.locator("#welcome")).to_be_hidden()
     others = [{"name": f"{number}.txt", "mimeType": "text/plain", "buffer": b"text"} for number in range(40)]
     pictures = [{"name": path.name, "mimeType": "image/png", "buffer": path.read_bytes()} for path in SAMPLES]
     page.set_input_files("#files", pictures + others)

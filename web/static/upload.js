@@ -13,6 +13,7 @@ import { showPreviews } from "./previews.js";
 import { findInterrupted, isOffered, offer, settle } from "./resume.js";
 import { canScale } from "./scaling.js";
 import { Transfer } from "./transfer.js";
+import { isWelcome, wireWelcome } from "./welcome.js";
 
 //: localStorage key of the choice not to scale pictures.
 const UNSCALED = "darkroom.unscaled";
@@ -33,6 +34,7 @@ let offered = null; // the search for an interrupted upload
 function step(name) {
   dataset.step = name;
   show("drop", name === "pick");
+  show("welcome", name === "pick" && isWelcome());
   show("interrupted", name === "pick" && isOffered());
   show("terms", name !== "sending");
   show("chosen", name === "chosen");
@@ -124,6 +126,7 @@ function wire() {
   byId("clear").addEventListener("click", () => startOver(() => byId("pick-files").focus()));
   byId("stop").addEventListener("click", () => transfer.cancel());
   onClick("settle", settle);
+  wireWelcome(() => byId("pick-files").focus());
   show("options", canScale());
   byId("scale").checked = !loadAll(UNSCALED).length;
   byId("scale").addEventListener("change", ({ target }) => save(UNSCALED, target.checked ? null : true));
