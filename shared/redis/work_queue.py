@@ -31,6 +31,11 @@ class WorkQueue:
         return bool(self._redis.zcount(self._waiting, "-inf", now_ms(self._redis)))
 
     @redis_errors()
+    def count(self) -> int:
+        """Return how many pieces of work are waited for or being done."""
+        return int(self._redis.zcard(self._waiting))
+
+    @redis_errors()
     def claim(self) -> tuple[str, int] | None:
         """Return the work that has waited longest and how often it was claimed, or None."""
         answer = self._scripts.run("claim_work", self._waiting, LEASE_S * 1000)

@@ -16,6 +16,7 @@ def test_every_queue_has_its_figures(http):
         assert set(queue) == FIELDS and queue["workers"] >= 1 and len(queue["per_minute"]) == 60
     assert sum(queues["interactive"]["per_minute"]) >= 2 and queues["interactive"]["rate"] > 0
     champion = http.get("/v1/models/aliases").json()["champion"]["version"]
+    assert answer["reports"] >= 0
     assert {worker["model"] for worker in answer["workers"] if "interactive" in worker["queues"]} == {champion}
 
 

@@ -30,6 +30,8 @@ test("the note of a job", () => {
 
 test("the note of a training", () => {
   assert.match(trainingNote(jobOf({ state: "queued", queue_position: 1 }), ""), /1 training\b/);
+  assert.match(trainingNote(jobOf({ state: "queued", queue_position: 0 }), "", 1), /report/);
+  assert.doesNotMatch(trainingNote(jobOf({ state: "queued", queue_position: 0 }), "", 0), /report/);
   assert.match(trainingNote(jobOf({ state: "failed", done: true, error: { code: "diverged", detail: "It diverged." } }), ""), /^It diverged\. .*learning rate/);
   assert.equal(trainingNote(jobOf({ state: "failed", done: true, error: { code: "other", detail: "Unknown." } }), ""), "Unknown.");
   assert.equal(trainingNote(jobOf({ progress: 0.5 }), "50 %"), "50 %");

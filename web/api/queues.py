@@ -56,10 +56,14 @@ class WorkerState(TypedDict):
 
 
 class QueueList(TypedDict):
-    """All queues and all live workers."""
+    """All queues, all live workers, and the number of reports."""
 
     data: list[QueueState]
     workers: list[WorkerState]
+    reports: Annotated[
+        responses.Count,
+        Field(description="Reports on datasets that training workers have yet to compute, before trainings."),
+    ]
 
 
 @blueprint.get("/v1/queues")
@@ -84,7 +88,7 @@ def queues() -> Response:
         {"name": one.name, "queues": one.queues, "model": one.model, "lacks": [_lack(lack) for lack in one.lacks]}
         for one in workers
     ]
-    return jsonify({"data": data, "workers": processes})
+    return jsonify({"data": data, "workers": processes, "reports": services().reports.count()})
 
 
 def _lack(lack: Lack) -> dict[str, str]:

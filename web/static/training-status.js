@@ -16,14 +16,14 @@ const ADVICE = {
 
 let known = { at: 0, eta: null };
 
-/** Show the job with its rows so far. @param {object} job @param {object[]} rows @param {boolean} finishing whether it was asked to finish early */
-export function showTraining(job, rows, finishing) {
+/** Show the job with its rows so far. @param {object} job @param {object[]} rows @param {boolean} finishing whether it was asked to finish early @param {number} reports that are computed first */
+export function showTraining(job, rows, finishing, reports) {
   const row = rows.at(-1);
   const share = `${Math.floor(job.progress * 100)} %`;
   document.title = `${job.done ? "" : `${share} · `}${titleOf(job)} · Darkroom`;
   setText("title", titleOf(job));
   showFacts(job);
-  showState(job, finishing ? "Finishing after the current step" : share);
+  showState(job, finishing ? "Finishing after the current step" : share, reports);
   showPlace(job, row, rows);
   if (known.eta !== job.eta_s) known = { at: performance.now(), eta: job.eta_s };
   showTimes(job);
@@ -37,27 +37,32 @@ function showFacts(job) {
   byId("facts").replaceChildren(...facts);
 }
 
-function showState(job, doing) {
+function showState(job, doing, reports) {
   const { icon: name, text } = stateOf(job.state);
   const state = byId("state");
   if (state.dataset.state !== job.state) {
     state.dataset.state = job.state;
     state.replaceChildren(icon(name), text);
   }
-  setText("note", noteOf(job, doing));
+  setText("note", noteOf(job, doing, reports));
   const bar = byId("progress");
   bar.value = job.progress;
   bar.dataset.state = job.state;
   bar.setAttribute("aria-valuetext", `${Math.floor(job.progress * 100)} %`);
 }
 
-/** Return the note beside the state. @param {object} job @param {string} doing the note of a running training */
-export function noteOf(job, doing) {
+/** Return the note beside the state. @param {object} job @param {string} doing the note of a running training @param {number} reports that are computed first */
+export function noteOf(job, doing, reports = 0) {
   if (job.error) return [job.error.detail, ADVICE[job.error.code]].filter(Boolean).join(" ");
-  if (job.state === "queued") return job.queue_position ? `${plural(job.queue_position, "training")} ahead` : "Next in the queue";
+  if (job.state === "queued") return waitsFor(job.queue_position, reports);
   if (job.state === "cancelling") return "Finishing the current step first.";
   if (job.done) return "";
   return job.progress < 1 ? doing : "Measuring and publishing the model";
+}
+
+function waitsFor(trainings, reports) {
+  if (trainings) return `${plural(trainings, "training")} ahead`;
+  return reports ? "Next, once the report on a dataset is computed, which takes about as long as a training" : "Next in the queue";
 }
 
 function showPlace(job, row, rows) {

@@ -1,6 +1,6 @@
 // The page of a training: progress, curves and outcome.
 
-import { cancelJob, deleteJob, finishJob, hasTrainWorker, readModel, retryJob } from "./api.js";
+import { cancelJob, deleteJob, finishJob, hasTrainWorker, readModel, readQueues, retryJob } from "./api.js";
 import { onClick } from "./buttons.js";
 import { confirmed } from "./confirm.js";
 import { Curves, pointsOfRows } from "./curves.js";
@@ -23,6 +23,7 @@ const follower = new Follower(id, onJob, trouble, ["finish", "cancel", "retry", 
 
 let job = null;
 let finishing = false;
+let reports = 0;
 
 async function onJob(now) {
   if (!job) showKind(now);
@@ -55,7 +56,7 @@ async function fill() {
 
 function showAll() {
   finishing &&= job.state === "running";
-  showTraining(job, rows.all, finishing);
+  showTraining(job, rows.all, finishing, reports);
   showButtons();
 }
 
@@ -69,7 +70,11 @@ function showButtons() {
 }
 
 async function checkWorker() {
-  show("no-worker", job.state === "queued" && (await hasTrainWorker(follower.signal)) === false);
+  const isQueued = job.state === "queued";
+  show("no-worker", isQueued && (await hasTrainWorker(follower.signal)) === false);
+  if (!isQueued) return;
+  ({ reports } = await readQueues(follower.signal));
+  showAll();
 }
 
 async function showOutcome() {

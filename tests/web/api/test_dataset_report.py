@@ -150,8 +150,10 @@ def test_a_worker_computes_a_report_that_is_asked_for(
     assert not supervisor.work()
     for _ in range(2):
         assert (report(ann)["computing"], report(ann)["computed"]) == (True, None)
+    assert parts.reports.count() == 1
     assert supervisor.work()
     assert not supervisor.work()
+    assert parts.reports.count() == 0
     found = report(ann)
     assert (found["computing"], found["computed"]["learnt"]) == (False, None)
     assert "pictures of 2 labels" in found["computed"]["nothing_learnt"]
