@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import NormalDist
 from typing import Any, Literal
 
 from shared.domain.errors import Conflict, InvalidRequest
+from shared.models.answers import Answered
 
 #: Rules for promoting a new model; see `decide`.
 RULES = ("never", "if_better", "always")
@@ -45,8 +46,8 @@ class Comparison:
     """The second model against the first; a positive difference favours the second.
 
     `interval` is the 95 % confidence interval of `difference`, `p_value` is that of the exact McNemar test.
-    `only_first` and `only_second` count the images that only that model gets right. `verdict` is about the second
-    model.
+    `only_first` and `only_second` count the images that only that model gets right. `left_out` counts the test images
+    of each that the other was not measured on: they tell nothing. `verdict` is about the second model.
     """
 
     images: int
@@ -57,6 +58,7 @@ class Comparison:
     only_second: int
     p_value: float
     per_class: tuple[ClassComparison, ...]
+    left_out: tuple[int, int] = (0, 0)
 
     @property
     def verdict(self) -> Verdict:
@@ -78,7 +80,14 @@ class Comparison:
             "worse": "The second is worse",
             "inconclusive": "Neither is better",
         }
-        return f"{verdicts[self.verdict]}: {self.figures}, on {self.images:,} test images."
+        return f"{verdicts[self.verdict]}: {self.figures}, on {self.images:,} test images{self._others}."
+
+    @property
+    def _others(self) -> str:
+        if not any(self.left_out):
+            return ""
+        first, second = self.left_out
+        return f" that both were measured on ({first:,} more of the first and {second:,} of the second are left out)"
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything but the versions' names, ready for JSON."""
@@ -111,6 +120,20 @@ def compare(truth: Sequence[int], first: Sequence[int], second: Sequence[int], l
         p_value=mcnemar(only_first, only_second),
         per_class=_per_class(truth, first, second, labels),
     )
+
+
+def compare_answers(first: Sequence[Answered], second: Sequence[Answered], labels: Sequence[str]) -> Comparison:
+    """Compare answers to the test pictures of a Dataset, on those that both models were tested on.
+
+    A picture's true Label is the one that it had when the second model was made. Raise Conflict if there are none.
+    """
+    before = {found.n: found.answer for found in first}
+    both = [found for found in second if found.n in before]
+    if not both:
+        raise Conflict("The models were tested on different pictures, so they cannot be compared.")
+    truth, answers = [found.label for found in both], [found.answer for found in both]
+    found = compare(truth, [before[each.n] for each in both], answers, labels)
+    return replace(found, left_out=(len(first) - len(both), len(second) - len(both)))
 
 
 def pack_indices(indices: Iterable[int], labels: int) -> bytes:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from shared.domain.card import (
+    ANSWERS_FILE,
     CARD_FILE,
     CONFUSIONS_FILE,
     HEAD_FILE,
@@ -21,8 +22,9 @@ from shared.domain.card import (
 from shared.domain.classifier import CIFAR10, SHIPPED_CLASSIFIERS, Classifier
 from shared.domain.errors import ConfigError, Conflict, InvalidRequest, NotFound, Unavailable, you_have
 from shared.logs import with_cause
+from shared.models.answers import Answered, unpack_answers
 from shared.models.classifiers import Alias, Classifiers
-from shared.models.comparison import Comparison, compare, unpack_indices
+from shared.models.comparison import Comparison, compare, compare_answers, unpack_indices
 from shared.models.versions import PublishedVersions, ShippedVersions, VersionStore
 
 log = logging.getLogger(__name__)
@@ -133,8 +135,14 @@ class Registry:
                     self._published.publish(version, self._folder / version)
 
     def compare(self, first: str, second: str) -> Comparison:
-        """Compare the second version with the first. Raises NotFound, and Conflict if their test images differ."""
+        """Compare the second version with the first, on the test images that both were measured on.
+
+        Raises NotFound, and Conflict if there are none. Only versions of the same Dataset may have others, too.
+        """
         cards = self.card(first), self.card(second)
+        if _are_of_one_dataset(*cards) and _digest(cards[0]) != _digest(cards[1]):
+            answers = self._answers(first), self._answers(second)
+            return compare_answers(*answers, max((card.labels for card in cards), key=len))
         if cards[0].labels != cards[1].labels or _digest(cards[0]) != _digest(cards[1]):
             raise Conflict(
                 f"{first} and {second} were not measured on the same test images, so they cannot be compared"
@@ -219,8 +227,15 @@ class Registry:
 
     def _predictions(self, version: str) -> bytes:
         """Return the version's predictions on the test images. Raises Conflict if it was not measured."""
+        return self._measured(version, PREDICTIONS_FILE)
+
+    def _answers(self, version: str) -> list[Answered]:
+        """Return the version's answers to the test pictures of its Dataset. Raises Conflict if it was not measured."""
+        return unpack_answers(self._measured(version, ANSWERS_FILE))
+
+    def _measured(self, version: str, name: str) -> bytes:
         try:
-            return self.file(version, PREDICTIONS_FILE)
+            return self.file(version, name)
         except NotFound as error:
             raise Conflict(f"{version} was not measured on test images, so it cannot be compared") from error
 
@@ -269,6 +284,11 @@ class Registry:
 def version_not_found(version: str) -> NotFound:
     """Return the error for an unknown version."""
     return NotFound(f"there is no model version {version[:64]}")
+
+
+def _are_of_one_dataset(one: ModelCard, other: ModelCard) -> bool:
+    """Return whether both have learnt from the same Dataset of an owner, maybe as it was at different times."""
+    return bool(one.dataset and one.dataset.id and other.dataset and one.dataset.id == other.dataset.id)
 
 
 def _digest(card: ModelCard) -> str | None:

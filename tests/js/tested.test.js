@@ -6,7 +6,7 @@ import { corners } from "../../web/static/drawn-samples.js";
 import { comparison } from "../../web/static/promoting.js";
 import { thresholdText } from "../../web/static/threshold.js";
 import { wordsOf } from "../../web/static/version-answers.js";
-import { changesText, versionBefore } from "../../web/static/version-changes.js";
+import { changesText, othersText, versionBefore } from "../../web/static/version-changes.js";
 
 test("confused pairs: the most pictures first, then the larger share", () => {
   const pairs = confusedPairs([[8, 2, 0], [1, 3, 0], [2, 0, 2]]);
@@ -39,6 +39,13 @@ test("changes in words", () => {
   assert.equal(changesText(0, 0, 0), "no picture was used to test both.");
   assert.match(changesText(1, 0, 0), /^on 1 test picture .*neither/);
   assert.match(changesText(40, 3, 1), /^on 40 test pictures .*3 are right now that were wrong, and 1 is wrong now that was right\.$/);
+});
+
+test("different test pictures are named", () => {
+  const tested = (pictures) => ({ dataset: { test: pictures } });
+  assert.equal(othersText(12, tested(12), tested(12)), "");
+  assert.match(othersText(12, tested(15), tested(12)), /not about the same pictures: .* 15 pictures, .* 12\.$/);
+  assert.match(othersText(0, tested(1), tested(1)), /1 picture,/);
 });
 
 test("two accuracies are compared in points", () => {

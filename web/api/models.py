@@ -162,7 +162,10 @@ def confusions(version: str) -> Response:
 @allow(ANY_KEY)
 @operation({200: Answer(responses.VersionComparison)}, query=CompareQuery, problems=[409])
 def compare() -> Response:
-    """Compare two model versions on the same test images."""
+    """Compare two model versions on the test images that both were measured on.
+
+    Only versions of the same dataset may have others, too; `left_out` counts them.
+    """
     first, second = query(CompareQuery, request).versions
     for version in (first, second):
         try:

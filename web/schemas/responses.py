@@ -321,7 +321,7 @@ class ClassDifference(TypedDict):
 
 
 class VersionComparison(TypedDict):
-    """Comparison of two versions on the same test images."""
+    """Comparison of two versions on the test images that both were measured on."""
 
     versions: Annotated[list[str], Field(min_length=2, max_length=2)]
     images: Count
@@ -334,6 +334,10 @@ class VersionComparison(TypedDict):
     only_second: Count
     p_value: Annotated[Share, Field(description="Of McNemar's exact test.")]
     per_class: list[ClassDifference]
+    left_out: Annotated[
+        list[Count],
+        Field(min_length=2, max_length=2, description="Test images of each that the other was not measured on."),
+    ]
     verdict: Literal["better", "worse", "inconclusive"]
     summary: str
 

@@ -22,6 +22,7 @@ async function refresh() {
   show("roll-back", versionOf(champion?.previous) !== null && champion.previous !== champion.version);
   byId("rows").replaceChildren(...models.map((model) => rowOf(model, versionOf(champion?.version))));
   show("versions", models.length > 0);
+  show("others-hint", new Set(models.filter(({ metrics }) => metrics).map(({ dataset }) => dataset?.digest)).size > 1);
 }
 
 const versionOf = (version) => models.find((model) => model.version === version) ?? null;
@@ -51,9 +52,11 @@ function actsOf(model, champion) {
   return [element("a", { class: "btn btn-quiet", href: compareAddress(champion.version, model.version), "aria-label": `Compare ${model.version} with the one that answers` }, "Compare"), " ", button];
 }
 
-/** Whether two versions were measured on the same test pictures. @param {object} model @param {object | null} champion */
+/** Whether two versions may have been measured on the same test pictures. @param {object} model @param {object | null} champion */
 const areComparable = (model, champion) =>
-  Boolean(champion?.metrics && model.metrics && champion.dataset && champion.dataset.digest === model.dataset?.digest);
+  Boolean(champion?.metrics && model.metrics && (isEqual(champion, model, "digest") || isEqual(champion, model, "id")));
+
+const isEqual = (one, other, field) => one.dataset?.[field] && one.dataset[field] === other.dataset?.[field];
 
 async function change(model, what) {
   const before = versionOf(found.champion?.version) ?? { version: "no version" };

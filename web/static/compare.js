@@ -1,4 +1,4 @@
-// The page that compares two versions on the same test images.
+// The page that compares two versions on the test images that both were measured on.
 
 import { compareModels, readChampionOf, readModels, sentence } from "./api.js";
 import { onClick } from "./buttons.js";
@@ -56,6 +56,7 @@ function showComparison(found) {
   ];
   byId("test").replaceChildren(...figures.map(([name, value]) => pair(name, value)));
   showBoth(first, second);
+  show("others-hint", found.left_out.some(Boolean));
   byId("classes").replaceChildren(...found.per_class.map(classRow));
   better = { better: second, worse: first }[found.verdict] ?? null;
   showPromote();

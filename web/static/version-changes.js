@@ -2,7 +2,7 @@
 
 import { readAnswers, readModelsOf } from "./api.js";
 import { byId, show } from "./dom.js";
-import { plural } from "./format.js";
+import { number, plural } from "./format.js";
 import { modelLink } from "./model-links.js";
 import { fillPictures } from "./version-answers.js";
 
@@ -14,7 +14,7 @@ export async function showChanges(model) {
   const { total } = await readAnswers(model.version, { against, limit: 1 });
   const [better, worse] = await Promise.all(
     ["better", "worse"].map((changed) => fillPictures(byId(`${changed}-pictures`), model, { against, changed, sort: "surest" })));
-  byId("changes-text").replaceChildren("Against ", modelLink(against), `, the version before: ${changesText(total, better, worse)}`);
+  byId("changes-text").replaceChildren("Against ", modelLink(against), `, the version before: ${changesText(total, better, worse)}${othersText(total, model, before)}`);
   for (const [name, count] of [["better", better], ["worse", worse]]) show(`${name}-part`, count > 0);
   show("changes-section", true);
 }
@@ -23,6 +23,12 @@ export async function showChanges(model) {
 export function versionBefore({ created_at: created, version, dataset }, models) {
   const earlier = models.filter((other) => other.version !== version && other.created_at < created && other.dataset?.id === dataset.id && other.metrics);
   return earlier.reduce((newest, other) => (newest === null || other.created_at > newest.created_at ? other : newest), null);
+}
+
+/** Say that the two were not tested on the same pictures. @param {number} total pictures that both were tested on @param {object} model @param {object} before */
+export function othersText(total, { dataset: now }, { dataset: then }) {
+  if (now.test === total && then.test === total) return "";
+  return ` The figures of the two are not about the same pictures: this one was tested on ${plural(now.test, "picture")}, the one before on ${number(then.test)}.`;
 }
 
 /** Say how many answers have changed. @param {number} total pictures that both were tested on @param {number} better @param {number} worse */

@@ -27,10 +27,12 @@ UNKNOWN = Unknown(score=0.625, distance=0.375, accepted=0.95)
 EARLIER = (Answered(1, 1, 0, 0.5, None), Answered(2, 1, 1, 0.5, None), Answered(3, 0, 0, 0.5, None))
 
 
-def publish(parts: Services, folder: Path, dataset: str, answers: tuple[Answered, ...], **changes: Any) -> str:
-    """Publish a version that was tested on ann's Dataset `fruit`."""
+def publish(
+    parts: Services, folder: Path, dataset: str, answers: tuple[Answered, ...], digest: str = "0" * 64, **changes: Any
+) -> str:
+    """Publish a version that was tested on ann's Dataset `fruit`, of which it saw what `digest` stands for."""
     card = {"owner": "ann", "classifier": "fruit", "labels": LABELS, "metrics": None, "calibration": None, **changes}
-    card["dataset"] = {"name": "fruit", "id": dataset, "digest": "0" * 64, "train": 9, "validation": 0, "test": 4}
+    card["dataset"] = {"name": "fruit", "id": dataset, "digest": digest, "train": 9, "validation": 0, "test": 4}
     made = version_folder(folder, **card)
     (made / ANSWERS_FILE).write_bytes(pack_answers(answers))
     return parts.registry.publish(made).version
@@ -43,7 +45,7 @@ def version(parts: Services, fruit: str, tmp_path: Path) -> str:
 
 @pytest.fixture
 def earlier(parts: Services, fruit: str, tmp_path: Path) -> str:
-    return publish(parts, tmp_path, fruit, EARLIER, model=b"old", unknown=None)
+    return publish(parts, tmp_path, fruit, EARLIER, model=b"old", digest="1" * 64, unknown=None)
 
 
 @pytest.fixture
@@ -124,6 +126,19 @@ def test_versions_without_comparable_answers(models: Caller, parts: Services, ve
     models("GET", f"/{shipped()}/thresholds", 404)
     other = publish(parts, tmp_path, "0" * 32, EARLIER, model=b"other dataset")
     models("GET", f"/{version}/answers?against={other}", 409)
+
+
+def test_versions_are_compared_on_the_pictures_that_both_were_tested_on(
+    models: Caller, parts: Services, version: str, earlier: str, tmp_path: Path
+) -> None:
+    found = models("GET", f"/compare?versions={earlier},{version}").json
+    assert (found["images"], found["accuracy"]) == (3, [2 / 3, 1 / 3])
+    assert (found["only_first"], found["only_second"], found["left_out"]) == (2, 1, [0, 1])
+    assert "on 3 test images that both were measured on (0 more of the first and 1 of the second" in found["summary"]
+    assert [row["label"] for row in found["per_class"]] == list(LABELS)
+    fruit = parts.datasets.find("ann", "fruit")
+    apart = publish(parts, tmp_path, fruit, ANSWERS[3:], model=b"other pictures", digest="2" * 64)
+    assert "different pictures" in models("GET", f"/compare?versions={earlier},{apart}", 409).json["detail"]
 
 
 def test_thresholds_count_answers_and_right_ones(models: Caller, version: str, earlier: str) -> None:
