@@ -15,7 +15,7 @@ from shared.domain.card import ModelCard
 from shared.domain.errors import InvalidRequest
 from shared.domain.preprocessing import Preprocessing
 from shared.models.import_queue import ModelImport
-from worker.importing import keras2_file
+from worker.importing import keras2_file, keras3_h5
 from worker.importing.adapt_model import adapt_model, check_shapes, try_network
 from worker.importing.files.unpacked import Unpacked
 from worker.importing.front import Front
@@ -25,7 +25,7 @@ from worker.importing.keras_front import find_fronts
 from worker.importing.keras_scores import last_activation
 from worker.importing.labelled import Pictures, labelled_pictures
 from worker.importing.model_config import check
-from worker.importing.model_file import first_line, read_config
+from worker.importing.model_file import ModelFile, first_line, read_config
 from worker.importing.provenance import cifar10_for, provenance_of, temperature_of
 from worker.importing.scores import find_scores
 from worker.publishing.publish import publish_file
@@ -61,17 +61,41 @@ def load_network(file: Path) -> Any:
     """Return the network in the file after checking its configuration. Raises InvalidRequest."""
     found = read_config(file)
     try:
-        config = to_keras_3(found.config, file.suffix) if found.is_keras_2 else found.config
+        config = _config(found, file.suffix)
         check(config)
         with warnings.catch_warnings(), tempfile.TemporaryDirectory(dir=file.parent) as folder:
             warnings.simplefilter("ignore")  # Keras warns about old file formats
-            if found.is_keras_2:
-                return keras2_file.load(file, config, Path(folder))
-            return keras.saving.load_model(file, compile=False, safe_mode=True)
+            return _finished(_load(file, found, config, Path(folder)))
     except InvalidRequest:
         raise
     except Exception as error:  # Keras and the ZIP and HDF5 readers raise many types
         raise InvalidRequest(f"Keras cannot load the model: {first_line(error)}") from error
+
+
+def _config(found: ModelFile, ending: str) -> dict[str, Any]:
+    """Return the configuration in a file as Keras 3 can load it."""
+    if found.is_keras_2:
+        return to_keras_3(found.config, ending)
+    return keras3_h5.with_modules(found.config) if ending == ".h5" else found.config
+
+
+def _load(file: Path, found: ModelFile, config: dict[str, Any], folder: Path) -> Any:
+    if found.is_keras_2:
+        return keras2_file.load(file, config, folder)
+    if config != found.config:
+        return keras3_h5.load(file, config)
+    return keras.saving.load_model(file, compile=False, safe_mode=True)
+
+
+def _finished(network: Any) -> Any:
+    """Return a network whose normalizations use the mean and the variance in the file.
+
+    Keras does not update those of nested models that it loads from a `.h5` file, such as an EfficientNet in a model.
+    """
+    for layer in network._flatten_layers():
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()
+    return network
 
 
 def fronts_of(network: Any) -> list[Front | None]:

@@ -108,7 +108,7 @@ def _missing_input(layers: list[Config]) -> list[Config]:
 
 def _layer(part: Config) -> Config:
     known = keras_class(part["class_name"])
-    if known is None or not _is_keras_own(part):
+    if known is None or known is keras.layers.Lambda or not _is_keras_own(part):
         return part  # `model_config.check` refuses it by name
     config = {name: _argument(value) for name, value in part["config"].items()}
     if part["class_name"] == "InputLayer":

@@ -44,6 +44,8 @@ OLD_PLACES = (
     *("keras.layers", "keras.initializers", "keras.regularizers", "keras.constraints", "keras"),
     *("keras.src.applications.convnext", "keras.src.applications.inception_resnet_v2"),
 )
+#: Modules of Keras 3 with the operations of graphs.
+OPERATION_MODULES = tuple(f"keras.src.ops.{name}" for name in ("numpy", "nn", "core", "math", "image", "linalg"))
 #: Layers of Keras 2 that Keras 3 does not have, and those that hold an operation of TensorFlow.
 GONE = {"CuDNNGRU", "CuDNNLSTM", "LocallyConnected1D", "LocallyConnected2D", "DenseFeatures", "RandomFourierFeatures"}
 TENSORFLOW_LAYERS = {"TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"}
@@ -119,6 +121,11 @@ def keras_class(name: Any) -> type | None:
     if name == FUNCTIONAL:
         name = "Model"
     return next((found for place in OLD_PLACES if (found := _at(place, name))), None)
+
+
+def operation_module(name: Any) -> str | None:
+    """Return the module of Keras 3 that has the operation, or None."""
+    return next((module for module in OPERATION_MODULES if _at(module, name)), None)
 
 
 def _at(module: Any, name: Any) -> type | None:

@@ -176,5 +176,8 @@ def _is_teachable(name: str, labels: tuple[str, ...] | None) -> bool:
 
 
 def _teachable() -> InputRange:
-    note = "Pixel values: −1 to 1, as all models of Teachable Machine take them."
+    note = (
+        "Pixel values: −1 to 1, as all models of Teachable Machine take them. Teachable Machine cuts a square from the "
+        "middle of a picture; Darkroom shows the network the whole picture, squashed."
+    )
     return InputRange(PREPROCESSINGS["-1..1"], "Teachable Machine", note)
