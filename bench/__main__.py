@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import bulk, classes, forward, heatmaps, queue, single, status, storage, workers
+from bench import bulk, classes, forward, heatmaps, online, queue, single, status, storage, workers
 from bench.service import ROOT
 from bench.table import Row, heading, line
 from shared.domain.errors import DarkroomError
@@ -31,6 +31,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "photos": bulk.photos,
     "forward": forward.rows,
     "single": single.rows,
+    "online": online.rows,
     "status": status.rows,
     "polling": status.polling,
     "workers": workers.rows,

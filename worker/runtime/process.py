@@ -34,6 +34,8 @@ from worker.training.supervisor import TrainingSupervisor
 REMOTE_READERS = 16
 #: Seconds that a worker waits after a message for which it may not work.
 IDLE_S = 1.0
+#: Seconds for which a process goes on with the next unit of work after one message. A unit may take longer.
+LOOP_S = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +120,22 @@ class WorkerProcess:
             return False
         self.lacks.remove(STORAGE)
         return True
+
+    def work_on_pictures(self) -> None:
+        """Make the heatmap that has waited longest, or else classify the next chunk of the job whose turn it is.
+
+        Go on for LOOP_S: to send and receive a message costs more than to classify a small job.
+        """
+        end = time.monotonic() + LOOP_S
+        while self._one_unit() and time.monotonic() < end:
+            pass
+
+    def _one_unit(self) -> bool:
+        """Make a heatmap or classify a chunk. Return False if none waits."""
+        if self.heatmaps.work():
+            self.chunks.wake_another_worker()  # the message may have been for a chunk
+            return True
+        return self.chunks.work()
 
     def _on_heartbeat(self) -> None:
         self._metrics.flush()

@@ -39,13 +39,10 @@ def register(app: Celery) -> None:
 
 
 def classify() -> None:
-    """Make the heatmap that has waited longest; if none waits, classify the next chunk of the job whose turn it is."""
+    """Make heatmaps and classify."""
     with _busy_process() as process:
         if process.may_work():
-            if process.heatmaps.work():
-                process.chunks.wake_another_worker()  # the message may have been for a chunk
-            else:
-                process.chunks.work()
+            process.work_on_pictures()
 
 
 def train() -> None:

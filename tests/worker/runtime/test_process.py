@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import re
 import socket
+from collections import Counter
 
 import pytest
 
-from shared.domain.entities import CLASSIFICATION_QUEUES
+from shared.domain.entities import CLASSIFICATION_QUEUES, JobState
 from shared.jobs.chunks import HEARTBEAT_S, LEASE_S
 from shared.jobs.workers import STORAGE, Worker, queues_without_workers
 from shared.redis import keys
 from shared.redis.connection import Client, now_ms
 from shared.services import Services
-from tests.conftest import wait_until
+from tests.conftest import PATIENCE_S, wait_until
 from tests.worker.kit import pictures, stored
 from worker.runtime.heartbeat import Heartbeat
 from worker.runtime.process import WorkerProcess, threads_per_process
@@ -47,6 +48,19 @@ def test_heartbeats_renew_the_lease_of_the_current_chunk(services: Services, red
     redis_client.zadd(keys.LEASES, {chunk.id: now_ms(redis_client) - 1})
     heartbeat.stop()
     assert services.chunks.expired_leases(5) == [chunk.id]
+
+
+def test_one_message_is_enough_for_many_small_jobs(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.runtime.process.LOOP_S", PATIENCE_S)
+    jobs = [stored(services, {name: content}) for name, content in pictures(3).items()]
+    worker = WorkerProcess(services, CLASSIFICATION_QUEUES)
+    worker.work_on_pictures()
+    assert [services.store.get(job_id).state for job_id in jobs] == [JobState.SUCCEEDED] * 3
+    monkeypatch.setattr("worker.runtime.process.LOOP_S", 0)
+    jobs = [stored(services, {name: content}) for name, content in pictures(2).items()]
+    worker.work_on_pictures()
+    assert Counter(services.store.get(job_id).state for job_id in jobs) == {JobState.SUCCEEDED: 1, JobState.QUEUED: 1}
+    worker._pool.shutdown()
 
 
 def test_processes_share_the_cores() -> None:
