@@ -24,6 +24,8 @@ RATIO_FREE_BYTES = 1024 * 1024
 MAX_DIRECTORY = 64 * 1024 * 1024
 #: Flags of an entry: its content is encrypted, its name is UTF-8 (PKWARE APPNOTE 4.4.4).
 ENCRYPTED, UTF8 = 0x1, 0x800
+#: Signatures of the header of a file and of an entry in the directory, and the bytes before the names (4.3.7, 4.3.12).
+HEADER, HEADER_BYTES, ENTRY, ENTRY_BYTES = b"PK\x03\x04", 30, b"PK\x01\x02", 46
 #: Extra field with the name in UTF-8, and the CRC-32 of the name that it replaces (APPNOTE 4.6.9).
 UNICODE_PATH = 0x7075
 #: Systems on which an entry was made that separate folders with a backslash: DOS, OS/2, Windows NT, VFAT (4.4.2).
@@ -34,7 +36,7 @@ def zip_entries(file: IO[bytes], budget: Budget, names: Names) -> Iterator[Entry
     """Yield the files of a zip; folders are left out. Errors are those of `read_archive`."""
     _check_directory(file, budget)
     limited = LimitedReader(file, MAX_DIRECTORY)
-    with zipfile.ZipFile(cast(IO[bytes], limited)) as archive:
+    with _opened(limited) as archive:
         for info, name in _named(archive.infolist(), names):
             limited.renew()
             if name.endswith("/"):
@@ -48,12 +50,39 @@ def zip_entries(file: IO[bytes], budget: Budget, names: Names) -> Iterator[Entry
 
 def _check_directory(file: IO[bytes], budget: Budget) -> None:
     """Count the entries and folders before `zipfile` makes an object for each."""
-    signature, tail, found = b"PK\x01\x02", b"", 0
+    tail, found = b"", 0
     while block := file.read(SCAN_BYTES):
-        found += (tail + block).count(signature)
-        tail = block[-len(signature) + 1 :]
+        found += (tail + block).count(ENTRY)
+        tail = block[-len(ENTRY) + 1 :]
         budget.check_entries(found // 2)
     file.seek(0)
+
+
+def _opened(limited: LimitedReader) -> zipfile.ZipFile:
+    """Return the open archive, also if a name is not UTF-8 though it is flagged so, which `zipfile` refuses."""
+    try:
+        return zipfile.ZipFile(cast(IO[bytes], limited))
+    except UnicodeDecodeError:
+        limited.renew()
+        return zipfile.ZipFile(cast(IO[bytes], _Unflagged(limited)))
+
+
+class _Unflagged:
+    """A zip in which no name is flagged as UTF-8, for `zipfile`, which reads a header or the directory at once."""
+
+    def __init__(self, file: LimitedReader) -> None:
+        self._file = file
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        """Read from the file."""
+        data, place = bytearray(self._file.read(size)), 0
+        if size == HEADER_BYTES and data.startswith(HEADER):
+            data[7] &= ~UTF8 >> 8 & 0xFF
+        while data.startswith(ENTRY, place) and place + ENTRY_BYTES <= len(data):
+            data[place + 9] &= ~UTF8 >> 8 & 0xFF
+            place += ENTRY_BYTES + sum(struct.unpack_from("<3H", data, place + 28))  # name, extra fields, comment
+        return bytes(data)
 
 
 def _named(infos: list[zipfile.ZipInfo], names: Names) -> Iterator[tuple[zipfile.ZipInfo, str]]:

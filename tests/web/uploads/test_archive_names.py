@@ -92,3 +92,14 @@ def test_backups_of_gnu_tar_hold_a_label_and_lists_of_folders():
         header[148:156] = b" " * 8
         whole[at - 8 : at] = b"%06o\0 " % sum(header)
     assert names_in(bytes(whole), "tar") == ["a.png"]
+
+
+def test_a_name_that_is_not_utf8_though_it_is_flagged_so_fails_no_neighbour():
+    archive = bytearray(raw_zip((b"M\xfcller.png", b"1"), ("猫.png".encode(), b"2")))
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        place = -1
+        while (place := archive.find(signature, place + 1)) >= 0:
+            archive[place + flags + 1] |= 0x08  # bit 11
+    names = Names("cp1252")
+    entries = read_archive(io.BytesIO(archive), "zip", Budget(1 << 20, 100), names, "")
+    assert [(entry.name, b"".join(entry.chunks)) for entry in entries] == [("Müller.png", b"1"), ("猫.png", b"2")]
