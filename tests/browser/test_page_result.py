@@ -217,7 +217,7 @@ def test_skipped_files_and_guessed_names(page: Page, api: Api) -> None:
     archive = raw_zip(("写真/猫.png".encode("cp932"), content), (b"a/Thumbs.db", b"-"), (b"__MACOSX/._a", b"-"))
     page.goto(f"/result/{api.job([('ja.zip', archive)])}")
     expect_state(page, "succeeded")
-    expect(page.locator("#guessed")).to_contain_text("cp932")
+    expect(page.locator("#guessed")).to_contain_text("The names were read as cp932. If they look wrong, ")
     expect(page.locator(".card-file")).to_have_text("写真/猫.png")
     page.click("#skipped summary")
     expect(page.locator("#skipped-names li")).to_have_text(["a/Thumbs.db (ja.zip)", "__MACOSX/._a (ja.zip)"])

@@ -145,6 +145,8 @@ def test_a_model_needs_a_file(http: httpx.Client, folder: Path) -> None:
         http.post("/v1/models", data={"file": "PK"}, files=[("file", (None, b"PK\x03\x04"))]),
     ):
         problem(answer, 422)
+    nameless = http.post("/v1/models", files=[("file", (None, b"PK\x03\x04"))])
+    assert problem(nameless, 422)["detail"].startswith("the part `file` has no file name")
     two = [("file", (name, b"PK\x03\x04")) for name in ("a.keras", "b.keras")]
     problem(http.post("/v1/models", files=two), 422)
     problem(http.post("/v1/models", content=b"PK\x03\x04", headers={"Content-Type": "application/zip"}), 415)

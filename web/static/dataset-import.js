@@ -11,6 +11,7 @@ import { Outcomes, outcomeWords } from "./import-outcomes.js";
 import { done, findInterrupted, isOffered, offer, settle } from "./resume.js";
 import { fileList } from "./selection.js";
 import { Sender } from "./sender.js";
+import { guessWords } from "./skipped.js";
 import { claim, remember } from "./unfinished.js";
 import { watch } from "./watch.js";
 
@@ -135,7 +136,9 @@ export class DatasetImport {
     await outcomes.read(this.ending.signal);
     const lost = [...skipped, ...unreadable.map((name) => ({ name, reason: "could not be read on this computer" })), ...rejected];
     const words = element("p", {}, element("strong", {}, outcomeWords(outcomes.counts)), " ", element("a", { href: `/result/${jobId}` }, "See this import"));
-    byId("import-result").replaceChildren(words, ...(lost.length ? [element("p", {}, `${plural(lost.length, "file")} skipped:`), fileList(lost)] : []));
+    const guessed = this.job?.guessed_encodings ?? [];
+    const names = guessed.length ? [element("p", {}, guessWords(guessed))] : [];
+    byId("import-result").replaceChildren(words, ...names, ...(lost.length ? [element("p", {}, `${plural(lost.length, "file")} skipped:`), fileList(lost)] : []));
     show("import-result", true);
   }
 

@@ -6,6 +6,11 @@ import { plural } from "./format.js";
 
 const MOST = 500;
 
+/** Return how names in archives were read, and what to do if that is wrong. @param {string[]} encodings */
+export const guessWords = (encodings) =>
+  `Some archives do not say how file names are encoded. The names were read as ${encodings.join(", ")}. ` +
+  "If they look wrong, send the archive from the command line with the right encoding, such as --names cp932.";
+
 /** The list of skipped files. It is loaded when it is opened, and again when more are skipped. */
 export class Skipped {
   /** @param {string} jobId @param {(problem: Error) => void} onProblem */
@@ -20,7 +25,7 @@ export class Skipped {
     show("skipped", skipped > 0);
     setText("skipped-count", plural(skipped, "file"));
     show("guessed", encodings.length > 0);
-    setText("guessed", `Some archives do not say how file names are encoded. The names were read as ${encodings.join(", ")}.`);
+    setText("guessed", guessWords(encodings));
     this.#read();
   }
 

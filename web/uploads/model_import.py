@@ -35,6 +35,7 @@ from shared.storage.blobs import BlobStore
 from web.schemas.requests import checked, json_value
 from web.uploads.intake import clean_filename
 from web.uploads.multipart import Part, read_parts
+from web.uploads.request_files import no_file_name
 from web.uploads.spool import Spooled, spool
 
 #: Seconds that a request waits for the importer, under the minute of many clients and proxies; and between two polls.
@@ -184,6 +185,8 @@ def _spooled(blobs: BlobStore, part: Part) -> Spooled:
 
 
 def _field(part: Part, others: Mapping[str, Any]) -> Any:
+    if part.name == "file" and part.filename is None:
+        raise no_file_name(part.name, "model.keras")
     if part.name not in ImportForm.model_fields or part.name in others:
         raise InvalidRequest(f"the part {part.name!r} is not expected", [Fault(f"/{part.name}", "not expected")])
     if part.name in ("labels", "scale", "offset"):

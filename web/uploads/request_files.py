@@ -65,13 +65,18 @@ def no_files(skipped: int = 0) -> InvalidRequest:
     return InvalidRequest(f"the request has {detail}", [Fault("/files", "at least one file is needed")])
 
 
+def no_file_name(part: str, example: str) -> InvalidRequest:
+    """Return the error for a part that should be a file, such as `example`, but has no file name."""
+    detail = f"has no file name, so it is not a file: add `filename=`, or with curl `-F {part}=@{example}`"
+    return InvalidRequest(f"the part `{part}` {detail}", [Fault(f"/{part}", detail)])
+
+
 def _read_parts(request: Request, fields: set[str], max_files: int) -> Iterator[Part]:
     for part in read_parts(request.stream, request.headers.get("Content-Type", ""), max_files):
         if part.name in fields:
             yield part
         elif part.name == "files" and part.filename is None:
-            detail = "has no file name, so it is not a file: add `filename=`, or with curl `-F files=@cat.png`"
-            raise InvalidRequest(f"the part `files` {detail}", [Fault("/files", detail)])
+            raise no_file_name("files", "cat.png")
         elif part.name != "files":
             expected = ", ".join(sorted(fields | {"files"}))
             kind = "a file" if part.filename is not None else "a field"
