@@ -131,6 +131,14 @@ def look_at_pictures_alike(page: Page) -> None:
     expect(page.locator("#cards li").first).to_be_visible()
     page.click("#show-all")
     expect(page.locator("#pictures-title")).to_have_text("Pictures")
+    get_a_suggestion(page)
+
+
+def get_a_suggestion(page: Page) -> None:
+    # A picture without a label that is added gets a suggestion without a reload
+    page.set_input_files("#files", {"name": "x.png", "mimeType": "image/png", "buffer": encoded(drawn("bars", 98))})
+    expect(page.locator("#import-result strong")).to_have_text("1 picture added.")
+    expect(page.locator("#suggested-accept-text")).to_have_text("Accept it")
 
 
 def test_the_keyboard_labels_and_undoes(page: Page, api: Api, dataset: str) -> None:
@@ -173,6 +181,20 @@ def test_the_keyboard_labels_and_undoes(page: Page, api: Api, dataset: str) -> N
     expect(page.locator("#cards li")).to_have_count(41)
     page.goto("/datasets")
     wait_until(lambda: counts()["all"] == 41, "the picture is deleted")
+
+
+def test_pictures_without_a_folder_get_the_typed_label(page: Page, api: Api) -> None:
+    api.ask("POST", "/v1/datasets", json={"name": "loose", "labels": ["mug"]})
+    page.goto("/datasets/loose")
+    expect(label_row(page, "mug")).to_be_visible()
+    for number, name in enumerate(("mug", "glass")):
+        page.fill("#adding-label", name)
+        expect(page.locator("#pick-files-text")).to_have_text(f"Choose pictures of {name}")
+        picture = {"name": f"{number}.png", "mimeType": "image/png", "buffer": encoded(drawn("circle", number))}
+        page.set_input_files("#files", picture)
+        expect(page.locator("#import-result strong")).to_have_text("1 picture added.")
+        expect(page.locator("#adding-label")).to_have_value("")
+        expect(label_row(page, name).locator(".label-count")).to_have_text("1")
 
 
 def test_the_camera_takes_pictures_of_a_label(page: Page, api: Api) -> None:

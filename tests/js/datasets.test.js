@@ -46,6 +46,7 @@ test("classes are sorted by recall, with what they are taken for", () => {
 
 test("what a dataset lacks before it can be trained on", () => {
   assert.match(lacks([]), /at least two/);
+  assert.match(lacks([label("mug", 0)], 12), /no label yet/);
   assert.match(lacks([label("mug", 9, 1), label("glass", 0)]), /mug/);
   assert.match(lacks([label("mug", 9, 1), label("glass", 3, 1), ...[1, 2, 3].map((n) => label(`x${n}`, 1))]), /glass \(4\).*and 1 more/);
   assert.equal(lacks([label("mug", 4, 1), label("glass", 4, 1)]), "");
@@ -92,6 +93,9 @@ test("imports and trainings of a dataset in words", () => {
   assert.equal(titleOf({ kind: "import", params: { dataset: "mugs" }, counts: {} }), "Import into mugs");
   assert.match(whetherItServes({ ...training, promotion: { promoted: true, reason: "it is better." } }, "mugs"), /from now on: it is better\.$/);
   assert.match(whetherItServes({ ...training, promotion: { promoted: false, reason: "no" } }, "mugs"), /version before/);
+  const reasons = { "inconclusive: keep the champion (+0.00 points)": /not better beyond chance \(\+0\.00 points\)\.$/, "mug loses 5 points of recall, more than 3: keep the champion (x)": /mug loses .* 3 \(x\)\.$/,
+    "keep the champion: v has learnt from 2 test pictures": /mugs: v has learnt/ };
+  for (const [reason, words] of Object.entries(reasons)) assert.match(whetherItServes({ ...training, promotion: { promoted: false, reason } }, "mugs"), words);
 });
 
 test("the report says what to do next", () => {

@@ -42,14 +42,14 @@ function rowOf(model, champion) {
   const when = element("time", { datetime: made, title: moment(made) }, ago(made));
   return element("tr", {}, element("th", { scope: "row" }, ...head),
     element("td", { class: "accuracy" }, accuracyText(metrics)), element("td", { class: "size" }, metrics && dataset ? plural(dataset.test, "test picture") : "–"),
-    element("td", { class: "made" }, when), element("td", { class: "act" }, ...(serves ? [] : actsOf(model, champion))));
+    element("td", { class: "made" }, when), element("td", { class: "act" }, ...(serves ? [] : [element("div", { class: "button-row" }, ...actsOf(model, champion))])));
 }
 
 function actsOf(model, champion) {
   const button = element("button", { type: "button", class: "btn btn-quiet", "aria-label": `Let ${model.version} answer` }, "Let it answer");
   button.addEventListener("click", () => change(model, "promote").catch(showProblem));
   if (!areComparable(model, champion)) return [button];
-  return [element("a", { class: "btn btn-quiet", href: compareAddress(champion.version, model.version), "aria-label": `Compare ${model.version} with the one that answers` }, "Compare"), " ", button];
+  return [element("a", { class: "btn btn-quiet", href: compareAddress(champion.version, model.version), "aria-label": `Compare ${model.version} with the one that answers` }, "Compare"), button];
 }
 
 /** Whether two versions may have been measured on the same test pictures. @param {object} model @param {object | null} champion */

@@ -13,7 +13,7 @@ const LEAST_S = 10;
 
 /** Offer to train, or say what is missing. @param {object} dataset */
 export function showTraining({ labels, pictures, unlabelled }) {
-  const missing = lacks(labels);
+  const missing = lacks(labels, unlabelled);
   const seconds = Math.max(LEAST_S, trainingSeconds(pictures - unlabelled));
   byId("train").disabled = Boolean(missing);
   byId("train").replaceChildren(icon("play"), missing ? "Train" : `Train (about ${duration(seconds)})`);
@@ -24,7 +24,7 @@ export function showTraining({ labels, pictures, unlabelled }) {
 async function offerFinetune({ labels }) {
   const { data } = await readPresets();
   const seconds = finetuneSeconds(labels, data.find(({ name }) => name === "finetune"));
-  byId("finetune").replaceChildren(icon("play"), seconds === null ? "Fine-tune" : `Fine-tune (about ${duration(seconds)})`);
+  byId("finetune").replaceChildren(icon("play"), seconds === null ? "Fine-tune" : `Fine-tune (about ${duration(Math.max(LEAST_S, seconds))})`);
   show("finetune-offer", !lacks(labels));
 }
 

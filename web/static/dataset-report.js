@@ -1,16 +1,32 @@
 // The report on a dataset: what would make its classifier better.
 
-import { readReport } from "./datasets-api.js";
+import { readDataset, readReport } from "./datasets-api.js";
 import { byId, element, show } from "./dom.js";
 import { adviceOf } from "./report-words.js";
+import { sleep } from "./watch.js";
 
-/** Show the report. @param {string} name of the dataset @param {(what: "doubted" | "unlabelled") => void} review shows pictures that it is about */
+//: Milliseconds between two reads of a report that is being computed, and reads before the page is left as it is.
+const POLL_MS = 2500;
+const POLLS = 60;
+
+/** Show the report and return it. @param {string} name of the dataset @param {(what: "doubted" | "unlabelled") => void} review shows pictures that it is about */
 export async function showReport(name, review) {
   const report = await readReport(name);
   const lines = adviceOf(report);
   byId("report-lines").replaceChildren(...lines.map((line) => rowOf(line, review)));
   show("report", lines.length > 0);
   show("report-stale", report.computed?.stale ?? false);
+  return report;
+}
+
+/** Wait for a report on the dataset as it is now, and show it. @param {string} name @param {(what: "doubted" | "unlabelled") => void} review */
+export async function awaitReport(name, review) {
+  const { revision } = await readDataset(name);
+  for (let polls = 0; polls < POLLS; polls += 1) {
+    const { computed } = await showReport(name, review);
+    if (computed && computed.revision >= revision) return;
+    await sleep(POLL_MS);
+  }
 }
 
 function rowOf({ text, show: what }, review) {

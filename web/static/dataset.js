@@ -10,7 +10,7 @@ import { wireAdding } from "./dataset-adding.js";
 import { DatasetImport } from "./dataset-import.js";
 import { LabelList } from "./dataset-labels.js";
 import { PicturePage, suggestionOf } from "./dataset-pictures.js";
-import { showReport } from "./dataset-report.js";
+import { awaitReport, showReport } from "./dataset-report.js";
 import { PictureViewer } from "./dataset-viewer.js";
 import { addLabel, deleteDataset, readDataset } from "./datasets-api.js";
 import { drawnSamples } from "./drawn-samples.js";
@@ -22,7 +22,7 @@ import { askToDelete, askToRename } from "./label-dialogs.js";
 import { keyed, keyOf } from "./label-keys.js";
 import { Pagination } from "./pagination.js";
 import { wireDragging } from "./picture-dragging.js";
-import { contentOf, picturesOf } from "./training-advice.js";
+import { contentOf, lacks, picturesOf } from "./training-advice.js";
 
 //: Milliseconds between two reads of the dataset during an import.
 const REFRESH_MS = 1500;
@@ -40,9 +40,11 @@ const adding = new DatasetImport(name, {
 }, refreshSoon);
 
 const camera = new Camera((found, label) => adding.add(found, label, "").catch(showProblem));
+const addingLabel = () => byId("adding-label").value.trim();
 
 let dataset = { labels: [], pictures: 0, unlabelled: 0 };
 let timer = 0;
+let suggesting = false;
 const newIds = () => ({ head: newId(), finetune: newId() });
 let trainingIds = newIds();
 
@@ -52,6 +54,9 @@ async function refresh() {
   setText("facts", `${contentOf(dataset)}, ${bytes(dataset.bytes)}`);
   labels.show(dataset);
   show("content-columns", dataset.pictures > 0 || dataset.labels.length > 0);
+  byId("filters").classList.toggle("bare", dataset.pictures === 0);
+  show("keys", dataset.pictures > 0);
+  show("download", dataset.pictures > 0);
   fillChoices();
   showTraining(dataset);
   showLabelTools();
@@ -62,6 +67,7 @@ function refreshSoon() {
 }
 
 function fillChoices() {
+  byId("adding-labels").replaceChildren(...dataset.labels.map((label) => element("option", { value: label.name })));
   for (const id of ["selected-label", "viewer-choice"]) {
     const select = byId(id);
     const { value } = select;
@@ -77,7 +83,9 @@ async function open() {
   try {
     readAddress();
     await refresh();
-    await Promise.all([page.load(), showClassifier(dataset), showReport(name, review)]);
+    if (!dataset.pictures) byId("labels").open = true;
+    const [, , report] = await Promise.all([page.load(), showClassifier(dataset), showReport(name, review)]);
+    if (report.computing) await suggest();
     if (location.hash === "#draw" && !dataset.pictures) await addSamples();
   } catch (problem) {
     showProblem(problem);
@@ -102,13 +110,32 @@ function readAddress() {
   labels.choose(filters.label, filters.query.state ?? "");
   show("show-all", filters.narrows);
   showLabelTools();
+  resetAddingLabel();
 }
 
 function showLabelTools() {
   const chosen = filters.label;
   show("label-tools", dataset.labels.some((label) => label.name === chosen));
   setText("pictures-title", chosen || titleOf(filters.query));
-  setText("pick-files-text", chosen ? `Choose pictures of ${chosen}` : "Choose pictures");
+}
+
+/** Let pictures that are added get the chosen label, until another one is typed. */
+function resetAddingLabel() {
+  byId("adding-label").value = filters.label;
+  showAddingLabel();
+}
+
+function showAddingLabel() {
+  setText("pick-files-text", addingLabel() ? `Choose pictures of ${addingLabel()}` : "Choose pictures");
+}
+
+/** Add files; those that are in no folder get the label of the row on which they were dropped, or the typed one. */
+async function add(found, row) {
+  const added = adding.add(found, row, addingLabel());
+  resetAddingLabel();
+  await added;
+  await refresh();
+  await suggest();
 }
 
 const titleOf = ({ group, state }) => (group ? "Near copies" : state ? "Without a label" : "Pictures");
@@ -133,6 +160,20 @@ function showSuggestions() {
   show("suggested", length > 0);
   setText("suggested-text", `The classifier suggests a label for ${plural(length, "picture")} on this page. Change wrong ones first, or delete them; then accept the rest.`);
   setText("suggested-accept-text", length === 1 ? "Accept it" : `Accept all ${number(length)}`);
+}
+
+/** Show what is suggested for pictures without a label, as soon as that is computed. */
+async function suggest() {
+  if (suggesting || !dataset.unlabelled || lacks(dataset.labels)) return;
+  suggesting = true;
+  show("suggesting", true);
+  try {
+    await awaitReport(name, review);
+    await page.load();
+  } finally {
+    suggesting = false;
+    show("suggesting", false);
+  }
 }
 
 /** Give pictures the labels that are suggested for them. */
@@ -267,8 +308,9 @@ function wire() {
   });
   show("use-camera", hasCamera());
   if (hasCamera()) show("pick-camera", false); // which takes one picture at a time
-  byId("use-camera").addEventListener("click", () => camera.open(dataset.labels.map((label) => label.name), filters.label));
-  wireAdding((found, row) => adding.add(found, row, filters.label).catch(showProblem));
+  byId("use-camera").addEventListener("click", () => camera.open(dataset.labels.map((label) => label.name), addingLabel()));
+  wireAdding((found, row) => add(found, row).catch(showProblem));
+  byId("adding-label").addEventListener("input", showAddingLabel);
   byId("labels").open = matchMedia("(min-width: 60rem)").matches;
   byId("viewer-undo").disabled = true;
 }

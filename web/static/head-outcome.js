@@ -21,6 +21,7 @@ export function showHead(job, model) {
   byId("outcome-links").replaceChildren(
     element("a", { class: "btn btn-accent", href: `/?classifier=${encodeURIComponent(classifier)}` }, `Classify pictures with ${classifier}`),
     element("a", { class: "btn btn-quiet", href: `/datasets/${dataset.name}` }, "Back to the dataset"),
+    ...(job.promotion?.promoted ? [] : [element("a", { class: "btn btn-quiet", href: `/classifiers/${encodeURIComponent(classifier)}` }, "Let it answer anyway")]),
     element("a", { class: "btn btn-quiet", href: modelAddress(model.version) }, "See the model"));
 }
 
@@ -40,8 +41,18 @@ export async function showTested(model) {
 export function whetherItServes({ params, promotion }, classifier) {
   if (params.promote === "never") return `It does not answer for ${classifier}, as you chose. Promote it to change that.`;
   if (!promotion) return "";
-  const reason = promotion.reason.replace(/\.$/, "");
+  const reason = inPlainWords(promotion.reason);
   return promotion.promoted ? `It answers for ${classifier} from now on: ${reason}.` : `The version before goes on to answer for ${classifier}: ${reason}.`;
+}
+
+/** Return the reason of a decision without the words for experts. @param {string} reason */
+function inPlainWords(reason) {
+  return reason
+    .replace(/\.$/, "")
+    .replace(/^inconclusive: keep the champion/, "on the same test pictures, the new one is not better beyond chance")
+    .replace(/^worse: keep the champion/, "on the same test pictures, the new one is worse")
+    .replace(/: keep the champion/, "")
+    .replace(/^keep the champion: /, "");
 }
 
 function rowOf({ label, recall, interval, support, takenFor }) {

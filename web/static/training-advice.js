@@ -14,9 +14,10 @@ const NAMED = 3;
 /** Return the number of pictures of a label. @param {{train: number, test: number}} label */
 export const picturesOf = ({ train, test }) => train + test;
 
-/** Return why no training is possible, or an empty text. @param {{name: string, train: number, test: number}[]} labels */
-export function lacks(labels) {
+/** Return why no training is possible, or an empty text. @param {{name: string, train: number, test: number}[]} labels @param {number} unlabelled pictures */
+export function lacks(labels, unlabelled = 0) {
   const used = labels.filter(picturesOf);
+  if (!used.length && unlabelled) return "The pictures have no label yet. Select those that show the same thing, and give them its label; then the others.";
   if (!used.length) return "Add pictures of at least two things to tell apart.";
   if (used.length === 1) return `All labelled pictures are “${used[0].name}”. Add pictures of something else.`;
   const thin = used.filter((label) => picturesOf(label) < NEEDED);

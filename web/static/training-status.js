@@ -68,6 +68,7 @@ function waitsFor(trainings, reports) {
 function showPlace(job, row, rows) {
   const { epochs } = job.params;
   for (const id of ["epoch-figure", "step-figure", "rate-figure"]) show(id, !isHead(job));
+  show("accuracy-figure", !isHead(job) || !job.done); // then the outcome says it, about test pictures
   setText("epoch", row ? `${number(row.epoch)} of ${number(epochs)}` : `0 of ${number(epochs)}`);
   setText("step", row ? `${number(row.step)} of ${number(row.steps)}` : "–");
   setText("rate", row ? rate(row.images_per_s) : "–");
