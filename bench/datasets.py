@@ -39,11 +39,11 @@ FILENAME = "train/Packages/{0}/Brand-{0}-Fresh/Brand-{0}-Fresh_{1:05d}.jpg"
 
 def rows(repeats: int = REPEATS) -> Iterator[Row]:
     """Fill the two Datasets, then measure."""
-    with _services() as parts:
+    with services() as parts:
         small, big = (parts.datasets.create(LOCAL_OWNER, name) for name in ("small", "big"))
-        _fill(parts, small, SMALL)
+        fill(parts, small, SMALL)
         before = _memory(parts)
-        commits = _fill(parts, big, BIG)
+        commits = fill(parts, big, BIG)
         yield Row("memory of Redis for each picture", Figures([(_memory(parts) - before) / BIG], "B"), goal=MOST_BYTES)
         yield Row(f"Redis's processor time for a commit of {CHUNK_ITEMS} pictures", Figures(commits, "ms"))
         yield from _compare(parts, repeats)
@@ -103,7 +103,7 @@ def _relabel(parts: Services, dataset: str, repeat: int) -> None:
     parts.dataset_pictures.change(dataset, {n: Change(label) for n in range(1, MAX_CHANGES + 1)})
 
 
-def _fill(parts: Services, dataset: str, count: int) -> list[float]:
+def fill(parts: Services, dataset: str, count: int) -> list[float]:
     """Import pictures with realistic names and sizes, one in twenty a near copy; return Redis's ms for each commit."""
     job = parts.store.create(JobKind.IMPORT, retention_s=3600, dataset=dataset)
     parts.store.add(job, [_upload(number) for number in range(count)], count)
@@ -145,7 +145,7 @@ def _memory(parts: Services) -> int:
 
 
 @contextmanager
-def _services() -> Iterator[Services]:
+def services() -> Iterator[Services]:
     """Run a Redis, and yield the parts of a service on it."""
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()

@@ -18,8 +18,11 @@ def _listed(name: str, text: Callable[[Json], str]) -> Value:
 
 
 def _curve(report: Json) -> str | None:
+    """Return the learning curve, with its revision if that is not the report's."""
     points = field("computed", "learnt", "curve")(report) or ()
-    return ", ".join(f"{point['accuracy']:.4f} with {point['pictures']:,} pictures" for point in points) or None
+    text = ", ".join(f"{point['accuracy']:.4f} with {point['pictures']:,} pictures" for point in points)
+    revision = field("computed", "learnt", "curve_revision")(report)
+    return f"{text} (of revision {revision})" if revision != field("computed", "revision")(report) else text or None
 
 
 def _thin(label: Json) -> str:

@@ -6,6 +6,7 @@
     datasets/<dataset>/<block>/embeddings-<backbone>    Embeddings
     datasets/<dataset>/report                           the report on the Dataset (`report.py`)
     datasets/<dataset>/neighbours                       which pictures look alike (`neighbours.py`)
+    datasets/<dataset>/basis                            what the next report may take over (a worker's)
 
 Each import has its own folders, so deleting a picture cannot hit the bytes that another import of it has stored.
 """
@@ -21,8 +22,9 @@ from shared.storage.blobs import BlobStore
 DATASETS_FOLDER = "datasets"
 #: Suffix of a thumbnail; name of the hashes; prefix of the Embeddings.
 THUMBNAIL, HASHES, EMBEDDINGS = ".thumb", "hashes", "embeddings-"
-#: Names of the report and of the neighbours in a Dataset's folder, beside the folders of its Blocks.
-REPORT, NEIGHBOURS = "report", "neighbours"
+#: Names of the report, of the neighbours, and of what the next report may take over, in a Dataset's folder, beside the
+#: folders of its Blocks.
+REPORT, NEIGHBOURS, BASIS = "report", "neighbours", "basis"
 #: Bytes of a perceptual hash.
 HASH_BYTES = 8
 #: Bytes before the Embeddings: the number of rows and of dimensions, each a little-endian uint32.
@@ -49,6 +51,11 @@ def report_key(dataset: str) -> str:
 def neighbours_key(dataset: str) -> str:
     """Return the key of the neighbours of a Dataset's pictures."""
     return f"{dataset_folder(dataset)}/{NEIGHBOURS}"
+
+
+def basis_key(dataset: str) -> str:
+    """Return the key of what the next report on a Dataset may take over."""
+    return f"{dataset_folder(dataset)}/{BASIS}"
 
 
 def picture_key(dataset: str, block: str, sha256: str) -> str:

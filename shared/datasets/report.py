@@ -68,6 +68,7 @@ class Judgement(NamedTuple):
 
     `unknown` counts labelled and unlabelled pictures that the classifier would not answer. `gains` has the Labels that
     would gain most first.
+    The curve may be of an earlier revision, `curve_revision`; None: of the same as the rest.
     """
 
     doubted_count: int
@@ -75,6 +76,7 @@ class Judgement(NamedTuple):
     unknown: tuple[int, int]
     curve: tuple[CurvePoint, ...]
     gains: tuple[Gain, ...]
+    curve_revision: int | None = None
 
 
 @dataclass(frozen=True)

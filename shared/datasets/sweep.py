@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 
-from shared.datasets.files import DATASETS_FOLDER, NEIGHBOURS, REPORT, block_folder, dataset_folder, erase
+from shared.datasets.files import BASIS, DATASETS_FOLDER, NEIGHBOURS, REPORT, block_folder, dataset_folder, erase
 from shared.datasets.labels import DatasetLabels
 from shared.domain.entities import new_id
 from shared.redis import keys
@@ -63,7 +63,7 @@ class DatasetSweep:
         for dataset, written_at in self._blobs.folders(DATASETS_FOLDER).items():
             if self._redis.exists(keys.dataset(dataset)):
                 lines = self._redis.lrange(keys.dataset(dataset, "blocks"), 0, -1)
-                known = {REPORT, NEIGHBOURS, *(line.partition(" ")[0] for line in lines)}
+                known = {REPORT, NEIGHBOURS, BASIS, *(line.partition(" ")[0] for line in lines)}
                 blocks = self._blobs.folders(dataset_folder(dataset)).items()
                 found += [block_folder(dataset, each) for each, at in blocks if at < oldest and each not in known]
             elif written_at < oldest:

@@ -118,6 +118,7 @@ class Learnt(TypedDict):
     doubted: DoubtedPictures
     unknown: Unanswered
     curve: list[CurvePointJson]
+    curve_revision: Annotated[int, Field(description="Revision of the dataset that the curve is of.")]
     gains: Annotated[list[LabelGain], Field(description="The label that would gain most is first.")]
 
 
@@ -237,12 +238,17 @@ def _learnt_json(judgement: Judgement, computed: Computed) -> Learnt:
             }
             for point in judgement.curve
         ],
+        "curve_revision": _revision_of_curve(judgement, computed),
         "gains": [
             {"label": computed.names[each.label], "pictures": each.pictures, "recall": each.recall, "gain": each.gain}
             for each in judgement.gains
             if each.label in computed.names
         ],
     }
+
+
+def _revision_of_curve(judgement: Judgement, computed: Computed) -> int:
+    return computed.findings.revision if judgement.curve_revision is None else judgement.curve_revision
 
 
 def _doubted_json(doubted: Doubted, computed: Computed) -> DoubtedPicture | None:

@@ -21,21 +21,22 @@ export function adviceOf({ same_but_case: twins, imbalance, computed }) {
   return computed ? [...lines, ...learntLines(computed), ...copyLines(computed)] : lines;
 }
 
-function learntLines({ learnt }) {
+function learntLines({ learnt, revision }) {
   if (!learnt) return [];
-  const { doubted, curve, gains, unknown } = learnt;
+  const { doubted, gains, unknown } = learnt;
   const lines = [];
   if (doubted.pictures) lines.push({ text: `${plural(doubted.pictures, "picture")} may have the wrong label. About half of such finds are right as they are: look at them.`, show: "doubted" });
   if (unknown.unlabelled) lines.push({ text: `${plural(unknown.unlabelled, "picture")} without a label ${unknown.unlabelled === 1 ? "is" : "are"} unlike the others.`, show: "unlabelled" });
-  return [...lines, ...curveLines(curve), ...gainLines(gains)];
+  return [...lines, ...curveLines(learnt, revision), ...gainLines(gains)];
 }
 
-function curveLines(curve) {
+function curveLines({ curve, curve_revision: measuredAt }, revision) {
   const [before, last] = curve.slice(-2);
   if (!before || !last) return [];
   const grown = last.accuracy - before.accuracy;
   const verdict = grown > GROWS ? "More pictures still help." : "More pictures of the same kind help little now.";
-  return [{ text: `With ${number(before.pictures)} pictures to learn from, ${percent(before.accuracy)} are right; with ${number(last.pictures)}, ${percent(last.accuracy)} (${intervalText(last.interval)}). ${verdict}` }];
+  const when = measuredAt === revision ? "" : " Measured before the latest changes.";
+  return [{ text: `With ${number(before.pictures)} pictures to learn from, ${percent(before.accuracy)} are right; with ${number(last.pictures)}, ${percent(last.accuracy)} (${intervalText(last.interval)}). ${verdict}${when}` }];
 }
 
 function gainLines(gains) {

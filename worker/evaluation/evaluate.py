@@ -148,9 +148,15 @@ def temperature(logits: Floats, truth: Integers) -> float:
     def loss(place: float) -> float:
         return cross_entropy(softmax(logits.astype(np.float64) / math.exp(place)), truth)
 
+    left, right = high - golden * (high - low), low + golden * (high - low)
+    losses = loss(left), loss(right)
     for _ in range(SEARCH_STEPS):
-        left, right = high - golden * (high - low), low + golden * (high - low)
-        low, high = (low, right) if loss(left) < loss(right) else (left, high)
+        if losses[0] < losses[1]:
+            high, right, left = right, left, right - golden * (right - low)
+            losses = loss(left), losses[0]
+        else:
+            low, left, right = left, right, left + golden * (high - left)
+            losses = losses[1], loss(right)
     return round(math.exp((low + high) / 2), 6)
 
 

@@ -140,8 +140,7 @@ def logistic(embeddings: Floats, labels: Integers, classes: int, strengths: Sequ
 def class_means(embeddings: Floats, labels: Integers, classes: int) -> tuple[Floats, NDArray[np.bool_]]:
     """Return the mean of each class (classes, d), zero for a class without pictures, and which classes have some."""
     counts = np.bincount(labels, minlength=classes)
-    sums = np.zeros((classes, embeddings.shape[1]), np.float32)
-    np.add.at(sums, labels, embeddings)
+    sums = np.eye(classes, dtype=np.float32)[labels].T @ embeddings
     return sums / np.maximum(counts, 1).astype(np.float32)[:, None], counts > 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,6 +42,14 @@ def neighbours(pictures: Pictures, labelled: Pictures) -> NDArray[np.uint32]:
         there = np.take_along_axis(similarity, nearest, axis=1) > EXCLUDED
         rows[pictures.numbers[part] - 1, : nearest.shape[1]] = np.where(there, numbers[nearest], 0)
     return rows
+
+
+def digest(backbone: str, *compared: Pictures) -> bytes:
+    """Return a SHA-256 of pictures and their Groups: what was compared need not be compared again."""
+    found = hashlib.sha256(backbone.encode())
+    for numbers, groups, _ in compared:
+        found.update(f"\n{len(numbers)} ".encode() + numbers.tobytes() + groups.tobytes())
+    return found.digest()
 
 
 def _largest(similarity: NDArray[np.float32]) -> NDArray[np.int64]:

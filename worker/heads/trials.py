@@ -35,6 +35,11 @@ class Part:
     strength: float
     temperature: float
 
+    @property
+    def name(self) -> str:
+        """Return the method and its strength."""
+        return f"{self.method.name} {self.strength:g}"
+
 
 @dataclass(frozen=True, eq=False)
 class Trial:
@@ -66,8 +71,8 @@ def best_trial(method: Method, embeddings: Floats, labels: Integers, classes: in
     trials = []
     for strength, each in zip(method.strengths, logits, strict=True):
         temperature = fitted_temperature(each, labels)
-        parts = (Part(method, strength, temperature),)
-        trials.append(_trial(f"{method.name} {strength:g}", parts, cooled(each, temperature), labels))
+        part = Part(method, strength, temperature)
+        trials.append(_trial(part.name, (part,), cooled(each, temperature), labels))
     return max(trials, key=lambda trial: trial.merit)
 
 
@@ -76,6 +81,16 @@ def blend(trials: Sequence[Trial], labels: Integers) -> Trial:
     name = " + ".join(trial.tried.method for trial in trials)
     logits: Floats = np.mean([trial.logits for trial in trials], axis=0)
     return _trial(name, tuple(part for trial in trials for part in trial.parts), logits, labels)
+
+
+def repeated(parts: Sequence[Part], embeddings: Floats, labels: Integers, classes: int, fold: Integers) -> Trial:
+    """Return the trial of parts that were chosen before, at the temperatures of that time."""
+    logits = np.zeros((len(labels), classes), np.float32)
+    for number in range(FOLDS):
+        held, kept = fold == number, fold != number
+        if held.any() and kept.any():
+            logits[held] = fit_parts(parts, embeddings[kept], labels[kept], classes).logits(embeddings[held])
+    return _trial(" + ".join(part.name for part in parts), tuple(parts), logits, labels)
 
 
 def held_out_logits(method: Method, embeddings: Floats, labels: Integers, classes: int, fold: Integers) -> Floats:

@@ -24,6 +24,7 @@ from worker.datasets.snapshot import FrozenDataset, TooFewPictures, freeze
 from worker.heads.fit import FittedHead, Progress, fit_head
 from worker.serving.backbone import Backbone, Backbones, newest_backbone
 from worker.training.progress import TrainingCancelled
+from worker.training.report_basis import Basis
 from worker.training.rows import write_row
 
 log = logging.getLogger(__name__)
@@ -31,13 +32,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class LearntHead:
-    """A fitted Head with the pictures that it learnt from and the Embeddings (n, dimensions) of them all."""
+    """A fitted Head with the pictures that it learnt from and the Embeddings (n, dimensions) of them all.
+
+    `basis` has the choices that it took over from an earlier report, if it did.
+    """
 
     fitted: FittedHead
     backbone: Backbone
     frozen: FrozenDataset
     vectors: Any
     seconds: float
+    basis: Basis | None = None
 
 
 def train_head(services: Services, training: Training, params: HeadParams) -> LearntHead:
@@ -56,10 +61,13 @@ def learn(
     seed: int,
     embedded: Callable[[int], object] = lambda _: None,
     tried: Callable[[Progress], object] = lambda _: None,
+    *,
+    basis: Basis | None = None,
 ) -> LearntHead:
-    """Return a Head that has learnt from a Snapshot; the last two are called with the progress of both halves.
+    """Return a Head that has learnt from a Snapshot; two functions are called with the progress of both halves.
 
-    Raise TooFewPictures, ModelUnusable without a Backbone, Unavailable.
+    If the pictures and Labels are nearly those of a `basis`, its choices are taken over. Raise TooFewPictures,
+    ModelUnusable without a Backbone, Unavailable.
     """
     started = time.monotonic()
     backbone = Backbones(services.registry, hardware.cores()).get(newest_backbone(services.registry).version)
@@ -69,6 +77,8 @@ def learn(
     learnt = ~frozen.test
     if len(np.unique(frozen.truth[learnt])) < 2:
         raise TooFewPictures("fewer than two labels have pictures to learn from.")
+    if basis is not None and basis.suits(frozen, backbone.version):
+        return LearntHead(basis.refit(frozen, vectors), backbone, frozen, vectors, time.monotonic() - started, basis)
     fitted = fit_head(
         vectors[learnt],
         frozen.truth[learnt],

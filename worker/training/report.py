@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.datasets.entities import Picture, Snapshot
-from shared.datasets.files import neighbours_key, report_key
-from shared.datasets.neighbours import write_neighbours
+from shared.datasets.files import basis_key, neighbours_key, report_key
+from shared.datasets.neighbours import compared, write_neighbours
 from shared.datasets.report import (
     LISTED,
     NEIGHBOURS,
@@ -30,13 +30,15 @@ from shared.datasets.report import (
 )
 from shared.models.comparison import wilson
 from shared.services import Services
+from shared.storage.blobs import BlobStore
 from worker.datasets.snapshot import FrozenDataset, unlabelled
 from worker.heads.curve import SHARES, accuracy_by_share, gains
 from worker.heads.doubt import Doubts, doubts
 from worker.heads.fit import FittedHead
-from worker.heads.neighbours import Pictures, neighbours
+from worker.heads.neighbours import Pictures, digest, neighbours
 from worker.serving.head import normalised
 from worker.training.head import LearntHead, embed
+from worker.training.report_basis import Basis, write_basis
 
 
 def report_on(services: Services, learnt: LearntHead) -> None:
@@ -50,9 +52,16 @@ def report_on(services: Services, learnt: LearntHead) -> None:
     vectors = embed(services, learnt.backbone, others)
     gone = np.all(vectors == 0, axis=1)
     others, vectors = others.without(gone), vectors[~gone]
-    judgement, opinions = judge(learnt.fitted, frozen, learnt.vectors, others, vectors)
-    near = neighbours_of(frozen, learnt.vectors, others, vectors)
-    store(services, frozen.dataset, findings(snapshot, frozen.revision, judgement), opinions, near)
+    judgement, opinions = judge(learnt.fitted, frozen, learnt.vectors, others, vectors, basis=learnt.basis)
+    pictures = (
+        Pictures(frozen.numbers, frozen.groups, learnt.vectors),
+        Pictures(others.numbers, others.groups, vectors),
+    )
+    store_neighbours(services.blobs, frozen.dataset, learnt.backbone.version, *pictures)
+    if learnt.basis is None:
+        basis = Basis.of(learnt.fitted, frozen, learnt.backbone.version, judgement.curve)
+        write_basis(services.blobs, frozen.dataset, basis)
+    store(services, frozen.dataset, findings(snapshot, frozen.revision, judgement), opinions)
 
 
 def report_without_labels(services: Services, dataset: str, reason: str) -> None:
@@ -64,32 +73,37 @@ def report_without_labels(services: Services, dataset: str, reason: str) -> None
     store(services, dataset, findings(snapshot, snapshot.revision, None, reason), no_opinions())
 
 
-def store(
-    services: Services, dataset: str, found: Findings, opinions: Opinions, near: NDArray[np.uint32] | None = None
-) -> None:
-    """Store a report, and the neighbours of pictures if any were found, unless the Dataset is deleted meanwhile."""
-    if near is not None:
-        write_neighbours(services.blobs, dataset, near.astype("<u4").tobytes())
+def store(services: Services, dataset: str, found: Findings, opinions: Opinions) -> None:
+    """Store a report. If the Dataset was deleted meanwhile, delete all that was found."""
     write_report(services.blobs, dataset, found, opinions)
     if not services.datasets.exists(dataset):
-        services.blobs.delete([report_key(dataset), neighbours_key(dataset)])
+        services.blobs.delete([report_key(dataset), neighbours_key(dataset), basis_key(dataset)])
 
 
-def neighbours_of(
-    frozen: FrozenDataset, vectors: NDArray[Any], others: FrozenDataset, other_vectors: NDArray[Any]
-) -> NDArray[np.uint32]:
-    """Return the labelled pictures that look most like each labelled one, and each of `others`."""
-    labelled = Pictures(frozen.numbers, frozen.groups, vectors)
-    both = (np.concatenate(pair) for pair in zip(labelled, (others.numbers, others.groups, other_vectors), strict=True))
-    return neighbours(Pictures(*both), labelled)
+def store_neighbours(blobs: BlobStore, dataset: str, backbone: str, labelled: Pictures, others: Pictures) -> None:
+    """Store the labelled pictures that look most like each labelled one, and each of `others`.
+
+    They do not depend on what the Labels are, so for the same pictures they are there already.
+    """
+    about = digest(backbone, labelled, others)
+    if compared(blobs, dataset) != about:
+        both = Pictures(*(np.concatenate(pair) for pair in zip(labelled, others, strict=True)))
+        write_neighbours(blobs, dataset, about, neighbours(both, labelled).astype("<u4").tobytes())
 
 
 def judge(
-    fitted: FittedHead, frozen: FrozenDataset, vectors: NDArray[Any], others: FrozenDataset, other_vectors: NDArray[Any]
+    fitted: FittedHead,
+    frozen: FrozenDataset,
+    vectors: NDArray[Any],
+    others: FrozenDataset,
+    other_vectors: NDArray[Any],
+    *,
+    basis: Basis | None = None,
 ) -> tuple[Judgement, Opinions]:
     """Return what a Head tells about labelled pictures, and `others` without a Label; Embeddings are (n, d).
 
-    Training pictures are judged by classifiers that were fitted without them.
+    Training pictures are judged by classifiers that were fitted without them. The learning curve is that of the
+    `basis`, if the Head has one.
     """
     train, test = ~frozen.test, frozen.test
     probabilities = np.empty((len(frozen.numbers), fitted.probabilities.shape[1]), np.float32)
@@ -101,13 +115,14 @@ def judge(
     suggested = fitted.head.probabilities(other_vectors)
     worst = np.flatnonzero(own.is_doubted)
     worst = worst[np.argsort(-own.doubt[worst], kind="stable")]
-    curve = learning_curve(fitted, frozen, vectors)
+    curve = basis.curve if basis else learning_curve(fitted, frozen, vectors)
     unknown = (
         count_unknown(fitted, probabilities, novelty),
         count_unknown(fitted, suggested, fitted.head.novelty(other_vectors)),
     )
     doubted = neighbourhoods(frozen, vectors, worst[:LISTED])
-    judgement = Judgement(len(worst), doubted, unknown, curve, gains_of(fitted, frozen, curve))
+    revision = basis.revision if basis else None
+    judgement = Judgement(len(worst), doubted, unknown, curve, gains_of(fitted, frozen, curve), revision)
     return judgement, opinions_of(frozen, own, others, suggested)
 
 

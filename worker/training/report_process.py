@@ -20,6 +20,7 @@ from worker.serving.forward import ModelUnusable
 from worker.training.head import learn
 from worker.training.job import NICENESS, exit_with_parent
 from worker.training.report import report_on, report_without_labels
+from worker.training.report_basis import read_basis
 
 log = logging.getLogger("darkroom.report")
 
@@ -40,7 +41,8 @@ def compute(services: Services, dataset: str) -> int:
 
 def _compute(services: Services, dataset: str) -> None:
     try:
-        learnt = learn(services, present(services.dataset_pictures, dataset), seed=0)
+        basis = read_basis(services.blobs, dataset)
+        learnt = learn(services, present(services.dataset_pictures, dataset), seed=0, basis=basis)
     except (TooFewPictures, ModelUnusable) as error:
         report_without_labels(services, dataset, str(error))
     else:

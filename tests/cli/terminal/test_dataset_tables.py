@@ -26,6 +26,8 @@ def test_a_report_names_doubted_labels_and_what_thin_ones_lack() -> None:
     assert read("DOUBTED LABELS", computed={"learnt": {"doubted": {"pictures": 0, "listed": []}}}) == "0"
     assert read("DOUBTED LABELS", computed={"learnt": None}) is None
     assert read("ACCURACY") == "0.7500 with 8 pictures"
+    older = {"learnt": {**COMPUTED["learnt"], "curve_revision": 3}, "revision": 4}
+    assert read("ACCURACY", computed=older) == "0.7500 with 8 pictures (of revision 3)"
     thin = [("kiwi", 3, "too_few"), ("lemon", 12, "few")]
     labels = [dict(zip(("label", "pictures", "problem"), each, strict=True)) for each in thin]
     assert read("THIN LABELS", thin_labels=labels) == "kiwi (3: a training needs 5), lemon (12: fewer than 50)"

@@ -10,7 +10,7 @@ import pytest
 
 from shared.datasets import embeddings, pictures, sweep
 from shared.datasets.entities import NewPicture, Split
-from shared.datasets.files import block_folder, dataset_folder, picture_key
+from shared.datasets.files import basis_key, block_folder, dataset_folder, picture_key, report_key
 from shared.datasets.labels import Fate
 from shared.datasets.picture import flags_of, rest_of, unpack
 from shared.datasets.pictures import Change, PictureFilter
@@ -108,6 +108,8 @@ def test_orphans_are_folders_that_nobody_knows(kit: DatasetKit, tmp_path: Path) 
     kit.add(dataset, Given("a"))
     kit.blobs.put(picture_key(dataset, "never-committed", digest("b")), b"b")
     kit.blobs.put(picture_key("unknown", "block", digest("c")), b"c")
+    for key in (report_key(dataset), basis_key(dataset)):
+        kit.blobs.put(key, b"known")
     assert kit.sweep.orphans(time.time() - 3600) == []
     orphans = sorted([block_folder(dataset, "never-committed"), dataset_folder("unknown")])
     assert sorted(kit.sweep.orphans(time.time() + 3600)) == orphans

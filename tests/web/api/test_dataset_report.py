@@ -1,14 +1,17 @@
-"""The report over HTTP. No Backbone runs: the pictures' Embeddings are made up, and judged by the real functions."""
+"""The report over HTTP. The Backbone sees no picture: Embeddings are made up, and judged by the real functions."""
 
 from __future__ import annotations
 
+import os
 import statistics
 from typing import Any
 
+import numpy as np
 import pytest
 
-from shared.datasets.files import neighbours_key, report_key
-from shared.datasets.neighbours import COUNT
+from shared.datasets.embeddings import write_embeddings
+from shared.datasets.files import basis_key, neighbours_key, report_key
+from shared.datasets.neighbours import COUNT, compared, write_neighbours
 from shared.redis import keys
 from shared.services import Services
 from tests.shared.datasets.kit import DatasetKit, Given
@@ -16,12 +19,17 @@ from tests.web.api.kit import Caller
 from tests.worker.heads.test_fit import clouds
 from worker.datasets.snapshot import present, unlabelled
 from worker.heads.fit import fit_head
-from worker.training.report import findings, judge, neighbours_of, store
+from worker.heads.neighbours import Pictures
+from worker.serving.backbone import newest_backbone
+from worker.training import report_process
+from worker.training.report import findings, judge, store, store_neighbours
 from worker.training.report_supervisor import MAX_CLAIMS, ReportSupervisor
 
 LABELS = ("apple", "Apple", "pear")
 #: Pictures of each Label, and without one.
 EACH, WAITING = 20, 6
+#: Pictures of a Dataset in which one changed Label is a small change.
+MANY = 120
 #: The first picture of `apple` has the Label `pear`, and the next one is a near copy of it.
 WRONG, COPY = 1, 4
 
@@ -47,8 +55,9 @@ def compute(parts: Services, dataset: str) -> None:
     fitted = fit_head(vectors[train], frozen.truth[train], 3, groups=frozen.groups[train])
     waiting = embeddings[others.numbers - 1]
     judgement, opinions = judge(fitted, frozen, vectors, others, waiting)
-    near = neighbours_of(frozen, vectors, others, waiting)
-    store(parts, dataset, findings(snapshot, frozen.revision, judgement), opinions, near)
+    pictures = (Pictures(frozen.numbers, frozen.groups, vectors), Pictures(others.numbers, others.groups, waiting))
+    store_neighbours(parts.blobs, dataset, "everyday", *pictures)
+    store(parts, dataset, findings(snapshot, frozen.revision, judgement), opinions)
 
 
 def report(caller: Caller) -> Any:
@@ -136,6 +145,46 @@ def test_a_picture_has_the_neighbours_that_the_report_found(
     assert near(3 * EACH + WAITING + 1) == []
     near(int(found[1]), status=404)
     near(WRONG, bob, 404)
+
+
+def test_a_report_after_few_changes_tells_of_which_revision_its_curve_is(
+    ann: Caller, kit: DatasetKit, parts: Services
+) -> None:
+    """Given a report, When one label changes, Then the next one has new doubts and the curve of the first."""
+    ann("POST", json={"name": "things", "labels": LABELS}, status=201)
+    dataset, backbone = kit.store.find("ann", "things"), newest_backbone(parts.registry)
+    vectors = clouds(MANY // 3, classes=3)[0]
+    for start in range(0, MANY, EACH):
+        kit.add(dataset, *(Given(f"{n}", LABELS[n % 3]) for n in range(start, start + EACH)))
+    for block in parts.dataset_pictures.blocks(dataset):
+        rows = np.zeros((block.rows, backbone.embedding or 0), np.float16)
+        rows[:, : vectors.shape[1]] = vectors[block.first - 1 : block.first - 1 + block.rows]
+        write_embeddings(parts.blobs, dataset, block.id, backbone.version, rows)
+
+    def computed() -> Any:
+        assert report_process.compute(parts, dataset) == os.EX_OK
+        return report(ann)["computed"]
+
+    def near() -> Any:
+        return ann("GET", "/things/pictures/2/neighbours").json["data"]
+
+    first = computed()
+    assert first["learnt"]["curve_revision"] == first["revision"]
+    assert len(near()) == COUNT
+    write_neighbours(parts.blobs, dataset, compared(parts.blobs, dataset) or b"", b"")
+    ann("PUT", "/things/pictures/2", json={"label": "pear"})
+    second = computed()
+    assert (second["stale"], second["learnt"]["curve_revision"]) == (False, first["revision"])
+    assert second["revision"] > first["revision"]
+    assert second["learnt"]["curve"] == first["learnt"]["curve"]
+    assert "2" in [each["id"] for each in second["learnt"]["doubted"]["listed"]]
+    assert near() == [], "neighbours are not computed anew for the same pictures"
+    ann("POST", "/things/pictures/labels", json={"labels": {str(n): None for n in range(4, 20, 3)}})
+    third = computed()
+    assert third["learnt"]["curve_revision"] == third["revision"]
+    assert len(near()) == COUNT
+    ann("DELETE", "/things", status=204)
+    assert not parts.blobs.exists(basis_key(dataset))
 
 
 def test_a_worker_computes_a_report_that_is_asked_for(
