@@ -5,6 +5,7 @@ The parent gives no address of Redis or the storage, and no password. It does no
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import signal
@@ -12,11 +13,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.domain.errors import DarkroomError, InvalidRequest
 from shared.models.import_queue import MAX_MODEL_BYTES
+
+log = logging.getLogger("darkroom.child")
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Environment variables that a child inherits: those that Python, Keras and TensorFlow need, and CIFAR-10's path.
@@ -33,25 +37,43 @@ class Child:
 
     folder: tempfile.TemporaryDirectory[str]
     process: subprocess.Popen[bytes]
+    timeout_s: float
     deadline: float
 
     @classmethod
     def start(
-        cls, folder: tempfile.TemporaryDirectory[str], module: str, arguments: Iterable[str], timeout_s: float
+        cls,
+        folder: tempfile.TemporaryDirectory[str],
+        module: str,
+        prepare: Callable[[Path], Iterable[str]],
+        timeout_s: float,
     ) -> Child:
-        """Start `python -m module` with these arguments; it is overdue after `timeout_s`."""
-        environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        environment |= {"TF_CPP_MIN_LOG_LEVEL": "3"}
-        command = [sys.executable, "-m", module, *arguments]
-        with (Path(folder.name) / "out").open("wb") as out, (Path(folder.name) / "err").open("wb") as err:
-            process = subprocess.Popen(
-                command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=err
-            )
-        return cls(folder, process, time.monotonic() + timeout_s)
+        """Start `python -m module`; it is overdue after `timeout_s`.
+
+        `prepare` puts its files into the folder and returns its arguments. If that fails, the folder is deleted.
+        """
+        try:
+            process = _start(module, prepare(Path(folder.name)), Path(folder.name))
+        except BaseException:
+            folder.cleanup()
+            raise
+        return cls(folder, process, timeout_s, time.monotonic() + timeout_s)
 
     def is_done(self) -> bool:
         """Return whether the process has ended or is overdue. If it is overdue, its `returncode` stays None."""
         return self.process.poll() is not None or time.monotonic() > self.deadline
+
+    def problem(self, work: str) -> str | None:
+        """Return why a process that is done has not done its `work`, or None if it has."""
+        status, said = self.process.returncode, self.last_line("err")
+        if status is None:
+            return f"{work} took longer than {self.timeout_s:g} s"
+        if status == os.EX_OK:
+            return None
+        if status == os.EX_DATAERR:
+            return said
+        log.error("%s ended with status %s: %s", work, status, said)
+        return f"{work} failed: {describe_exit(status)}"
 
     def last_line(self, name: str) -> str:
         """Return the last line of its output, `out` or `err`."""
@@ -65,6 +87,13 @@ class Child:
         self.folder.cleanup()
 
 
+def _start(module: str, arguments: Iterable[str], folder: Path) -> subprocess.Popen[bytes]:
+    environment = {name: os.environ[name] for name in INHERITED if name in os.environ} | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, "-m", module, *arguments]
+    with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+
+
 def describe_exit(status: int) -> str:
     """Return why a process ended without a message, from its exit status."""
     if status == 1:
@@ -72,6 +101,20 @@ def describe_exit(status: int) -> str:
     if status > 0:
         return f"its process exited with status {status}"
     return f"its process was killed by {signal.Signals(-status).name}, perhaps because the model needs too much memory"
+
+
+def run(work: Callable[[], object]) -> int:
+    """Do the work of a child process within its limits. Return its exit status, after a line on stderr if it fails."""
+    limit_resources()
+    try:
+        work()
+    except InvalidRequest as error:
+        print(error, file=sys.stderr)
+        return os.EX_DATAERR
+    except (DarkroomError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return os.EX_OK
 
 
 def limit_resources() -> None:

@@ -9,8 +9,6 @@ line on stderr says why.
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 import tempfile
 import time
 import zipfile
@@ -23,13 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.domain.card import CARD_FILE, HEAD_FILE, MODEL_FILE, OPENVINO_FILE, ModelCard
-from shared.domain.errors import DarkroomError, InvalidRequest
+from shared.domain.errors import InvalidRequest
 from shared.models.exports import ExportFormat
 from worker.evaluation import evaluate
 from worker.exporting.contents import write_contents
 from worker.exporting.formats import WRITERS, write
 from worker.exporting.network import Run, as_served, service
-from worker.sandbox import limit_resources
+from worker.sandbox import run
 from worker.serving.head import Head
 from worker.serving.openvino_runtime import LAYERS, WEIGHTS
 
@@ -101,16 +99,7 @@ def _zip(folder: Path, out: Path, at: float) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command: write the zip or print the error, and return the exit status."""
     options = _parser().parse_args(arguments)
-    limit_resources()
-    try:
-        export(options.version, options.format, options.out)
-    except InvalidRequest as error:
-        print(error, file=sys.stderr)
-        return os.EX_DATAERR
-    except (DarkroomError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return os.EX_OK
+    return run(lambda: export(options.version, options.format, options.out))
 
 
 def _parser() -> argparse.ArgumentParser:

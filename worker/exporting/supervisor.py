@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from shared.logs import with_cause
 from shared.models.exports import Export, ExportProblem, Exports
 from shared.models.registry import Registry
 from worker.publishing.scratch import EXPORT_PREFIX
-from worker.sandbox import Child, describe_exit
+from worker.sandbox import Child
 
 log = logging.getLogger("darkroom.export")
 
@@ -76,43 +75,31 @@ class ExportSupervisor:
             return self._exports.fail(export, ExportProblem(detail, final=True))
         folder = tempfile.TemporaryDirectory(dir=self._temporary_folder, prefix=EXPORT_PREFIX)
         try:
-            self._fetch(export.version, Path(folder.name))
-            arguments = [folder.name, f"--format={export.format}", f"--out={Path(folder.name) / ZIP}"]
-            self._running = Running(export, Child.start(folder, "worker.exporting", arguments, self._timeout_s))
+            child = Child.start(folder, "worker.exporting", lambda path: self._prepare(export, path), self._timeout_s)
+            self._running = Running(export, child)
         except (DarkroomError, OSError) as error:
-            folder.cleanup()
             log.warning("%s cannot be exported: %s", export.id, with_cause(error))
             self._exports.fail(export, ExportProblem(str(error), final=False))
 
-    def _fetch(self, version: str, folder: Path) -> None:
-        """Copy the files of a version to a folder. Raises NotFound."""
-        card = self._registry.card(version)
+    def _prepare(self, export: Export, folder: Path) -> list[str]:
+        """Copy the files of a version to a folder, and return the arguments of the child. Raises NotFound."""
+        card = self._registry.card(export.version)
         card.write(folder / CARD_FILE)
-        shutil.copyfile(self._registry.network_file(version), folder / card.network_file)
+        shutil.copyfile(self._registry.network_file(export.version), folder / card.network_file)
         if card.backbone:
-            shutil.copyfile(self._registry.head_file(version), folder / HEAD_FILE)
+            shutil.copyfile(self._registry.head_file(export.version), folder / HEAD_FILE)
+        return [str(folder), f"--format={export.format}", f"--out={folder / ZIP}"]
 
     def _finish(self, running: Running) -> None:
         self._running = None
         try:
-            problem = self._problem(running.child)
-            if problem is None:
+            detail = running.child.problem("the export")
+            if detail is None:
                 self._exports.store(running.export, Path(running.child.folder.name) / ZIP)
             else:
-                self._exports.fail(running.export, problem)
-            log.info("%s: %s", running.export.id, problem.detail if problem else "exported")
+                self._exports.fail(running.export, ExportProblem(detail, final=True))
+            log.info("%s: %s", running.export.id, detail or "exported")
         except DarkroomError as error:
             self._exports.fail(running.export, ExportProblem(str(error), final=False))
         finally:
             running.child.end()
-
-    def _problem(self, child: Child) -> ExportProblem | None:
-        """Return why there is no zip, or None if the child has made it."""
-        status = child.process.returncode
-        if status is None:
-            return ExportProblem(f"it took longer than {self._timeout_s:g} s", final=True)
-        if status == os.EX_OK:
-            return None
-        if status != os.EX_DATAERR:
-            log.error("an export ended with status %s: %s", status, child.last_line("err"))
-        return ExportProblem(child.last_line("err") if status == os.EX_DATAERR else describe_exit(status), final=True)

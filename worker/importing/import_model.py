@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from shared.domain.card import ModelCard
-from shared.domain.errors import DarkroomError, InvalidRequest
+from shared.domain.errors import InvalidRequest
 from shared.domain.preprocessing import PREPROCESSINGS, Preprocessing, spelled
 from shared.domain.text import decode_text
 from shared.models.import_queue import KINDS, ModelImport, file_extension
 from shared.models.labels import parse_labels
 from worker.importing.files.archive import unpack
-from worker.sandbox import limit_resources
+from worker.sandbox import run
 
 
 def import_model(file: Path, wanted: ModelImport, out: Path) -> ModelCard:
@@ -48,26 +46,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command: print the version or the error, and return the exit status."""
     options = _parser().parse_args(arguments)
     _load_libraries(options.file)
-    limit_resources()
-    try:
-        source = options.source or options.file.name
-        wanted = ModelImport(
-            _sha256(options.file),
-            source,
-            options.labels,
-            options.preprocessing,
-            options.owner,
-            options.classifier,
-            options.own,
-        )
-        print(import_model(options.file, wanted, options.out).version)
-    except InvalidRequest as error:
-        print(error, file=sys.stderr)
-        return os.EX_DATAERR
-    except (DarkroomError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return os.EX_OK
+    return run(lambda: print(import_model(options.file, _wanted(options), options.out).version))
+
+
+def _wanted(options: argparse.Namespace) -> ModelImport:
+    return ModelImport(
+        _sha256(options.file),
+        options.source or options.file.name,
+        options.labels,
+        options.preprocessing,
+        options.owner,
+        options.classifier,
+        options.own,
+    )
 
 
 def _load_libraries(file: Path) -> None:

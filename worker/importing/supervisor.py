@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from shared.models.import_queue import (
 from shared.models.registry import Registry
 from worker.publishing.promotion import promote
 from worker.publishing.scratch import IMPORT_PREFIX
-from worker.sandbox import Child, describe_exit
+from worker.sandbox import Child
 
 log = logging.getLogger("darkroom.import")
 
@@ -73,24 +72,23 @@ class ImportSupervisor:
             return
         folder = tempfile.TemporaryDirectory(dir=self._temporary_folder, prefix=IMPORT_PREFIX)
         try:
-            file = self._fetch(wanted, Path(folder.name))
-            child = Child.start(folder, "worker.importing", _arguments(wanted, file), self._timeout_s)
+            child = Child.start(folder, "worker.importing", lambda path: self._prepare(wanted, path), self._timeout_s)
             self._running = Running(wanted, child)
         except (DarkroomError, OSError) as error:
-            folder.cleanup()
             log.warning("the import of %s fails: %s", wanted.source, with_cause(error))
             self._imports.finish(wanted, ImportResult(ImportStatus.FAILED, str(error)))
 
-    def _fetch(self, wanted: ModelImport, folder: Path) -> Path:
+    def _prepare(self, wanted: ModelImport, folder: Path) -> list[str]:
+        """Fetch the upload to a folder, and return the arguments of the child."""
         part = folder / "upload"
         self._imports.fetch(wanted, part)
         with part.open("rb") as content:
             ending = file_extension(content.read(8)) or ".keras"
-        return part.rename(part.with_suffix(ending))
+        return _arguments(wanted, part.rename(part.with_suffix(ending)))
 
     def _finish_child(self, running: Running) -> None:
         try:
-            result = self._result(running.child, running.wanted)
+            result = self._result(running.child)
         except InvalidRequest as error:
             result = ImportResult(ImportStatus.REFUSED, str(error))
         except DarkroomError as error:
@@ -103,19 +101,13 @@ class ImportSupervisor:
         log.info("%s: %s, %s", running.wanted.source, result.status, result.detail)
         self._imports.finish(running.wanted, result)
 
-    def _result(self, child: Child, wanted: ModelImport) -> ImportResult:
+    def _result(self, child: Child) -> ImportResult:
         """Return how the import ended. Raises Unavailable and StorageFull if its version cannot be stored."""
-        status = child.process.returncode
-        if status is None:
-            return ImportResult(ImportStatus.REFUSED, f"the import took longer than {self._timeout_s:g} s")
-        if status == os.EX_OK:
-            return ImportResult(
-                ImportStatus.IMPORTED, self._publish(Path(child.folder.name) / "versions" / child.last_line("out"))
-            )
-        if status == os.EX_DATAERR:
-            return ImportResult(ImportStatus.REFUSED, child.last_line("err"))
-        log.error("importing %s: status %s: %s", wanted.source, status, child.last_line("err"))
-        return ImportResult(ImportStatus.REFUSED, f"the model could not be imported: {describe_exit(status)}")
+        problem = child.problem("the import")
+        if problem is not None:
+            return ImportResult(ImportStatus.REFUSED, problem)
+        version = self._publish(Path(child.folder.name) / "versions" / child.last_line("out"))
+        return ImportResult(ImportStatus.IMPORTED, version)
 
     def _publish(self, folder: Path) -> str:
         card = ModelCard.read(folder / CARD_FILE)

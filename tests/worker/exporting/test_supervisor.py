@@ -54,7 +54,7 @@ def test_what_the_child_says_is_the_reason(services: Services, exporter: ExportS
 def test_a_slow_export_is_killed(services: Services) -> None:
     services.exports.queue.ask(SHIPPED.id)
     found = problem(services, supervisor(services, timeout_s=0.1), SHIPPED)
-    assert found == ExportProblem("it took longer than 0.1 s", final=True)
+    assert found == ExportProblem("the export took longer than 0.1 s", final=True)
 
 
 def test_stopping_gives_the_export_to_another_reconciler(services: Services, exporter: ExportSupervisor) -> None:
