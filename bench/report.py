@@ -57,9 +57,7 @@ def rows(repeats: int = REPEATS) -> Iterator[Row]:
         full, again, both = zip(*(measured(parts, client, dataset, seed) for seed in range(repeats)), strict=True)
     name = f"report on {PICTURES:,} pictures"
     yield Row(name, Figures(full, "s"), goal=FULL)
-    yield ratio(
-        "the same", Figures(full, "s"), "held-out LogisticRegression", Figures(theirs, "s"), Goal(1, at_least=False)
-    )
+    yield ratio("the same", Figures(full, "s"), "held-out LogisticRegression alone", Figures(theirs, "s"))
     yield Row(f"the next one, {RELABELLED} pictures relabelled", Figures(again, "s"), goal=AGAIN)
     yield ratio("the same", Figures(again, "s"), "full report", Figures(full, "s"))
     yield Row("pictures that another Label fits better, the same as in a full one", Figures(both, "%"), goal=Goal(95))
