@@ -35,7 +35,7 @@ SECRETS = {"DARKROOM_API_KEYS"}
 
 def _check_path(text: object) -> object:
     """Raise ValueError for text that `Path` accepts and that no program could use."""
-    if not text:
+    if not str(text).strip():
         raise ValueError("is empty; unset it for the default")
     try:
         str(text).encode()

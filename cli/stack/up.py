@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import subprocess
 import time
+from contextlib import closing, suppress
 from pathlib import Path
 
 import click
@@ -17,10 +18,12 @@ from cli.stack.ports import check_port, port_warning
 from cli.stack.programs import programs
 from cli.stack.supervision import StopRequested, catch_signals, run_folder, start, stop
 from shared.access.key_store import KeyStore
+from shared.domain.errors import StorageFull, Unavailable
 from shared.redis.connection import connect
 from shared.settings import Settings
 from shared.startup import StillLoading, check_binding, check_redis
 from shared.storage.blobs import BlobStore
+from shared.storage.identity import StorageIdentity
 
 #: Seconds until the start fails: loading TensorFlow from a cold disk takes about 20.
 READY_TIMEOUT_S = 180
@@ -38,7 +41,7 @@ def run(settings: Settings) -> int:
     try:
         with lock(settings):
             _check_redis(settings)
-            _check_storage(settings)
+            check_storage(settings)
             _check_binding(settings)
             check_port(settings.host, settings.port)
             if warning := port_warning(settings.port):
@@ -95,6 +98,14 @@ def failing_checks(address: str) -> str:
     return "; ".join(f"{name}: {check['detail']}" for name, check in checks.items() if not check["ok"])
 
 
+def check_storage(settings: Settings) -> None:
+    """Raise ConfigError if DARKROOM_STORAGE_URL cannot work, or is not what belongs to the person's own Redis."""
+    blobs = BlobStore.open(settings.storage_url, settings.data_dir)
+    if settings.redis_url:
+        with closing(connect(settings.redis_url)) as client, suppress(Unavailable, StorageFull):
+            StorageIdentity(client, blobs).check()
+
+
 def _check_redis(settings: Settings) -> None:
     """Raise ConfigError if the person's own Redis cannot be used. Wait if it is loading; say what is missing."""
     deadline = time.monotonic() + READY_TIMEOUT_S
@@ -111,11 +122,6 @@ def _check_redis(settings: Settings) -> None:
             time.sleep(POLL_S)
     for sentence in missing:
         click.echo(f"Warning: {sentence}", err=True)
-
-
-def _check_storage(settings: Settings) -> None:
-    """Raise ConfigError if DARKROOM_STORAGE_URL or what belongs to it cannot work."""
-    BlobStore.open(settings.storage_url, settings.data_dir)
 
 
 def _check_binding(settings: Settings) -> None:

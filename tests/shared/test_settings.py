@@ -25,6 +25,7 @@ WRONG = [
     ("PORT", "65536"),
     ("HOST", ""),
     *((name, "") for name in ("REDIS_URL", "BROKER_URL", "DATA_DIR", "CIFAR10")),
+    ("DATA_DIR", "  "),
     *((name, "/folder\udcff") for name in ("DATA_DIR", "CIFAR10")),
     *(("STORAGE_URL", value) for value in ("", "bucket", "ftp://host/x", "memory://", "s3://", "file:///tmp")),
 ]
