@@ -40,12 +40,12 @@ def test_loopback(host: str, is_it: bool) -> None:
     assert is_loopback(host) is is_it
 
 
-@pytest.mark.parametrize("port", [5060, 5061, 6000, 6566, 6665, 6669, 6697, 10080])
+@pytest.mark.parametrize("port", [1, 25, 993, 5060, 5061, 6000, 6566, 6665, 6669, 6697, 10080])
 def test_a_port_that_browsers_block_is_said(port: int) -> None:
     assert f"port {port}" in (port_warning(port) or "")
 
 
-@pytest.mark.parametrize("port", [80, 443, 5000, 5001, 6664, 6670, 8080])
+@pytest.mark.parametrize("port", [18, 24, 80, 443, 5000, 5001, 6664, 6670, 8080])
 def test_other_ports_give_no_warning(port: int) -> None:
     assert port_warning(port) is None
 
