@@ -5,13 +5,13 @@ Writes are atomic: a reader sees the whole blob or none, even after a crash.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
@@ -126,21 +126,17 @@ class BlobStore:
 
     def put_all(self, contents: Mapping[str, bytes]) -> None:
         """Store blobs by key, on a network PUTS_AT_ONCE at a time. After an error some of them are stored."""
-        if self._folder is None and len(contents) > 1:
-            with self._using(f"{len(contents)} blobs"):
-                asyncio.run(self._put_all(contents))
-        else:
+        if self._folder is not None or len(contents) == 1:
             for key, content in contents.items():
                 self.put(key, content)
-
-    async def _put_all(self, contents: Mapping[str, bytes]) -> None:
-        places = asyncio.Semaphore(PUTS_AT_ONCE)
-
-        async def put(key: str, content: bytes) -> None:
-            async with places:
-                await obstore.put_async(self._store, key, content)
-
-        await asyncio.gather(*(put(key, content) for key, content in contents.items()))
+            return
+        with self._using(f"{len(contents)} blobs"), ThreadPoolExecutor(PUTS_AT_ONCE) as pool:
+            puts = [pool.submit(obstore.put, self._store, key, content) for key, content in contents.items()]
+            try:
+                for each in puts:
+                    each.result()
+            finally:
+                pool.shutdown(cancel_futures=True)
 
     def create(self, key: str, content: bytes) -> None:
         """Store `content` atomically. Raises Conflict if the blob exists."""

@@ -6,7 +6,8 @@ import io
 import posixpath
 import tarfile
 from collections.abc import Iterator
-from typing import IO, cast
+from tarfile import InvalidHeaderError, ReadError  # type: ignore[attr-defined]  # exists, but is not in the types
+from typing import IO, Self, cast
 
 from shared.domain.errors import ItemError
 from shared.domain.junk import is_junk
@@ -22,7 +23,7 @@ NO_FILES = {b"D", b"V"}
 def tar_entries(file: IO[bytes] | io.BufferedIOBase, budget: Budget, names: Names) -> Iterator[Entry]:
     """Yield the files of a tar; folders are left out. Errors are those of `read_archive`."""
     limited = LimitedReader(file, MAX_HEADERS)
-    options = {"mode": "r:", "encoding": "utf-8", "errors": "surrogateescape"}
+    options = {"mode": "r:", "encoding": "utf-8", "errors": "surrogateescape", "tarinfo": _Header}
     with tarfile.open(fileobj=cast(IO[bytes], limited), **options) as archive:  # type: ignore[call-overload]
         for place, member in enumerate(_members(archive, limited)):
             budget.check_entries(place // 2)  # folders and system files too, as in a zip
@@ -38,12 +39,23 @@ def tar_entries(file: IO[bytes] | io.BufferedIOBase, budget: Budget, names: Name
                 yield Entry(name, _content(archive, member, name, limited), path=_path(member.name), target=target)
 
 
+class _Header(tarfile.TarInfo):
+    """A header that is refused if it is invalid: tarfile takes any but the first one for the end of the archive."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(archive)
+        except InvalidHeaderError as error:
+            raise ReadError(str(error)) from error
+
+
 def _members(archive: tarfile.TarFile, limited: LimitedReader) -> Iterator[tarfile.TarInfo]:
-    """Yield every entry, and make tarfile forget it. Raise tarfile.ReadError if a negative size leads backwards."""
+    """Yield every entry, and make tarfile forget it. Raise ReadError if a negative size leads backwards."""
     while (member := archive.next()) is not None:
         archive.members, archive.pax_headers = [], {}  # type: ignore[attr-defined]  # undocumented, measured in a test
         if member.size < 0:
-            raise tarfile.ReadError("an entry has a negative size")
+            raise ReadError("an entry has a negative size")
         limited.renew()
         yield member
         limited.renew()

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from shared.domain.junk import JUNK_PATTERN, is_junk, is_sidecar
+from tests.js.test_javascript import NODE
 
 JUNK = [
     "__MACOSX/a.png", "__macosx/x/a.png", "a/._b.png", ".DS_Store", "x/.ds_store", "x/Thumbs.db", "x/thumbs.DB",
@@ -44,6 +45,6 @@ def test_the_page_sees_the_same_junk():
     program = "const [p, names] = JSON.parse(process.argv[1]); const junk = new RegExp(p, 'i');"
     program += "console.log(JSON.stringify(names.map((name) => junk.test(name))))"
     done = subprocess.run(
-        ["node", "-e", program, json.dumps([JUNK_PATTERN, JUNK + PICTURES])], capture_output=True, check=True
+        [NODE, "-e", program, json.dumps([JUNK_PATTERN, JUNK + PICTURES])], capture_output=True, check=True
     )
     assert json.loads(done.stdout) == [True] * len(JUNK) + [False] * len(PICTURES)
