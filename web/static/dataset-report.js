@@ -9,7 +9,7 @@ import { sleep } from "./watch.js";
 const POLL_MS = 2500;
 const POLLS = 60;
 
-/** Show the report and return it. @param {string} name of the dataset @param {(what: "doubted" | "unlabelled") => void} review shows pictures that it is about */
+/** Show the report and return it. @param {string} name of the dataset @param {(what: "doubted" | "unlabelled" | "copies", id?: string) => void} review shows pictures that it is about */
 export async function showReport(name, review) {
   const report = await readReport(name);
   const lines = adviceOf(report);
@@ -19,7 +19,7 @@ export async function showReport(name, review) {
   return report;
 }
 
-/** Wait for a report on the dataset as it is now, and show it. @param {string} name @param {(what: "doubted" | "unlabelled") => void} review */
+/** Wait for a report on the dataset as it is now, and show it. @param {string} name @param {(what: "doubted" | "unlabelled" | "copies", id?: string) => void} review */
 export async function awaitReport(name, review) {
   const { revision } = await readDataset(name);
   for (let polls = 0; polls < POLLS; polls += 1) {
@@ -29,9 +29,9 @@ export async function awaitReport(name, review) {
   }
 }
 
-function rowOf({ text, show: what }, review) {
+function rowOf({ text, show: what, id }, review) {
   if (!what) return element("li", {}, text);
   const button = element("button", { type: "button", class: "btn btn-quiet" }, "Show them");
-  button.addEventListener("click", () => review(what));
+  button.addEventListener("click", () => review(what, id));
   return element("li", {}, text, " ", button);
 }

@@ -12,7 +12,7 @@ import { LabelList } from "./dataset-labels.js";
 import { PicturePage, suggestionOf } from "./dataset-pictures.js";
 import { awaitReport, showReport } from "./dataset-report.js";
 import { PictureViewer } from "./dataset-viewer.js";
-import { addLabel, deleteDataset, readDataset } from "./datasets-api.js";
+import { addLabel, deleteDataset, readDataset, readPicture } from "./datasets-api.js";
 import { drawnSamples } from "./drawn-samples.js";
 import { answer, byId, element, setText, show } from "./dom.js";
 import { Filters } from "./filters.js";
@@ -140,9 +140,9 @@ async function add(found, row) {
 
 const titleOf = ({ group, state }) => (group ? "Near copies" : state ? "Without a label" : "Pictures");
 
-function chooseLabel(label, state) {
+function chooseLabel(label, state, group = "") {
   const { elements } = byId("filters");
-  [elements.label.value, elements.state.value, elements.group.value] = [label, state, ""];
+  [elements.label.value, elements.state.value, elements.group.value] = [label, state, group];
   pagination.restart(filters.address);
 }
 
@@ -182,8 +182,12 @@ function accept(pictures) {
   if (some.length) changes.relabelEach(some, suggestionOf, `${plural(some.length, "suggestion")} accepted.`).then(showSuggestions).catch(showProblem);
 }
 
-/** Show pictures that the report is about. @param {"doubted" | "unlabelled"} what */
-function review(what) {
+/** Show pictures that the report is about. @param {"doubted" | "unlabelled" | "copies"} what @param {string} [id] one of the copies */
+function review(what, id) {
+  if (what === "copies") {
+    readPicture(name, id).then(({ group }) => chooseLabel("", "", group)).catch(showProblem);
+    return;
+  }
   byId("filters").elements.sort.value = what === "doubted" ? "doubt" : "suggested";
   chooseLabel("", what === "doubted" ? "" : "unlabelled");
 }

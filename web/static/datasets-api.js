@@ -35,6 +35,8 @@ export const deleteLabel = (name, text, pictures) => request(`${label(name, text
 
 /** Return a page of pictures. @param {string} name @param {Record<string, any>} parameters @param {AbortSignal} [signal] */
 export const readPictures = (name, parameters, signal) => requestJson(`${dataset(name)}/pictures?${asQuery(parameters)}`, { signal });
+/** @param {string} name @param {string} id */
+export const readPicture = (name, id) => requestJson(`${dataset(name)}/pictures/${id}`);
 /** Return the labelled pictures that look most like one. @param {string} name @param {string} id @param {AbortSignal} [signal] */
 export const readNeighbours = async (name, id, signal) => (await requestJson(`${dataset(name)}/pictures/${id}/neighbours`, { signal })).data;
 /** @param {string} name @param {Record<string, string | null>} labels by picture id; null removes the label */

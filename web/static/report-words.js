@@ -11,9 +11,9 @@ const WORTH = 0.01;
 const NAMED = 3;
 
 /**
- * Return what the report advises. `show` names the pictures that a link shows.
+ * Return what the report advises. `show` names the pictures that a button shows: of copies, those of the picture `id`.
  * @param {any} report
- * @returns {{text: string, show?: "doubted" | "unlabelled"}[]}
+ * @returns {{text: string, show?: "doubted" | "unlabelled" | "copies", id?: string}[]}
  */
 export function adviceOf({ same_but_case: twins, imbalance, computed }) {
   const lines = twins.map((names) => ({ text: `${names.join(" and ")} differ only in upper and lower case. Merge them if they mean the same.` }));
@@ -44,7 +44,9 @@ function gainLines(gains) {
   return best.length ? [{ text: `Ten more pictures would help these labels most: ${best.join(", ")}.` }] : [];
 }
 
-function copyLines({ near_copies: copies }) {
-  if (!copies.groups_with_several_labels) return [];
-  return [{ text: `${plural(copies.groups_with_several_labels, "group")} of near copies ${copies.groups_with_several_labels === 1 ? "has" : "have"} several labels.` }];
+function copyLines({ near_copies: { groups_with_several_labels: mixed, listed } }) {
+  if (!mixed) return [];
+  const text = `${plural(mixed, "group")} of near copies ${mixed === 1 ? "has" : "have"} several labels. Look whether one of them is wrong.`;
+  const first = listed.find((group) => new Set(group.map(({ label }) => label).filter((label) => label !== null)).size > 1);
+  return [first ? { text, show: "copies", id: first[0].id } : { text }];
 }
