@@ -32,6 +32,8 @@ RETRY_S = 1.0
 GIVE_UP_S = 45.0
 #: Items of a chunk at least, however slow the storage is: one for each thread that reads.
 MIN_ITEMS = 16
+#: Seconds that a chunk may take. The last chunks of a job end at different times; until then some processes are idle.
+CHUNK_S = 1.5
 
 T = TypeVar("T")
 
@@ -56,7 +58,7 @@ class ChunkWorker:
     workers: Workers
     #: Sends a heartbeat at once, for other workers that look for one that has a model.
     announce: Callable[[], object] = lambda: None
-    #: Items of the next chunk at most: fewer after the storage has failed, since it may only be slow.
+    #: Items of the next chunk at most: fewer after a slow one, and after the storage has failed: it may only be slow.
     max_items: int = CHUNK_ITEMS
 
     @property
@@ -89,14 +91,15 @@ class ChunkWorker:
 
         Return False if the storage or Redis could not be reached, since the next chunk would probably fail too.
         """
-        give_up_at = time.monotonic() + GIVE_UP_S
+        began = time.monotonic()
+        give_up_at = began + GIVE_UP_S
         try:
             model = self.models.get(chunk.model)
             if chunk.dataset is None:
                 failed = self._classify(chunk, model, timings, give_up_at)
             else:
                 failed = self.importer.run(chunk, chunk.dataset, self.models.backbones.get(chunk.model), timings)
-            self.max_items = min(CHUNK_ITEMS, 2 * self.max_items)
+            self.max_items = next_size(self.max_items, len(chunk.uploads), time.monotonic() - began)
             if failed is not None:
                 facts = {"items": len(chunk.uploads), "failed": failed, **timings.report(self.metrics)}
                 log.info("chunk committed", extra=facts)
@@ -145,6 +148,13 @@ class ChunkWorker:
         for queue, jobs in self.chunks.backlog().items():
             if jobs and queue in self.queues and not self.messenger.message_count(queue):
                 self.messenger.wake_workers(queue)
+
+
+def next_size(limit: int, items: int, seconds: float) -> int:
+    """Return the limit for the next chunk, after one of `items` with this `limit` took so many seconds."""
+    if seconds > CHUNK_S:
+        return min(limit, max(MIN_ITEMS, int(items * CHUNK_S / seconds)))
+    return limit if seconds > CHUNK_S / 2 else min(CHUNK_ITEMS, 2 * limit)
 
 
 def _insist(call: Callable[[], T], give_up_at: float) -> T:

@@ -17,7 +17,7 @@ import pytest
 from shared.domain.card import OPENVINO_FILE
 from shared.domain.entities import CLASSIFICATION_QUEUES, Counts, JobState, Queue, blob_key
 from shared.domain.errors import Unavailable
-from shared.jobs.chunks import MAX_DEATHS
+from shared.jobs.chunks import CHUNK_ITEMS, MAX_DEATHS
 from shared.jobs.workers import STORAGE, Lack, Worker
 from shared.models.registry import SHIPPED, Registry
 from shared.models.versions import PublishedVersions
@@ -25,7 +25,7 @@ from shared.redis import keys
 from shared.services import Services
 from tests.conftest import wait_until
 from tests.worker.kit import importer, pictures, stored
-from worker.classify.chunk_worker import MIN_ITEMS, ChunkWorker
+from worker.classify.chunk_worker import CHUNK_S, MIN_ITEMS, ChunkWorker, next_size
 from worker.classify.classifier import Classifier
 from worker.serving.models import ModelCache, ModelUnusable
 from worker.timings import Timings
@@ -131,6 +131,21 @@ def test_a_storage_that_hangs_costs_no_death(
     wait_until(lambda: worker.work() and services.store.get(job_id).state.done, "the job is done")
     assert services.store.get(job_id).counts == Counts(3, succeeded=3)
     assert worker.max_items > MIN_ITEMS
+
+
+@pytest.mark.parametrize(
+    ("limit", "items", "seconds", "expected"),
+    [
+        (CHUNK_ITEMS, CHUNK_ITEMS, 2 * CHUNK_S, CHUNK_ITEMS // 2),
+        (100, 3, 10 * CHUNK_S, MIN_ITEMS),
+        (MIN_ITEMS, 1, 10 * CHUNK_S, MIN_ITEMS),
+        (64, 64, 0.9 * CHUNK_S, 64),
+        (64, 64, 0.1 * CHUNK_S, 128),
+        (CHUNK_ITEMS, 1, 0.1 * CHUNK_S, CHUNK_ITEMS),
+    ],
+)
+def test_chunks_are_as_big_as_the_pictures_allow(limit: int, items: int, seconds: float, expected: int) -> None:
+    assert next_size(limit, items, seconds) == expected
 
 
 def test_redis_that_refuses_a_commit_costs_nothing(
