@@ -328,6 +328,11 @@ def corrections_key(job_id: str) -> str:
     return f"{job_folder(job_id)}/corrections"
 
 
+def targets_key(job_id: str) -> str:
+    """Return the blob key of the answers that a training learns instead of its labels."""
+    return f"{job_folder(job_id)}/targets"
+
+
 def snapshot_key(job_id: str) -> str:
     """Return the blob key of the pictures of a dataset that a training learns from."""
     return f"{job_folder(job_id)}/snapshot"

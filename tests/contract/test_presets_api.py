@@ -22,7 +22,7 @@ def listed(http):
 
 def test_every_preset_with_its_parameters(listed):
     presets = {preset["name"]: preset for preset in listed["data"]}
-    assert list(presets) == ["seed", "classic", "fast", "wide", "head", "finetune"]
+    assert list(presets) == ["seed", "classic", "fast", "wide", "distil", "head", "finetune"]
     for preset in listed["data"]:
         assert preset.keys() == {"name", "summary", "parameters", "cost"} and preset["summary"]
         assert preset["parameters"].keys() >= (ALWAYS_THERE if preset["name"] != "head" else {"seed"})

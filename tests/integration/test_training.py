@@ -194,6 +194,8 @@ WRONG = {
     "unknown rule": ({"promote": "perhaps"}, "/params/promote"),
     "unknown base": ({"base": "seed-20200101-00000000"}, "/params/base"),
     "a path as base": ({"base": "../../etc"}, "/params/base"),
+    "unknown teacher": ({"preset": "distil", "teacher": "seed-20200101-00000000"}, "/params/teacher"),
+    "a teacher of a preset without one": ({"preset": "fast", "teacher": "seed-20200101-00000000"}, "/params/teacher"),
     "seed below zero": ({"seed": -1}, "/params/seed"),
 }
 

@@ -12,7 +12,7 @@ from shared.services import Services
 from shared.training.datasets import CIFAR10, MIN_CORRECTIONS, WITH_CORRECTIONS, corrected_pictures, too_few_corrections
 from shared.training.own_datasets import too_thin
 from shared.training.params import parse
-from shared.training.presets import FinetuneParams, HeadParams, Params
+from shared.training.presets import DistilParams, FinetuneParams, HeadParams, Params
 from web.auth.access import require, visible_card
 from web.middleware.rate_limits import most_open_jobs
 from web.middleware.request_log import about_job, request_id
@@ -33,6 +33,8 @@ def submit_training(
     if params.promote != "never" and dataset is None:
         require(Scope.ADMIN)  # promotion changes what serves all owners
     _check_base(params)
+    if isinstance(params, DistilParams):
+        params = _with_teacher(services, owner, params)
     _check_corrections(services, owner, params)
     job_id = services.store.submit_training(
         params.model_dump(),
@@ -81,6 +83,21 @@ def _check_base(params: Params) -> None:
         raise _wrong("base", f"there is no model version {params.base}") from error
     if preset != params.preset:
         raise _wrong("base", f"{params.base} is of preset {preset}: its weights do not fit {params.preset}")
+
+
+def _with_teacher(services: Services, owner: str, params: DistilParams) -> DistilParams:
+    """Return the parameters with the teacher that they name, else with the version that serves now.
+
+    Raise InvalidRequest if there is no such version.
+    """
+    try:
+        if params.teacher is not None:
+            return params.model_copy(update={"teacher": visible_card(params.teacher).version})
+        name = CIFAR10 if params.dataset == WITH_CORRECTIONS else params.dataset
+        alias = services.registry.alias(services.registry.classifier(name, owner))
+    except NotFound as error:
+        raise _wrong("teacher", str(error)) from error
+    return params.model_copy(update={"teacher": alias.version})
 
 
 def _check_corrections(services: Services, owner: str, params: Params) -> None:

@@ -29,7 +29,7 @@ MAX_STRETCH = 4 / 3
 MIRROR, EPOCH = 1, 2
 
 Images = NDArray[Any]
-#: Images and one-hot targets of one step, or of a group of steps stacked along a first axis.
+#: Images and targets of one step, or of a group of steps stacked along a first axis.
 Batch = tuple[Images, NDArray[np.float32]]
 
 
@@ -117,24 +117,23 @@ def adjust_light(images: Images, light: NDArray[np.float32]) -> NDArray[np.float
 
 
 class Batches:
-    """The batches of all epochs: images (batch, height, width, channels) and one-hot targets (batch, classes).
+    """The batches of all epochs: images (batch, height, width, channels) and targets (batch, classes).
 
-    The images of an incomplete last batch are left out, different ones in each epoch. `batch_size` is limited to the
-    number of images.
+    `targets` (n, classes) are what the network should answer for `images` (n, height, width, channels). The images of
+    an incomplete last batch are left out, different ones in each epoch. `batch_size` is limited to the number of
+    images.
     """
 
     def __init__(
         self,
         images: Images,
-        truth: NDArray[Any],
+        targets: NDArray[np.float32],
         *,
-        classes: int,
         batch_size: int,
         seed: int,
         augmentation: Augmentation,
     ) -> None:
-        self._images, self._truth, self._seed, self._augmentation = images, truth, seed, augmentation
-        self._one_hot = np.eye(classes, dtype=np.float32)
+        self._images, self._targets, self._seed, self._augmentation = images, targets, seed, augmentation
         self.size = min(batch_size, len(images))
         self.steps = len(images) // self.size
         self.draws = lru_cache(maxsize=1)(self._draws)
@@ -151,7 +150,7 @@ class Batches:
         images = mirror(images, draws.mirrored[rows])
         if self._augmentation.brightness or self._augmentation.contrast:
             images = adjust_light(images, draws.light[rows])
-        return images, self._one_hot[self._truth[rows]]
+        return images, self._targets[rows]
 
     def group(self, steps: range) -> Batch:
         """Return the batches of several steps, stacked along a new first axis."""

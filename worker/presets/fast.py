@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.training.presets import FastParams, WideParams
+from shared.training.presets import DistilParams, FastParams, WideParams
 from worker.presets.base import Preset, Setup, compiled
 from worker.presets.whitening import channel_statistics, whitening_filters
 
@@ -119,3 +119,6 @@ FAST = Preset(FastParams(), build)
 
 #: `fast` with more filters and twice the epochs, for a GPU or a patient processor.
 WIDE = Preset(WideParams(), build)
+
+#: `fast` with fewer filters, which learns from the answers of another version.
+DISTIL = Preset(DistilParams(), build)

@@ -11,15 +11,17 @@ from typing import Any, NoReturn, get_args
 
 from shared.domain.card import CARD_FILE, MODEL_FILE, Epoch, ModelCard
 from shared.domain.errors import DarkroomError, InvalidRequest
+from shared.models.registry import Registry
 from shared.training import presets
 from shared.training.params import parse
-from shared.training.presets import TrainingParams
+from shared.training.presets import DistilParams, TrainingParams
 from worker.data.datasets import load_cifar10
 from worker.evaluation.measurements import ViewsServed
 from worker.presets import PRESETS
 from worker.training.checkpoint import CheckpointStore, FileCheckpointStore, NoCheckpoints
 from worker.training.loop import Callbacks
 from worker.training.publish_trained import publish_trained
+from worker.training.teacher import load_teacher, soft_targets
 from worker.training.train import train
 
 #: Options that are hyperparameters of every preset.
@@ -54,7 +56,14 @@ def _run(options: argparse.Namespace) -> ModelCard:
     print(f"{preset.name}, seed {params.seed}, {params.hyperparameters()}", flush=True)
     store: CheckpointStore = FileCheckpointStore(options.checkpoint) if options.checkpoint else NoCheckpoints()
     callbacks = Callbacks(on_epoch=_print_epoch, checkpoint=store)
-    trained = train(preset, dataset, params, callbacks, base=options.base)
+    targets = None
+    if isinstance(params, DistilParams):
+        registry = Registry(options.out)
+        params = params.model_copy(update={"teacher": params.teacher or registry.champion().version})
+        targets = soft_targets(
+            load_teacher(registry, str(params.teacher), dataset.labels), dataset.x_train, params.softness
+        )
+    trained = train(preset, dataset, params, callbacks, base=options.base, targets=targets)
     print(trained.profile.summary, flush=True)
     parent = options.base.parent.name if options.base else None
     return publish_trained(trained, dataset, options.out, parent, served=options.views)

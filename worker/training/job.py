@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from shared import logs
-from shared.domain.card import SNAPSHOT_FILE, ModelCard
+from shared.domain.card import SNAPSHOT_FILE, Input, ModelCard
 from shared.domain.entities import Failure, Training, checkpoint_key, job_folder
 from shared.domain.errors import DarkroomError, InvalidRequest, NotFound, StorageFull, Unavailable
 from shared.jobs.trainings import TrainingCommand, TrainingStore
@@ -30,11 +30,11 @@ from shared.settings import load_settings
 from shared.storage.blobs import BlobStore
 from shared.training.datasets import WITH_CORRECTIONS
 from shared.training.params import parse
-from shared.training.presets import FinetuneParams, HeadParams, TrainingParams
+from shared.training.presets import DistilParams, FinetuneParams, HeadParams, TrainingParams
 from shared.training.speeds import Speed
 from worker import hardware
 from worker.data.datasets import Dataset, load_cifar10
-from worker.datasets.images import images_of
+from worker.datasets.images import SHAPE, images_of
 from worker.datasets.pixels import StoredPictures
 from worker.datasets.snapshot import DatasetGone, FrozenDataset, TooFewPictures, freeze, pack
 from worker.presets import PRESETS, Preset
@@ -54,6 +54,7 @@ from worker.training.progress import TrainingCancelled, TrainingDiverged
 from worker.training.publish_learnt import publish_learnt
 from worker.training.report import report_on
 from worker.training.rows import RowWriter
+from worker.training.teacher import Targets, kept_targets, load_teacher, soft_targets
 
 if TYPE_CHECKING:
     from worker.training.loop import Callbacks
@@ -209,12 +210,13 @@ def _train_network(services: Services, training: Training, params: TrainingParam
     # TensorFlow takes seconds to load: report errors in the request and the data first.
     preset = PRESETS[params.preset]
     dataset, snapshot = _dataset(services, training, params)
+    targets = _targets(services, training, params, dataset) if isinstance(params, DistilParams) else None
     base_file = services.registry.model_file(params.base) if params.base else None
 
     from worker.training.publish_trained import publish_trained  # noqa: PLC0415 - see above
     from worker.training.train import train  # noqa: PLC0415
 
-    trained = train(preset, dataset, params, _callbacks(services, training, params), base=base_file)
+    trained = train(preset, dataset, params, _callbacks(services, training, params), base=base_file, targets=targets)
     _finished(services, trained, is_typical=trained.model.count_params() == params.weights)
     measured = with_champion_score(services.registry, dataset)
 
@@ -248,8 +250,28 @@ def _finished(services: Services, trained: TrainedModel, *, is_typical: bool) ->
         services.speeds.record(trained.preset.name, Speed(statistics.median(images_per_s), socket.gethostname()))
 
 
-def _dataset(services: Services, training: Training, params: TrainingParams) -> tuple[Dataset, FrozenDataset | None]:
+def _targets(services: Services, training: Training, params: DistilParams, dataset: Dataset) -> Targets:
+    """Return what the teacher answers for the training images, which it sees at the size of its own input.
+
+    Raises InvalidRequest if the teacher does not suit the dataset, and what `_dataset` raises.
+    """
+
+    def make() -> Targets:
+        teacher = load_teacher(services.registry, str(params.teacher), dataset.labels)
+        seen = dataset if dataset.origin is None else _dataset(services, training, params, teacher.card.input)[0]
+        if len(seen.x_train) != len(dataset.x_train):
+            raise Unavailable("pictures of the dataset were deleted just now.")
+        return soft_targets(teacher, seen.x_train, params.softness)
+
+    return kept_targets(services.blobs, training.job_id, make)
+
+
+def _dataset(
+    services: Services, training: Training, params: TrainingParams, shape: Input = SHAPE
+) -> tuple[Dataset, FrozenDataset | None]:
     """Return the images of the job, and the Snapshot that they come from if they are an owner's.
+
+    The latter are squashed to `shape`.
 
     Raises DatasetUnusable, DatasetGone, TooFewPictures, TooFewCorrections, StorageFull and Unavailable.
     """
@@ -259,7 +281,7 @@ def _dataset(services: Services, training: Training, params: TrainingParams) -> 
         blocks = services.dataset_pictures.blocks(training.dataset)
         with ThreadPoolExecutor(hardware.cores()) as pool:
             stored = StoredPictures(services.blobs, training.dataset, max_pixels, pool)
-            return images_of(snapshot, blocks, stored, params.dataset, owner), snapshot
+            return images_of(snapshot, blocks, stored, params.dataset, owner, shape=shape), snapshot
     try:
         base = load_cifar10()
     except (NotFound, InvalidRequest) as error:

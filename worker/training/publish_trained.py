@@ -21,7 +21,7 @@ from worker.publishing.publish import Provenance, publish_file, staging
 from worker.training.train import TrainedModel
 
 #: Presets that aim for accuracy and are served with adaptive views by default. See docs/decisions/0008-views.md.
-ADAPTIVE_PRESETS = frozenset({"fast", "wide"})
+ADAPTIVE_PRESETS = frozenset({"fast", "wide", "distil"})
 
 #: Sources in `worker/` that determine the result of a training, apart from the preset's own.
 SOURCES = (
@@ -43,6 +43,7 @@ SOURCES = (
     "training/progress.py",
     "training/publish_trained.py",
     "training/steps.py",
+    "training/teacher.py",
     "training/train.py",
 )
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from shared.domain.card import Epoch
 from shared.domain.errors import Conflict
@@ -47,11 +49,13 @@ def train(
     *,
     base: Path | None = None,
     start: Start | None = None,
+    targets: NDArray[np.float32] | None = None,
 ) -> TrainedModel:
     """Train `preset` on the training images and return it with the weights of its best epoch.
 
     `params` replaces the preset's defaults; `base` is the file of a published model of the same preset and
-    size whose weights to start from. The validation images decide which epoch is best and when to stop early. With a
+    size whose weights to start from. `targets` (n, classes) are what the network should answer for the training images,
+    by default its labels, one-hot. The validation images decide which epoch is best and when to stop early. With a
     `start`, the network is validated before the first step too; if no epoch is better than that, `best_epoch` is 0.
 
     The same arguments give the same weights, bit for bit, even if the training is interrupted and resumes from its
@@ -64,7 +68,9 @@ def train(
     """
     params, callbacks = params or preset.params, callbacks or Callbacks()
     _make_deterministic(params.seed)
-    batches = _batches(dataset, params)
+    if targets is None:
+        targets = np.eye(len(dataset.labels), dtype=np.float32)[dataset.y_train]
+    batches = _batches(dataset.x_train, targets, params)
     setup = Setup(
         params.seed,
         batches.steps,
@@ -106,13 +112,12 @@ def _make_deterministic(seed: int) -> None:
     tf.config.experimental.enable_op_determinism()  # 4 % of the time of preset `seed` on two cores
 
 
-def _batches(dataset: Dataset, params: TrainingParams) -> Batches:
+def _batches(images: NDArray[np.uint8], targets: NDArray[np.float32], params: TrainingParams) -> Batches:
     crop = params.crop if isinstance(params, FinetuneParams) else 1.0
     augmentation = Augmentation(params.flip, params.translate, crop, params.brightness, params.contrast)
     return Batches(
-        dataset.x_train,
-        dataset.y_train,
-        classes=len(dataset.labels),
+        images,
+        targets,
         batch_size=params.batch_size,
         seed=params.seed,
         augmentation=augmentation if params.augment else Augmentation(),

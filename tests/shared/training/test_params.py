@@ -78,9 +78,9 @@ def test_a_card_records_hyperparameters_only() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "detail"),
     [
-        ("preset", "sead", 'should be one of seed, classic, fast, wide, head, finetune, not "sead"'),
-        ("preset", None, "should be one of seed, classic, fast, wide, head, finetune, not null"),
-        ("preset", ["fast"], 'should be one of seed, classic, fast, wide, head, finetune, not ["fast"]'),
+        ("preset", "sead", 'should be one of seed, classic, fast, wide, distil, head, finetune, not "sead"'),
+        ("preset", None, "should be one of seed, classic, fast, wide, distil, head, finetune, not null"),
+        ("preset", ["fast"], 'should be one of seed, classic, fast, wide, distil, head, finetune, not ["fast"]'),
         (
             "dataset",
             "My pictures",

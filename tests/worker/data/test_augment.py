@@ -18,7 +18,8 @@ def noise(count: int, side: int = 8) -> NDArray[np.uint8]:
 
 
 def batches(how: Augmentation, count: int = 10, size: int = 5, seed: int = 3) -> Batches:
-    return Batches(noise(count), np.arange(count) % 4, classes=4, batch_size=size, seed=seed, augmentation=how)
+    targets = np.eye(4, dtype=np.float32)[np.arange(count) % 4]
+    return Batches(noise(count), targets, batch_size=size, seed=seed, augmentation=how)
 
 
 def test_a_shift_moves_down_and_right_and_reflects_the_edge() -> None:
@@ -152,7 +153,7 @@ def test_prefetch_raises_errors_of_its_thread() -> None:
         def batch(self, step: int) -> Any:
             raise ZeroDivisionError(step)
 
-    broken = Broken(noise(4), np.zeros(4, int), classes=1, batch_size=2, seed=0, augmentation=FULL)
+    broken = Broken(noise(4), np.zeros((4, 1), np.float32), batch_size=2, seed=0, augmentation=FULL)
     with pytest.raises(ZeroDivisionError):
         list(Prefetch(broken, [range(2)]))
 

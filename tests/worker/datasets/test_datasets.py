@@ -178,6 +178,17 @@ def check_finetune_that_ends_at_once(services: Services, things: Things) -> None
     assert (card.preset, card.params["kept"], card.history) == ("finetune", "head", ())
 
 
+def check_distil(services: Services, things: Things, teacher: str) -> None:
+    """Expect a network of 32 × 32 pixels that has learnt from the Head, which sees pictures of 224 × 224."""
+    tiny = {"epochs": 2, "batch_size": 8, "width1": 4, "width2": 8, "width3": 8}
+    taught = trained(services, things, preset="distil", teacher=teacher, promote="never", **tiny)
+    assert taught.state is JobState.SUCCEEDED, taught.failure
+    card = services.registry.card(taught.model)
+    assert (card.preset, card.params["teacher"], card.input.width, card.labels) == ("distil", teacher, 32, SHAPES)
+    mixed = trained(services, things, preset="distil", teacher=services.registry.champion().version, **tiny)
+    assert mixed.failure is not None and "labels of the teacher" in mixed.failure.detail
+
+
 def test_a_dataset_becomes_a_classifier(services: Services, things: Things) -> None:
     """Given 12 pictures each of 3 shapes, When `head` is trained, Then its version is right, served, and champion."""
     contents = {f"{shape}-{seed}": encoded(drawn(shape, seed)) for shape in SHAPES for seed in range(12)}
@@ -225,10 +236,7 @@ def test_a_dataset_becomes_a_classifier(services: Services, things: Things) -> N
     assert report is not None and report[0].revision == services.datasets.revision(things.id)
     suggested = report[1].of(services.dataset_pictures.get(things.id, learnt.n))
     assert suggested is not None and suggested.best == learnt.label
-    networks = trained(services, things, preset="seed", epochs=1, promote="never")
-    assert networks.state is JobState.SUCCEEDED, networks.failure
-    card = services.registry.card(networks.model)
-    assert (card.classifier, card.input.height, card.labels) == ("things", 32, tuple(SHAPES))
+    check_distil(services, things, done.model)
     check_finetune_that_ends_at_once(services, things)
 
 

@@ -27,6 +27,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "classic": {"width": 4},
     "fast": {"width1": 4, "width2": 8, "width3": 8},
     "wide": {"width1": 4, "width2": 8, "width3": 8},
+    "distil": {"width1": 4, "width2": 8, "width3": 8},
 }
 
 

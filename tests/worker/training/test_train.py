@@ -94,6 +94,14 @@ def test_the_network_learns(squares: Dataset) -> None:
     assert np.mean(answers == squares.y_test) > 0.5
 
 
+def test_the_network_learns_other_targets_than_the_labels(squares: Dataset) -> None:
+    wrong = (squares.y_train + 1) % len(squares.labels)
+    targets = np.eye(len(squares.labels), dtype=np.float32)[wrong]
+    model = train(SEED, squares, SHORT.model_copy(update={"epochs": 4}), targets=targets).model
+    answers = model.predict(squares.x_train, verbose=0).argmax(axis=1)
+    assert np.mean(answers == wrong) > 0.5
+
+
 def test_another_seed_gives_other_weights(whole: TrainedModel, squares: Dataset) -> None:
     other = tiny("seed", squares, Callbacks(control=At(1, TrainingCommand.FINISH)), seed=2)
     assert (whole.setup.seed, other.setup.seed) == (1, 2)
