@@ -386,6 +386,9 @@ class DistilParams(FastParams):
     # The teacher is nearly certain of its training images.
     softness: Annotated[float, between(1, 20, "divisor of the teacher's logits")] = 2.0
 
+    # Off: the answers are soft already.
+    label_smoothing: Smoothing = 0.0
+
     # A small network needs more passes.
     epochs: Epochs = 50
 

@@ -15,13 +15,13 @@ from shared.models.registry import Registry
 from shared.training import presets
 from shared.training.params import parse
 from shared.training.presets import DistilParams, TrainingParams
-from worker.data.datasets import load_cifar10
+from worker.data.datasets import Dataset, load_cifar10
 from worker.evaluation.measurements import ViewsServed
 from worker.presets import PRESETS
 from worker.training.checkpoint import CheckpointStore, FileCheckpointStore, NoCheckpoints
 from worker.training.loop import Callbacks
 from worker.training.publish_trained import publish_trained
-from worker.training.teacher import load_teacher, soft_targets
+from worker.training.teacher import Targets, load_teacher, soft_targets
 from worker.training.train import train
 
 #: Options that are hyperparameters of every preset.
@@ -49,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> ModelCard:
     params = parse(_given(options))
+    if isinstance(params, DistilParams) and params.teacher is None:
+        params = params.model_copy(update={"teacher": Registry().champion().version})
     if not isinstance(params, TrainingParams):
         raise InvalidRequest(f"{params.preset} learns from a dataset of the service: use `darkroom train`.")
     preset = PRESETS[params.preset]
@@ -56,17 +58,17 @@ def _run(options: argparse.Namespace) -> ModelCard:
     print(f"{preset.name}, seed {params.seed}, {params.hyperparameters()}", flush=True)
     store: CheckpointStore = FileCheckpointStore(options.checkpoint) if options.checkpoint else NoCheckpoints()
     callbacks = Callbacks(on_epoch=_print_epoch, checkpoint=store)
-    targets = None
-    if isinstance(params, DistilParams):
-        registry = Registry(options.out)
-        params = params.model_copy(update={"teacher": params.teacher or registry.champion().version})
-        targets = soft_targets(
-            load_teacher(registry, str(params.teacher), dataset.labels), dataset.x_train, params.softness
-        )
+    targets = _answers(params, dataset) if isinstance(params, DistilParams) else None
     trained = train(preset, dataset, params, callbacks, base=options.base, targets=targets)
     print(trained.profile.summary, flush=True)
     parent = options.base.parent.name if options.base else None
     return publish_trained(trained, dataset, options.out, parent, served=options.views)
+
+
+def _answers(params: DistilParams, dataset: Dataset) -> Targets:
+    """Return what the teacher, one of the shipped versions, answers for the training images."""
+    teacher = load_teacher(Registry(), str(params.teacher), dataset.labels)
+    return soft_targets(teacher, dataset.x_train, params.softness)
 
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:
