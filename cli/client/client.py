@@ -293,6 +293,7 @@ class Client(DatasetCalls):
         scale: float | Sequence[float] | None = None,
         offset: float | Sequence[float] | None = None,
         channels: Literal["RGB", "BGR"] | None = None,
+        resize: Literal["squash", "crop"] | None = None,
         name: str | None = None,
         classifier: str | None = None,
     ) -> Json:
@@ -306,9 +307,11 @@ class Client(DatasetCalls):
         CIFAR-10's if there are ten. `value_range` says
         which pixel values the model takes; it is detected by default, and `notes` of the card says how. Any other
         linear map of the values 0 to 255 is `value × scale + offset`, for all channels or for red, green and blue.
+        `resize` says whether the network sees the whole picture, squashed, or a part in the middle.
         """
         lists = {"labels": labels and list(labels), "scale": scale, "offset": offset}
-        texts = {"value_range": value_range, "channels": channels, "name": name, "classifier": classifier}
+        words: dict[str, str | None] = {"value_range": value_range, "channels": channels, "resize": resize}
+        texts = words | {"name": name, "classifier": classifier}
         fields = {field: json.dumps(value) for field, value in lists.items() if value is not None}
         fields |= {field: value for field, value in texts.items() if value}
         with Path(path).open("rb") as file:

@@ -85,6 +85,11 @@ def _numbers(_: click.Context, option: click.Parameter, text: str | None) -> lis
 @click.option("--scale", callback=_numbers, metavar="S|R,G,B", help="Or: the factor of the values 0 to 255, …")
 @click.option("--offset", callback=_numbers, metavar="O|R,G,B", help="… what is added then, …")
 @click.option("--channels", type=click.Choice(["RGB", "BGR"]), help="… and the order of the channels.")
+@click.option(
+    "--resize",
+    type=click.Choice(["squash", "crop"]),
+    help="What it sees of a picture: all of it, squashed, or the middle. Known for Teachable Machine and Lobe.",
+)
 @click.option("--name", help="Name of the model.")
 @click.option("--classifier", metavar="NAME", help="Classifier that gets the version. Default: named as the file.")
 @output_option

@@ -1,6 +1,6 @@
-"""How a decoded picture becomes the input of a network: one description, on the card, that everything reads.
+"""How a picture becomes the input of a network: one description, on the card, that everything reads.
 
-`worker.serving.preprocess` applies it.
+`worker.data.decode` applies `resize`, `worker.serving.preprocess` the rest.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat
 
 Channels = Literal["RGB", "BGR"]
+Resize = Literal["squash", "crop"]
 ValueRange = Literal["0-255", "0-1", "-1..1", "imagenet", "imagenet-bgr"]
 
 
@@ -30,7 +31,11 @@ class Preprocessing(BaseModel):
     scale: PerChannel = Field(default=(1.0, 1.0, 1.0), description="for red, green and blue, whatever the order is")
     offset: PerChannel = Field(default=(0.0, 0.0, 0.0), description="for red, green and blue, added after scaling")
     channels: Channels = Field(default="RGB", description="order of the channels that the network takes")
-    resize: Literal["squash"] = Field(default="squash", description="squash: to the input's size, without cropping")
+    resize: Resize = Field(
+        default="squash",
+        description="squash: the whole picture to the input's size; crop: the largest part in its middle that has the "
+        "input's proportions",
+    )
 
 
 def _standardized(mean: Sequence[float], deviation: Sequence[float]) -> Preprocessing:
@@ -66,8 +71,9 @@ def spelled(name: Any) -> Any:
 
 
 def name_of(preprocessing: Preprocessing) -> str:
-    """Return its name in PREPROCESSINGS, or "custom"."""
-    return next((name for name, each in PREPROCESSINGS.items() if each == preprocessing), "custom")
+    """Return the name in PREPROCESSINGS of what it does to the values, or "custom"."""
+    values = preprocessing.model_copy(update={"resize": "squash"})
+    return next((name for name, each in PREPROCESSINGS.items() if each == values), "custom")
 
 
 def describe(preprocessing: Preprocessing) -> str:

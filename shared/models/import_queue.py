@@ -18,7 +18,7 @@ from typing import IO, Annotated
 from pydantic import AfterValidator, Field, TypeAdapter
 
 from shared.domain.card import ModelCard
-from shared.domain.preprocessing import Preprocessing
+from shared.domain.preprocessing import Preprocessing, Resize
 from shared.redis import keys
 from shared.redis.connection import Client, now_ms, redis_errors
 from shared.storage.blobs import BlobStore, storage_errors
@@ -66,6 +66,8 @@ Labels = Annotated[tuple[Label, ...], Field(max_length=1000), AfterValidator(_ch
 class ModelImport:
     """A request to import a model file: its digest and name, and optionally its labels and its preprocessing.
 
+    `preprocessing` is only about values, `resize` about the size; what the file says holds where they are None.
+
     `classifier` is the one that was asked for. If it is None, the version belongs to `cifar10` if its labels are that
     one's, else to `own`, a name of the `owner`'s. Without an owner, every version belongs to `cifar10`.
     """
@@ -74,6 +76,7 @@ class ModelImport:
     source: str
     labels: tuple[str, ...] | None = None
     preprocessing: Preprocessing | None = None
+    resize: Resize | None = None
     owner: str | None = None
     classifier: str | None = None
     own: str = "imported"
@@ -100,7 +103,8 @@ class ModelImport:
         return (
             card.source_sha256 == self.sha256
             and self.labels in (None, card.labels)
-            and self.preprocessing in (None, card.preprocessing)
+            and self.preprocessing in (None, card.preprocessing.model_copy(update={"resize": "squash"}))
+            and self.resize in (None, card.preprocessing.resize)
             and card.owner in (None, self.owner)
             and self.classifier in (None, card.classifier)
             and card.params.get("value_range_basis") != ASSUMED

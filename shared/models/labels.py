@@ -19,8 +19,17 @@ def parse_labels(text: str) -> list[str]:
     """
     if text.lstrip().startswith("["):
         return _from_json(text)
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = _lines(text)
     return _without_numbers(lines) or lines
+
+
+def are_numbered(text: str) -> bool:
+    """Return whether each line has its number before it, as in the files of Teachable Machine."""
+    return bool(_without_numbers(_lines(text)))
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _from_json(text: str) -> list[str]:

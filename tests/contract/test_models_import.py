@@ -110,6 +110,7 @@ WRONG = [
     ({"scale": "[1, 2, 1e999]"}, 400, None),
     ({"offset": "[1, 2, null]"}, 422, "/offset/2"),
     ({"channels": "GRB"}, 422, "/channels"),
+    ({"resize": "stretch"}, 422, "/resize"),
     ({"colour": "red"}, 422, "/colour"),
     ({"classifier": "My Fruit"}, 422, "/classifier"),
     ({"classifier": "everyday"}, 422, "/classifier"),

@@ -14,7 +14,7 @@ from shared.datasets.names import NAME_PATTERN
 from shared.domain.card import CONFUSIONS_FILE, ModelCard
 from shared.domain.classifier import CIFAR10
 from shared.domain.errors import Fault, InvalidRequest, NotFound
-from shared.domain.preprocessing import Channels, ValueRange
+from shared.domain.preprocessing import Channels, Resize, ValueRange
 from shared.models.classifiers import Alias
 from shared.models.import_queue import KINDS
 from web.api.champions import champion_json, etag
@@ -63,6 +63,7 @@ class ModelParts(TypedDict):
     scale: NotRequired[Annotated[responses.JsonText, Field(description="JSON: a number, or a list of three.")]]
     offset: NotRequired[Annotated[responses.JsonText, Field(description="JSON: a number, or a list of three.")]]
     channels: NotRequired[Channels]
+    resize: NotRequired[Resize]
     name: NotRequired[str]
     classifier: NotRequired[
         Annotated[str, Field(pattern=f"^{NAME_PATTERN.pattern}$", description="Name of the version's classifier.")]
@@ -102,7 +103,9 @@ def create() -> tuple[Response, int]:
     `value_range` is what the model takes instead of the values from 0 to 255 of a picture. Any other linear map is
     sent as `scale` and `offset` (`value × scale + offset`), each one number or three for red, green and blue, and
     `channels`. If all are missing, they are detected, and `notes` of the answer says how; if they cannot be detected,
-    the model is refused. `name` defaults to the name of the file.
+    the model is refused. `resize` says whether the network sees the whole picture, squashed to the size of its input
+    (`squash`), or the part in the middle that has the shape of its input (`crop`); the default is `squash`, for what
+    Teachable Machine and Lobe export `crop`. `name` defaults to the name of the file.
 
     The version belongs to `classifier`; by default to `cifar10` if its labels are that one's, else to a new classifier
     that is called as the file. The first version of a classifier becomes its champion.

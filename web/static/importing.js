@@ -6,7 +6,7 @@ import { postParts } from "./multipart.js";
 import { modelLink } from "./model-links.js";
 
 //: Parts of the request, and the form fields they come from.
-const FIELDS = { file: "file", labels: "labels", name: "name", value_range: "value-range", classifier: "classifier" };
+const FIELDS = { file: "file", labels: "labels", name: "name", value_range: "value-range", resize: "resize", classifier: "classifier" };
 
 /** Handle the form. @param {() => Promise<void>} onImported called after an import */
 export function wireImport(onImported) {
@@ -39,7 +39,7 @@ function formOf() {
   const [file] = byId("file").files;
   const labels = byId("labels").value.split("\n").map((line) => line.trim()).filter(Boolean);
   if (labels.length) form.append("labels", JSON.stringify(labels));
-  for (const field of ["name", "value-range", "classifier"]) if (byId(field).value.trim()) form.append(byId(field).name, byId(field).value.trim());
+  for (const field of ["name", "value-range", "resize", "classifier"]) if (byId(field).value.trim()) form.append(byId(field).name, byId(field).value.trim());
   form.append("file", file, file.name);
   return form;
 }

@@ -19,7 +19,7 @@ from shared.datasets.store import DatasetStore
 from shared.domain.card import ModelCard
 from shared.domain.classifier import EVERYDAY
 from shared.domain.errors import Fault, InvalidRequest, NotFound, TooLarge, Unavailable, UnsupportedMedia
-from shared.domain.preprocessing import PREPROCESSINGS, Channels, PerChannel, Preprocessing, ValueRange, spelled
+from shared.domain.preprocessing import PREPROCESSINGS, Channels, PerChannel, Preprocessing, Resize, ValueRange, spelled
 from shared.models.import_queue import (
     KINDS,
     MAX_MODEL_BYTES,
@@ -54,6 +54,7 @@ class ImportForm(BaseModel):
     scale: PerChannel | None = None
     offset: PerChannel | None = None
     channels: Channels | None = None
+    resize: Resize | None = None
     name: str | None = None
     classifier: Annotated[str, Field(pattern=f"^{NAME_PATTERN.pattern}$")] | None = None
 
@@ -202,7 +203,7 @@ def _validate(uploaded: UploadedModel, owner: str) -> ModelImport:
         raise InvalidRequest(f"the model is refused: {detail}", [Fault("/file", detail)])
     uploaded.file.content.seek(0)
     name = clean_filename(form.name or uploaded.filename)
-    return ModelImport(uploaded.file.sha256, name, form.labels, form.preprocessing, owner, form.classifier)
+    return ModelImport(uploaded.file.sha256, name, form.labels, form.preprocessing, form.resize, owner, form.classifier)
 
 
 def _too_large() -> TooLarge:

@@ -11,7 +11,7 @@ from typing import IO, cast
 
 from shared.domain.errors import ItemError
 from shared.domain.junk import is_junk
-from shared.domain.name_encodings import DOS_ENCODINGS
+from shared.domain.name_encodings import DOS_ENCODINGS, is_utf8
 from web.uploads.archive_entries import READ_BYTES, Budget, Entry, LimitedReader, Names, bad_archive, check_name
 
 #: Bytes of the directory read at a time.
@@ -27,7 +27,7 @@ ENCRYPTED, UTF8 = 0x1, 0x800
 #: Signatures of the header of a file and of an entry in the directory, and the bytes before the names (4.3.7, 4.3.12).
 HEADER, HEADER_BYTES, ENTRY, ENTRY_BYTES = b"PK\x03\x04", 30, b"PK\x01\x02", 46
 #: Extra field with the name in UTF-8, and the CRC-32 of the name that it replaces (APPNOTE 4.6.9).
-UNICODE_PATH = 0x7075
+UNICODE_PATH, UNICODE_PATH_BYTES = 0x7075, 5
 #: Systems on which an entry was made that separate folders with a backslash: DOS, OS/2, Windows NT, VFAT (4.4.2).
 BACKSLASH_SYSTEMS = {0, 6, 10, 14}
 
@@ -59,16 +59,22 @@ def _check_directory(file: IO[bytes], budget: Budget) -> None:
 
 
 def _opened(limited: LimitedReader) -> zipfile.ZipFile:
-    """Return the open archive, also if a name is not UTF-8 though it is flagged so, which `zipfile` refuses."""
+    """Return the open archive, also if a name is not UTF-8 though it is flagged so, or an extra field is malformed.
+
+    `zipfile` refuses these.
+    """
     try:
         return zipfile.ZipFile(cast(IO[bytes], limited))
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, zipfile.BadZipFile):
         limited.renew()
-        return zipfile.ZipFile(cast(IO[bytes], _Unflagged(limited)))
+        return zipfile.ZipFile(cast(IO[bytes], _Mended(limited)))
 
 
-class _Unflagged:
-    """A zip in which no name is flagged as UTF-8, for `zipfile`, which reads a header or the directory at once."""
+class _Mended:
+    """A zip in which no name is flagged as UTF-8, and which has no malformed extra field.
+
+    It is for `zipfile`, which reads a header or the directory at once.
+    """
 
     def __init__(self, file: LimitedReader) -> None:
         self._file = file
@@ -81,8 +87,27 @@ class _Unflagged:
             data[7] &= ~UTF8 >> 8 & 0xFF
         while data.startswith(ENTRY, place) and place + ENTRY_BYTES <= len(data):
             data[place + 9] &= ~UTF8 >> 8 & 0xFF
-            place += ENTRY_BYTES + sum(struct.unpack_from("<3H", data, place + 28))  # name, extra fields, comment
+            name, extra, comment = struct.unpack_from("<3H", data, place + 28)
+            start = place + ENTRY_BYTES + name
+            data[start : start + extra] = _well_formed(data[start : start + extra])
+            place = start + extra + comment
         return bytes(data)
+
+
+def _well_formed(extra: bytearray) -> bytes:
+    """Return the extra fields of an entry, with zeros from the first malformed one on: empty fields of no meaning."""
+    good = 0
+    while good + 4 <= len(extra):
+        kind, length = struct.unpack_from("<HH", extra, good)
+        end = good + 4 + length
+        if end > len(extra) or (kind == UNICODE_PATH and not _is_unicode_path(bytes(extra[good + 4 : end]))):
+            break
+        good = end
+    return bytes(extra[:good]).ljust(len(extra), b"\0")
+
+
+def _is_unicode_path(field: bytes) -> bool:
+    return len(field) >= UNICODE_PATH_BYTES and is_utf8(field[UNICODE_PATH_BYTES:])
 
 
 def _named(infos: list[zipfile.ZipInfo], names: Names) -> Iterator[tuple[zipfile.ZipInfo, str]]:

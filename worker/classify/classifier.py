@@ -78,12 +78,12 @@ class Classifier:
     def _pixels(
         self, job_id: str, upload: Upload, model: LoadedModel, timings: Timings, reading: set[str]
     ) -> Pixels | ItemError:
-        shape = model.card.input
+        shape, resize = model.card.input, model.card.preprocessing.resize
         try:
             with timings.timing("read"), _listed(upload.key, reading):
                 content = load_upload(self.blobs, job_id, upload.sha256)
             with timings.timing("decode"):
-                return decode(content, shape.height, shape.width, self.max_pixels)
+                return decode(content, shape.height, shape.width, self.max_pixels, resize)
         except ItemError as error:
             return error
 

@@ -22,6 +22,7 @@ from PIL import Image, ImageFile, TiffImagePlugin
 from PIL.Image import Resampling
 
 from shared.domain.errors import ItemError
+from shared.domain.preprocessing import Resize
 from shared.images import formats
 from shared.images.headers import open_image
 from shared.images.pixels import UPRIGHT, eight_bit, orientation, over_white
@@ -39,40 +40,59 @@ _END_OF_IMAGE: Final = b"\xff\xd9"
 _NO_PICTURE: Final = b"".join(bytes(range(1, 255)) + b"\xff" + bytes([0xD0 + number]) for number in range(8))
 
 
-def decode(data: bytes, height: int, width: int, max_pixels: int) -> npt.NDArray[np.uint8]:
-    """Return the picture in `data` as a uint8 RGB array (height, width, 3), resized without cropping.
+Size = tuple[int, int]
+Box = tuple[float, float, float, float]
 
-    A picture of exactly that size keeps its pixels. The filter is bicubic, with antialiasing. Thread-safe.
+
+def decode(data: bytes, height: int, width: int, max_pixels: int, resize: Resize = "squash") -> npt.NDArray[np.uint8]:
+    """Return the picture in `data` as a uint8 RGB array (height, width, 3).
+
+    `resize` says whether the whole picture is squashed to that size, or cropped to those proportions before. A picture
+    of exactly that size keeps its pixels. The filter is bicubic, with antialiasing. Thread-safe.
 
     Raises only ItemError: `empty_file`, `unsupported_format`, `too_many_pixels` (more than `max_pixels`; nothing is
     decoded then), `truncated` if pixels at the end of the file are missing, `undecodable` for other damage.
     """
     with only_item_errors(data):
-        return _decoded(data, height, width, max_pixels)[0]
+        return _decoded(data, height, width, max_pixels, resize)[0]
 
 
 def decode_with_size(
-    data: bytes, height: int, width: int, max_pixels: int
-) -> tuple[npt.NDArray[np.uint8], tuple[int, int]]:
+    data: bytes, height: int, width: int, max_pixels: int, resize: Resize = "squash"
+) -> tuple[npt.NDArray[np.uint8], Size]:
     """Return what `decode` returns, and the width and height of the whole picture upright. Raise what `decode` does."""
     with only_item_errors(data):
-        pixels, turn = _decoded(data, height, width, max_pixels)
+        pixels, turn = _decoded(data, height, width, max_pixels, resize)
         size = open_image(io.BytesIO(data), max_pixels).size
         return pixels, size[::-1] if turn >= 5 else size
 
 
-def _decoded(data: bytes, height: int, width: int, max_pixels: int) -> tuple[npt.NDArray[np.uint8], int]:
+def _decoded(
+    data: bytes, height: int, width: int, max_pixels: int, resize: Resize
+) -> tuple[npt.NDArray[np.uint8], int]:
     """Return the picture as `decode` does, and its EXIF orientation."""
     image = load(data, max(height, width) * DRAFT_MARGIN, max_pixels)
     turn = orientation(image)
-    return np.array(resized(eight_bit(image), turn, width, height), dtype=np.uint8), turn
+    return np.array(resized(eight_bit(image), turn, width, height, resize), dtype=np.uint8), turn
 
 
-def resized(image: Image.Image, turn: int, width: int, height: int) -> Image.Image:
-    """Return an 8-bit picture with the EXIF orientation `turn` upright, as RGB over white, without cropping."""
+def resized(image: Image.Image, turn: int, width: int, height: int, resize: Resize = "squash") -> Image.Image:
+    """Return an 8-bit picture with the EXIF orientation `turn` upright, as RGB over white, resized as `decode` does."""
     size = (height, width) if turn >= 5 else (width, height)
-    small = over_white(_resized(image, size))
+    small = over_white(_resized(image, size, shown_part(image.size, size, resize)))
     return small if turn == 1 else small.transpose(UPRIGHT[turn])
+
+
+def shown_part(picture: Size, size: Size, resize: Resize) -> Box:
+    """Return the left, upper, right and lower end of what a network with an input of `size` gets of a picture.
+
+    Sizes are widths and heights in pixels.
+    """
+    if resize == "squash":
+        return (0, 0, *picture)
+    scale = min(picture[0] / size[0], picture[1] / size[1])
+    left, upper = (max(0.0, whole - side * scale) / 2 for whole, side in zip(picture, size, strict=True))
+    return left, upper, picture[0] - left, picture[1] - upper
 
 
 def load(data: bytes, side: int, max_pixels: int) -> ImageFile.ImageFile:
@@ -134,17 +154,17 @@ def _prepare_jpeg(image: ImageFile.ImageFile, data: bytes, side: int) -> None:
     image.draft(None, (side, side))
 
 
-def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Return an L, RGB or RGBA picture resized to `size` (width, height); RGBA is filtered with premultiplied alpha.
+def _resized(image: Image.Image, size: Size, box: Box) -> Image.Image:
+    """Return `box` of an L, RGB or RGBA picture in the `size`; RGBA is filtered with premultiplied alpha.
 
     Pillow premultiplies by itself, but then ignores the reducing gap, which is slow for big pictures.
     """
     if image.size == size:
         return image
     if image.mode == "RGBA":
-        small = image.convert("RGBa").resize(size, Resampling.BICUBIC, reducing_gap=REDUCING_GAP)
+        small = image.convert("RGBa").resize(size, Resampling.BICUBIC, box, REDUCING_GAP)
         return small.convert("RGBA")
-    return image.resize(size, Resampling.BICUBIC, reducing_gap=REDUCING_GAP)
+    return image.resize(size, Resampling.BICUBIC, box, REDUCING_GAP)
 
 
 def _is_cut_off(data: bytes) -> bool:

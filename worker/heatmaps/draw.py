@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.Image import Resampling
 
+from worker.data.decode import Box
+
 #: Colours from the least to the greatest evidence, evenly spaced: brighter is more, whatever lies below.
 COLOURS = ((10, 8, 45), (85, 15, 105), (190, 45, 75), (245, 140, 30), (255, 240, 130))
 #: Opacity, 0 to 255: the picture below stays visible.
@@ -17,14 +19,20 @@ OPACITY = 150
 MIN_SPAN = 1e-5
 
 
-def draw(evidence: NDArray[np.float32], size: tuple[int, int]) -> bytes:
-    """Return a PNG of `size` (width, height) of a map (rows, columns) of a whole picture that was squashed.
+def draw(evidence: NDArray[np.float32], size: tuple[int, int], part: Box | None = None) -> bytes:
+    """Return a PNG of `size` (width, height) of a map (rows, columns) of a part of a picture; by default of all of it.
 
-    Its 256 half transparent colours go from dark, where the evidence is least, to bright, where it is greatest.
+    `part` is its left, upper, right and lower end; the rest is transparent. The 256 half transparent colours go from
+    dark, where the evidence is least, to bright, where it is greatest.
     """
-    whole = Image.fromarray(evidence).resize(size, Resampling.BICUBIC)
-    image = Image.fromarray(_levels(np.asarray(whole)), "P")
+    left, upper, right, lower = (round(end) for end in part or (0, 0, *size))
+    shown = (max(right - left, 1), max(lower - upper, 1))
+    image = Image.fromarray(_levels(np.asarray(Image.fromarray(evidence).resize(shown, Resampling.BICUBIC))), "P")
     image.putpalette(_palette(), "RGBA")
+    if shown != size:
+        whole = Image.new("RGBA", size)
+        whole.paste(image.convert("RGBA"), (left, upper))
+        image = whole
     out = io.BytesIO()
     image.save(out, "PNG")
     return out.getvalue()

@@ -15,7 +15,7 @@ from shared.jobs.heatmaps import MAX_TRIES, Heatmap, HeatmapQueue
 from shared.jobs.messenger import Messenger
 from shared.jobs.store import JobStore
 from shared.storage.blobs import BlobStore
-from worker.data.decode import decode_with_size
+from worker.data.decode import decode_with_size, shown_part
 from worker.data.load_upload import load_upload
 from worker.heatmaps.draw import draw
 from worker.serving.models import ModelCache, ModelUnusable
@@ -89,8 +89,10 @@ class HeatmapWorker:
         """Return the PNG. Raise ModelUnusable, ItemError, Unavailable."""
         model = self.models.get(wanted.model)
         content, shape = load_upload(self.blobs, wanted.job_id, wanted.sha256), model.card.input
-        pixels, size = decode_with_size(content, shape.height, shape.width, self.max_pixels)
-        return draw(model.locate(pixels, wanted.label), thumbnail_size(*size))
+        resize = model.card.preprocessing.resize
+        pixels, size = decode_with_size(content, shape.height, shape.width, self.max_pixels, resize)
+        small = thumbnail_size(*size)
+        return draw(model.locate(pixels, wanted.label), small, shown_part(small, (shape.width, shape.height), resize))
 
     def _store(self, wanted: Heatmap, png: bytes) -> None:
         """Store the PNG. Raise ItemError if its job was deleted meanwhile: the record goes before the bytes."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from worker.importing.scores import OTHER, Scores
+from worker.importing.scores import OTHER, Scores, scaled
 
 #: Classes of layers and operations that only pass on, choose or average the values of the activation before them.
 PASSED_ON = {
@@ -14,6 +14,10 @@ PASSED_ON = {
     *("GlobalAveragePooling2D", "GlobalMaxPooling2D", "Identity", "MaxPooling2D", "Maximum", "Mean", "Minimum"),
     *("Reshape", "Squeeze", "StopGradient"),
 }
+
+
+#: Those that multiply or shift the values, if they have one input; see `scaled`.
+SCALINGS = {"Add", "Divide", "Multiply", "Rescaling", "Subtract", "TrueDivide"}
 
 
 def with_scores(answer: Any, scores: Scores) -> Any:
@@ -30,7 +34,10 @@ def with_scores(answer: Any, scores: Scores) -> Any:
 
 def last_activation(network: Any) -> str:
     """Return the name of the activation that the outputs come from; "linear" without one."""
-    tensor = network.outputs[0]
+    return _activation_before(network.outputs[0])
+
+
+def _activation_before(tensor: Any) -> str:
     while True:
         operation, node, place = tensor._keras_history
         name = _activation(operation)
@@ -40,6 +47,8 @@ def last_activation(network: Any) -> str:
             isinstance(operation, keras.layers.Activation) and name == "linear"
         ):
             tensor = operation._inbound_nodes[node].input_tensors[0]
+        elif type(operation).__name__ in SCALINGS and len(operation._inbound_nodes[node].input_tensors) == 1:
+            return scaled(_activation_before(operation._inbound_nodes[node].input_tensors[0]))
         else:
             return name
 

@@ -18,6 +18,8 @@ from worker.publishing.publish import Provenance
 
 #: The `preset` on the card of an imported model.
 PRESET = "imported"
+#: A note about versions that see a part of each picture.
+CROPPED = "Pictures are cropped: the network sees the largest part in the middle that has the shape of its input."
 
 
 def provenance_of(
@@ -25,6 +27,7 @@ def provenance_of(
 ) -> Provenance:
     """Return where a model comes from, and what was found out about it. Raises InvalidRequest."""
     classifier = _classifier(wanted, labels)
+    resize = wanted.resize or unpacked.resize
     return Provenance(
         preset=PRESET,
         params={
@@ -39,9 +42,9 @@ def provenance_of(
         source_sha256=wanted.sha256,
         owner=classifier.owner,
         classifier=classifier.name,
-        preprocessing=used.preprocessing,
+        preprocessing=used.preprocessing.model_copy(update={"resize": resize}),
         outputs=scores.outputs,
-        notes=(used.note, scores.note),
+        notes=(used.note, CROPPED, scores.note) if resize == "crop" else (used.note, scores.note),
     )
 
 

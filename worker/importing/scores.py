@@ -21,6 +21,9 @@ TOLERANCE = 1e-2
 #: Activations whose values are scores of their own, and those whose values are logits.
 SIGMOIDS, LOGITS = {"sigmoid", "hard_sigmoid"}, {"linear", "log_softmax"}
 
+#: Activations whose values are bounded. Multiplied or shifted, they are neither scores nor logits any more.
+BOUNDED = SIGMOIDS | {"softmax", "tanh"}
+
 #: Neither an activation nor a layer with weights, such as a product.
 OTHER = "an operation without an activation"
 
@@ -39,6 +42,11 @@ class Scores:
     added: Added
     note: str
     is_binary: bool = False
+
+
+def scaled(activation: str) -> str:
+    """Return the last activation of a network that multiplies, or shifts, the values of another one by constants."""
+    return f"a {activation} that is multiplied or shifted" if activation in BOUNDED else OTHER
 
 
 def find_scores(

@@ -114,13 +114,18 @@ def with_champion_score(registry: Registry, dataset: Dataset) -> Dataset:
 
 
 def _accuracy(registry: Registry, version: str, labels: tuple[str, ...], held: Corrections) -> float | None:
-    """Return the version's accuracy; None if it cannot be loaded or has other labels or another input shape."""
+    """Return the version's accuracy; None if it cannot be loaded, or has other labels or another input.
+
+    The pictures are squashed to that input already, so it must not crop.
+    """
     try:
         model = ModelCache(registry, hardware.cores()).get(version)
     except ModelUnusable:
         return None
     shape = model.card.input
     if model.card.labels != labels or (shape.height, shape.width, shape.channels) != CIFAR10_SHAPE:
+        return None
+    if model.card.preprocessing.resize != "squash":
         return None
     return evaluate.accuracy_on(model.forward, held.x, held.y)
 

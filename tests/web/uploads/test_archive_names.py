@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import io
+import struct
 import tarfile
+import zlib
 
 import pytest
 
 from tests.fixtures.archives import UNIX, WINDOWS, raw_zip, tar_with
 from web.uploads.archive_entries import Budget, Names
 from web.uploads.archives import read_archive
+
+#: The extra field with another name for one in the code page 850.
+PATH = struct.pack("<HHBL", 0x7075, 5 + len("Größe – 猫.png".encode()), 1, zlib.crc32("Größe.png".encode("cp850")))
+PATH += "Größe – 猫.png".encode()
 
 
 def names_in(archive: bytes, kind, names: Names | None = None) -> list[str]:
@@ -62,6 +68,26 @@ def test_unicode_path_counts_if_it_belongs_to_the_name():
     assert names_in(archive, "zip") == ["Jürgen – 猫.png"]
     renamed = archive.replace(b"J?rgen ? ?.png", b"Joergen 12.png")
     assert names_in(renamed, "zip") == ["Joergen 12.png"]
+
+
+def a_field(kind: int, content: bytes, length: int | None = None) -> bytes:
+    return struct.pack("<HH", kind, len(content) if length is None else length) + content
+
+
+@pytest.mark.parametrize(
+    ("extra", "name"),
+    [
+        (a_field(0x5455, b"\1\0", 500), "Größe.png"),  # a time, longer than all fields
+        (a_field(0x7075, b"\1ab"), "Größe.png"),
+        (a_field(0x7075, b"\1" + struct.pack("<L", zlib.crc32("Größe.png".encode("cp850"))) + b"\xff"), "Größe.png"),
+        (PATH + a_field(0x5455, b"", 9), "Größe – 猫.png"),
+        (a_field(0x9999, b"?") + PATH + b"\7", "Größe – 猫.png"),
+    ],
+)
+def test_a_malformed_extra_field_costs_at_most_the_name_in_it(extra: bytes, name: str):
+    archive = raw_zip(("Größe.png".encode("cp850"), b"1"), (b"other.png", b"2"), extra=extra)
+    entries = read_archive(io.BytesIO(archive), "zip", Budget(1 << 20, 100), Names(), "")
+    assert [(entry.name, b"".join(entry.chunks)) for entry in entries] == [(name, b"1"), ("other.png", b"2")]
 
 
 def test_backslashes_separate_folders_in_a_zip_from_windows():

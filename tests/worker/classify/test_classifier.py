@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,6 +65,18 @@ def test_most_predictions_are_correct(services: Services, classifier: Classifier
     right = [key.startswith(model.card.labels[each.predictions[0].index]) for key, each in outcomes.items()]
     assert len(right) == 40
     assert sum(right) > len(right) * 0.5
+
+
+def test_a_version_that_crops_sees_the_middle(services: Services, classifier: Classifier, model: LoadedModel) -> None:
+    middle = make.pixels(64, 64, seed=3)
+    sides = {"dark": np.zeros((64, 64, 3), np.uint8), "bright": np.full((64, 64, 3), 255, np.uint8)}
+    contents = {key: make.encode(np.hstack([side, middle, side]), "PNG") for key, side in sides.items()}
+    how = model.card.preprocessing.model_copy(update={"resize": "crop"})
+    crops = replace(model, card=model.card.model_copy(update={"preprocessing": how}))
+    answers = [classifier.classify(chunk_of(services, contents), each) for each in (model, crops)]
+    squashed, cropped = ({key: each.predictions[0].score for key, each in outcomes.items()} for outcomes in answers)
+    assert cropped["dark"] == pytest.approx(cropped["bright"], abs=0.03)  # a filter reads a pixel beside the middle
+    assert squashed["dark"] != pytest.approx(squashed["bright"], abs=0.06)
 
 
 def test_predictions_do_not_depend_on_the_chunk(services: Services, classifier: Classifier, model: LoadedModel) -> None:

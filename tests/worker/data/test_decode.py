@@ -190,6 +190,26 @@ def test_every_orientation_of_a_picture_gives_the_same_array(kind, options, tole
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(("height", "width", "part"), [(90, 90, np.s_[:, 15:105]), (60, 120, np.s_[15:75, :])])
+def test_a_picture_can_be_cropped_to_the_middle(orientation, height, width, part):
+    upright = make.pixels(90, 120, seed=1)
+    turned = make.oriented(upright, orientation, "PNG")
+    assert np.array_equal(decode(turned, height, width, LIMIT, "crop"), upright[part])
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 900), (7, 3), (31, 977), (977, 31)])
+def test_any_picture_can_be_cropped(size):
+    assert decode(make.encode(make.pixels(*size), "PNG"), 224, 224, LIMIT, "crop").shape == (224, 224, 3)
+
+
+def test_a_big_photo_is_cropped_as_a_small_one():
+    photo, whole = make.photo(1), decode(make.photo(1), 866, 1154, LIMIT)
+    expected = decode(make.encode(whole[:, 144:-144], "PNG"), 32, 32, LIMIT)
+    assert difference(decode(photo, 32, 32, LIMIT, "crop"), expected) < 1.5
+    assert difference(decode(photo, 32, 32, LIMIT), expected) > 3
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_big_turned_photo_is_upright_after_scaled_decoding(orientation):
     upright = decode(make.encode(make.pixels(866, 1154), "PNG"), 24, 40, LIMIT)
 

@@ -187,6 +187,18 @@ def test_unknown_pictures_are_those_of_the_service(
     assert {True, False} == set(expected)
 
 
+def test_a_version_that_crops(pictures: dict[Path, NDArray[np.uint8]], tmp_path: Path) -> None:
+    how = PREPROCESSINGS["0-1"].model_copy(update={"resize": "crop"})
+    version = published(small_network(), tmp_path, preprocessing=how.model_dump())
+    predict = program(unpacked(version, ExportFormat.OPENVINO, tmp_path))
+    squashed = {}
+    for path, pixels in pictures.items():
+        found = predict.load(path).astype(float)
+        assert np.abs(found - decode(path.read_bytes(), HEIGHT, WIDTH, 10**8, "crop")).mean() < 1, path.name
+        squashed[path.name] = np.abs(found - pixels).mean()
+    assert squashed["panorama.jpg"] > 10 and squashed["same-size.png"] < 1
+
+
 def _card(version: Path, **changes: Any) -> ModelCard:
     return ModelCard.read(version / CARD_FILE).model_copy(update=changes)
 

@@ -24,6 +24,13 @@ def test_brighter_is_more() -> None:
     assert np.argmax(brightness[30]) > 40 and brightness[30, 50] > brightness[10, 50] > brightness[10, 10]
 
 
+def test_what_the_network_did_not_see_is_transparent() -> None:
+    image = Image.open(io.BytesIO(draw(np.array([[0.0, 1.0]], np.float32), (60, 40), (10.2, 0, 49.8, 40))))
+    opacity = np.asarray(image.convert("RGBA"))[..., 3]
+    assert image.size == (60, 40)
+    assert (opacity[:, 10:50] == OPACITY).all() and not opacity[:, :10].any() and not opacity[:, 50:].any()
+
+
 def test_a_map_without_differences_shows_none() -> None:
     assert (np.asarray(drawn([[7.0, 7.0], [7.0, 7.000001]])) == 0).all()
 

@@ -230,6 +230,18 @@ def test_logits_get_the_function_that_the_loss_was_for() -> None:
     np.testing.assert_allclose(answers, sigmoid(network(IMAGES)), atol=1e-6)
 
 
+@pytest.mark.parametrize("activation", ["sigmoid", "softmax"])
+@pytest.mark.parametrize("change", [lambda scores: scores * 100, lambda scores: 1 - scores, layers.Rescaling(2, -1)])
+def test_scores_that_were_changed_are_neither_scores_nor_logits(activation: str, change: Callable[[Any], Any]) -> None:
+    network = ending(layers.Dense(10, activation=activation))
+    changed = keras.Model(network.inputs[0], change(network.outputs[0]))
+    with pytest.raises(InvalidRequest, match=f"a {activation} that is multiplied or shifted"):
+        adapted(changed)
+    logits = ending(layers.Dense(10))
+    scores, _ = adapted(keras.Model(logits.inputs[0], change(logits.outputs[0])))
+    assert scores.added == "softmax"
+
+
 @pytest.mark.parametrize("activation", ["sigmoid", None])
 def test_one_output_is_the_score_of_the_second_label(activation: str | None) -> None:
     network = ending(layers.Dense(1, activation=activation))

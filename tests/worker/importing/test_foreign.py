@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +81,26 @@ def test_archives_of_teachable_machine(tmp_path: Path, threads: int, tflite: dic
     expected = kit.tflite_answers(tflite["float"], ZERO_TO_ONE * 2 - 1)
     np.testing.assert_allclose(served(file, card, threads, PICTURES), expected, atol=1e-4)
     assert (card.labels, card.params["value_range_basis"]) == (LABELS, "Teachable Machine")
+    assert card.preprocessing == PREPROCESSINGS["-1..1"].model_copy(update={"resize": "crop"})
+    assert any("cropped" in note for note in card.notes)
     file = zipped(tmp_path / "quantized.keras", {"model.tflite": tflite["uint8"], "labels.txt": listed})
     card = imported(file, preprocessing=None)
     assert (card.labels, card.params["value_range_basis"]) == (LABELS, "quantization")
+    assert card.preprocessing.resize == "crop"
+
+
+def test_how_pictures_get_their_size_can_be_said(tmp_path: Path, tflite: dict[str, bytes]) -> None:
+    numbered = "\n".join(f"{index} {label}" for index, label in enumerate(LABELS))
+    for listed, wish, found in (
+        (numbered, "squash", "squash"),
+        ("\n".join(LABELS), None, "squash"),
+        ("", "crop", "crop"),
+    ):
+        members: dict[str, bytes | str] = {"model.tflite": tflite["uint8"]} | ({"labels.txt": listed} if listed else {})
+        file = zipped(tmp_path / "net.keras", members)
+        card = imported(file, labels=LABELS, resize=wish)
+        assert (card.preprocessing.resize, card.params["value_range"]) == (found, "0-1")
+        shutil.rmtree(tmp_path / "out")
 
 
 def test_metadata_in_a_tflite_file(tmp_path: Path, threads: int, tflite: dict[str, bytes]) -> None:

@@ -145,7 +145,7 @@ def test_an_archive_of_lobe(tmp_path: Path, threads: int) -> None:
     expected = kit.onnx_answers(content, ZERO_TO_ONE)
     np.testing.assert_allclose(served(file, card, threads, PICTURES), expected, atol=1e-4)
     assert (card.labels, card.params["value_range"]) == (LABELS, "0-1")
-    assert "Lobe" in card.notes[0]
+    assert "Lobe" in card.notes[0] and card.preprocessing.resize == "crop"
 
 
 @pytest.mark.parametrize("batch", [1, 4])
@@ -191,7 +191,7 @@ def test_a_version_of_ones_own_can_be_imported_again(tmp_path: Path, threads: in
 
 
 def test_what_an_export_of_darkroom_says(tmp_path: Path, threads: int) -> None:
-    said = {"scale": [0.01, 0.02, 0.03], "offset": 1, "channels": "BGR", "resize": "squash", "views": "one"}
+    said = {"scale": [0.01, 0.02, 0.03], "offset": 1, "channels": "BGR", "resize": "crop", "views": "one"}
     content = kit.onnx_model(SOFTMAX).SerializeToString()
     members = {"model.onnx": content, "labels.txt": "\n".join(LABELS), "preprocessing.json": json.dumps(said)}
     file = kit.zipped(tmp_path / "upload.keras", members)
@@ -199,6 +199,33 @@ def test_what_an_export_of_darkroom_says(tmp_path: Path, threads: int) -> None:
     inputs = (PICTURES * np.array([0.01, 0.02, 0.03]) + 1)[..., ::-1].transpose(0, 3, 1, 2)
     np.testing.assert_allclose(served(file, card, threads, PICTURES), kit.onnx_answers(content, inputs), atol=1e-4)
     assert (card.labels, card.params["value_range_basis"]) == (LABELS, "stated")
+    assert card.preprocessing.resize == "crop"
+
+
+@pytest.mark.parametrize("operation", ["Mul", "Sub", "Add"])
+@pytest.mark.parametrize("activation", ["Sigmoid", "Softmax"])
+def test_scores_that_were_changed_are_neither_scores_nor_logits(
+    tmp_path: Path, activation: str, operation: str
+) -> None:
+    nodes = [
+        helper.make_node(activation, ["logits"], ["scores"]),
+        helper.make_node("Constant", [], ["hundred"], value_float=100.0),
+        helper.make_node(operation, ["scores", "hundred"], ["percent"]),
+    ]
+    file = tmp_path / "net.onnx"
+    file.write_bytes(kit.onnx_model(*nodes).SerializeToString())
+    assert f"a {activation.lower()} that is multiplied or shifted" in refused(file, labels=LABELS)
+
+
+def test_logits_that_were_divided_get_a_softmax(tmp_path: Path, threads: int) -> None:
+    nodes = [
+        helper.make_node("Constant", [], ["temperature"], value_float=2.0),
+        helper.make_node("Div", ["logits", "temperature"], ["calm"]),
+    ]
+    content = kit.onnx_model(*nodes).SerializeToString()
+    card, given = answers(tmp_path / "net.onnx", content, threads, preprocessing=PREPROCESSINGS["0-1"])
+    np.testing.assert_allclose(given, kit.softmax(kit.onnx_answers(content, ZERO_TO_ONE)), atol=1e-4)
+    assert card.params["softmax_added"]
 
 
 def outside(tensor: onnx.TensorProto) -> None:

@@ -16,7 +16,7 @@ from shared.domain.errors import InvalidRequest
 from shared.domain.preprocessing import PREPROCESSINGS
 from shared.domain.text import decode_text
 from shared.models.import_queue import MAX_MODEL_BYTES, file_extension
-from shared.models.labels import parse_labels
+from shared.models.labels import are_numbered, parse_labels
 from worker.importing.files.onnx_file import read_onnx
 from worker.importing.files.statements import READ, read_statements
 from worker.importing.files.tflite_file import read_tflite
@@ -46,8 +46,10 @@ ENDINGS: dict[str, Format] = {
 }
 #: Files beside a SavedModel with its weights.
 VARIABLES = "variables/variables."
-#: Names of the networks that Teachable Machine exports, in any folder; all take values from −1 to 1.
+#: Names of the networks that Teachable Machine exports, in any folder; all take values from −1 to 1. The last one is
+#: quantized, and common: it is Teachable Machine's if its labels are numbered.
 TEACHABLE = {"keras_model.h5", "model_unquant.tflite", "model.savedmodel/saved_model.pb"}
+QUANTIZED = "model.tflite"
 
 
 def unpack(file: Path, folder: Path) -> Unpacked:
@@ -85,13 +87,15 @@ def _unpacked(archive: ZipFile, names: list[str], folder: Path) -> Unpacked:
     name, kind = found
     loaded = _read(_copy(archive, name, kind, names, folder), kind, folder)
     said = read_statements({base: _text(archive, each) for each in names if (base := PurePosixPath(each).name) in READ})
-    listed = next((_labels(archive, each) for each in names if PurePosixPath(each).name == LABELS), None)
+    lines = next((_lines(archive, each) for each in names if PurePosixPath(each).name == LABELS), None)
+    is_teachable = lines is not None and _is_teachable(name, lines)
     return Unpacked(
         loaded.file,
         kind,
-        said.labels or listed or loaded.labels,
-        said.stated or loaded.stated or (_teachable() if _is_teachable(name, listed) else None),
+        said.labels or (None if lines is None else _labels(lines)) or loaded.labels,
+        said.stated or loaded.stated or (_teachable() if is_teachable and not _ends_in(name, QUANTIZED) else None),
         said.output,
+        "crop" if is_teachable else said.resize,
     )
 
 
@@ -164,20 +168,26 @@ def _text(archive: ZipFile, name: str) -> bytes:
     return archive.read(name) if archive.getinfo(name).file_size <= MAX_LABEL_BYTES else b""
 
 
-def _labels(archive: ZipFile, name: str) -> tuple[str, ...]:
+def _lines(archive: ZipFile, name: str) -> str:
     size = archive.getinfo(name).file_size
     if size > MAX_LABEL_BYTES:
         raise InvalidRequest(f"{LABELS} in the archive has {size} bytes; the limit is {MAX_LABEL_BYTES}")
-    return check_names(parse_labels(decode_text(archive.read(name), LABELS)), f"{LABELS} in the archive")
+    return decode_text(archive.read(name), LABELS)
 
 
-def _is_teachable(name: str, labels: tuple[str, ...] | None) -> bool:
-    return labels is not None and any(f"/{name}".endswith(f"/{each}") for each in TEACHABLE)
+def _labels(lines: str) -> tuple[str, ...]:
+    return check_names(parse_labels(lines), f"{LABELS} in the archive")
+
+
+def _is_teachable(name: str, lines: str) -> bool:
+    known = any(_ends_in(name, each) for each in TEACHABLE)
+    return known or (_ends_in(name, QUANTIZED) and are_numbered(lines))
+
+
+def _ends_in(name: str, end: str) -> bool:
+    return f"/{name}".endswith(f"/{end}")
 
 
 def _teachable() -> InputRange:
-    note = (
-        "Pixel values: −1 to 1, as all models of Teachable Machine take them. Teachable Machine cuts a square from the "
-        "middle of a picture; Darkroom shows the network the whole picture, squashed."
-    )
+    note = "Pixel values: −1 to 1, as all models of Teachable Machine take them."
     return InputRange(PREPROCESSINGS["-1..1"], "Teachable Machine", note)

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from shared.domain.errors import InvalidRequest
-from shared.domain.preprocessing import PREPROCESSINGS, Preprocessing
+from shared.domain.preprocessing import PREPROCESSINGS, Preprocessing, Resize
 from worker.importing.files.onnx_file import FORMATS, RANGES
 from worker.importing.files.unpacked import check_names, stated
 from worker.importing.input_range import InputRange
@@ -20,18 +20,22 @@ SIGNATURE, SCORES = "signature.json", ("Confidences", "Labels")
 #: Custom Vision's file. Without a crop of its own, it says what the image metadata of ONNX says.
 PROPERTIES, MEAN, DEVIATION = "metadata_properties.json", "NormalizeMean", "NormalizeStd"
 #: The file in what Darkroom exports.
-OWN = "preprocessing.json"
+OWN, PREPARED = "preprocessing.json", ("scale", "offset", "channels", "resize")
 #: The files that are read.
 READ = {SIGNATURE, PROPERTIES, OWN}
 
 
 @dataclass(frozen=True)
 class Statements:
-    """The labels, the preprocessing, and the name of the output with the scores, as far as they are stated."""
+    """The labels, the preprocessing, and the name of the output with the scores, as far as they are stated.
+
+    `resize` is how pictures get the size of the input.
+    """
 
     labels: tuple[str, ...] | None = None
     stated: InputRange | None = None
     output: str | None = None
+    resize: Resize = "squash"
 
 
 def read_statements(files: Mapping[str, bytes]) -> Statements:
@@ -61,15 +65,17 @@ def _lobe(signature: dict[str, Any]) -> Statements:
         check_names(map(str, names), SIGNATURE),
         stated(PREPROCESSINGS["0-1"], "Lobe's way of exporting"),
         str(output) if output else None,
+        "crop",  # the program in each export cuts a square from the middle
     )
 
 
 def _own(described: dict[str, Any]) -> Statements:
     try:
-        how = Preprocessing.model_validate({name: described[name] for name in ("scale", "offset", "channels")})
+        how = Preprocessing.model_validate({name: described[name] for name in PREPARED})
     except (KeyError, ValidationError):
         return Statements()
-    return Statements(stated=stated(how, f"{OWN} in the archive"))
+    values = how.model_copy(update={"resize": "squash"})
+    return Statements(stated=stated(values, f"{OWN} in the archive"), resize=how.resize)
 
 
 def _inner(values: dict[str, Any], name: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from shared.domain.errors import InvalidRequest
-from shared.domain.preprocessing import Preprocessing, describe
+from shared.domain.preprocessing import Preprocessing, Resize, describe
 from shared.models.import_queue import Labels
 from worker.importing.input_range import InputRange
 
@@ -22,7 +22,7 @@ Format = Literal["keras", "h5", "onnx", "tflite", "savedmodel", "graph", "openvi
 class Unpacked:
     """A network's file, or its folder, and what the file or the archive around it states.
 
-    `output` is the name of the output with the scores.
+    `output` is the name of the output with the scores, `resize` how pictures get the size of the input.
     """
 
     file: Path
@@ -30,6 +30,7 @@ class Unpacked:
     labels: tuple[str, ...] | None = None
     stated: InputRange | None = None
     output: str | None = None
+    resize: Resize = "squash"
 
 
 def stated(how: Preprocessing, by: str) -> InputRange:

@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from worker.importing.scores import OTHER, Scores
+from worker.importing.scores import OTHER, Scores, scaled
 
 #: Operations that only pass on, choose or average the values of the activation before them.
 PASSED_ON = {
     *("AvgPool", "Convert", "FakeQuantize", "MaxPool", "ReduceMax", "ReduceMean", "Reshape", "Result", "Squeeze"),
     *("Transpose", "Unsqueeze"),
 }
+#: Those that multiply or shift the values, if the other input is a constant; see `scaled`.
+SCALINGS = {"Add", "Divide", "Multiply", "Subtract"}
 #: Activations by operation. Those of layers with weights are linear.
 ACTIVATIONS = {
     **dict.fromkeys(("Add", "Convolution", "GroupConvolution", "MatMul"), "linear"),
@@ -23,10 +25,32 @@ ACTIVATIONS = {
 
 def last_activation(network: Any) -> str:
     """Return the name of the activation that the output of an `openvino.Model` comes from; "linear" without one."""
-    node = network.get_results()[0]
+    return _activation_of(network.get_results()[0])
+
+
+def _activation_of(node: Any) -> str:
     while node.get_type_name() in PASSED_ON:
         node = node.input_value(0).get_node()
-    return ACTIVATIONS.get(node.get_type_name(), OTHER)
+    known = ACTIVATIONS.get(node.get_type_name(), OTHER)
+    changed = _scaled_input(node)
+    if changed is None:
+        return known
+    found = scaled(_activation_of(changed))
+    return known if found == OTHER else found
+
+
+def _scaled_input(node: Any) -> Any:
+    """Return the node whose values another one multiplies or shifts by constants; None if it does something else."""
+    if node.get_type_name() not in SCALINGS:
+        return None
+    variable = [each for value in node.input_values() if not _is_constant(each := value.get_node())]
+    return variable[0] if len(variable) == 1 else None
+
+
+def _is_constant(node: Any) -> bool:
+    while node.get_type_name() == "Convert":
+        node = node.input_value(0).get_node()
+    return bool(node.get_type_name() == "Constant")
 
 
 def with_scores(answers: Any, scores: Scores) -> Any:
