@@ -40,6 +40,8 @@ COMMAND = re.compile(r"(?:'(\S+)' command|unknown command '(\S+)')")
 
 def meaning(error: redis.RedisError) -> str:
     """Return what an error says about Redis, such as "is loading its data: wait (LOADING)", to follow its name."""
+    if isinstance(error, redis.WatchError) and isinstance(error.__context__, redis.RedisError):
+        error = error.__context__  # during a transaction, redis-py hides why the connection has ended
     text = f"{getattr(error, 'status_code', None) or ''} {error}"
     code = "NOPERM" if ACL.search(text) else next(iter(CODE.findall(text)), None)
     command = next((name for names in COMMAND.findall(text) for name in names if name), None)

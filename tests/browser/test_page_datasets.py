@@ -183,6 +183,32 @@ def test_the_keyboard_labels_and_undoes(page: Page, api: Api, dataset: str) -> N
     wait_until(lambda: counts()["all"] == 41, "the picture is deleted")
 
 
+def test_what_the_report_finds_is_shown_and_decided(page: Page, api: Api) -> None:
+    """Given wrong labels, and copies with two, When the report is there, Then its buttons lead to these pictures."""
+    api.ask("POST", "/v1/datasets", json={"name": "doubts"})
+    files = {f"{shape}/{number}.png": encoded(drawn(shape, number)) for shape in SHAPES for number in range(12)}
+    files |= {f"bars/wrong-{number}.png": encoded(drawn("circle", number)) for number in (50, 51)}
+    files["circle/copy.jpg"] = encoded(drawn("square", 3), "JPEG", quality=80)
+    parts = [("files", part) for part in files.items()]
+    api.ask("POST", "/v1/datasets/doubts/imports", files=parts, headers={"Prefer": "wait=30"})
+    page.goto("/datasets/doubts")
+    page.click("#report summary")
+    check(page, "dataset-report")
+    page.locator("#report-lines li", has_text="near copies").get_by_role("button", name="Show them").click()
+    expect(page.locator("#pictures-title")).to_have_text("Near copies")
+    expect(page.locator("#cards .card-file")).to_have_text(["3.png", "copy.jpg"])
+    page.locator("#report-lines li", has_text="wrong label").get_by_role("button", name="Show them").click()
+    expect(page.locator("#cards li")).to_have_count(len(files))
+    doubted = page.locator("#cards li", has_text=re.compile("wrong-5")).first
+    expect(doubted.locator("h3 span")).to_have_text("bars")
+    expect(doubted.locator(".suggestion")).to_have_text("circle?")
+    doubted.locator("button.thumb").focus()
+    page.keyboard.press(".")
+    expect(doubted.locator("h3 span")).to_have_text("circle")
+    page.keyboard.press("u")
+    expect(doubted.locator("h3 span")).to_have_text("bars")
+
+
 def test_pictures_without_a_folder_get_the_typed_label(page: Page, api: Api) -> None:
     api.ask("POST", "/v1/datasets", json={"name": "loose", "labels": ["mug"]})
     page.goto("/datasets/loose")

@@ -110,6 +110,7 @@ def test_comparing_two_versions(models: Page, api: Api, two_versions: tuple[str,
     assert [number(text) for text in cells] == [rounded(worst[name] * 100, 2) for name in ("first", "second")]
     accuracies = models.locator("#both tr >> nth=0 >> td").all_text_contents()
     assert [number(text) for text in accuracies] == [rounded(each * 100, 2) for each in found["accuracy"]]
+    expect(models.locator("#others-hint")).to_be_hidden()
 
 
 def test_the_better_version_can_be_promoted(page: Page, api: Api, two_versions) -> None:
@@ -117,10 +118,11 @@ def test_the_better_version_can_be_promoted(page: Page, api: Api, two_versions) 
     before = api.champion()
     names = ",".join(two_versions)
     found = api.ask("GET", "/v1/models/compare", params={"versions": names}).json()
-    found |= {"verdict": "better", "difference": 0.2, "interval": [0.1, 0.3]}
+    found |= {"verdict": "better", "difference": 0.2, "interval": [0.1, 0.3], "left_out": [3, 0]}
     page.route("**/v1/models/compare?*", lambda route: route.fulfill(json=found))
     page.goto(f"/models/compare?versions={names}")
     expect(page.locator("#verdict")).to_contain_text("second is better")
+    expect(page.locator("#others-hint")).to_be_visible()
     label = re.compile(r"\+20\.00.*\+10\.00.*\+30\.00")
     expect(page.locator("#interval")).to_have_attribute("aria-label", label)
     page.click("#promote")

@@ -54,10 +54,11 @@ def test_a_queue_without_a_worker_and_an_unavailable_service(page: Page, api: Ap
     page.clock.install()
     page.route("**/v1/queues", lambda route: route.fulfill(json=idle))
     room = api.ask("GET", "/v1/system").json()
-    room["redis"]["warnings"] = ["Redis has no append-only file."]
+    warnings = ["Redis has no append-only file.", "Redis has no memory limit."]
+    room["redis"]["warnings"] = warnings
     page.route("**/v1/system", lambda route: route.fulfill(json=room))
     page.goto("/system")
-    expect(page.locator("#redis-warnings")).to_contain_text("no append-only file")
+    expect(page.locator("#redis-warnings li")).to_have_text(warnings)
     expect(page.locator("#unserved-what")).to_have_text(re.compile("small jobs.*big jobs.*trainings"))
     expect(page.locator("#no-workers")).to_be_visible()
     expect(page.locator(".scatterlayer")).to_have_count(1)  # then the page waits for its next poll

@@ -8,6 +8,8 @@ const RULES = "plotly.js-style-global";
 //: If an element with this id exists, the library does not add the rules for maps.
 const MAP_RULES = "9f215cf04c5486422605d13261cb87401f4e7763b6296af81e98efbc0130da53";
 const MARGIN = { l: 48, r: 12, t: 10, b: 40 };
+//: Of an axis of counts. Below four, the ticks would be fractions.
+const COUNTS = { rangemode: "nonnegative", autorangeoptions: { include: 4 } };
 const OPTIONS = { displayModeBar: false, responsive: true, doubleClick: "reset" };
 //: Line styles. They differ in more than colour.
 const LINES = {
@@ -23,7 +25,7 @@ let library = null;
 /** One chart in the element `<id>-area`. The button `<id>-whole` resets the zoom. */
 export class Chart {
   /** @param {string} id @param {{x: string, y: string, xFormat?: string, yFormat: string, xRange?: number[], yRange?: number[], counts?: boolean}} axes
-   *  `counts`: the axis begins at zero */
+   *  `counts`: the axis begins at zero, and its ticks are whole numbers */
   constructor(id, axes) {
     Object.assign(this, { area: byId(`${id}-area`), button: byId(`${id}-whole`), axes, lines: null, drawing: null });
     this.button.addEventListener("click", () => this.#showWhole());
@@ -100,6 +102,6 @@ function layoutOf({ x, y, xFormat, yFormat, xRange, yRange, counts }, colours) {
     // On a touch screen, dragging scrolls the page.
     dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
     xaxis: { ...axis, title: { text: x }, rangemode: "tozero", hoverformat: xFormat ?? ".2f", tickformat: xFormat, ...(xRange ? { range: [...xRange] } : {}) },
-    yaxis: { ...axis, tickformat: yFormat, hoverformat: yFormat, title: { text: y }, rangemode: counts ? "nonnegative" : "normal", ...(yRange ? { range: [...yRange] } : {}) },
+    yaxis: { ...axis, tickformat: yFormat, hoverformat: yFormat, title: { text: y }, ...(counts ? COUNTS : {}), ...(yRange ? { range: [...yRange] } : {}) },
   };
 }

@@ -9,11 +9,15 @@ import { sleep } from "./watch.js";
 const POLL_MS = 2500;
 const POLLS = 60;
 
+let shown = ""; // the lines on the page: the same ones keep their focus
+
 /** Show the report and return it. @param {string} name of the dataset @param {(what: "doubted" | "unlabelled" | "copies", id?: string) => void} review shows pictures that it is about */
 export async function showReport(name, review) {
   const report = await readReport(name);
   const lines = adviceOf(report);
-  byId("report-lines").replaceChildren(...lines.map((line) => rowOf(line, review)));
+  const text = JSON.stringify(lines);
+  if (text !== shown) byId("report-lines").replaceChildren(...lines.map((line) => rowOf(line, review)));
+  shown = text;
   show("report", lines.length > 0);
   show("report-stale", report.computed?.stale ?? false);
   return report;

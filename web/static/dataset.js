@@ -85,7 +85,7 @@ async function open() {
     await refresh();
     if (!dataset.pictures) byId("labels").open = true;
     const [, , report] = await Promise.all([page.load(), showClassifier(dataset), showReport(name, review)]);
-    if (report.computing) await suggest();
+    if (report.computing && dataset.pictures) await (canSuggest() ? suggest() : awaitReport(name, review));
     if (location.hash === "#draw" && !dataset.pictures) await addSamples();
   } catch (problem) {
     showProblem(problem);
@@ -162,9 +162,12 @@ function showSuggestions() {
   setText("suggested-accept-text", length === 1 ? "Accept it" : `Accept all ${number(length)}`);
 }
 
+/** Whether the report suggests labels for pictures without one. */
+const canSuggest = () => dataset.unlabelled > 0 && !lacks(dataset.labels);
+
 /** Show what is suggested for pictures without a label, as soon as that is computed. */
 async function suggest() {
-  if (suggesting || !dataset.unlabelled || lacks(dataset.labels)) return;
+  if (suggesting || !canSuggest()) return;
   suggesting = true;
   show("suggesting", true);
   try {

@@ -98,7 +98,7 @@ function showRoom({ disk, blobs, redis }) {
   setText("disk-hint", `${where}${refused} ${bytes(reserve)} are free.`);
   const { used_bytes: taken, max_bytes: limit, full_bytes: full, warnings } = redis;
   show("redis-warnings", warnings.length > 0);
-  setText("redis-warnings-what", warnings.join(" "));
+  showRows("redis-warnings-what", warnings.map((warning) => element("li", {}, warning)));
   show("redis", limit !== null);
   if (limit) fill("redis", taken, limit, taken > full);
   showPairs("redis-figures", [["Used", bytes(taken)], ["Limit", limit ? bytes(limit) : "none"]]);

@@ -22,6 +22,9 @@ MAX_RATIO = 200
 RATIO_FREE_BYTES = 1024 * 1024
 #: Bytes read into memory at most for the directory: 40 MB for 100,000 names of 255 characters.
 MAX_DIRECTORY = 64 * 1024 * 1024
+#: Methods of compression that can be read, and names of others: 7-Zip has them, and Windows above 2 GB (4.4.5).
+METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
+OTHER_METHODS = {1: "shrink", 6: "implode", 9: "deflate64", 93: "zstd", 95: "xz", 97: "wavpack", 98: "ppmd"}
 #: Flags of an entry: its content is encrypted, its name is UTF-8 (PKWARE APPNOTE 4.4.4).
 ENCRYPTED, UTF8 = 0x1, 0x800
 #: Signatures of the header of a file and of an entry in the directory, and the bytes before the names (4.3.7, 4.3.12).
@@ -161,5 +164,9 @@ def _check_entry(info: zipfile.ZipInfo) -> None:
         raise ItemError("not_a_file", "this entry in the archive is a link or a device, not a file")
     if info.flag_bits & ENCRYPTED:
         raise ItemError("encrypted", "this file in the archive is encrypted")
+    if info.compress_type not in METHODS:
+        name = OTHER_METHODS.get(info.compress_type, f"method {info.compress_type}")
+        detail = f"this file in the archive is compressed with {name}, which cannot be read: use deflate"
+        raise ItemError("bad_archive", detail)
     if info.file_size > max(RATIO_FREE_BYTES, info.compress_size * MAX_RATIO):
         raise ItemError("compression_ratio", f"this file unpacks to more than {MAX_RATIO} times its packed size")

@@ -193,8 +193,13 @@ def _compare(answers: evaluate.Floats, expected: evaluate.Floats) -> None:
 
 
 def _write_answers(folder: Path, dataset: Dataset, answers: evaluate.Floats) -> None:
-    """Write the predicted and the true classes and the confusion image for `answers` (n, classes)."""
+    """Write the predicted and the true classes and the confusion image for `answers` (n, classes).
+
+    If the pictures are an owner's, write the answers to them, too.
+    """
     write_indices(folder, answers.argmax(axis=1), dataset.y_test, len(dataset.labels))
+    if dataset.test_numbers is not None:
+        write_answers(folder, dataset.test_numbers, dataset.y_test, answers)
     Image.fromarray(confusion_image(dataset.x_test, dataset.y_test, answers)).save(
         folder / CONFUSIONS_FILE, optimize=True
     )

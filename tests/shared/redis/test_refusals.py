@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 
 import pytest
 import redis
 
+from cli.stack.embedded_redis import free_port
 from shared.domain.entities import JobKind, Queue
 from shared.domain.errors import Unavailable
 from shared.jobs.messenger import Messenger
 from shared.jobs.store import JobStore
 from shared.redis.connection import SCRIPTS, Client, connect
 from shared.redis.probe import BROKER_CALLS, JOB_STORE_CALLS, probe
+from shared.settings import load_settings
+from shared.startup import StillLoading, check_redis
 from tests.conftest import wait_until
 from tests.faults.proxy import Proxy, running_proxy
 
@@ -112,6 +117,42 @@ def test_real_refusals(each_redis: Client, each_redis_url: str) -> None:
         assert "WRONGPASS" in read(each_redis_url.replace("://", "://:wrong@"))
     with busy(each_redis, each_redis_url):
         assert "BUSY" in read(each_redis_url)
+
+
+def test_a_server_that_loads_its_data(redis_command: str, tmp_path: Path) -> None:
+    words = [redis_command, "--port", str(free_port()), "--bind", "127.0.0.1", "--dir", str(tmp_path), "--save", ""]
+    url = f"redis://127.0.0.1:{words[2]}/0"
+    with running(words), closing(connect(url)) as client:
+        wait_until(lambda: answer_of(url) == "None", "Redis answers")
+        client.mset({f"key{number}": "x" * 100 for number in range(20_000)})
+        client.save()
+    with running([*words, "--key-load-delay", "250", "--loading-process-events-interval-bytes", "1024"]):
+        wait_until(lambda: "loading" in answer_of(url), "Redis loads its data")
+        with closing(connect(url)) as client, closing(Messenger(url)) as messenger:
+            texts = [said_by(JobStore(client).check), said_by(messenger.check), read(url), write(url)]
+        assert all("is loading its data: wait (LOADING)" in text for text in texts), texts
+        with pytest.raises(StillLoading):
+            check_redis(load_settings({"DARKROOM_REDIS_URL": url}))
+
+
+@contextmanager
+def running(words: list[str]) -> Iterator[None]:
+    """Run a server, and kill it."""
+    server = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        server.kill()
+        server.wait()
+
+
+def answer_of(url: str) -> str:
+    """Return what a server answers, or why it does not."""
+    with redis.Redis.from_url(url) as client:
+        try:
+            return str(client.get("a"))
+        except redis.ConnectionError as error:
+            return str(error)
 
 
 def test_the_probe_has_every_command_of_the_scripts() -> None:

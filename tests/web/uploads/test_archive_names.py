@@ -9,6 +9,7 @@ import zlib
 
 import pytest
 
+from shared.domain.errors import ItemError
 from tests.fixtures.archives import UNIX, WINDOWS, raw_zip, tar_with
 from web.uploads.archive_entries import Budget, Names
 from web.uploads.archives import read_archive
@@ -68,6 +69,16 @@ def test_unicode_path_counts_if_it_belongs_to_the_name():
     assert names_in(archive, "zip") == ["Jürgen – 猫.png"]
     renamed = archive.replace(b"J?rgen ? ?.png", b"Joergen 12.png")
     assert names_in(renamed, "zip") == ["Joergen 12.png"]
+
+
+def test_a_file_with_another_compression_is_named_and_fails_no_neighbour():
+    archive = bytearray(raw_zip((b"a.png", b"1"), (b"b.png", b"2")))
+    for signature, method in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        archive[archive.find(signature) + method] = 9
+    entries = read_archive(io.BytesIO(archive), "zip", Budget(1 << 20, 100), Names(), "")
+    with pytest.raises(ItemError, match="compressed with deflate64, which cannot be read: use deflate"):
+        b"".join(next(entries).chunks)
+    assert b"".join(next(entries).chunks) == b"2"
 
 
 def a_field(kind: int, content: bytes, length: int | None = None) -> bytes:

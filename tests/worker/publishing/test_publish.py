@@ -14,8 +14,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from shared.domain.card import ModelCard
+from shared.domain.card import ANSWERS_FILE, ModelCard
 from shared.domain.errors import Conflict
+from shared.models.answers import unpack_answers
 from shared.models.registry import Registry
 from shared.training.presets import FastParams, SeedParams
 from worker.data.datasets import CIFAR10_SETTING, Dataset
@@ -81,6 +82,16 @@ def test_the_folder_is_complete(published: Path) -> None:
     measures = {"confusions.png", "test_predictions.bin", "test_truth.bin"}
     assert {path.name for path in published.iterdir()} == {"card.json", "model.keras", "openvino.zip"} | measures
     assert [path.name for path in published.parent.iterdir()] == [published.name]
+
+
+def test_answers_to_the_pictures_of_an_owner_are_kept(trained: TrainedModel, squares: Dataset, tmp_path: Path) -> None:
+    """They have the numbers of the pictures in the Dataset, which CIFAR-10's images do not have."""
+    numbers = np.arange(len(squares.y_test)) * 3 + 1
+    card = publish_trained(trained, replace(squares, test_numbers=numbers), tmp_path, served="one")
+    kept = unpack_answers((tmp_path / card.version / ANSWERS_FILE).read_bytes())
+    assert [(each.n, each.label) for each in kept] == list(zip(numbers, squares.y_test, strict=True))
+    assert sum(each.right for each in kept) / len(kept) == pytest.approx(card.metrics.accuracy)
+    assert all(0 <= each.score <= 1 and each.novelty is None for each in kept)
 
 
 def test_the_card_describes_the_file(published: Path, card: ModelCard, trained: TrainedModel, squares: Dataset) -> None:
