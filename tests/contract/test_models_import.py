@@ -50,7 +50,7 @@ def post(http: httpx.Client, file: Path, **fields: str) -> httpx.Response:
 def test_a_model_is_imported_promoted_and_classifies(http: httpx.Client, tmp_path: Path) -> None:
     file = small_app_of_keras_2(tmp_path / "cnn_model.h5")
     began = time.monotonic()
-    answer = post(http, file, value_range="0-1")
+    answer = post(http, file, value_range="0-1", resize="crop")
     print(f"importing {file.name} took {time.monotonic() - began:.1f} s")
     assert answer.status_code == 201, answer.text
     model = answer.json()
@@ -60,7 +60,8 @@ def test_a_model_is_imported_promoted_and_classifies(http: httpx.Client, tmp_pat
     assert http.get(answer.headers["Location"]).json() == model
 
     assert model["notes"][0] == "Pixel values: 0 to 1, as given."
-    again = post(http, file.rename(file.with_stem("another_name")), value_range="0-1")
+    assert model["preprocessing"]["resize"] == "crop" and "cropped" in model["notes"][1]
+    again = post(http, file.rename(file.with_stem("another_name")), value_range="0-1", resize="crop")
     assert (again.status_code, again.json()["version"]) == (200, model["version"])
 
     seen = http.get("/v1/models/aliases").headers["ETag"]

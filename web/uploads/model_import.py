@@ -203,7 +203,15 @@ def _validate(uploaded: UploadedModel, owner: str) -> ModelImport:
         raise InvalidRequest(f"the model is refused: {detail}", [Fault("/file", detail)])
     uploaded.file.content.seek(0)
     name = clean_filename(form.name or uploaded.filename)
-    return ModelImport(uploaded.file.sha256, name, form.labels, form.preprocessing, form.resize, owner, form.classifier)
+    return ModelImport(
+        uploaded.file.sha256,
+        name,
+        form.labels,
+        form.preprocessing,
+        resize=form.resize,
+        owner=owner,
+        classifier=form.classifier,
+    )
 
 
 def _too_large() -> TooLarge:

@@ -50,14 +50,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _wanted(options: argparse.Namespace) -> ModelImport:
+    given = options.preprocessing
     return ModelImport(
         _sha256(options.file),
         options.source or options.file.name,
         options.labels,
-        options.preprocessing,
-        options.owner,
-        options.classifier,
-        options.own,
+        given,
+        resize=options.resize or ("crop" if given and given.resize == "crop" else None),
+        owner=options.owner,
+        classifier=options.classifier,
+        own=options.own,
     )
 
 
@@ -100,6 +102,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     given.add_argument(
         "--preprocessing", type=Preprocessing.model_validate_json, help="the same as JSON, as on a version's card"
+    )
+    parser.add_argument(
+        "--resize", choices=("squash", "crop"), help="what the model sees of a picture: all of it, or the middle"
     )
     parser.add_argument("--source", help="origin, recorded on the card (default: the file's name)")
     parser.add_argument("--owner", help="owner of the version (default: nobody; it belongs to cifar10)")

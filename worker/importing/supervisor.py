@@ -131,7 +131,9 @@ def _arguments(wanted: ModelImport, file: Path) -> list[str]:
     """Return the arguments of the process that imports `file`; its input and output are in the file's folder."""
     arguments = [str(file), f"--source={wanted.source}", f"--out={file.parent / 'versions'}"]
     arguments += [
-        f"--{name}={value}" for name in ("owner", "classifier", "own") if (value := getattr(wanted, name)) is not None
+        f"--{name}={value}"
+        for name in ("resize", "owner", "classifier", "own")
+        if (value := getattr(wanted, name)) is not None
     ]
     if wanted.labels is not None:
         labels = file.parent / "labels.json"

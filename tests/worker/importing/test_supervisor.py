@@ -82,10 +82,11 @@ def test_a_model_gets_a_classifier_of_its_own(services: Services, importer: Impo
     """Its first version is the champion; one with other Labels is not taken."""
     file = tmp_path / "net.onnx"
     file.write_bytes(onnx_model().SerializeToString())
-    wishes: dict[str, Any] = {"preprocessing": PREPROCESSINGS["0-1"], "owner": "anna", "own": "net"}
+    wishes: dict[str, Any] = {"preprocessing": PREPROCESSINGS["0-1"], "resize": "crop", "owner": "anna", "own": "net"}
     outcome = ended(services, importer, submit(services, file, labels=FRUIT, **wishes))
     assert outcome.status is ImportStatus.IMPORTED, outcome
     card, fruit = services.registry.card(outcome.detail), Classifier("net", "anna")
+    assert card.preprocessing == PREPROCESSINGS["0-1"].model_copy(update={"resize": "crop"})
     assert (card.belongs_to, services.registry.alias(fruit).version) == (fruit, card.version)
     other = submit(services, file, labels=FRUIT[::-1], classifier="net", **wishes)
     outcome = ended(services, importer, other)
