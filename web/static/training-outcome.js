@@ -43,7 +43,8 @@ export function correctionsText({ held_out: held, accuracy, champion_accuracy: c
 
 /** Show the parameters of a training. @param {Record<string, any>} params */
 export function showParams(params) {
-  byId("params").replaceChildren(...Object.entries(params).map(([name, value]) => pair(readableName(name), value)));
+  const words = { ...params, promote: readableName(params.promote) };
+  byId("params").replaceChildren(...Object.entries(words).map(([name, value]) => pair(readableName(name), value)));
 }
 
 /** Return one pair of a definition list. @param {string} name @param {any} value */
@@ -52,5 +53,5 @@ export function pair(name, value) {
   return element("div", {}, element("dt", {}, name), element("dd", {}, text));
 }
 
-/** Return a parameter's name as words: "batch_size" → "batch size". @param {string} name */
+/** Return a name as words: "batch_size" → "batch size". @param {string} name */
 export const readableName = (name) => name.replaceAll("_", " ");
