@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from shared.domain.card import Bin, Calibration, ClassMetrics, Latency, Metrics
 from shared.models.comparison import wilson
+from worker.serving import keras_runtime
 from worker.serving.forward import Network
 from worker.serving.tta import log, softmax
 
@@ -45,12 +46,25 @@ Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]
 
 
+def predictor(model: Any) -> Callable[[NDArray[np.uint8]], Floats]:
+    """Return the function from uint8 images (n, height, width, 3) to the outputs of `model`, float32 (n, classes).
+
+    It follows the weights as they change. It is one graph; `model.predict` makes an input pipeline too, for which a
+    small network would need longer than for its answers.
+    """
+    run = keras_runtime.compiled(model)
+
+    def predict(images: NDArray[np.uint8]) -> Floats:
+        height, width = images.shape[1:3]
+        size = max(1, min(BATCH_SIZE, PIXELS // (height * width)))
+        return np.concatenate([run(images[start : start + size]) for start in range(0, len(images), size)])
+
+    return predict
+
+
 def predict(model: Any, images: NDArray[np.uint8]) -> Floats:
     """Return the outputs of `model`, float32 (n, classes), for uint8 images (n, height, width, 3)."""
-    height, width = images.shape[1:3]
-    batch_size = max(1, min(BATCH_SIZE, PIXELS // (height * width)))
-    outputs: Floats = model.predict(images, batch_size=batch_size, verbose=0)
-    return outputs
+    return predictor(model)(images)
 
 
 def predict_served(forward: Network, images: NDArray[np.uint8]) -> Floats:

@@ -99,7 +99,7 @@ class TrainingLoop:
         self._has_start = has_start
         self._row_s = self._step_s = self._validation_s = 0.0
         self._sums, self._finishing = np.zeros(2), False
-        self._train_on = steps.trainer(model)
+        self._train_on, self._predict = steps.trainer(model), evaluate.predictor(model)
         model.optimizer.build(model.trainable_variables)
         layers = [variable for layer in model.layers for variable in layer.variables]
         self._variables = checkpoints.named_variables({"network": layers, "optimizer": model.optimizer.variables})
@@ -188,7 +188,7 @@ class TrainingLoop:
         """Return loss and accuracy on the validation images, and keep the weights if they are the best so far."""
         began = time.perf_counter()
         data, progress = self._dataset, self.progress
-        logits = evaluate.predict(self._model, data.x_val)
+        logits = self._predict(data.x_val)
         if not np.isfinite(logits).all():
             raise self._diverged()
         temperature = evaluate.temperature(logits, data.y_val) if self._has_start else 1
