@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -83,18 +84,31 @@ def now_ms(client: Client) -> int:
     return int(seconds) * 1000 + int(microseconds) // 1000
 
 
+@cache
+def script_texts() -> dict[str, str]:
+    """Return the Lua scripts by name, each with the prelude, those of datasets with theirs, too; they are read once."""
+    prelude = CONSTANTS + (SCRIPTS / "prelude.lua").read_text()
+    preludes = {True: prelude + (SCRIPTS / "dataset_prelude.lua").read_text(), False: prelude}
+    return {
+        path.stem: preludes[path.stem.startswith("dataset_")] + path.read_text()
+        for path in SCRIPTS.glob("*.lua")
+        if not path.stem.endswith("prelude")
+    }
+
+
 class Scripts:
-    """The Lua scripts in `scripts/`, each prefixed with the prelude; those of datasets with theirs, too."""
+    """The Lua scripts in `scripts/`, on one client."""
 
     def __init__(self, client: Client) -> None:
-        prelude = CONSTANTS + (SCRIPTS / "prelude.lua").read_text()
-        preludes = {True: prelude + (SCRIPTS / "dataset_prelude.lua").read_text(), False: prelude}
-        self._scripts: dict[str, Script] = {
-            path.stem: client.register_script(preludes[path.stem.startswith("dataset_")] + path.read_text())
-            for path in SCRIPTS.glob("*.lua")
-            if not path.stem.endswith("prelude")
-        }
+        self._client, self._texts = client, script_texts()
+        self._scripts: dict[str, Script] = {}
 
     def run(self, name: str, *args: str | int | float | bytes) -> Any:
         """Run the script `name` and return its result, which the comment at its top describes."""
-        return self._scripts[name](args=list(args))
+        return self.script(name)(args=list(args))
+
+    def script(self, name: str) -> Script:
+        """Return the script `name`, which is sent to Redis when it is run."""
+        if name not in self._scripts:
+            self._scripts[name] = self._client.register_script(self._texts[name])
+        return self._scripts[name]

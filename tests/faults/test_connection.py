@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from shared.redis.connection import Scripts
+from shared.redis.connection import Scripts, script_texts
 from tests.conftest import wait_until
 from tests.faults.checks import Expected, check
 from tests.faults.kit import Arena
@@ -88,7 +88,7 @@ def workers(arena: Arena) -> list[dict]:
 def test_answers_are_lost(arena: Arena, proxy: Proxy, expected: Expected) -> None:
     """Redis runs a script, but its response is lost: once for each step of a job."""
     with arena.redis() as client:
-        scripts = Scripts(client)._scripts
+        scripts = {name: Scripts(client).script(name) for name in script_texts()}
         for script in scripts.values():
             client.script_load(script.script)  # otherwise the first response to each would be NOSCRIPT
     before = arena.counter("duplicate_commits")

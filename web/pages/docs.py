@@ -27,10 +27,9 @@ SWAGGER_AGE_S = 365 * 24 * 3600
 
 
 def install(app: Flask) -> None:
-    """Describe every operation that `app` has by now; the document is made here, once."""
+    """Add the pages to `app`. The document is made when it is first asked for: that takes longer than the rest."""
     app.register_blueprint(blueprint)
     app.before_request(_refuse_parameters)
-    _document(app)
 
 
 def _refuse_parameters() -> None:
