@@ -19,6 +19,7 @@ import httpx
 import hypothesis
 import pytest
 import redis
+from hypothesis import strategies as st
 from xdist.scheduler import LoadFileScheduling
 
 from cli.stack.embedded_redis import free_port, redis_server_path
@@ -95,6 +96,11 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("quick" if config.option.quick else "whole")
     if config.option.quick:
         quick.begin()
+
+
+def pytest_xdist_setupnodes() -> None:
+    """Make Hypothesis's tables of characters, if this is a new clone: else each process would make them."""
+    st.text().validate()
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
