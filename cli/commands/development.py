@@ -16,14 +16,17 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 @click.option("--quick", is_flag=True, help="Only what needs neither the service nor a browser nor TensorFlow.")
 @click.option("--faults", is_flag=True, help="Break a running service at random instead; --rounds N, --seed S.")
 @click.option("--machines", is_flag=True, help="The same with machines that are cut off; also --control. As root.")
+@click.option("--containers", is_flag=True, help="Run the Compose file instead; with podman or Docker.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def test(arguments: tuple[str, ...], *, quick: bool, faults: bool, machines: bool) -> None:
+def test(arguments: tuple[str, ...], *, quick: bool, faults: bool, machines: bool, containers: bool) -> None:
     """Run every test.
 
     Without arguments, first install the programs that are missing: as root with apt-get, else after a question with
     sudo. Tests that need what is still missing are skipped and named; with CI=true they fail. All other arguments go
     to pytest: files, -k, -x, -n0 (one process, for a debugger).
     """
+    if containers:
+        sys.exit(run("tests.deployment.containers", *arguments))
     if machines:
         sys.exit(run("tests.faults.machines", *arguments))
     if faults:
