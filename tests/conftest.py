@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import os
 import signal
 import ssl
@@ -98,9 +99,13 @@ def pytest_configure(config: pytest.Config) -> None:
         quick.begin()
 
 
-def pytest_xdist_setupnodes() -> None:
-    """Make Hypothesis's tables of characters, if this is a new clone: else each process would make them."""
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """Do once in a new clone what each process would do: compile modules, make Hypothesis's tables of characters."""
     st.text().validate()
+    keras = importlib.util.find_spec("keras")  # does not import it
+    if keras and keras.cached and not (Path(keras.cached).exists() or sys.dont_write_bytecode or config.option.quick):
+        words = [sys.executable, "-m", "pytest", "--collect-only", "-qq", "-n0"]
+        subprocess.run(words, cwd=ROOT, stdout=subprocess.DEVNULL, check=False)  # an error is reported by the processes
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
