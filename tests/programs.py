@@ -21,8 +21,13 @@ PROGRAMS = {
     "redis-server": "the job store on Redis, beside the embedded Valkey",
     "faketime": "the tests with wrong clocks",
     "git": "the test of a clean clone",
-    "openssl": "the tests of Redis with TLS",
+    "openssl": "the tests with TLS",
+    "nginx": "the tests behind reverse proxies",
+    "caddy": "the tests behind reverse proxies",
+    "prometheus": "the tests of the metrics, the alerts and the dashboard",
 }
+#: Where Debian has servers, which is not in everybody's PATH.
+SERVERS = "/usr/sbin"
 #: A full Chromium does as well, with a quarter more of the processor.
 CHROMIUM = ("chromium-headless-shell", "chromium")
 
@@ -32,15 +37,20 @@ def chromium() -> str | None:
     return next((path for name in CHROMIUM if (path := shutil.which(name))), None)
 
 
+def path_of(name: str) -> str | None:
+    """Return the path of a program, or None if it is not installed."""
+    return chromium() if name in CHROMIUM else shutil.which(name) or shutil.which(name, path=SERVERS)
+
+
 def missing() -> list[str]:
     """Return the names of the programs that are not installed."""
-    return [name for name in PROGRAMS if not (chromium() if name in CHROMIUM else shutil.which(name))]
+    return [name for name in PROGRAMS if not path_of(name)]
 
 
-def need(name: str) -> None:
-    """Skip the test if a program is missing; in CI that fails it."""
-    if name in missing():
-        pytest.skip(f"needs {name}")
+def need(name: str) -> str:
+    """Return the path of a program. Skip the test if it is missing; in CI that fails it."""
+    path = path_of(name)
+    return path if path else pytest.skip(f"needs {name}")
 
 
 def need_mounts(*options: str) -> None:
