@@ -157,6 +157,14 @@ def expected_answers() -> Expected:
     }
 
 
+def remove(stack: Stack) -> None:
+    """Remove the stack. podman-compose leaves the containers that were scaled, and then what they need."""
+    subprocess.run([*stack.compose, "down"], cwd=ROOT, check=False)
+    for container in reversed(stack.run("ps", "--all", "--quiet", "--filter", f"label={PROJECT}").split()):
+        subprocess.run([stack.engine, "rm", "--force", container], check=False)
+    subprocess.run([*stack.compose, "down", "--volumes"], cwd=ROOT, check=False)
+
+
 def engine_name() -> str:
     """Return the command of the engine."""
     engine = "podman" if shutil.which("podman-compose") else "docker"
@@ -184,9 +192,7 @@ def running_stack() -> Iterator[Stack]:
             print(f"ready after {time.monotonic() - began:.0f} s", flush=True)
             yield stack
         finally:
-            if scaled := stack.run("ps", "--all", "--quiet", "--filter", f"label={PROJECT}").split():
-                stack.run("rm", "--force", *scaled)  # podman-compose forgets what was scaled
-            subprocess.run([*compose, "down", "--volumes"], cwd=ROOT, check=False)
+            remove(stack)
 
 
 @contextmanager
