@@ -37,7 +37,8 @@ def test_the_page_shows_what_the_api_returns(page: Page, api: Api) -> None:
     page.locator("#workers a").first.focus()
     busy = {**answer, "data": [{**queue, "jobs": 7} for queue in answer["data"]]}
     lack = {"what": "cifar10", "reason": "set DARKROOM_CIFAR10", "since": "2026-11-29T12:00:00.000Z"}
-    busy["workers"] = [*answer["workers"], {**answer["workers"][0], "name": "far:1", "lacks": [lack]}]
+    others = [{**worker, "lacks": []} for worker in answer["workers"]]
+    busy["workers"] = [*others, {**answer["workers"][0], "name": "far:1", "lacks": [lack]}]
     page.route("**/v1/queues", lambda route: route.fulfill(json=busy))
     page.clock.fast_forward(POLL_MS)
     expect(page.locator("#queues")).to_contain_text("7")

@@ -43,7 +43,7 @@ export function correctionsText({ held_out: held, accuracy, champion_accuracy: c
 
 /** Show the parameters of a training. @param {Record<string, any>} params */
 export function showParams(params) {
-  const words = { ...params, promote: readableName(params.promote) };
+  const words = "promote" in params ? { ...params, promote: readableName(params.promote) } : params;
   byId("params").replaceChildren(...Object.entries(words).map(([name, value]) => pair(readableName(name), value)));
 }
 

@@ -169,7 +169,7 @@ def test_an_archive_of_teachable_machine_is_taken_as_it_is(tmp_path: Path, threa
         archive.writestr(f"__MACOSX/{folder}._keras_model.h5", b"junk")
     card = imported(file, preprocessing=None)
     assert (card.labels, card.params["value_range_basis"]) == (("My cat", "Dog"), "Teachable Machine")
-    assert "cuts a square" in card.notes[0]
+    assert card.preprocessing.resize == "crop"
     images = np.load(models / "k2_teachable.npz")["x"]
     network = load_network(models / "k2_teachable_v2tf212.h5")
     expected = network(images / np.float32(127.5) - 1, training=False)

@@ -346,4 +346,4 @@ def test_the_module_is_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pyte
         runpy.run_module("worker.training", run_name="__main__")
     printed = capsys.readouterr().out
     assert "--preset PRESET" in printed
-    assert "classic, fast, seed, wide" in printed
+    assert "classic, distil, fast, seed, wide" in printed
