@@ -40,7 +40,7 @@ TOGETHER = (
         "test_page_train",
         "test_page_training",
     },
-    {"test_keys", "test_page_sign_in", "test_request_limits"},
+    {"test_keys", "test_page_sign_in", "test_proxies", "test_request_limits"},
     {"test_disk_full", "test_storage"},
     {"test_connection", "test_service_without_redis"},
 )

@@ -18,6 +18,7 @@ from shared.jobs.store import JobStore
 from shared.redis.connection import connect
 from shared.settings import load_settings
 from shared.startup import check_redis
+from tests.certificates import authority, certificate
 from tests.conftest import wait_until
 from tests.programs import need
 
@@ -30,23 +31,9 @@ TRUSTED = [
 ]
 
 
-def openssl(folder: Path, *words: str) -> None:
-    subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
-
-
-def authority(folder: Path, name: str) -> None:
-    """Make a certificate authority: `name.pem` and `name.key`."""
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", f"{name}.key"]
-    openssl(folder, "req", "-x509", *key, "-out", f"{name}.pem", "-days", "2", "-subj", f"/CN={name}")
-
-
-def certificate(folder: Path, name: str, subject: str) -> list[str]:
-    """Make a certificate for `subject`, signed by the authority `ca`; return the options of a server that shows it."""
-    (folder / f"{name}.ext").write_text(f"subjectAltName={subject}\n")
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", f"{name}.key"]
-    openssl(folder, "req", *key, "-out", f"{name}.csr", "-subj", f"/CN={name}")
-    signer = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", f"{name}.ext"]
-    openssl(folder, "x509", "-req", "-in", f"{name}.csr", *signer, "-out", f"{name}.pem")
+def shown(folder: Path, name: str, subject: str) -> list[str]:
+    """Make a certificate for `subject`; return the options of a server that shows it."""
+    certificate(folder, name, subject)
     files = {"cert": f"{name}.pem", "key": f"{name}.key", "ca-cert": "ca.pem"}
     return [word for option, file in files.items() for word in (f"--tls-{option}-file", str(folder / file))]
 
@@ -70,8 +57,8 @@ def servers(folder: Path) -> Iterator[Callable[[str], str]]:
         if subject not in started:
             port = free_port()
             words = ["redis-server", "--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no", "--save", ""]
-            shown = certificate(folder, f"server{len(started)}", subject)
-            process = subprocess.Popen([*words, *shown], cwd=folder, stdout=subprocess.DEVNULL)
+            options = shown(folder, f"server{len(started)}", subject)
+            process = subprocess.Popen([*words, *options], cwd=folder, stdout=subprocess.DEVNULL)
             started[subject] = f"rediss://127.0.0.1:{port}/0", process
             wait_until(lambda: answers(f"{started[subject][0]}?ssl_cert_reqs=none"), "Redis answers")
         return started[subject][0]
