@@ -68,12 +68,6 @@ LONGEST = (
     "test_scale",
     "test_blobs",
 )
-#: Folders of tests that share a running service, and the modules in them that do not.
-SHARING = {"tests", "tests/browser", "tests/cli", "tests/contract", "tests/integration"}
-NOT_SHARING = {"test_clean_clone", "test_join", "test_schema", "test_up"} | TOGETHER[1]
-#: One of so many processes runs the tests that share a service: the fewer do, the fewer services run, and each of them
-#: takes memory and processor time to the end.
-SHARE = 3
 IN_CI = os.environ.get("CI") == "true"
 # No deadline for one example: the cores may be busy.
 hypothesis.settings.register_profile("whole", deadline=None, max_examples=50 if IN_CI else 100)
@@ -165,26 +159,12 @@ def order(module: str) -> tuple[int, int]:
     return min((place for place, name in enumerate(LONGEST) if name in names), default=len(LONGEST)), group
 
 
-def shares_service(nodeid: str) -> bool:
-    """Tell whether the test is in a module that shares a running service with others."""
-    module = Path(nodeid.partition("::")[0])
-    return module.parent.as_posix() in SHARING and module.stem not in NOT_SHARING
-
-
 class ByFile(LoadFileScheduling):
-    """Run each module, and each set of TOGETHER, in one process; begin with those that share a service in a few."""
+    """Run each module, and each set of TOGETHER, in one process."""
 
     def _split_scope(self, nodeid: str) -> str:
         module = str(super()._split_scope(nodeid))
         return next((str(number) for number, names in enumerate(TOGETHER) if Path(module).stem in names), module)
-
-    def _assign_work_unit(self, node) -> None:
-        """Assign the next module of the kind that the process is for, or of the other kind if none is left."""
-        for_service = int(node.gateway.id.removeprefix("gw")) < max(1, self.numnodes // SHARE)
-        kinds = {module: shares_service(next(iter(tests))) for module, tests in self.workqueue.items()}
-        if module := next((module for module, shares in kinds.items() if shares is for_service), None):
-            self.workqueue.move_to_end(module, last=False)
-        super()._assign_work_unit(node)
 
 
 def pytest_xdist_make_scheduler(config, log) -> ByFile:
