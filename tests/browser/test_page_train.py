@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -43,8 +44,8 @@ def test_the_form_shows_the_presets(form: Page, api: Api) -> None:
             field = form.locator(f"#field-{name}")
             if spec["type"] == "boolean":
                 expect(field).to_be_checked(checked=spec["default"])
-            elif spec["type"] == "string":
-                expect(field).to_have_value(f'"{spec["default"]}"')
+            elif "string" in spec["type"]:
+                expect(field).to_have_value(json.dumps(spec["default"]))
             else:
                 assert float(field.input_value()) == spec["default"]
             expect(form.locator(f"#field-{name}-hint")).to_contain_text(spec["description"])

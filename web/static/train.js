@@ -103,9 +103,6 @@ function showPreset(name) {
 
 const fill = (id, some) => byId(id).replaceChildren(...some.map((field) => field.element));
 
-/** Choices that the page describes itself, by parameter name. */
-const choicesOf = { base: basesOf, dataset: datasets };
-
 function datasets() {
   const { total, needed } = corrections;
   const enough = total < needed ? `, at least ${number(needed)} needed` : "";
@@ -115,11 +112,14 @@ function datasets() {
   ];
 }
 
-function basesOf(name) {
-  const fitting = models.filter(({ preset }) => preset === name);
-  const text = ({ version, metrics, created_at: made }) => `${version} (${metrics ? precisePercent(metrics.accuracy) : "not measured"}, ${moment(made)})`;
-  return [{ value: null, text: "Start from scratch" }, ...fitting.map((model) => ({ value: model.version, text: text(model) }))];
-}
+const versionChoice = ({ version, metrics, created_at: made }) => ({ value: version, text: `${version} (${metrics ? precisePercent(metrics.accuracy) : "not measured"}, ${moment(made)})` });
+
+const basesOf = (name) => [{ value: null, text: "Start from scratch" }, ...models.filter(({ preset }) => preset === name).map(versionChoice)];
+
+const teachers = () => [{ value: null, text: "The version that serves now" }, ...models.map(versionChoice)];
+
+/** Choices that the page describes itself, by parameter name. */
+const choicesOf = { base: basesOf, dataset: datasets, teacher: teachers };
 
 function showSummary() {
   const { name, cost } = presetOf(chosen("preset"));
