@@ -96,8 +96,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_xdist_setupnodes(config: pytest.Config) -> None:
     """Do once in a new clone what each process would do: compile modules, make Hypothesis's tables of characters."""
     st.text().validate()
+    if config.option.quick or sys.dont_write_bytecode:
+        return
     keras = importlib.util.find_spec("keras")  # does not import it
-    if keras and keras.cached and not (Path(keras.cached).exists() or sys.dont_write_bytecode or config.option.quick):
+    if keras and keras.cached and not Path(keras.cached).exists():
         words = [sys.executable, "-m", "pytest", "--collect-only", "-qq", "-n0"]
         subprocess.run(words, cwd=ROOT, stdout=subprocess.DEVNULL, check=False)  # an error is reported by the processes
 
