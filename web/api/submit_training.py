@@ -88,7 +88,7 @@ def _check_base(params: Params) -> None:
 def _with_teacher(services: Services, owner: str, params: DistilParams) -> DistilParams:
     """Return the parameters with the teacher that they name, else with the version that serves now.
 
-    Raise InvalidRequest if there is no such version.
+    Raise InvalidRequest if that version does not exist.
     """
     try:
         if params.teacher is not None:

@@ -151,7 +151,7 @@ class ChunkWorker:
 
 
 def next_size(limit: int, items: int, seconds: float) -> int:
-    """Return the limit for the next chunk, after one of `items` with this `limit` took so many seconds."""
+    """Return the most items of the next chunk, after one of `items`, under this `limit`, that took `seconds`."""
     if seconds > CHUNK_S:
         return min(limit, max(MIN_ITEMS, int(items * CHUNK_S / seconds)))
     return limit if seconds > CHUNK_S / 2 else min(CHUNK_ITEMS, 2 * limit)

@@ -35,8 +35,10 @@ def soft_targets(teacher: LoadedModel, images: NDArray[np.uint8], softness: floa
     """Return the teacher's answers (n, classes), as it serves them, to uint8 images (n, height, width, 3).
 
     The logarithms are divided by `softness`: the greater, the more the answers say about all the other labels. Raise
-    InvalidRequest if the teacher takes images of another size.
+    InvalidRequest if the teacher takes images of another size, or crops pictures: those of a training are squashed.
     """
+    if teacher.card.preprocessing.resize != "squash":
+        raise InvalidRequest(f"The teacher {teacher.card.version} crops pictures; those of a training are squashed.")
     shape = teacher.card.input
     if images.shape[1:] != (shape.height, shape.width, shape.channels):
         raise InvalidRequest(

@@ -68,17 +68,9 @@ def train(
     """
     params, callbacks = params or preset.params, callbacks or Callbacks()
     _make_deterministic(params.seed)
-    if targets is None:
-        targets = np.eye(len(dataset.labels), dtype=np.float32)[dataset.y_train]
-    batches = _batches(dataset.x_train, targets, params)
-    setup = Setup(
-        params.seed,
-        batches.steps,
-        dataset.x_train,
-        len(dataset.labels),
-        hardware.precision(params.precision),
-        start,
-    )
+    batches = _batches(dataset, targets, params)
+    precision = hardware.precision(params.precision)
+    setup = Setup(params.seed, batches.steps, dataset.x_train, len(dataset.labels), precision, start)
     model = preset.build(params, setup)
     if base:
         _load_weights(model, base)
@@ -112,11 +104,13 @@ def _make_deterministic(seed: int) -> None:
     tf.config.experimental.enable_op_determinism()  # 4 % of the time of preset `seed` on two cores
 
 
-def _batches(images: NDArray[np.uint8], targets: NDArray[np.float32], params: TrainingParams) -> Batches:
+def _batches(dataset: Dataset, targets: NDArray[np.float32] | None, params: TrainingParams) -> Batches:
+    if targets is None:
+        targets = np.eye(len(dataset.labels), dtype=np.float32)[dataset.y_train]
     crop = params.crop if isinstance(params, FinetuneParams) else 1.0
     augmentation = Augmentation(params.flip, params.translate, crop, params.brightness, params.contrast)
     return Batches(
-        images,
+        dataset.x_train,
         targets,
         batch_size=params.batch_size,
         seed=params.seed,

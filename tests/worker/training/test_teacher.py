@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -40,6 +42,12 @@ def test_targets_are_the_answers_softened() -> None:
 def test_a_teacher_sees_images_of_its_own_size_only() -> None:
     with pytest.raises(InvalidRequest, match=r"takes images of 32 × 32 pixels, .* have 40 × 40"):
         soft_targets(teacher(1), images(40), 2)
+
+
+def test_a_teacher_that_crops_would_see_other_pictures_than_it_was_made_for() -> None:
+    card = CARD.model_copy(update={"preprocessing": CARD.preprocessing.model_copy(update={"resize": "crop"})})
+    with pytest.raises(InvalidRequest, match="crops pictures"):
+        soft_targets(replace(teacher(1), card=card), images(), 2)
 
 
 def test_a_teacher_knows_the_labels_of_the_dataset_in_their_order() -> None:
