@@ -208,7 +208,7 @@ def test_the_numbers_about_webhooks_are_those_of_the_code() -> None:
         (page, f"{len(SCHEDULE_S) + 1} attempts in {hours[0]:.0f} to {hours[1]:.0f} hours"),
         (page, f"up to {MAX_RETRY_AFTER_S // 3600} h"),
         (page, f"The last {KEPT_DELIVERIES} deliveries of a Job, and the last {KEPT_ATTEMPTS} attempts"),
-        (how, f"polls { {0.25: 'four times a second'}[POLL_S] }"),
+        (how, f"polls { {1.0: 'once a second'}[POLL_S] }"),
         (how, f"fewer than {PER_RECEIVER} claimed Deliveries. The lease lasts {DELIVERY_LEASE_S} s"),
         (decision, f"`LEASE_S` = {DELIVERY_LEASE_S} s"),
         (decision, f"{THREADS} threads and gives a receiver {PER_RECEIVER} of them"),

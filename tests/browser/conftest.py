@@ -13,6 +13,7 @@ from shared.models.versions import PREFIX
 from shared.services import Services
 from tests.browser.kit import PATIENCE_MS, Api, Complaints, pictures, watch_console
 from tests.programs import chromium
+from tests.proxies_kit import HOST
 from tests.versions_kit import measured, services_of, version_folder
 
 ARGUMENTS = [
@@ -24,6 +25,7 @@ ARGUMENTS = [
     "--no-first-run",
     "--use-fake-device-for-media-stream",  # a camera that shows a moving picture
     "--use-fake-ui-for-media-stream",  # which pages may use
+    f"--host-resolver-rules=MAP {HOST} 127.0.0.1",  # the host behind a proxy
 ]
 
 
@@ -49,8 +51,9 @@ def page(browser: Browser, service, complaints: Complaints) -> Iterator[Page]:
     yield from opened(browser, service.url, complaints)
 
 
-def opened(browser: Browser, url: str, complaints: Complaints) -> Iterator[Page]:
-    context = browser.new_context(base_url=url, viewport={"width": 1280, "height": 800})
+def opened(browser: Browser, url: str, complaints: Complaints, any_certificate: bool = False) -> Iterator[Page]:
+    size = {"width": 1280, "height": 800}
+    context = browser.new_context(base_url=url, viewport=size, ignore_https_errors=any_certificate)
     context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     watch_console(page, complaints)

@@ -10,11 +10,28 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.conftest import opened
 from tests.browser.kit import SAMPLES, SIZES, Complaints, check, check_layout
 from tests.keys_kit import KEYS
+from tests.proxies_kit import KEY, Site, running_nginx, running_web
 
 
 @pytest.fixture
 def keyed_page(browser: Browser, keyed_service, complaints: Complaints) -> Iterator[Page]:
     yield from opened(browser, keyed_service.url, complaints)
+
+
+@pytest.fixture
+def nginx(keyed_service, tmp_path) -> Iterator[Site]:
+    """nginx as documented, with TLS on a port of its own, in front of two web processes."""
+    with (
+        running_web(keyed_service, tmp_path / "first.log") as first,
+        running_web(keyed_service, tmp_path / "second.log") as second,
+        running_nginx([first, second], tmp_path) as site,
+    ):
+        yield site
+
+
+@pytest.fixture
+def proxied_page(browser: Browser, nginx: Site, complaints: Complaints) -> Iterator[Page]:
+    yield from opened(browser, nginx.url, complaints, any_certificate=True)
 
 
 def test_sign_in_upload_and_sign_out(keyed_page: Page, complaints: Complaints) -> None:
@@ -44,3 +61,19 @@ def test_sign_in_upload_and_sign_out(keyed_page: Page, complaints: Complaints) -
     expect(page.get_by_label("Key")).to_be_focused()
     page.go_back()
     page.wait_for_url("**/sign-in?next=*")
+
+
+def test_sign_in_and_upload_behind_nginx(proxied_page: Page) -> None:
+    page = proxied_page
+    page.goto("/")
+    page.wait_for_url("**/sign-in*")
+    page.get_by_label("Key").fill(KEY)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator(".sign-out code")).to_have_text("proxied")
+    page.wait_for_load_state()  # its scripts run
+    page.locator("#files").set_input_files(SAMPLES[0])
+    page.locator("#start").click()
+    page.wait_for_url("**/result/*")
+    expect(page.locator("#succeeded")).to_have_text("1")
+    page.locator(".sign-out button").click()
+    expect(page.get_by_label("Key")).to_be_visible()

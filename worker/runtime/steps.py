@@ -31,11 +31,6 @@ class Step(Generic[T]):
         self._recover()
         return result
 
-    @property
-    def is_failing(self) -> bool:
-        """Return whether the last run failed."""
-        return bool(self._problem)
-
     def _report(self, error: Exception) -> None:
         problem = repr(error)  # not the cause, whose text may differ each time
         if not self._problem:

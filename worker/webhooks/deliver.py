@@ -38,8 +38,8 @@ JITTER = 0.2
 MAX_RETRY_AFTER_S = 24 * 3600
 #: Concurrent attempts: in total, and per receiver.
 THREADS, PER_RECEIVER = 32, 4
-#: Seconds between two polls for due deliveries, and before the next poll if Redis cannot be reached.
-POLL_S, RETRY_S = 0.25, 1.0
+#: Seconds between two polls for due deliveries.
+POLL_S = 1.0
 
 HEADERS = {"Content-Type": "application/json", "User-Agent": "Darkroom", "Accept": "*/*"}
 
@@ -65,7 +65,7 @@ class WebhookSender:
             while not stopping.is_set():
                 due = self._claim()
                 if due is None:
-                    self._wait_for_thread(RETRY_S if self._claim.is_failing else POLL_S)
+                    self._wait_for_thread(POLL_S)
                 else:
                     threads.submit(self._send_in_thread, due)
 
