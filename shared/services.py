@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.access.key_store import KeyStore
+from shared.code import ServiceCode
 from shared.datasets.imports import DatasetImports
 from shared.datasets.labels import DatasetLabels
 from shared.datasets.pictures import DatasetPictures
@@ -63,6 +64,7 @@ class Services:
     keys: KeyStore
     blobs: BlobStore
     storage_identity: StorageIdentity
+    code: ServiceCode
     disk: Disk
     classifiers: Classifiers
     registry: Registry
@@ -105,6 +107,7 @@ class Services:
             keys=KeyStore(client),
             blobs=blobs,
             storage_identity=StorageIdentity(client, blobs),
+            code=ServiceCode(client),
             disk=Disk(settings.data_dir),
             classifiers=classifiers,
             registry=registry,

@@ -184,11 +184,11 @@ def wait_until(condition, what: str, seconds: float = PATIENCE_S, every: float =
 
 
 @contextmanager
-def running_redis(command: str, folder: Path, port: int | None = None) -> Iterator[str]:
-    """Run a Redis server with an append-only file in `folder`; yield its URL."""
+def running_redis(command: str, folder: Path, port: int | None = None, *options: str) -> Iterator[str]:
+    """Run a Redis server with an append-only file in `folder`, and more options; yield its URL."""
     port = port or free_port()
     words = [command, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--appendonly", "yes"]
-    server = subprocess.Popen([*words, "--save", ""], stdout=subprocess.DEVNULL)
+    server = subprocess.Popen([*words, "--save", "", *options], stdout=subprocess.DEVNULL)
     url = f"redis://127.0.0.1:{port}/0"
     try:
         wait_until(lambda: answers(url), "Redis answers")

@@ -20,7 +20,6 @@ from shared.access.quotas import QuotaKind, Quotas
 from shared.domain.errors import ConfigError, DarkroomError, StorageFull, Unavailable, UnsupportedMedia
 from shared.jobs.waiter import JobWaiter
 from shared.logs import with_cause
-from shared.models.registry import Registry
 from shared.services import Services
 from shared.settings import load_settings
 from shared.startup import check_binding
@@ -165,15 +164,16 @@ def from_environment() -> Flask:
             services.storage_identity.check()
     except ConfigError as error:
         raise AppImportError(str(error)) from error
-    threading.Thread(target=_publish_shipped, args=[services.registry], name="publish", daemon=True).start()
+    threading.Thread(target=_publish, args=[services], name="publish", daemon=True).start()
     return create_app(services)
 
 
-def _publish_shipped(registry: Registry) -> None:
-    """Publish the shipped versions: the jobs of this process need them, and other machines may have other ones."""
+def _publish(services: Services) -> None:
+    """Record the code, and publish the shipped versions: other machines may have other ones."""
     while True:
         try:
-            return registry.publish_shipped()
+            services.code.record()
+            return services.registry.publish_shipped()
         except DarkroomError as error:
             log.warning("the shipped models cannot be published, retrying: %s", with_cause(error))
         time.sleep(PUBLISH_RETRY_S)

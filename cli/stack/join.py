@@ -15,9 +15,11 @@ import click
 from cli.stack.data_folder import lock
 from cli.stack.programs import Command, classify_workers, train_worker
 from cli.stack.supervision import StopRequested, catch_signals, run_folder, start, stop
+from shared.code import difference, own_code
 from shared.domain.classifier import CIFAR10, EVERYDAY
 from shared.domain.errors import ConfigError, NotFound, StorageFull, Unavailable
 from shared.jobs.workers import STORAGE, Worker
+from shared.redis.configuration import shortcomings
 from shared.services import Services
 from shared.settings import Settings
 from shared.startup import check_redis
@@ -54,7 +56,7 @@ def run(settings: Settings, *, classify: bool, train: bool) -> int:
     catch_signals()
     try:
         with lock(settings), closing(reach(settings)) as services:
-            for warning in missing_models(services):
+            for warning in warnings(services):
                 click.echo(f"Warning: {warning}", err=True)
             return _work(services, Part.of(settings, classify=classify, train=train))
     except StopRequested:
@@ -83,6 +85,19 @@ def reach(settings: Settings) -> Services:
             f"DARKROOM_DATA_DIR: the disk has {free // 2**20} MiB left; models need {RESERVE_BYTES // 2**20} MiB"
         )
     return services
+
+
+def warnings(services: Services) -> Iterator[str]:
+    """Yield a line for each thing that a person should know, though the workers can work."""
+    if differs := difference(own_code(), services.code.get()):
+        yield differs
+    if any(worker.host == socket.gethostname() for worker in services.workers.alive()):
+        yield (
+            f"workers of a machine named {socket.gethostname()} work for this service already: if that is another one, "
+            "rename this one, or /system lists both as one"
+        )
+    yield from shortcomings(services.redis)
+    yield from missing_models(services)
 
 
 def missing_models(services: Services) -> Iterator[str]:

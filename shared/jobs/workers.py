@@ -26,12 +26,16 @@ class Lack:
 
 @dataclass(frozen=True)
 class Worker:
-    """A worker process. `name` is `host:pid:random`; `model` is its loaded champion or None."""
+    """A worker process. `name` is `host:pid:random`; `model` is its loaded champion or None.
+
+    `code` is the version of its code; None if that is too old to say so.
+    """
 
     name: str
     queues: tuple[str, ...]
     model: str | None
     lacks: tuple[Lack, ...] = ()
+    code: str | None = None
 
     @property
     def host(self) -> str:
@@ -71,7 +75,8 @@ class Workers:
                 lost.append(name)
             else:
                 lacks = tuple(Lack(**lack) for lack in record.get("lacks", ()))
-                found.append(Worker(record["name"], tuple(record["queues"]), record["model"], lacks))
+                queues, code = tuple(record["queues"]), record.get("code")
+                found.append(Worker(record["name"], queues, record["model"], lacks, code))
         if lost:
             self._redis.hdel(keys.WORKERS, *lost)
         return found

@@ -16,6 +16,8 @@ CORRECTED = "darkroom:corrected"
 LEASES = "darkroom:leases"
 #: String: the id of the storage that is used with this Redis. See `shared/storage/identity.py`.
 STORAGE_ID = "darkroom:storage-id"
+#: String: the code of the `web` process that started last (JSON). See `shared/code.py`.
+CODE = "darkroom:code"
 #: Hash: worker process → JSON with its queues, its model and the time of its last heartbeat.
 WORKERS = "darkroom:workers"
 #: Hash: event → count; hash: stage and histogram bucket → count. See `shared/jobs/metrics.py`.

@@ -38,13 +38,15 @@ def test_the_page_shows_what_the_api_returns(page: Page, api: Api) -> None:
     busy = {**answer, "data": [{**queue, "jobs": 7} for queue in answer["data"]]}
     lack = {"what": "cifar10", "reason": "set DARKROOM_CIFAR10", "since": "2026-11-29T12:00:00.000Z"}
     others = [{**worker, "lacks": []} for worker in answer["workers"]]
-    busy["workers"] = [*others, {**answer["workers"][0], "name": "far:1", "lacks": [lack]}]
+    busy["workers"] = [*others, {**answer["workers"][0], "name": "far:1", "lacks": [lack], "code": "0.0.9+0"}]
     page.route("**/v1/queues", lambda route: route.fulfill(json=busy))
     page.clock.fast_forward(POLL_MS)
     expect(page.locator("#queues")).to_contain_text("7")
-    expect(page.locator("#lacks li")).to_have_text(
-        re.compile(r"^far:1 lacks cifar10 since .*2026.*: set DARKROOM_CIFAR10$")
-    )
+    lines = [
+        r"^far:1 lacks cifar10 since .*2026.*: set DARKROOM_CIFAR10$",
+        rf"^far runs Darkroom 0\.0\.9\+0, and the web server {re.escape(answer['code'])}\. Update the older one\.$",
+    ]
+    expect(page.locator("#lacks li")).to_have_text([re.compile(line) for line in lines])
     expect(page.locator("#workers a").first).to_be_focused()
 
 

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
+from cli.stack.embedded_redis import configured_url
+from shared.code import ServiceCode, own_code
+from shared.redis.connection import connect
+from shared.settings import Settings
+from tests.conftest import wait_until
 from tests.integration.helpers import finished, png, problem, submit
 
 FIELDS = {"name", "jobs", "depth", "oldest_age_s", "workers", "rate", "per_minute"}
@@ -18,6 +25,14 @@ def test_every_queue_has_its_figures(http):
     champion = http.get("/v1/models/aliases").json()["champion"]["version"]
     assert answer["reports"] >= 0
     assert {worker["model"] for worker in answer["workers"] if "interactive" in worker["queues"]} == {champion}
+
+
+def test_the_workers_and_the_service_run_this_code(http, service):
+    """`web` records its own at its start, for machines that join."""
+    answer = http.get("/v1/queues").json()
+    assert {answer["code"], *(worker["code"] for worker in answer["workers"])} == {own_code().version}
+    with closing(connect(configured_url(Settings(data_dir=service.data_dir)))) as client:
+        wait_until(lambda: ServiceCode(client).get() == own_code(), "web has recorded its code")
 
 
 def test_it_takes_no_parameters(http):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import subprocess
@@ -19,6 +20,9 @@ from cli.stack.embedded_redis import free_port, redis_server_path
 from shared.domain.classifier import Classifier
 from shared.domain.entities import JobState
 from shared.domain.errors import ConfigError
+from shared.jobs.workers import Worker
+from shared.redis import keys
+from shared.redis.connection import CONNECT_TIMEOUT_S, RESPONSE_TIMEOUT_S, SCHEMA
 from shared.services import Services
 from shared.settings import Settings
 from tests import programs
@@ -100,11 +104,17 @@ def test_another_machine_joins_works_and_leaves(service: Services, tmp_path: Pat
 
 
 def refusal(settings: Settings, **changed: object) -> str:
-    """Return why the machine cannot join with these settings; it is told in ten seconds."""
+    """Return why the machine cannot join with these settings, in a line."""
     with pytest.raises(ConfigError) as refused:
         join.reach(settings.model_copy(update=changed))
     assert "\n" not in str(refused.value)
     return str(refused.value)
+
+
+def test_a_person_is_told_in_ten_seconds() -> None:
+    """Given what each check may wait for, Then all together stay below: time is not measured, cores may be busy."""
+    redis_s = CONNECT_TIMEOUT_S + RESPONSE_TIMEOUT_S
+    assert redis_s + join.PATIENCE.stall_s + join.PATIENCE.retry_s < 10
 
 
 def test_what_is_missing_is_named(settings: Settings) -> None:
@@ -114,8 +124,12 @@ def test_what_is_missing_is_named(settings: Settings) -> None:
 
 def test_a_redis_that_cannot_be_used(settings: Settings, tmp_path: Path) -> None:
     assert refusal(settings, redis_url=f"redis://127.0.0.1:{free_port()}/0").startswith("DARKROOM_REDIS_URL: ")
+    right = str(settings.redis_url)
+    assert "DARKROOM_REDIS_URL: " in refusal(settings, redis_url=right.replace("://", "://nobody:wrong@"))
     with running_redis(redis_server_path(), tmp_path) as empty:
         assert "no service uses this Redis yet" in refusal(settings, redis_url=empty)
+    with running_redis(redis_server_path(), tmp_path, None, "--rename-command", "UNLINK", "OTHER") as old:
+        assert "does not know the command UNLINK: Darkroom needs Redis 7" in refusal(settings, redis_url=old)
 
 
 @pytest.mark.parametrize(
@@ -144,6 +158,31 @@ def test_a_wrong_clock(settings: Settings, monkeypatch: pytest.MonkeyPatch, ahea
 def test_a_full_disk(settings: Settings) -> None:
     with programs.small_disk(settings.data_dir, 100 * MIB):
         assert "the disk has 100 MiB left" in refusal(settings)
+
+
+def told(settings: Settings) -> list[str]:
+    """Return the warnings at the start, but those about Redis's configuration."""
+    with closing(join.reach(settings)) as services:
+        return [line for line in join.warnings(services) if not line.startswith("Redis has")]
+
+
+def test_other_code_is_a_warning(service: Services, settings: Settings) -> None:
+    (line,) = told(settings)
+    assert "the service is older and does not say which" in line
+    service.code.record()
+    assert told(settings) == []
+    service.redis.set(keys.CODE, json.dumps({"version": "9.0.0+ab", "schema": SCHEMA + 1}))
+    (line,) = told(settings)
+    assert "and the service 9.0.0+ab: until this machine is updated, it leaves Jobs of newer code" in line
+    service.code.record()
+
+
+def test_two_machines_of_one_name_are_a_warning(service: Services, settings: Settings) -> None:
+    service.code.record()
+    service.workers.record_heartbeat(Worker(f"{socket.gethostname()}:1:ab", ("train",), None))
+    (line,) = told(settings)
+    assert "if that is another one, rename this one" in line
+    service.workers.remove(f"{socket.gethostname()}:1:ab")
 
 
 def test_a_champion_that_is_nowhere_is_a_warning(service: Services, settings: Settings) -> None:

@@ -12,7 +12,7 @@ from redis import Redis
 
 from cli.stack.embedded_redis import free_port, redis_server_path
 from shared.domain.errors import ConfigError
-from shared.redis.configuration import shortcomings
+from shared.redis.configuration import missing, shortcomings
 from shared.redis.connection import SCRIPTS
 from shared.redis.probe import BROKER_CALLS, JOB_STORE_CALLS, KEYS
 from shared.settings import Settings
@@ -150,3 +150,9 @@ def test_what_is_missing_in_the_configuration(url: str, admin: Redis) -> None:
     assert ["noeviction" in told[0], "appendonly yes" in told[1], "set maxmemory." in told[2]] == [True] * 3
     assert shortcomings(admin) == []
     assert not admin.exists(*KEYS)
+
+
+def test_a_redis_that_is_older_than_tested_is_named() -> None:
+    """Given what INFO says, Then only the old version is named. No older server is at hand."""
+    (line,) = missing({"redis_version": "6.2.14", "aof_enabled": 1, "maxmemory": 1})
+    assert line.startswith("Redis 6.2.14 is older") and missing({"redis_version": "7.0.15"}) == []

@@ -8,6 +8,7 @@ from flask import Blueprint, Response, jsonify
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from shared.code import own_code
 from shared.domain.entities import Queue
 from shared.domain.times import rfc3339
 from shared.jobs.workers import Lack
@@ -53,10 +54,11 @@ class WorkerState(TypedDict):
     queues: tuple[Queue, ...]
     model: Annotated[str | None, Field(description="Model version that it loaded last.")]
     lacks: Annotated[list[LackState], Field(description="Usually empty.")]
+    code: Annotated[str | None, Field(description="Version of its code; null if that is too old to say so.")]
 
 
 class QueueList(TypedDict):
-    """All queues, all live workers, and the number of reports."""
+    """All queues, all live workers, the number of reports, and the version of the code."""
 
     data: list[QueueState]
     workers: list[WorkerState]
@@ -64,6 +66,7 @@ class QueueList(TypedDict):
         responses.Count,
         Field(description="Reports on datasets that training workers have yet to compute, before trainings."),
     ]
+    code: Annotated[str, Field(description="Version of the code of the web server.")]
 
 
 @blueprint.get("/v1/queues")
@@ -85,10 +88,17 @@ def queues() -> Response:
         for state in services().queues.all()
     ]
     processes = [
-        {"name": one.name, "queues": one.queues, "model": one.model, "lacks": [_lack(lack) for lack in one.lacks]}
+        {
+            "name": one.name,
+            "queues": one.queues,
+            "model": one.model,
+            "lacks": [_lack(lack) for lack in one.lacks],
+            "code": one.code,
+        }
         for one in workers
     ]
-    return jsonify({"data": data, "workers": processes, "reports": services().reports.count()})
+    reports = services().reports.count()
+    return jsonify({"data": data, "workers": processes, "reports": reports, "code": own_code().version})
 
 
 def _lack(lack: Lack) -> dict[str, str]:

@@ -28,10 +28,10 @@ async function follow() {
 
 async function refresh(signal) {
   try {
-    const [{ data: queues, workers }, room] = await Promise.all([readQueues(signal), readSystem(signal)]);
+    const [{ data: queues, workers, code }, room] = await Promise.all([readQueues(signal), readSystem(signal)]);
     notice(null);
     showQueues(queues);
-    showWorkers(workers);
+    showWorkers(workers, code);
     showRoom(room);
     show("system", true);
     announce(describe(queues, workers));
@@ -67,14 +67,22 @@ function showQueues(queues) {
   if (unserved.length) setText("unserved-what", `No worker is running for ${unserved.join(", ")}.`);
 }
 
-function showWorkers(workers) {
+function showWorkers(workers, code) {
   show("workers-table", workers.length > 0);
   show("no-workers", workers.length === 0);
   const inOrder = workers.toSorted((one, other) => one.name.localeCompare(other.name, "en", { numeric: true }));
   showRows("workers", inOrder.map(({ name, queues, model }) =>
     row(name, queues.map((queue) => QUEUES[queue] ?? queue).join(", "), modelOf(queues, model))));
-  showRows("lacks", inOrder.flatMap(({ name, lacks }) => lacks.map(({ what, since, reason }) =>
-    element("li", {}, `${name} lacks ${what} since ${moment(since)}: ${reason}`))));
+  const missing = inOrder.flatMap(({ name, lacks }) => lacks.map(({ what, since, reason }) => `${name} lacks ${what} since ${moment(since)}: ${reason}`));
+  showRows("lacks", [...missing, ...otherCode(inOrder, code)].map((line) => element("li", {}, line)));
+}
+
+/** Describe each machine whose workers run other code than the web server. */
+function otherCode(workers, ours) {
+  const others = workers.filter(({ code }) => code !== ours);
+  const lines = others.map(({ name, code }) =>
+    `${name.split(":")[0]} runs ${code ? `Darkroom ${code}` : "an older Darkroom"}, and the web server ${ours}. Update the older one.`);
+  return [...new Set(lines)];
 }
 
 /** Show rows. Unchanged rows stay, so a link in one keeps the focus. */

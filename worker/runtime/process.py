@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from shared.code import own_code
 from shared.domain.entities import Queue
 from shared.domain.errors import ConfigError, Unavailable
 from shared.jobs.workers import STORAGE, Worker
@@ -105,8 +106,8 @@ class WorkerProcess:
         self._pool.shutdown(cancel_futures=True)
 
     def describe(self) -> Worker:
-        """Return the worker as it is listed: its name, its queues, its loaded champion and what it lacks."""
-        return Worker(self.name, self.queues, self._champion_watcher.champion, self.lacks.all())
+        """Return the worker as it is listed: its name, its queues, its loaded champion, what it lacks, its code."""
+        return Worker(self.name, self.queues, self._champion_watcher.champion, self.lacks.all(), own_code().version)
 
     def may_work(self) -> bool:
         """Return whether this process uses the same storage as the others; if not, say so. Raise Unavailable."""

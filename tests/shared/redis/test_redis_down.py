@@ -15,6 +15,7 @@ from cli.stack.embedded_redis import free_port, redis_server_path
 from shared.access.api_keys import Scope
 from shared.access.key_store import KeyStore
 from shared.access.quotas import QuotaKind, Quotas
+from shared.code import ServiceCode
 from shared.domain.classifier import Classifier
 from shared.domain.entities import Chunk, Counts, Failure, Job, JobKind, JobState, Queue, Training, new_id
 from shared.domain.errors import Unavailable
@@ -148,6 +149,8 @@ CALLS: dict[str, Callable[[str], object]] = {
     },
     "WebhookSecrets.get": lambda url: WebhookSecrets(connect(url)).get("ann"),
     "WebhookSecrets.replace": lambda url: WebhookSecrets(connect(url)).replace("ann"),
+    "ServiceCode.record": lambda url: ServiceCode(connect(url)).record(),
+    "ServiceCode.get": lambda url: ServiceCode(connect(url)).get(),
     "Workers.record_heartbeat": lambda url: Workers(connect(url)).record_heartbeat(WORKER),
     "Workers.remove": lambda url: Workers(connect(url)).remove("host:1"),
     "Workers.alive": lambda url: Workers(connect(url)).alive(),
@@ -169,6 +172,7 @@ def test_every_public_method_is_in_calls() -> None:
         ChunkStore,
         TrainingStore,
         Results,
+        ServiceCode,
         Workers,
         Messenger,
         Classifiers,
