@@ -24,6 +24,7 @@ from shared.models.exports import ExportFormat
 from shared.models.registry import Registry
 from tests.fixtures import make, odd
 from tests.versions_kit import version_folder
+from tests.worker.importing.kit import imported, served
 from worker.data.decode import decode
 from worker.exporting.contents import write_contents
 from worker.exporting.export import export
@@ -201,6 +202,26 @@ def test_a_version_that_crops(pictures: dict[Path, NDArray[np.uint8]], tmp_path:
 
 def _card(version: Path, **changes: Any) -> ModelCard:
     return ModelCard.read(version / CARD_FILE).model_copy(update=changes)
+
+
+@pytest.mark.usefixtures("few_passes")
+@pytest.mark.parametrize("kind", ExportFormat)
+def test_an_export_is_imported_as_it_is(
+    pictures: dict[Path, NDArray[np.uint8]], kind: ExportFormat, tmp_path: Path, threads: int
+) -> None:
+    """Given the zip alone, then labels and preprocessing are those of the version, and so are the answers."""
+    how = PREPROCESSINGS["imagenet"].model_copy(update={"channels": "BGR", "resize": "crop"})
+    version = published(small_network(), tmp_path, preprocessing=how.model_dump())
+    zipped = tmp_path / "import" / "export.zip"
+    zipped.parent.mkdir()
+    export(version, kind, zipped)
+    card = imported(zipped, preprocessing=None)
+    assert card.labels == tuple(label.replace("\n", " ") for label in LABELS)
+    assert card.preprocessing.resize == "crop"  # the network itself scales the pixels
+    assert card.params["value_range_basis"] == "stated"
+    pixels = np.stack(list(pictures.values()))
+    expected = ModelCache(Registry(version.parent), threads).get(version.name).forward(pixels)
+    np.testing.assert_allclose(served(zipped, card, threads, pixels), expected, atol=CLOSE)
 
 
 def test_the_zip_has_what_a_program_needs(with_head: Path, tmp_path: Path) -> None:
