@@ -71,6 +71,16 @@ class Picture(NamedTuple):
     row: int
 
 
+class Rejection(NamedTuple):
+    """A person's decision that a Label fits a picture no better than its own: the indices of its own, and of the other.
+
+    It holds while the picture has this Label, and for no other suggestion.
+    """
+
+    label: int
+    best: int
+
+
 @dataclass(frozen=True)
 class Block:
     """The pictures of one import Chunk: the picture in row `r` has the number `first + r`, unless it was not added.

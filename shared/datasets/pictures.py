@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from shared.datasets.entities import Block, Picture, PicturePage, Snapshot, Split
+from shared.datasets.entities import Block, Picture, PicturePage, Rejection, Snapshot, Split
 from shared.datasets.labels import label_not_found
 from shared.datasets.picture import unpack
 from shared.datasets.store import Move, dataset_not_found, label_names, read_move
@@ -163,6 +163,29 @@ class DatasetPictures:
         if result == "label":
             raise label_not_found(what[0])
         _check(result, what)
+
+    @redis_errors()
+    def reject(self, dataset: str, n: int, label: str | None) -> bool:
+        """Note that a Label fits a picture no better than its own; None forgets that. Repeating it changes nothing.
+
+        Return False, without a change, if the picture has that Label, or none. Raise NotFound for an unknown picture or
+        Label.
+        """
+        result, *what = self._scripts.run("dataset_reject", dataset, n, label or "")
+        if result == "label":
+            raise label_not_found(what[0])
+        _check(result, what)
+        return bool(result == "changed")
+
+    @redis_errors()
+    def rejections(self, dataset: str, numbers: Sequence[int] | None = None) -> dict[int, Rejection]:
+        """Return the Rejections of these pictures, or of all, by number; most pictures have none."""
+        key = keys.dataset(dataset, "rejected")
+        if numbers is None:
+            found = self._redis.hgetall(key)
+        else:
+            found = dict(zip(numbers, self._redis.hmget(key, numbers), strict=True)) if numbers else {}
+        return {int(n): Rejection(*map(int, text.split())) for n, text in found.items() if text is not None}
 
     @redis_errors()
     def delete(self, dataset: str, numbers: Sequence[int]) -> None:

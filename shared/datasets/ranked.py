@@ -58,7 +58,8 @@ def ranked_page(
 ) -> PicturePage:
     """Return at most `limit` pictures that match, in the order of a ranking; fewer if SCAN_LIMIT are examined.
 
-    Pictures that were deleted or relabelled since are left out. Raise NotFound, InvalidRequest for a wrong cursor.
+    Pictures that were deleted or relabelled since, or whose suggestion was rejected, are left out. Raise NotFound,
+    InvalidRequest for a wrong cursor.
     """
     opinions, name = ranking.opinions, f"by-{ranking.order}"
     place = 0 if after is None else decode_cursor(name, after, int)
@@ -66,12 +67,14 @@ def ranked_page(
     found: list[Picture] = []
     while place < end and len(found) < limit:
         batch = opinions[place : min(place + READ_BATCH, end)]
-        there = pictures.many(dataset, [opinion.n for opinion in batch])
+        numbers = [opinion.n for opinion in batch]
+        there, rejections = pictures.many(dataset, numbers), pictures.rejections(dataset, numbers)
         for opinion in batch:
             if len(found) == limit:
                 break
             picture = there.get(opinion.n)
-            if picture is not None and opinion.holds(picture) and wanted.matches(picture):
+            holds = picture and opinion.holds(picture) and not opinion.is_rejected(rejections.get(opinion.n))
+            if picture and holds and wanted.matches(picture):
                 found.append(picture)
             place += 1
     following = encode_cursor(name, place) if place < len(opinions) else None

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
-from shared.datasets.entities import Picture
+from shared.datasets.entities import Picture, Rejection
 from shared.datasets.files import report_key
 from shared.domain.errors import NotFound
 from shared.storage.blobs import BlobStore
@@ -117,6 +117,10 @@ class Opinion(NamedTuple):
     def holds(self, picture: Picture) -> bool:
         """Return whether the picture still has the Label that this is about."""
         return (-1 if picture.label is None else picture.label) == self.label
+
+    def is_rejected(self, rejection: Rejection | None) -> bool:
+        """Return whether a person has rejected what this suggests, which is this Rejection of the picture."""
+        return rejection == (self.label, self.best)
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,6 +20,24 @@ def test_newest_first_and_live(page: Page, api: Api) -> None:
     expect(page.locator("#succeeded")).to_have_text("3")
 
 
+def test_a_script_that_fails_is_mentioned_on_the_page(page: Page, api: Api, complaints: Complaints) -> None:
+    complaints.expected = ("ERR_FAILED", "it is not defined")
+    api.open_job(pictures(1))
+    page.goto("/jobs")
+    expect(page.locator("#rows tr").first).to_be_visible()
+    expect(page.locator("#trouble")).to_be_hidden()
+    page.route("**/static/api.js*", lambda route: route.abort())  # which the page's script imports
+    page.reload()
+    expect(page.locator("#trouble")).to_be_visible()
+    page.unroute("**/static/api.js*")
+    page.reload()
+    expect(page.locator("#rows tr").first).to_be_visible()
+    expect(page.locator("#trouble")).to_be_hidden()
+    page.route("**/static/jobs.js*", lambda route: route.fulfill(content_type="text/javascript", body="it.broke = 1"))
+    page.reload()
+    expect(page.locator("#trouble")).to_be_visible()
+
+
 def test_paging(page: Page, api: Api) -> None:
     for _ in range(26):
         api.ask("POST", "/v1/jobs", json={"kind": "classification"})

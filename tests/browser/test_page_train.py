@@ -88,14 +88,18 @@ def test_changed_settings_are_marked_kept_and_reset(form: Page, api: Api) -> Non
     form.check("input[name=promote][value=if_better]")
     changes(form, 2)
     expect(form.locator(".field-changed label")).to_have_text(["epochs", "augment"])
-    # A reload keeps them, for this preset only
-    form.reload()
-    expect(form.locator("input[name=preset][value=seed]")).to_be_checked()
-    expect(form.locator("input[name=promote][value=if_better]")).to_be_checked()
-    changes(form, 2)
+    # A reload keeps them, for each preset its own
     preset(form, "classic")
     changes(form, 0)
+    form.fill("#field-epochs", "5")
+    form.reload()
+    expect(form.locator("input[name=preset][value=classic]")).to_be_checked()
+    expect(form.locator("input[name=promote][value=if_better]")).to_be_checked()
+    expect(form.locator("#field-epochs")).to_have_value("5")
+    changes(form, 1)
     preset(form, "seed")
+    expect(form.locator("#field-epochs")).to_have_value("3")
+    changes(form, 2)
     # One is reset, then all
     form.click(".field:has(#field-epochs) .field-reset")
     expect(form.locator("#field-epochs")).to_have_value("8")

@@ -4,6 +4,7 @@ import test from "node:test";
 import { accuracyText, classesOf, intervalText, oftenRight } from "../../web/static/accuracy.js";
 import { nameOf, whyNot } from "../../web/static/camera.js";
 import { withoutPictures } from "../../web/static/dataset-changes.js";
+import { examplesOf } from "../../web/static/doubts.js";
 import { labelFor } from "../../web/static/import-labels.js";
 import { matching } from "../../web/static/dataset-labels.js";
 import { isHead, titleOf } from "../../web/static/format.js";
@@ -116,6 +117,12 @@ test("the report says what to do next", () => {
   assert.ok(adviceOf({ ...report, computed: { ...report.computed, learnt: flat } }).some(({ text }) => text.endsWith("help little now.")));
   const older = adviceOf({ ...report, computed: { ...report.computed, revision: 8 } });
   assert.ok(older.some(({ text }) => text.endsWith("still help. Measured before the latest changes.")));
+});
+
+test("a doubted picture is shown beside those that resemble it and have the better label", () => {
+  const near = [["3", "mug"], ["4", "cup"], ["5", null], ["6", "mug"], ["7", "mug"]].map(([id, name]) => ({ id, label: name }));
+  assert.deepEqual(examplesOf(near, "mug"), ["3", "6"]);
+  assert.deepEqual(examplesOf(near, "glass"), []);
 });
 
 test("a label is suggested for a picture without one, or whose own fits worse", () => {

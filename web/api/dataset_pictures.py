@@ -96,11 +96,15 @@ def neighbours(dataset: str, number: int) -> Response:
 @allow(Scope.TRAIN)
 @operation({200: Answer(DatasetPicture)}, body={JSON: PictureChange}, examples={JSON: {"label": "apple"}})
 def change(dataset: str, number: int) -> Response:
-    """Change a picture's label, or pin it to a side of the split.
+    """Change a picture's label, pin it to a side of the split, or keep its label although a report doubts it.
 
-    A pin also moves all near copies of the picture, so that none is on the other side.
+    A pin also moves all near copies of the picture, so that none is on the other side. `rejected` names the label that
+    a report suggests and that does not fit better: while the picture has its label, that one is not suggested again.
     """
     wanted, found = json_body(PictureChange, request), dataset_id(dataset)
+    if "rejected" in wanted.model_fields_set:
+        _reject(found, number, wanted.rejected)
+        return _picture(dataset, found, number)
     label = None
     if "label" in wanted.model_fields_set:
         (label,) = _known_labels(found, [(wanted.label, "/label")])
@@ -177,6 +181,14 @@ def _content(dataset: str, picture: Picture, *, small: bool) -> tuple[bytes, str
     return services().blobs.get(picture_key(dataset, block, picture.sha256)), picture.media_type
 
 
+def _reject(dataset: str, number: int, label: str | None) -> None:
+    """Keep a picture's Label against this one, or forget that. Raise NotFound, InvalidRequest for a wrong Label."""
+    (name,) = _known_labels(dataset, [(label, "/rejected")])
+    if not services().dataset_pictures.reject(dataset, number, name or None):
+        text = "only another label than the picture's own can be rejected"
+        raise InvalidRequest(text, [Fault("/rejected", text)])
+
+
 def _picture(name: str, dataset: str, n: int) -> Response:
     picture = services().dataset_pictures.get(dataset, n)
     return jsonify(_pictures_json(name, dataset, [picture], _opinions(dataset))[0])
@@ -190,7 +202,10 @@ def _opinions(dataset: str) -> Opinions:
 def _pictures_json(name: str, dataset: str, pictures: Sequence[Picture], opinions: Opinions) -> list[DatasetPicture]:
     """Return the JSON of pictures, with what the last report says about them."""
     labels = services().dataset_labels.names(dataset)
-    return [picture_json(name, picture, labels, opinions.of(picture)) for picture in pictures]
+    rejections = services().dataset_pictures.rejections(dataset, [picture.n for picture in pictures])
+    return [
+        picture_json(name, picture, labels, opinions.of(picture), rejections.get(picture.n)) for picture in pictures
+    ]
 
 
 def _index(dataset: str, label: str) -> int:

@@ -23,8 +23,8 @@ def get(dataset: str) -> Response:
     """Get what is wrong or thin in a dataset.
 
     `computed` is the work of a worker. If there is none of the present revision, the call starts one, and `computing`
-    is true: ask again. Pictures that were deleted since, and doubts about labels that were changed since, are left out
-    of the lists.
+    is true: ask again. Pictures that were deleted since, and doubts about labels that were changed or confirmed since,
+    are left out of the lists.
     """
     record = services().datasets.get(dataset_id(dataset))
     computed = _computed(record)
@@ -39,5 +39,6 @@ def _computed(record: DatasetRecord) -> Computed | None:
     report = read_report(services().blobs, record.id)
     if report is None:
         return None
-    pictures = services().dataset_pictures.many(record.id, mentioned(report[0]))
-    return Computed(*report, pictures, {label.index: label.name for label in record.labels})
+    store, numbers = services().dataset_pictures, mentioned(report[0])
+    names = {label.index: label.name for label in record.labels}
+    return Computed(*report, store.many(record.id, numbers), store.rejections(record.id, numbers), names)

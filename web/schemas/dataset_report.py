@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from shared.datasets.entities import DatasetRecord, LabelCounts, Picture
-from shared.datasets.report import Doubted, Findings, Judgement, Opinions
+from shared.datasets.entities import DatasetRecord, LabelCounts, Picture, Rejection
+from shared.datasets.report import Doubted, Findings, Judgement, Opinion, Opinions
 from shared.domain.times import rfc3339
 from shared.training.own_datasets import MIN_PICTURES
 from web.schemas import responses
@@ -148,16 +148,27 @@ class DatasetReport(TypedDict):
 
 @dataclass(frozen=True)
 class Computed:
-    """What a worker has computed, with those pictures in it that are still there, and the names of Labels by index."""
+    """What a worker has computed, with what is now: its pictures and their Rejections, and names of Labels by index."""
 
     findings: Findings
     opinions: Opinions
     pictures: Mapping[int, Picture]
+    rejections: Mapping[int, Rejection]
     names: Mapping[int, str]
 
     def label_of(self, picture: Picture) -> str | None:
         """Return the name of a picture's Label."""
         return None if picture.label is None else self.names.get(picture.label)
+
+    def opinion(self, n: int) -> Opinion | None:
+        """Return the opinion on a picture, or None if the picture is gone, or has another Label since."""
+        picture = self.pictures.get(n)
+        return self.opinions.of(picture) if picture else None
+
+    def is_rejected(self, n: int) -> bool:
+        """Return whether a person has rejected what the report suggests for a picture."""
+        opinion = self.opinion(n)
+        return opinion is not None and opinion.is_rejected(self.rejections.get(n))
 
 
 def mentioned(findings: Findings) -> list[int]:
@@ -225,9 +236,13 @@ def _group_json(group: Sequence[int], computed: Computed) -> list[LabelledPictur
 
 def _learnt_json(judgement: Judgement, computed: Computed) -> Learnt:
     labelled, unlabelled = judgement.unknown
-    doubted = (_doubted_json(each, computed) for each in judgement.doubted)
+    kept = [each.n for each in judgement.doubted if computed.is_rejected(each.n)]
+    doubted = (_doubted_json(each, computed) for each in judgement.doubted if each.n not in kept)
     return {
-        "doubted": {"pictures": judgement.doubted_count, "listed": [each for each in doubted if each is not None]},
+        "doubted": {
+            "pictures": judgement.doubted_count - len(kept),
+            "listed": [each for each in doubted if each is not None],
+        },
         "unknown": {"labelled": labelled, "unlabelled": unlabelled},
         "curve": [
             {
@@ -253,8 +268,7 @@ def _revision_of_curve(judgement: Judgement, computed: Computed) -> int:
 
 def _doubted_json(doubted: Doubted, computed: Computed) -> DoubtedPicture | None:
     """Return the JSON of a doubted picture, or None if it is deleted or relabelled since."""
-    picture = computed.pictures.get(doubted.n)
-    opinion = computed.opinions.of(picture) if picture else None
+    picture, opinion = computed.pictures.get(doubted.n), computed.opinion(doubted.n)
     if opinion is None or picture is None:
         return None
     near = [(each, computed.pictures[each.n]) for each in doubted.neighbours if each.n in computed.pictures]

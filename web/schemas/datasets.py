@@ -9,7 +9,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 from typing_extensions import TypedDict
 
-from shared.datasets.entities import DatasetRecord, LabelCounts, Picture, Split
+from shared.datasets.entities import DatasetRecord, LabelCounts, Picture, Rejection, Split
 from shared.datasets.labels import Fate
 from shared.datasets.names import MAX_LABEL, MAX_LABELS, NAME_PATTERN
 from shared.datasets.pictures import MAX_CHANGES
@@ -89,11 +89,16 @@ class PictureChange(BaseModel):
 
     label: LabelText | None = Field(None, description="An existing label; null removes the picture's.")
     split: Split | None = Field(None, description="Pins the picture and its near copies to this side.")
+    rejected: LabelText | None = Field(
+        None,
+        description="A label that fits no better than the picture's own, whatever a report says; null forgets that.",
+    )
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
-        if not self.model_fields_set or ("split" in self.model_fields_set and self.split is None):
-            raise ValueError("give a label, a split, or both; a split cannot be null")
+        given = self.model_fields_set
+        if not given or ("split" in given and self.split is None) or ("rejected" in given and len(given) > 1):
+            raise ValueError("give a label, a split, or both; or only `rejected`; a split cannot be null")
         return self
 
 
@@ -189,6 +194,10 @@ class DatasetPicture(TypedDict):
         responses.Share | None,
         Field(description="How much the last report doubts the label."),
     ]
+    rejected: Annotated[
+        str | None,
+        Field(description="The label that a person has rejected: it is not suggested again."),
+    ]
     links: PictureLinks
 
 
@@ -255,10 +264,16 @@ def suggestion(opinion: Opinion, labels: Mapping[int, str]) -> Suggestion | None
 
 
 def picture_json(
-    dataset: str, picture: Picture, labels: Mapping[int, str], opinion: Opinion | None = None
+    dataset: str,
+    picture: Picture,
+    labels: Mapping[int, str],
+    opinion: Opinion | None = None,
+    rejection: Rejection | None = None,
 ) -> DatasetPicture:
     """Return the JSON of a picture; `dataset` is a name, `labels` has the names by index."""
     own = f"{dataset_url(dataset)}/pictures/{picture.n}"
+    if opinion and opinion.is_rejected(rejection):
+        opinion = None
     return {
         "id": str(picture.n),
         "filename": picture.filename,
@@ -272,5 +287,6 @@ def picture_json(
         "sha256": picture.sha256,
         "suggested": suggestion(opinion, labels) if opinion else None,
         "doubt": opinion.doubt if opinion and picture.label is not None else None,
+        "rejected": labels.get(rejection.best) if rejection and rejection.label == picture.label else None,
         "links": {"self": own, "image": f"{own}/image", "neighbours": f"{own}/neighbours"},
     }

@@ -31,6 +31,7 @@ export class Camera {
     button.addEventListener("contextmenu", (event) => event.preventDefault()); // a long press on a phone
     byId("shots-add").addEventListener("click", () => this.#add());
     byId("shots-discard").addEventListener("click", () => this.#forget());
+    byId("shooting-label").addEventListener("input", () => setText("shooting-hint", ""));
     byId("shooting-close").addEventListener("click", () => this.#mayClose() && this.dialog.close());
     this.dialog.addEventListener("cancel", (event) => this.#mayClose() || event.preventDefault());
     this.dialog.addEventListener("close", () => this.#stop());

@@ -1,17 +1,19 @@
 // Changes of a dataset's pictures, with undo: labels at once, deletions after ten seconds.
 
-import { deletePictures, labelPictures } from "./datasets-api.js";
+import { deletePictures, labelPictures, rejectLabel } from "./datasets-api.js";
 import { plural } from "./format.js";
 
 //: Milliseconds before pictures are deleted; until then, they are only hidden.
 export const UNDO_MS = 10_000;
+//: Stands for the label of a picture whose label was kept, among those that a change replaced.
+const KEPT = Symbol("kept");
 
 /** Changes pictures of one dataset, one request at a time. */
 export class Changes {
   /**
    * @param {string} name of the dataset
    * @param {{relabel: (labels: Record<string, string | null>) => void, hide: (ids: string[], hidden: boolean) => void,
-   *   changed: (text: string) => void, failed: (problem: any) => void}} page `changed` is called after each change
+   *   reload: () => Promise<void>, changed: (text: string) => void, failed: (problem: any) => void}} page `changed` is called after each change
    */
   constructor(name, page) {
     Object.assign(this, { name, page, done: [], doomed: null, last: Promise.resolve() });
@@ -33,6 +35,16 @@ export class Changes {
     return this.#inTurn(async () => {
       await this.#label(Object.fromEntries(pictures.map((picture) => [picture.id, labelOf(picture)])));
       this.done.push(Object.fromEntries(pictures.map((picture) => [picture.id, picture.label])));
+      this.page.changed(text);
+    });
+  }
+
+  /** Keep the labels of pictures against other ones. @param {any[]} pictures @param {(picture: any) => string} otherOf @param {string} text that describes it */
+  keep(pictures, otherOf, text) {
+    return this.#inTurn(async () => {
+      for (const picture of pictures) await rejectLabel(this.name, picture.id, otherOf(picture));
+      this.done.push(Object.fromEntries(pictures.map(({ id }) => [id, KEPT])));
+      await this.page.reload();
       this.page.changed(text);
     });
   }
@@ -74,10 +86,18 @@ export class Changes {
     return this.#inTurn(async () => {
       const before = this.done.at(-1);
       if (!before) return;
-      await this.#label(before);
+      await this.#restore(before);
       this.done.pop();
-      this.page.changed(`Undid the labels of ${plural(Object.keys(before).length, "picture")}.`);
+      this.page.changed(`Undid the change of ${plural(Object.keys(before).length, "picture")}.`);
     });
+  }
+
+  async #restore(before) {
+    const ids = Object.keys(before);
+    if (ids.some((id) => before[id] === KEPT)) {
+      for (const id of ids) await rejectLabel(this.name, id, null);
+      await this.page.reload();
+    } else await this.#label(before);
   }
 
   async #label(labels) {

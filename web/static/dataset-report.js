@@ -11,7 +11,7 @@ const POLLS = 60;
 
 let shown = ""; // the lines on the page: the same ones keep their focus
 
-/** Show the report and return it. @param {string} name of the dataset @param {(what: "doubted" | "unlabelled" | "copies", id?: string) => void} review shows pictures that it is about */
+/** Show the report and return it. @param {string} name of the dataset @param {(what: "decide" | "doubted" | "unlabelled" | "copies", id?: string) => void} review shows pictures that it is about */
 export async function showReport(name, review) {
   const report = await readReport(name);
   const lines = adviceOf(report);
@@ -23,7 +23,7 @@ export async function showReport(name, review) {
   return report;
 }
 
-/** Wait for a report on the dataset as it is now, and show it. @param {string} name @param {(what: "doubted" | "unlabelled" | "copies", id?: string) => void} review */
+/** Wait for a report on the dataset as it is now, and show it. @param {string} name @param {(what: "decide" | "doubted" | "unlabelled" | "copies", id?: string) => void} review */
 export async function awaitReport(name, review) {
   const { revision } = await readDataset(name);
   for (let polls = 0; polls < POLLS; polls += 1) {
@@ -35,7 +35,12 @@ export async function awaitReport(name, review) {
 
 function rowOf({ text, show: what, id }, review) {
   if (!what) return element("li", {}, text);
-  const button = element("button", { type: "button", class: "btn btn-quiet" }, "Show them");
-  button.addEventListener("click", () => review(what, id));
-  return element("li", {}, text, " ", button);
+  const buttons = what === "doubted" ? [buttonOf("Decide one by one", () => review("decide")), " "] : [];
+  return element("li", {}, text, " ", ...buttons, buttonOf("Show them", () => review(what, id)));
+}
+
+function buttonOf(text, onPress) {
+  const button = element("button", { type: "button", class: "btn btn-quiet" }, text);
+  button.addEventListener("click", onPress);
+  return button;
 }

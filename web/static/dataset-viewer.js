@@ -2,7 +2,7 @@
 
 import { isTiny } from "./cards.js";
 import { Alike } from "./dataset-alike.js";
-import { pictureAddress } from "./datasets-api.js";
+import { elseThumbnail, pictureAddress } from "./datasets-api.js";
 import { byId, element, setText } from "./dom.js";
 import { bytes, number } from "./format.js";
 import { asksUndo, indexOf } from "./label-keys.js";
@@ -25,7 +25,7 @@ export class PictureViewer {
     this.dialog.addEventListener("click", ({ target }) => target === this.dialog && this.dialog.close()); // outside the viewer
     this.dialog.addEventListener("keydown", (event) => this.#pressed(event));
     this.dialog.addEventListener("close", () => this.#closed());
-    byId("viewer-image").addEventListener("error", ({ target }) => (target.src = pictureAddress(name, this.id, true))); // a format that this browser does not support
+    elseThumbnail(byId("viewer-image"), name);
   }
 
   /** Open the viewer on a picture. @param {string} id */

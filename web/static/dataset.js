@@ -12,6 +12,7 @@ import { LabelList } from "./dataset-labels.js";
 import { PicturePage, suggestionOf } from "./dataset-pictures.js";
 import { awaitReport, showReport } from "./dataset-report.js";
 import { PictureViewer } from "./dataset-viewer.js";
+import { Doubts } from "./doubts.js";
 import { addLabel, deleteDataset, readDataset, readPicture } from "./datasets-api.js";
 import { drawnSamples } from "./drawn-samples.js";
 import { answer, byId, element, setText, show } from "./dom.js";
@@ -31,10 +32,15 @@ const { name, ...limits } = byId("dataset").dataset;
 const pagination = new Pagination(turn);
 const filters = new Filters(byId("filters"), () => pagination.restart(filters.address));
 const page = new PicturePage(name, pagination, filters, onPage);
-const changes = new Changes(name, { relabel: (labels) => page.relabel(labels), hide: (ids, hidden) => page.hide(ids, hidden), changed, failed: showProblem });
+const changes = new Changes(name, { relabel: (labels) => page.relabel(labels), hide: (ids, hidden) => page.hide(ids, hidden), reload: () => page.load(), changed, failed: showProblem });
 const grid = new Grid(byId("cards"), { enlarge: (id) => viewer.open(id), correct, undo, select: showBar });
 const viewer = new PictureViewer(name, { pictures: () => page.shown, correct, choose, remove, undo, close: (id) => grid.focus(id), failed: showProblem });
 const labels = new LabelList(chooseLabel);
+const doubts = new Doubts(name, {
+  accept: (picture, label) => changes.relabelEach([picture], () => label, `1 picture: now ${label}.`),
+  keep: (picture, label) => changes.keep([picture], () => label, `1 picture: still ${picture.label}.`),
+  undo: () => changes.undo(), closed: afterDoubts, failed: showProblem,
+});
 const adding = new DatasetImport(name, {
   maxFileBytes: Number(limits.maxFileBytes), maxRequestBytes: Number(limits.maxRequestBytes), maxItems: Number(limits.maxItems), junk: new RegExp(limits.junk, "i"),
 }, refreshSoon);
@@ -185,8 +191,27 @@ function accept(pictures) {
   if (some.length) changes.relabelEach(some, suggestionOf, `${plural(some.length, "suggestion")} accepted.`).then(showSuggestions).catch(showProblem);
 }
 
-/** Show pictures that the report is about. @param {"doubted" | "unlabelled" | "copies"} what @param {string} [id] one of the copies */
+/** Keep the doubted labels of pictures. */
+function keep(pictures) {
+  const some = suggestions(pictures).filter(({ label }) => label !== null);
+  if (some.length) changes.keep(some, suggestionOf, `${plural(some.length, "doubted label")} kept.`).catch(showProblem);
+}
+
+/** Ask about the doubted labels one by one. A deletion that could be undone is final then. */
+const decide = () => changes.commit().then(() => doubts.open()).catch(showProblem);
+
+/** Show a new report once labels were decided on. The line with the button may be gone, which had the focus. */
+async function afterDoubts() {
+  await awaitReport(name, review).catch(showProblem);
+  if (document.activeElement === document.body) byId("report").querySelector("summary").focus();
+}
+
+/** Show pictures that the report is about. @param {"decide" | "doubted" | "unlabelled" | "copies"} what @param {string} [id] one of the copies */
 function review(what, id) {
+  if (what === "decide") {
+    decide();
+    return;
+  }
   if (what === "copies") {
     readPicture(name, id).then(({ group }) => chooseLabel("", "", group)).catch(showProblem);
     return;
@@ -286,6 +311,7 @@ function pressed(key, id) {
   const ids = grid.selected.has(id) ? [...grid.selected] : [id];
   if (key === "Delete") remove(ids);
   if (key === ".") accept(ids.map((one) => page.pictures.get(one)));
+  if (key === ",") keep(ids.map((one) => page.pictures.get(one)));
 }
 
 function wire() {

@@ -41,10 +41,20 @@ export const readPicture = (name, id) => requestJson(`${dataset(name)}/pictures/
 export const readNeighbours = async (name, id, signal) => (await requestJson(`${dataset(name)}/pictures/${id}/neighbours`, { signal })).data;
 /** @param {string} name @param {Record<string, string | null>} labels by picture id; null removes the label */
 export const labelPictures = (name, labels) => requestJson(`${dataset(name)}/pictures/labels`, asJson("POST", { labels }));
+/** Keep the label of a picture against another one, or forget that with null. @param {string} name @param {string} id @param {string | null} text the other label */
+export const rejectLabel = (name, id, text) => request(`${dataset(name)}/pictures/${id}`, asJson("PUT", { rejected: text }));
 /** Delete pictures, even while the page is being left. @param {string} name @param {string[]} pictures ids */
 export const deletePictures = (name, pictures) => requestJson(`${dataset(name)}/pictures/delete`, { ...asJson("POST", { pictures }), keepalive: true });
 /** Return the address of a picture. @param {string} name @param {string} id @param {boolean} thumb */
 export const pictureAddress = (name, id, thumb = false) => `${dataset(name)}/pictures/${id}/image${thumb ? "?size=thumb" : ""}`;
+
+/** Show the thumbnail of a picture if this browser does not support its format. @param {HTMLImageElement} image of the picture `data-key` @param {string} name */
+export function elseThumbnail(image, name) {
+  image.addEventListener("error", () => {
+    const small = pictureAddress(name, image.dataset.key, true);
+    if (image.getAttribute("src") !== small) image.src = small; // the picture may be gone
+  });
+}
 
 /** Delete a classifier; its versions stay. @param {string} name */
 export const deleteClassifier = (name) => request(`/v1/classifiers/${encodeURIComponent(name)}`, { method: "DELETE" });

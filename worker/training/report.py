@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from array import array
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.datasets.entities import Picture, Snapshot
+from shared.datasets.entities import Picture, Rejection, Snapshot
 from shared.datasets.files import basis_key, neighbours_key, report_key
 from shared.datasets.neighbours import compared, write_neighbours
 from shared.datasets.report import (
@@ -52,7 +53,10 @@ def report_on(services: Services, learnt: LearntHead) -> None:
     vectors = embed(services, learnt.backbone, others)
     gone = np.all(vectors == 0, axis=1)
     others, vectors = others.without(gone), vectors[~gone]
-    judgement, opinions = judge(learnt.fitted, frozen, learnt.vectors, others, vectors, basis=learnt.basis)
+    rejections = services.dataset_pictures.rejections(frozen.dataset)
+    judgement, opinions = judge(
+        learnt.fitted, frozen, learnt.vectors, others, vectors, basis=learnt.basis, rejections=rejections
+    )
     pictures = (
         Pictures(frozen.numbers, frozen.groups, learnt.vectors),
         Pictures(others.numbers, others.groups, vectors),
@@ -99,11 +103,12 @@ def judge(
     other_vectors: NDArray[Any],
     *,
     basis: Basis | None = None,
+    rejections: Mapping[int, Rejection] = MappingProxyType({}),
 ) -> tuple[Judgement, Opinions]:
     """Return what a Head tells about labelled pictures, and `others` without a Label; Embeddings are (n, d).
 
     Training pictures are judged by classifiers that were fitted without them. The learning curve is that of the
-    `basis`, if the Head has one.
+    `basis`, if the Head has one. A picture is not doubted for a Label that a person has rejected for it.
     """
     train, test = ~frozen.test, frozen.test
     probabilities = np.empty((len(frozen.numbers), fitted.probabilities.shape[1]), np.float32)
@@ -113,7 +118,7 @@ def judge(
     novelty[test] = fitted.head.novelty(vectors[test])
     own = doubts(probabilities, frozen.truth)
     suggested = fitted.head.probabilities(other_vectors)
-    worst = np.flatnonzero(own.is_doubted)
+    worst = np.flatnonzero(own.is_doubted & ~are_rejected(frozen, own, rejections))
     worst = worst[np.argsort(-own.doubt[worst], kind="stable")]
     curve = basis.curve if basis else learning_curve(fitted, frozen, vectors)
     unknown = (
@@ -124,6 +129,14 @@ def judge(
     revision = basis.revision if basis else None
     judgement = Judgement(len(worst), doubted, unknown, curve, gains_of(fitted, frozen, curve), revision)
     return judgement, opinions_of(frozen, own, others, suggested)
+
+
+def are_rejected(frozen: FrozenDataset, own: Doubts, rejections: Mapping[int, Rejection]) -> NDArray[np.bool_]:
+    """Return for which pictures (n,) a person has rejected the Label that fits best besides their own."""
+    found = np.zeros(len(frozen.numbers), bool)
+    for place in np.flatnonzero(np.isin(frozen.numbers, list(rejections))):
+        found[place] = rejections[int(frozen.numbers[place])] == (frozen.truth[place], own.best[place])
+    return found
 
 
 def count_unknown(fitted: FittedHead, probabilities: NDArray[Any], novelty: NDArray[Any]) -> int:

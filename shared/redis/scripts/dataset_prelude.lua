@@ -221,6 +221,7 @@ local function remove_picture(picture)
   loaded[picture.n], changes[picture.n] = false, nil
   redis.call('HDEL', place('pictures'), picture.n)
   redis.call('ZREM', place('by-label'), picture.n)
+  redis.call('HDEL', place('rejected'), picture.n)
   local _, _, size, block, row = struct.unpack('<I4I4I4I4H', picture.rest)
   local digest = digest_of(picture.rest)
   redis.call('HDEL', digest_place(digest))

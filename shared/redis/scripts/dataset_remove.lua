@@ -5,8 +5,8 @@ if is_missing() then return redis.call('ZSCORE', UNFINISHED, dataset) and {} or 
 local jobs = redis.call('SMEMBERS', place('jobs'))
 redis.call('HDEL', datasets_of(record('owner')), record('name'))
 for byte = 0, 255 do redis.call('UNLINK', place(string.format('digests:%02x', byte))) end
-for _, part in ipairs({ 'labels', 'label-indices', 'counts', 'pictures', 'by-label', 'groups', 'blocks', 'removed',
-  'jobs' }) do
+for _, part in ipairs({ 'labels', 'label-indices', 'counts', 'pictures', 'by-label', 'groups', 'rejected', 'blocks',
+  'removed', 'jobs' }) do
   redis.call('UNLINK', place(part))
 end
 redis.call('UNLINK', place())

@@ -57,6 +57,7 @@ def test_a_page_of_a_dataset_that_is_gone(kit: DatasetKit) -> None:
         lambda: kit.pictures.snapshot(dataset),
         lambda: kit.pictures.change(dataset, {1: Change("")}),
         lambda: kit.pictures.delete(dataset, [1]),
+        lambda: kit.pictures.reject(dataset, 1, None),
         lambda: kit.labels.add(dataset, ["a"]),
         lambda: kit.labels.delete(dataset, "a", Fate.DELETE),
         lambda: kit.store.get(dataset),
@@ -133,7 +134,11 @@ def test_a_dataset_knows_its_unfinished_jobs(kit: DatasetKit) -> None:
 def test_a_removed_dataset_leaves_no_key(kit: DatasetKit) -> None:
     before = set(kit.redis.scan_iter())
     dataset = kit.create("things", "cat", owner="ann")
-    kit.pictures.delete(dataset, [kit.add(dataset, Given("a", "cat"), Given("b", near=("a",)))[0].n])
+    added = kit.add(dataset, Given("a", "cat"), Given("b", near=("a",)), Given("c", "dog"), Given("d", "dog"))
+    for picture in (added[2], added[3]):
+        assert kit.pictures.reject(dataset, picture.n, "cat")
+    kit.pictures.delete(dataset, [added[0].n, added[2].n])
+    assert list(kit.pictures.rejections(dataset)) == [added[3].n]
     kit.store.remove(dataset)
     kit.sweep.run()
     left = {key for key in set(kit.redis.scan_iter()) - before if "dataset" in key}

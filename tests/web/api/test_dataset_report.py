@@ -54,7 +54,8 @@ def compute(parts: Services, dataset: str) -> None:
     vectors = embeddings[frozen.numbers - 1]
     fitted = fit_head(vectors[train], frozen.truth[train], 3, groups=frozen.groups[train])
     waiting = embeddings[others.numbers - 1]
-    judgement, opinions = judge(fitted, frozen, vectors, others, waiting)
+    rejections = parts.dataset_pictures.rejections(dataset)
+    judgement, opinions = judge(fitted, frozen, vectors, others, waiting, rejections=rejections)
     pictures = (Pictures(frozen.numbers, frozen.groups, vectors), Pictures(others.numbers, others.groups, waiting))
     store_neighbours(parts.blobs, dataset, "everyday", *pictures)
     store(parts, dataset, findings(snapshot, frozen.revision, judgement), opinions)
@@ -122,6 +123,35 @@ def test_a_computed_report_names_what_is_wrong(ann: Caller, bob: Caller, parts: 
 
     ann("DELETE", "/things", status=204)
     assert not any(parts.blobs.exists(key(things)) for key in (report_key, neighbours_key))
+
+
+def test_a_label_that_is_kept_is_not_doubted_again(ann: Caller, parts: Services, things: str) -> None:
+    """Given a doubted Label, When a person rejects the suggested one, Then no report lists it for that."""
+
+    def doubted() -> tuple[int, list[str]]:
+        found = report(ann)["computed"]["learnt"]["doubted"]
+        return found["pictures"], [each["id"] for each in found["listed"]]
+
+    def change(**what: str | None) -> Any:
+        return ann("PUT", f"/things/pictures/{WRONG}", json=what).json
+
+    compute(parts, things)
+    before, revision = doubted(), report(ann)["revision"]
+    assert before[1][0] == str(WRONG)
+    assert change(rejected="Apple")["rejected"] == "Apple", "which is not what the report suggests"
+    assert doubted() == before
+    kept = change(rejected="apple")
+    assert (kept["rejected"], kept["doubt"], kept["suggested"], kept["label"]) == ("apple", None, None, "pear")
+    assert doubted() == (before[0] - 1, before[1][1:])
+    assert str(WRONG) not in [each["id"] for each in listed(ann, sort="doubt")]
+    assert (report(ann)["revision"], report(ann)["computed"]["stale"]) == (revision, False)
+    compute(parts, things)
+    assert doubted() == (before[0] - 1, before[1][1:]), "of the next report, too"
+    assert change(rejected=None)["rejected"] is None
+    compute(parts, things)
+    assert doubted() == before
+    change(rejected="apple")
+    assert change(label="Apple")["rejected"] is None, "the decision was about another label"
 
 
 def test_a_picture_has_the_neighbours_that_the_report_found(

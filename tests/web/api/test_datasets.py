@@ -22,7 +22,7 @@ from tests.shared.datasets.kit import DatasetKit, Given
 from tests.web.api.kit import Caller, faults
 
 PICTURE_FIELDS = ["id", "filename", "label", "split", "pinned", "group", "width", "height", "bytes", "sha256",
-                  "suggested", "doubt", "links"]  # fmt: skip
+                  "suggested", "doubt", "rejected", "links"]  # fmt: skip
 
 
 def labels(caller: Caller, name: str = "fruit") -> dict[str, tuple[int, int, int]]:
@@ -187,6 +187,9 @@ def test_a_picture_is_labelled_and_pinned_with_its_near_copies(ann: Caller) -> N
         ({"label": "pear", "split": None}, "/"),
         ({}, "/"),
         ({"name": "x"}, "/name"),
+        ({"rejected": "apple"}, "/rejected"),
+        ({"rejected": "plum"}, "/rejected"),
+        ({"rejected": "pear", "label": "apple"}, "/"),
     ):
         assert faults(ann("PUT", "/fruit/pictures/2", 422, json=body)) == [pointer]
     for number in ("7", "0", "-1", "x", "9" * 10, "9" * 40):
