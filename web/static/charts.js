@@ -24,8 +24,8 @@ let library = null;
 
 /** One chart in the element `<id>-area`. The button `<id>-whole` resets the zoom. */
 export class Chart {
-  /** @param {string} id @param {{x: string, y: string, xFormat?: string, yFormat: string, xRange?: number[], yRange?: number[], counts?: boolean}} axes
-   *  `counts`: the axis begins at zero, and its ticks are whole numbers */
+  /** @param {string} id @param {{x: string, y: string, xFormat?: string, yFormat: string, xRange?: number[], yRange?: number[], yLimits?: number[], counts?: boolean}} axes
+   *  `yLimits`: the axis does not go below the first or above the second; `counts`: it begins at zero, and its ticks are whole numbers */
   constructor(id, axes) {
     Object.assign(this, { area: byId(`${id}-area`), button: byId(`${id}-whole`), axes, lines: null, drawing: null });
     this.button.addEventListener("click", () => this.#showWhole());
@@ -87,7 +87,7 @@ function traceOf({ name, line, marks, x, y }, colours) {
   return { name, x, y, mode, line: { color: drawn, dash, width }, marker: { color: drawn, symbol, size: 7 }, connectgaps: true, ...hover };
 }
 
-function layoutOf({ x, y, xFormat, yFormat, xRange, yRange, counts }, colours) {
+function layoutOf({ x, y, xFormat, yFormat, xRange, yRange, yLimits, counts }, colours) {
   const colour = (name) => colours.getPropertyValue(name).trim();
   const axis = { gridcolor: colour("--line"), linecolor: colour("--line"), zeroline: false, automargin: true };
   return {
@@ -102,6 +102,6 @@ function layoutOf({ x, y, xFormat, yFormat, xRange, yRange, counts }, colours) {
     // On a touch screen, dragging scrolls the page.
     dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
     xaxis: { ...axis, title: { text: x }, rangemode: "tozero", hoverformat: xFormat ?? ".2f", tickformat: xFormat, ...(xRange ? { range: [...xRange] } : {}) },
-    yaxis: { ...axis, tickformat: yFormat, hoverformat: yFormat, title: { text: y }, ...(counts ? COUNTS : {}), ...(yRange ? { range: [...yRange] } : {}) },
+    yaxis: { ...axis, tickformat: yFormat, hoverformat: yFormat, title: { text: y }, ...(counts ? COUNTS : {}), ...(yLimits ? { autorangeoptions: { clipmin: yLimits[0], clipmax: yLimits[1] } } : {}), ...(yRange ? { range: [...yRange] } : {}) },
   };
 }

@@ -6,6 +6,8 @@ import { byId, element, show } from "./dom.js";
 import { precisePercent } from "./format.js";
 
 const X = "Epoch";
+//: Limits of the axis of an accuracy, with room for a mark at 100 %.
+const SHARES = [0, 1.02];
 
 /** Return the points of a training's metric rows. @param {object[]} rows @param {number} epochs planned */
 export const pointsOfRows = (rows, epochs) => rows.map((row) => ({ ...row, at: (row.step / row.steps) * epochs }));
@@ -42,8 +44,8 @@ const mean = ({ loss, accuracy, weight }) => (weight ? { loss: loss / weight, ac
 export class Curves {
   constructor() {
     this.charts = [
-      ["loss", new Chart("chart-loss", { x: X, y: "", yFormat: ".3f" })],
-      ["accuracy", new Chart("chart-accuracy", { x: X, y: "", yFormat: ".1~%" })],
+      ["loss", new Chart("chart-loss", { x: X, y: "", yFormat: ".3f", yLimits: [0] })],
+      ["accuracy", new Chart("chart-accuracy", { x: X, y: "", yFormat: ".1~%", yLimits: SHARES })],
     ];
   }
 

@@ -51,6 +51,7 @@ const addingLabel = () => byId("adding-label").value.trim();
 let dataset = { labels: [], pictures: 0, unlabelled: 0 };
 let timer = 0;
 let suggesting = false;
+let choices = ""; // the labels in lists of choices
 const newIds = () => ({ head: newId(), finetune: newId() });
 let trainingIds = newIds();
 
@@ -72,7 +73,11 @@ function refreshSoon() {
   timer ||= setTimeout(() => refresh().then(() => page.hasRoom && page.load()).catch(showProblem), REFRESH_MS);
 }
 
+/** Offer the labels as choices. Thousands of them take a tenth of a second, so the same ones stay. */
 function fillChoices() {
+  const names = JSON.stringify(dataset.labels.map((label) => label.name));
+  if (names === choices) return;
+  choices = names;
   byId("adding-labels").replaceChildren(...dataset.labels.map((label) => element("option", { value: label.name })));
   for (const id of ["selected-label", "viewer-choice"]) {
     const select = byId(id);
