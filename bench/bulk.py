@@ -1,4 +1,4 @@
-"""Images per second of the whole service, against a bare loop, the original application, and LitServe."""
+"""Images per second of the whole service, against the machine's limit, the original application, and LitServe."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from bench import files
-from bench.processes import form, post_each, rounds, server
+from bench import files, limit
+from bench.processes import form, post_each, server
 from bench.service import Service, running_service
 from bench.table import Figures, Goal, Row, ratio
 
-#: Pictures in each repeat: for Darkroom and the bare loop, and for the slower references.
+#: Pictures in each repeat: for Darkroom and the machine's limit, and for the slower references.
 PNGS, PHOTOS, ORIGINAL, BATCHING = 10_000, 300, 20, 2_000
 #: Files in one multipart request; concurrent requests to LitServe: two batches.
 IN_REQUEST, CLIENTS = 250, 128
-BARE, ORIGINAL_APP, LITSERVE = "bare loop", "original application", "LitServe"
+LIMIT, ORIGINAL_APP, LITSERVE = "read, decode, forward on every core", "original application", "LitServe"
 
 
 @dataclass(frozen=True)
 class Workload:
-    """Pictures, and the ways to send them, each with its goal: the minimum share of the bare loop's speed."""
+    """Pictures, and the ways to send them, each with its goal: the minimum share of the machine's limit."""
 
     name: str
     contents: list[bytes]
@@ -69,7 +70,7 @@ def _rows(load: Workload, service: Service, version: str, seed_model: Path, repe
         ours, theirs = _ours(load, service), _theirs(load, service, version, seed_model, stack)
         speeds = [{arm.name: arm.run() for arm in (*theirs, *ours)} for _ in range(repeats)]
     for arm in ours:
-        for reference, goal in ((BARE, load.goals[arm.name]), (ORIGINAL_APP, 100), (LITSERVE, 2)):
+        for reference, goal in ((LIMIT, load.goals[arm.name]), (ORIGINAL_APP, 100), (LITSERVE, 2)):
             mine, other = (Figures([one[name] for one in speeds], "images/s") for name in (arm.name, reference))
             yield ratio(f"{load.name}, {arm.name}", mine, reference, other, Goal(goal))
 
@@ -99,15 +100,15 @@ def _ours(load: Workload, service: Service) -> list[Arm]:
 def _theirs(load: Workload, service: Service, version: str, seed_model: Path, stack: ExitStack) -> list[Arm]:
     """Return the arms of the references, which run until the stack is closed."""
     folder, contents = Path(stack.enter_context(tempfile.TemporaryDirectory())), load.contents
-    files.write(folder, contents, load.ending)
-    bare = stack.enter_context(rounds("bench.references.bare_loop", service.folder, version, folder))
+    paths = files.write(folder, contents, load.ending)
+    classify = partial(limit.classify, service.folder, version)
     original = stack.enter_context(server("bench.references.original_app", seed_model))
     batching = stack.enter_context(server("bench.references.litserve_app", service.folder, version))
     few, some = contents[:ORIGINAL], [form(content) for content in contents[:BATCHING]]
     multipart = f"multipart/form-data; boundary={files.BOUNDARY}"
     post_each(batching, "/predict", some[:CLIENTS], multipart, CLIENTS)
     return [
-        Arm(BARE, lambda: len(contents) / bare.run("all")),
+        Arm(LIMIT, lambda: limit.pictures_per_s(classify, paths)),
         Arm(ORIGINAL_APP, lambda: len(few) / post_each(original, "/", few, "image/png", 1)),
         Arm(LITSERVE, lambda: len(some) / post_each(batching, "/predict", some, multipart, CLIENTS)),
     ]

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from bench import limit
 from bench.files import stored_zip
+from bench.references.loading import MAX_PIXELS
 from bench.service import Service, running_service
 from bench.table import Figures, Goal, Row, ratio
 from shared.models.registry import Registry
-from worker import hardware
 from worker.data.decode import decode
 from worker.serving.backbone import Backbone, Backbones, newest_backbone
 
 #: Pictures that are relabelled before the second training.
 RELABELLED = 10
-#: Pictures in a forward pass of the reference, and pixels of a picture at most.
-BATCH, MAX_PIXELS = 32, 100_000_000
 NAME = "bench"
 
 
 def rows(folder: Path, files: list[Path], repeats: int) -> Iterator[Row]:
     """Yield the rows of the table; each repeat begins with an empty Dataset."""
     archive = stored_zip({str(file.relative_to(folder)): file.read_bytes() for file in files})
-    limit = [machine_limit(files) for _ in range(repeats)]
+    limits = [limit.pictures_per_s(embed, files) for _ in range(repeats)]
     imports, trainings, classified, again = [], [], [], []
     with running_service() as service:
         for _ in range(repeats):
@@ -39,30 +36,12 @@ def rows(folder: Path, files: list[Path], repeats: int) -> Iterator[Row]:
             again.append(relabel_and_train(service))
             service.http.delete(f"/v1/datasets/{NAME}").raise_for_status()
             service.http.delete(f"/v1/classifiers/{NAME}").raise_for_status()
-    reference, bound = "a process for each core: read, decode, embed", Figures(limit, "pictures/s")
+    reference, bound = "a process for each core: read, decode, embed", Figures(limits, "pictures/s")
     yield ratio("import", Figures(imports, "pictures/s"), reference, bound, Goal(0.85))
     yield Row("preset head, from the request to serving", Figures(trainings, "s"), goal=Goal(20, at_least=False))
     yield ratio("classified by its version", Figures(classified, "pictures/s"), reference, bound, Goal(0.9))
     name = f"{RELABELLED} pictures relabelled, and trained again"
     yield Row(name, Figures(again, "s"), goal=Goal(20, at_least=False))
-
-
-def machine_limit(files: list[Path]) -> float:
-    """Return the pictures per second of a pinned process for each core that does nothing but read, decode and embed."""
-    context = multiprocessing.get_context("spawn")
-    cores = context.Queue()
-    for core in os.sched_getaffinity(0):
-        cores.put(core)
-    with context.Pool(hardware.cores(), initializer=_pin, initargs=(cores,)) as pool:
-        pool.map(_embed, [files[:BATCH]] * hardware.cores(), chunksize=1)  # load the Backbone
-        parts = [files[start : start + BATCH] for start in range(0, len(files), BATCH)]
-        start = time.perf_counter()
-        pool.map(_embed, parts, chunksize=1)
-        return len(files) / (time.perf_counter() - start)
-
-
-def _pin(cores: multiprocessing.Queue[int]) -> None:
-    os.sched_setaffinity(0, {cores.get()})
 
 
 @cache
@@ -71,7 +50,8 @@ def _backbone() -> Backbone:
     return Backbones(registry, 1).get(newest_backbone(registry).version)
 
 
-def _embed(files: list[Path]) -> None:
+def embed(files: Sequence[Path]) -> None:
+    """Read, decode and embed pictures, as an import does."""
     shape = _backbone().card.input
     pixels = [decode(file.read_bytes(), shape.height, shape.width, MAX_PIXELS) for file in files]
     _backbone().embed(np.stack(pixels))

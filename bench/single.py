@@ -27,7 +27,7 @@ def rows(repeats: int, _seed_model: Path) -> Iterator[Row]:
         version = service.champion()
         files.write(Path(folder), pictures[:PICTURES], "png")
         _times(service, pictures)
-        with rounds("bench.references.bare_loop", service.folder, version, folder) as bare:
+        with rounds("bench.references.one_picture", service.folder, version, folder) as bare:
             for _ in range(repeats):
                 alone.append(bare.run("one"))
                 idle.append(_times(service, pictures))

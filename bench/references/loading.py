@@ -16,8 +16,8 @@ from worker.serving.models import LoadedModel, ModelCache
 MAX_PIXELS = 120_000_000
 
 
-def load(data_folder: Path, version: str) -> LoadedModel:
-    """Return the version from the data folder of a service, loaded on all cores."""
+def load(data_folder: Path, version: str, threads: int | None = None) -> LoadedModel:
+    """Return the version from the data folder of a service, by default with a thread for each core."""
     classifiers = Classifiers(connect("redis://127.0.0.1:1/0"))  # is never used, so never connects
     published = PublishedVersions(BlobStore.open(None, data_folder), data_folder / "cache" / "models")
-    return ModelCache(Registry(SHIPPED, published, classifiers), hardware.cores()).get(version)
+    return ModelCache(Registry(SHIPPED, published, classifiers), threads or hardware.cores()).get(version)
