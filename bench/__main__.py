@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import bulk, classes, forward, heatmaps, online, queue, single, status, storage, workers
+from bench import bulk, ceiling, classes, forward, heatmaps, online, queue, single, status, storage, workers
 from bench.service import ROOT
 from bench.table import Row, heading, line
 from shared.domain.errors import DarkroomError
@@ -38,6 +38,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "queue": queue.rows,
     "heatmaps": heatmaps.rows,
     "storage": storage.rows,
+    "ceiling": ceiling.rows,
 }
 
 

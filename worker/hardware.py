@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from importlib import metadata
@@ -10,6 +11,8 @@ from typing import Any
 
 #: Linux's description of the CPU.
 CPUINFO = Path("/proc/cpuinfo")
+#: The limit of a container: microseconds of processor time (or `max`) in each period, and the period's microseconds.
+CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 
 #: The CPU flag (as Linux names it) with which bfloat16 is faster than float32. AVX512-BF16 alone is not enough: on two
 #: cores with it but without AMX, a step of preset `fast` on 500 images took 5.3 s of CPU time in bfloat16 and 3.2 s in
@@ -63,11 +66,14 @@ def cpu_name(cpuinfo: Path = CPUINFO) -> str:
     return _cpu_field("model name", cpuinfo) or platform.processor() or platform.machine()
 
 
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def cores(cpu_max: Path = CPU_MAX) -> int:
+    """Return the number of cores that this process may use, at most the limit of its container, rounded up."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        time, period = cpu_max.read_text().split()
+        return min(usable, math.ceil(int(time) / int(period)))
+    except (OSError, ValueError, ZeroDivisionError):  # no limit, another system, or a kernel without this file
+        return usable
 
 
 def _installed(package: str) -> bool:

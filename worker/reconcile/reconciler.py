@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from shared import logs
@@ -40,8 +41,10 @@ ORPHAN_ROUNDS = 3600
 OUTAGE_S = 2 * HEARTBEAT_S
 #: Seconds that the thread for the storage may take to stop.
 STOP_S = 2.0
-#: Chunks and jobs that one round handles at most.
-BATCH = 100
+#: Chunks and jobs that are read at a time, and how often a round goes on with the next jobs to remove.
+BATCH, BATCHES = 100, 10
+#: Jobs that are removed at the same time: mostly they wait for the storage.
+AT_ONCE = 16
 #: Messages to send to a queue that has waiting jobs but no messages.
 WAKE_MESSAGES = 4
 
@@ -91,10 +94,13 @@ class Reconciler:
 
     def remove_expired(self) -> None:
         """Close abandoned jobs, remove expired ones, and finish interrupted removals."""
-        for job in self._jobs.expired(BATCH):
-            self._expire(job)
-        for job_id in self._jobs.removing():
-            self._delete_bytes(job_id)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for _ in range(BATCHES):
+                jobs = self._jobs.expired(BATCH)
+                list(pool.map(self._expire, jobs))
+                if len(jobs) < BATCH:
+                    break
+            list(pool.map(self._delete_bytes, self._jobs.removing()))
 
     def _expire(self, job: Job) -> None:
         """Cancel an abandoned job or finish an interrupted cancellation; remove a job that is done or unlisted."""

@@ -170,6 +170,16 @@ def test_hardware_without_cpuinfo(tmp_path: Path) -> None:
     assert hardware.cores() >= 1
 
 
+@pytest.mark.parametrize(
+    ("limit", "most"), [("50000 100000", 1), ("100000 100000", 1), ("max 100000", None), ("", None)]
+)
+def test_a_container_has_the_cores_of_its_limit(limit: str, most: int | None, tmp_path: Path) -> None:
+    file = tmp_path / "cpu.max"
+    usable = hardware.cores(file)
+    file.write_text(limit)
+    assert hardware.cores(file) == (most or usable)
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_openvino_agrees_with_keras(name: str, tmp_path: Path) -> None:
     """With the sample pictures: the same class, and probabilities within 0.001."""

@@ -21,7 +21,7 @@ from shared.services import Services
 from tests.conftest import ROOT, START_STOP_S, wait_until
 from tests.worker.kit import pictures, put, stored
 from worker.reconcile.orphans import remove_orphans
-from worker.reconcile.reconciler import WAKE_MESSAGES, Reconciler, wake_if_due
+from worker.reconcile.reconciler import BATCH, WAKE_MESSAGES, Reconciler, wake_if_due
 
 BOTH = [Queue.INTERACTIVE, Queue.BULK]
 
@@ -223,3 +223,13 @@ def test_the_process_reconciles_until_sigterm(
         process.kill()
         process.wait()
     assert redis_client.zcard(keys.READY["interactive"]) == 1
+
+
+def test_a_round_removes_more_jobs_than_it_reads_at_a_time(services: Services, redis_client: Client) -> None:
+    jobs = [stored(services, pictures(1)) for _ in range(BATCH + 1)]
+    for job_id in jobs:
+        services.store.cancel(job_id)
+        make_due(redis_client, job_id)
+    reconcile(services)
+    assert not any(map(services.store.exists, jobs))
+    assert files(services) == []

@@ -1,0 +1,199 @@
+"""An S3 that slows down, loses connections and is asked no more often than necessary: a real one behind a front."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from shared.domain.entities import job_folder, new_id
+from shared.domain.errors import Unavailable
+from shared.settings import Settings
+from shared.storage.blobs import STREAM_BYTES, BlobStore, Patience
+from tests.integration.helpers import png, zip_of
+from web.uploads.intake import Intake
+from worker.data.load_upload import load_upload
+
+BUCKET = "pictures"
+ACCESS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
+PATIENCE = Patience(stall_s=10, retry_s=10)
+SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+
+
+class Front(ThreadingHTTPServer):
+    """Forwards requests to `target`, a host and port. `seen` has the method of each and the headers of the last one."""
+
+    daemon_threads = True
+
+    def __init__(self, target: str) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.target = target
+        #: How many of the next requests are refused, are lost with their response, or get half of it.
+        self.refused, self.lost, self.halved = 0, 0, 0
+        self.seen: list[str] = []
+        self.bodies: list[tuple[dict[str, str], bytes]] = []
+
+    def take(self, fault: str) -> bool:
+        """Return whether the next request has this fault, once."""
+        left = int(getattr(self, fault))
+        setattr(self, fault, max(0, left - 1))
+        return left > 0
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serve one connection."""
+
+    server: Front
+    protocol_version = "HTTP/1.1"
+
+    def answer(self) -> None:
+        """Forward the request, or do the fault whose turn it is."""
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.seen.append(self.command)
+        self.server.bodies.append(({name.lower(): value for name, value in self.headers.items()}, body))
+        if self.server.take("refused"):
+            self.reply(503, {"Content-Type": "application/xml"}, SLOW_DOWN)
+            return
+        connection = http.client.HTTPConnection(self.server.target)
+        connection.request(self.command, self.path, body, dict(self.headers))
+        found = connection.getresponse()
+        content = found.read()
+        connection.close()
+        if self.server.take("lost"):
+            self.close_connection = True
+            return
+        self.reply(found.status, dict(found.headers), content)
+
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = answer  # noqa: N815  # names of http.server
+
+    def reply(self, status: int, headers: dict[str, str], content: bytes) -> None:
+        """Send a response, or half of its body."""
+        self.send_response_only(status)
+        length = headers.get("Content-Length", "0") if self.command == "HEAD" else str(len(content))
+        for name, value in (headers | {"Content-Length": length}).items():
+            if name.lower() not in ("transfer-encoding", "connection"):
+                self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD" and content and self.server.take("halved"):
+            content, self.close_connection = content[: len(content) // 2], True
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
+    boto3.client("s3", endpoint_url=f"http://{host}:{port}", **keys).create_bucket(Bucket=BUCKET)
+    yield f"{host}:{port}"
+    server.stop()
+
+
+@contextmanager
+def served(front: Front) -> Iterator[None]:
+    thread = threading.Thread(target=front.serve_forever)
+    thread.start()
+    try:
+        yield
+    finally:
+        front.shutdown()
+        front.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def front(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
+    """Run a front, and set the environment of its clients."""
+    front = Front(moto)
+    address = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{front.server_port}", "AWS_ALLOW_HTTP": "true"}
+    for name, value in (ACCESS | address).items():
+        monkeypatch.setenv(name, value)
+    with served(front):
+        yield front
+
+
+@pytest.fixture
+def blobs(front: Front, tmp_path: Path) -> BlobStore:
+    """Return an empty store with one blob, whose requests are not counted."""
+    blobs = BlobStore.open(f"s3://{BUCKET}/{new_id()}", tmp_path, PATIENCE)
+    blobs.put("jobs/1/a", b"a picture")
+    front.seen.clear()
+    return blobs
+
+
+CALLS: dict[str, Callable[[BlobStore], object]] = {
+    "GET": lambda blobs: blobs.get("jobs/1/a"),
+    "PUT": lambda blobs: blobs.put("jobs/1/a", b"a picture"),
+    "HEAD": lambda blobs: blobs.exists("jobs/1/a"),
+    "POST": lambda blobs: blobs.delete(["jobs/1/a"]),
+}
+
+
+@pytest.mark.parametrize("method", CALLS)
+def test_a_request_that_is_told_to_slow_down_is_repeated(method: str, front: Front, blobs: BlobStore) -> None:
+    front.refused = 2
+    CALLS[method](blobs)
+    assert front.seen == [method] * 3
+
+
+def test_a_store_that_goes_on_refusing_is_unavailable(front: Front, blobs: BlobStore) -> None:
+    front.refused = 3
+    with pytest.raises(Unavailable, match="it answers with an error"):
+        blobs.get("jobs/1/a")
+    assert blobs.get("jobs/1/a") == b"a picture"
+
+
+@pytest.mark.parametrize("method", CALLS)
+def test_a_request_whose_answer_is_lost_is_repeated(method: str, front: Front, blobs: BlobStore) -> None:
+    front.lost = 1
+    CALLS[method](blobs)
+    assert front.seen == [method] * 2
+
+
+def test_a_picture_that_arrives_by_half_is_asked_for_again(front: Front, blobs: BlobStore) -> None:
+    front.halved = 1
+    assert blobs.get("jobs/1/a") == b"a picture"
+
+
+def test_a_download_whose_connection_is_lost_goes_on(front: Front, blobs: BlobStore) -> None:
+    content = bytes(range(256)) * (2 * STREAM_BYTES // 256)
+    blobs.put("models/1/a", content)
+    front.halved = 1
+    assert b"".join(blobs.stream("models/1/a")) == content
+
+
+def test_every_upload_has_its_checksum(front: Front, blobs: BlobStore) -> None:
+    """Given the SHA-256 that the signature covers, Then S3 refuses bytes that changed on the way."""
+    front.bodies.clear()
+    blobs.put("jobs/1/b", b"another")
+    ((headers, body),) = front.bodies
+    assert headers["x-amz-content-sha256"] == hashlib.sha256(body).hexdigest()
+
+
+def test_no_request_is_made_twice(front: Front, blobs: BlobStore) -> None:
+    """Given 30 pictures in a zip, Then storing and reading each takes one request, and deleting all of them two."""
+    job_id, count = new_id(), 30
+    intake = Intake(blobs, Settings(), job_id)
+    uploads = list(intake.take("a.zip", [zip_of(*((f"{number}.png", png(number)) for number in range(count)))]))
+    intake.write()
+    assert front.seen == ["PUT"] * count
+    front.seen.clear()
+    for upload in uploads:
+        load_upload(blobs, job_id, upload.sha256)
+    assert front.seen == ["GET"] * count
+    front.seen.clear()
+    assert blobs.delete_all(job_folder(job_id)) == count
+    assert front.seen == ["GET", "POST"]
