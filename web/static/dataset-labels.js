@@ -35,7 +35,7 @@ export class LabelList {
   choose(label, state) {
     this.chosen = [label, state];
     setText("labels-chosen", label ? `only ${label}` : state ? "only those without a label" : "");
-    if (this.dataset) this.#fill();
+    for (const row of this.rows.values()) this.#mark(row);
   }
 
   #fill() {
@@ -52,8 +52,7 @@ export class LabelList {
     const id = JSON.stringify([value, state]);
     const row = this.rows.get(id) ?? newRow(name, value, state);
     this.rows.set(id, row);
-    const pressed = this.chosen[0] === value && this.chosen[1] === state;
-    row.querySelector("button").setAttribute("aria-pressed", String(pressed));
+    this.#mark(row);
     row.querySelector(".label-count").textContent = number(count);
     row.querySelector("kbd").textContent = key.toUpperCase();
     row.querySelector("kbd").hidden = !key;
@@ -61,6 +60,11 @@ export class LabelList {
     row.style.setProperty("--test", String(most ? test / most : 0));
     row.title = most ? `${number(train)} to learn from, ${number(test)} to test with` : "";
     return row;
+  }
+
+  #mark(row) {
+    const pressed = this.chosen[0] === row.dataset.label && this.chosen[1] === row.dataset.state;
+    row.firstElementChild.setAttribute("aria-pressed", String(pressed));
   }
 }
 
