@@ -23,7 +23,8 @@ from shared.jobs.chunks import CHUNK_ITEMS
 from shared.logs import with_cause
 from shared.redis.connection import BROKER, connect, redis_errors
 from shared.redis.probe import BROKER_CALLS, probe
-from shared.redis.urls import verifying
+from shared.redis.sentinels import celery_options
+from shared.redis.urls import for_celery, primary
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +46,10 @@ def celery_app(broker_url: str) -> Celery:
 
     Celery's own variables are removed from the environment: it would prefer them to `broker_url`.
     """
+    named = primary(broker_url)
     for name in CELERY_VARIABLES:
         os.environ.pop(name, None)
-    app = Celery("darkroom", broker=verifying(broker_url), set_as_current=False)
+    app = Celery("darkroom", broker=for_celery(broker_url), set_as_current=False)
     app.conf.update(
         task_queues=[MessageQueue(name, Exchange(name), routing_key=name) for name in Queue],
         task_create_missing_queues=False,  # a misspelt queue is an error, not a new queue without consumers
@@ -74,6 +76,7 @@ def celery_app(broker_url: str) -> Celery:
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
             "health_check_interval": 25,
+            **(celery_options(named) if named else {}),
         },
     )
     return app

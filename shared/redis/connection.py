@@ -12,10 +12,13 @@ import redis
 from redis.backoff import NoBackoff
 from redis.commands.core import Script
 from redis.retry import Retry
+from redis.sentinel import SentinelConnectionPool
 
 from shared.domain.entities import INTERACTIVE_ITEMS
 from shared.domain.errors import Unavailable
+from shared.redis import sentinels
 from shared.redis.refusals import meaning
+from shared.redis.urls import primary
 
 #: Timeouts in seconds. Together they stay below the 5 s within which the API must respond.
 CONNECT_TIMEOUT_S, RESPONSE_TIMEOUT_S = 1.0, 2.0
@@ -51,20 +54,23 @@ Client: TypeAlias = Any
 
 def connect(url: str) -> Client:
     """Return a client for `url`, which connects on first use."""
-    return redis.Redis.from_url(
-        url,
-        decode_responses=True,
-        socket_connect_timeout=CONNECT_TIMEOUT_S,
-        socket_timeout=RESPONSE_TIMEOUT_S,
-        socket_keepalive=True,
-        health_check_interval=HEALTH_CHECK_S,
-        retry=Retry(NoBackoff(), RETRIES, supported_errors=(redis.ConnectionError,)),
-    )
+    words: dict[str, Any] = {
+        "decode_responses": True,
+        "socket_connect_timeout": CONNECT_TIMEOUT_S,
+        "socket_timeout": RESPONSE_TIMEOUT_S,
+        "socket_keepalive": True,
+        "health_check_interval": HEALTH_CHECK_S,
+        "retry": Retry(NoBackoff(), RETRIES, supported_errors=(redis.ConnectionError,)),
+    }
+    named = primary(url)
+    return sentinels.client(named, **words) if named else redis.Redis.from_url(url, **words)
 
 
 def undecoded(client: Client) -> Client:
     """Return a client of the same server whose responses are bytes, for records that are not text."""
     pool = client.connection_pool
+    if isinstance(pool, SentinelConnectionPool):
+        return redis.Redis.from_pool(sentinels.same_primary(pool, decode_responses=False))
     words = pool.connection_kwargs | {"decode_responses": False}
     return redis.Redis.from_pool(redis.ConnectionPool(pool.connection_class, pool.max_connections, **words))
 

@@ -30,6 +30,7 @@ TEXTS = {
     "DB index is out of range": "does not have the database in the URL: raise its setting `databases`",
     "EXEC without MULTI": "does not allow its user the command MULTI: extend the user's ACL (NOPERM, MULTI)",
     "Protocol Error": "is not a Redis server: another program listens there",
+    "No master found": "has no primary that its Sentinels know: wait for the failover, or check them and ?master=NAME",
     "max number of clients": "has no connection left: raise its maxclients",
 }
 #: Texts of NOPERM in a script.
@@ -48,6 +49,8 @@ def meaning(error: redis.RedisError) -> str:
     if code is not None:
         lacking = f", {command.upper()}" if command and code == "NOPERM" else ""
         return f"{MEANINGS[code]} ({code}{lacking})"
+    if command and command.upper() == "SENTINEL":
+        return "is a server and not a Sentinel: write redis:// instead of sentinel://, and leave out ?master="
     if command:
         return f"does not know the command {command.upper()}: Darkroom needs Redis 7, or Valkey"
     found = next((meaning for part, meaning in TEXTS.items() if part.lower() in text.lower()), None)

@@ -1,24 +1,83 @@
-"""URLs of Redis servers: checked before anything connects, since redis-py and kombu guess what they cannot read."""
+"""URLs of Redis servers: checked before anything connects, since redis-py and kombu guess what they cannot read.
+
+`sentinel://[USER]:PASSWORD@HOST:PORT,HOST:PORT/DATABASE?master=NAME` is ours: neither client has a URL for all of this.
+"""
 
 from __future__ import annotations
 
 import re
 import ssl
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
-#: An example for errors.
+#: Examples for errors.
 EXAMPLE = "redis://:PASSWORD@host:6379/0"
+SENTINEL_EXAMPLE = "sentinel://:PASSWORD@host1:26379,host2:26379,host3:26379/0?master=NAME"
+#: The beginning of a URL of Sentinels, and their usual port.
+SENTINEL, SENTINEL_PORT = "sentinel://", 26379
 #: Options of TLS, which redis-py and kombu read alike. No other option means the same to both.
 TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
 CHOICES = {"ssl_cert_reqs": ("required", "optional", "none"), "ssl_check_hostname": ("true", "false")}
 ESCAPES = "escape special characters in the password: %23 for #, %2F for /, %3F for ?, %3B for ;, %5B for ["
 
 
+@dataclass(frozen=True)
+class PrimaryUrl:
+    """What a URL of Sentinels says: where they are, their name for the primary, and how to sign in there."""
+
+    sentinels: tuple[tuple[str, int], ...]
+    name: str
+    database: int
+    username: str | None
+    password: str | None
+
+
 def check_url(url: str) -> str:
     """Return `url` if both clients read it as it is meant. Raise ValueError, which never shows a password."""
+    if url.startswith(SENTINEL):
+        _check_sentinels(url)
+        return url
     if not re.match("rediss?://", url):
-        raise ValueError(f"is not like {EXAMPLE}; rediss:// uses TLS, unix:// and sentinel:// are not supported")
+        raise ValueError(f"is not like {EXAMPLE} or {SENTINEL_EXAMPLE}; rediss:// uses TLS, unix:// is not supported")
+    _check_server(url, EXAMPLE)
+    parts = urlsplit(url)
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        _check_option(parts.scheme, name, value)
+    return url
+
+
+def primary(url: str) -> PrimaryUrl | None:
+    """Return what a checked URL of Sentinels says; None for the URL of a server."""
+    if not url.startswith(SENTINEL):
+        return None
+    parts = [urlsplit(one) for one in _servers(url)]
+    user, password = (unquote(text) if text else None for text in (parts[0].username, parts[0].password))
+    addresses = tuple((one.hostname or "", one.port or SENTINEL_PORT) for one in parts)
+    return PrimaryUrl(addresses, url.rpartition("=")[2], int(parts[0].path.lstrip("/") or 0), user, password)
+
+
+def _servers(url: str) -> list[str]:
+    """Return the URL of each server in a URL of Sentinels, without its options."""
+    authority, slash, path = url.removeprefix(SENTINEL).partition("?")[0].partition("/")
+    login, at, hosts = authority.rpartition("@")
+    return [f"redis://{login}{at}{host}{slash}{path}" for host in hosts.split(",")]
+
+
+def _check_sentinels(url: str) -> None:
+    options = url.partition("?")[2]
+    if "@" in options:
+        raise ValueError(f"cannot be read as a URL: {ESCAPES}")
+    for one in _servers(url):
+        _check_server(one, SENTINEL_EXAMPLE)
+    hosts = [urlsplit(one).netloc.rpartition("@")[2] for one in _servers(url)]
+    if not all(re.fullmatch(r"[A-Za-z0-9_.-]+(:[0-9]+)?", host) for host in hosts):
+        raise ValueError(f"is not like {SENTINEL_EXAMPLE}, with names or IPv4 addresses")
+    if not re.fullmatch(r"master=[A-Za-z0-9._-]+", options):
+        raise ValueError("must end in ?master=NAME, the Sentinels' name for the primary, and have no other option")
+
+
+def _check_server(url: str, example: str) -> None:
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -26,12 +85,9 @@ def check_url(url: str) -> str:
         port = 0
     # Characters that end the password early, that kombu splits at, or that urlsplit drops.
     if port == 0 or parts.fragment or "@" in parts.path + parts.query or re.search(r"[;\s\x00-\x1f\x7f]", url):
-        raise ValueError(f"cannot be read as a URL: {ESCAPES}" if "@" in url else f"is not like {EXAMPLE}")
+        raise ValueError(f"cannot be read as a URL: {ESCAPES}" if "@" in url else f"is not like {example}")
     if not re.fullmatch("/?|/[0-9]+", parts.path):
         raise ValueError("must end in the number of a database, such as /0")
-    for name, value in parse_qsl(parts.query, keep_blank_values=True):
-        _check_option(parts.scheme, name, value)
-    return url
 
 
 def next_database(url: str) -> str:
@@ -40,8 +96,13 @@ def next_database(url: str) -> str:
     return urlunsplit(parts._replace(path=f"/{int(parts.path.lstrip('/') or 0) + 1}"))
 
 
-def verifying(url: str) -> str:
-    """Return `url` for Celery, which verifies no certificate unless the URL says so. redis-py does by default."""
+def for_celery(url: str) -> str:
+    """Return `url` as Celery reads it: one URL for each Sentinel, without the name of the primary.
+
+    Celery verifies no certificate unless the URL says so. redis-py does by default.
+    """
+    if url.startswith(SENTINEL):
+        return ";".join(one.replace("redis://", SENTINEL, 1) for one in _servers(url))
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query))
     if parts.scheme == "rediss":

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kombu.utils.url import parse_url
 
-from shared.redis.urls import check_url, next_database, verifying
+from shared.redis.urls import PrimaryUrl, check_url, for_celery, next_database, primary
 
 SPECIAL = "#/?;[]@:% \\\"'é"
 
@@ -28,8 +28,17 @@ def password_of(url: str) -> tuple[str | None, str | None]:
         ("localhost:6379", "is not like redis://"),
         ("http://host/0", "is not like redis://"),
         ("unix:///run/redis.sock", "not supported"),
-        ("sentinel://host:26379/0", "not supported"),
-        ("redis+sentinel://host:26379/0", "not supported"),
+        ("redis+sentinel://host:26379/0", "or sentinel://:PASSWORD@host1"),
+        ("sentinel://host:26379/0", "must end in ?master=NAME"),
+        ("sentinel://host:26379/0?master=", "must end in ?master=NAME"),
+        ("sentinel://host:26379/0?master=m&ssl_cert_reqs=none", "no other option"),
+        ("sentinel://host:26379/a?master=m", "number of a database"),
+        ("sentinel://host:26379,other:port/0?master=m", "is not like sentinel://"),
+        ("sentinel://host:26379,/0?master=m", "is not like sentinel://"),
+        ("sentinel://host:26379,[::1]:26379/0?master=m", "is not like sentinel://"),
+        ("sentinel://:a?b@host/0?master=m", "%3F for"),
+        ("sentinel://:1/2@host/0?master=m", "%2F for /"),
+        ("redis://host/0?master=m", "unknown option 'master'"),
         ("redis://host:port/0", "is not like redis://"),
         ("redis://host:99999/0", "is not like redis://"),
         ("redis://host /0", "is not like redis://"),
@@ -73,6 +82,7 @@ def test_a_file_without_a_certificate_is_an_error(tmp_path: Path) -> None:
         "redis://user:pass@[::1]:6380/15",
         "redis://:p@ss:word!@host/0",
         "rediss://host/2?ssl_cert_reqs=none&ssl_check_hostname=false",
+        "sentinel://user:pass@10.0.0.1:1,redis-2.example/15?master=a.B-1_",
     ],
 )
 def test_what_both_clients_read_is_accepted(url: str) -> None:
@@ -102,6 +112,7 @@ def test_an_unescaped_password_is_refused_or_read_alike(password: str) -> None:
         ("redis://host/", "redis://host/1"),
         ("redis://:p%40ss@host:6380/9", "redis://:p%40ss@host:6380/10"),
         ("rediss://host/2?ssl_cert_reqs=none", "rediss://host/3?ssl_cert_reqs=none"),
+        ("sentinel://:p@a:1,b:2/4?master=m.1", "sentinel://:p@a:1,b:2/5?master=m.1"),
     ],
 )
 def test_the_next_database(url: str, following: str) -> None:
@@ -109,7 +120,7 @@ def test_the_next_database(url: str, following: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "for_celery"),
+    ("url", "celerys"),
     [
         ("redis://:p%40ss@host/1", "redis://:p%40ss@host/1"),
         ("rediss://host/1", "rediss://host/1?ssl_cert_reqs=required"),
@@ -118,7 +129,21 @@ def test_the_next_database(url: str, following: str) -> None:
             "rediss://host/1?ssl_ca_certs=%2Fa%20b.pem",
             "rediss://host/1?ssl_ca_certs=%2Fa+b.pem&ssl_cert_reqs=required",
         ),
+        ("sentinel://u:p%3Ba@a,b:2/1?master=m", "sentinel://u:p%3Ba@a/1;sentinel://u:p%3Ba@b:2/1"),
     ],
 )
-def test_celery_verifies_certificates_as_redis_py_does(url: str, for_celery: str) -> None:
-    assert verifying(url) == for_celery
+def test_celery_verifies_certificates_as_redis_py_does(url: str, celerys: str) -> None:
+    assert for_celery(url) == celerys
+
+
+@given(st.text(st.sampled_from(SPECIAL + "a=,"), min_size=1))
+def test_the_url_of_sentinels_is_read_by_both_clients(password: str) -> None:
+    url = check_url(f"sentinel://ann:{quote(password, safe='')}@a:1,b/3?master=m.1")
+    assert primary(url) == PrimaryUrl((("a", 1), ("b", 26379)), "m.1", 3, "ann", password)
+    read = [parse_url(one) for one in for_celery(url).split(";")]
+    assert [(one["hostname"], one["port"], one["virtual_host"]) for one in read] == [("a", 1, "3"), ("b", None, "3")]
+    assert {(one["userid"], one["password"]) for one in read} == {("ann", password)}
+
+
+def test_the_url_of_a_server_names_no_primary() -> None:
+    assert primary("redis://host/0") is None
