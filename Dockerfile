@@ -1,4 +1,5 @@
-# Two images: `web` for the programs without a model, and `worker` with TensorFlow and OpenVINO, the default.
+# Three images: `web` for the programs without a model, `gpu` for workers on an NVIDIA GPU, and `worker` with TensorFlow
+# and OpenVINO, the default.
 # docker-compose.yml chooses the program of each container.
 FROM scratch AS code
 COPY cli cli
@@ -29,6 +30,14 @@ RUN pip install --no-cache-dir --only-binary :all: --requirement requirements-we
 COPY --from=code / .
 USER darkroom
 EXPOSE 5000
+
+FROM base AS gpu
+COPY requirements-gpu.txt .
+RUN pip install --no-cache-dir --only-binary :all: --requirement requirements-gpu.txt
+COPY --from=code / .
+# As in `darkroom up`: several processes share a GPU.
+ENV TF_FORCE_GPU_ALLOW_GROWTH=true
+USER darkroom
 
 FROM base AS worker
 COPY requirements.txt .

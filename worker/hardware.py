@@ -1,10 +1,14 @@
-"""Detection of the CPU and GPU features that decide how a network is trained and served."""
+"""Detection of the CPU and GPU features that decide how a network is trained and served.
+
+`python -m worker.hardware` prints the GPU's model name, or exits with 1 if TensorFlow finds none.
+"""
 
 from __future__ import annotations
 
 import math
 import os
 import platform
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -100,3 +104,9 @@ def _cpu_field(name: str, cpuinfo: Path) -> str:
         return ""
     pairs = (line.partition(":") for line in lines)
     return next((value.strip() for key, _, value in pairs if key.strip() == name), "")
+
+
+if __name__ == "__main__":
+    found = gpu_name()
+    print(found or "")
+    sys.exit(found is None)

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from cli.stack.gpu import announce
 from cli.stack.join import run
 from shared.domain.errors import DarkroomError
 from shared.settings import PREFIX, load_settings
@@ -26,7 +27,8 @@ from shared.settings import PREFIX, load_settings
     help="Processes that classify, and one more for small jobs; 0 for none. Default: DARKROOM_CLASSIFY_WORKERS, or 2.",
 )
 @click.option("--train", is_flag=True, help="Also train, one training at a time.")
-def command(redis: str | None, storage: str | None, classify: int | None, *, train: bool) -> None:
+@click.option("--gpu", is_flag=True, help="Use this machine's NVIDIA GPU.")
+def command(redis: str | None, storage: str | None, classify: int | None, *, train: bool, gpu: bool) -> None:
     """Work for a service that runs on another machine. Ctrl-C hands unfinished work back and leaves.
 
     The other settings are environment variables, as for `up`; docs/settings.md lists them.
@@ -36,6 +38,7 @@ def command(redis: str | None, storage: str | None, classify: int | None, *, tra
     options = {"REDIS_URL": redis, "STORAGE_URL": storage, "CLASSIFY_WORKERS": str(classify) if classify else None}
     os.environ |= {PREFIX + name: value for name, value in options.items() if value is not None}  # also for the workers
     try:
+        announce(wanted=gpu)
         sys.exit(run(load_settings(), classify=classify != 0, train=train))
     except DarkroomError as error:
         raise click.ClickException(str(error)) from error

@@ -32,6 +32,7 @@ def environment(given: Mapping[str, str], settings: Settings, redis_url: str) ->
         # By default glibc keeps a memory arena for each thread and rarely frees it; two are enough.
         "MALLOC_ARENA_MAX": "2",
         "TF_CPP_MIN_LOG_LEVEL": "2",
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # else the first process takes all memory of a GPU
     }
     own = {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), given.get("PATH", os.defpath)]),

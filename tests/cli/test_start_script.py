@@ -39,11 +39,11 @@ def checkout(tmp_path: Path) -> Path:
     return folder
 
 
-def start(checkout: Path, **more: str) -> subprocess.Popen[str]:
+def start(checkout: Path, *words: str, **more: str) -> subprocess.Popen[str]:
     path = os.pathsep.join([str(checkout), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path, "FAKE_PYTHON": str(checkout / "fake"), "LC_ALL": "C", **more}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "start_new_session": True}
-    command = [sys.executable, str(checkout / "darkroom"), "keys", "list"]
+    command = [sys.executable, str(checkout / "darkroom"), *(words or ("keys", "list"))]
     return subprocess.Popen(command, cwd=checkout, env=environment, text=True, **pipes)
 
 
@@ -75,6 +75,15 @@ def test_a_read_only_checkout_without_an_environment_is_named(checkout: Path) ->
         _, told = process.communicate()
     assert process.returncode == 1
     assert told == f"darkroom: cannot install requirements.txt: {checkout}/.venv.lock: Read-only file system\n"
+
+
+@pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has an NVIDIA driver")
+def test_without_a_driver_nothing_is_installed_for_a_gpu(checkout: Path) -> None:
+    process = start(checkout, "join", "--redis", "redis://host/0", "--gpu")
+    _, told = process.communicate()
+    assert process.returncode == 1 and len(told.splitlines()) == 1
+    assert told.startswith("darkroom: --gpu: there is no NVIDIA driver")
+    assert not (checkout / "interrupted").exists() and not (checkout / ".venv-gpu").exists()
 
 
 def test_a_colon_in_the_path_is_named(checkout: Path) -> None:
