@@ -18,6 +18,7 @@ from shared.access.idempotency import IdempotencyStore, KeyLock
 from shared.access.key_ring import KeyRing
 from shared.access.quotas import QuotaKind, Quotas
 from shared.domain.errors import ConfigError, DarkroomError, StorageFull, Unavailable, UnsupportedMedia
+from shared.jobs.ended import EndedJobs
 from shared.jobs.waiter import JobWaiter
 from shared.logs import with_cause
 from shared.services import Services
@@ -149,7 +150,8 @@ def _state(services: Services) -> State:
         key_ring=KeyRing(settings.api_keys or (), services.keys),
         quotas=Quotas(services.redis, hourly),
         key_lock=KeyLock(IdempotencyStore(services.redis)),
-        waiter=JobWaiter(max(1, settings.web_threads // 2)),  # long polls leave half of the threads to everybody else
+        # Long polls leave half of the threads to everybody else.
+        waiter=JobWaiter(max(1, settings.web_threads // 2), EndedJobs(services.redis)),
         heatmap_slots=BoundedSemaphore(max(1, settings.web_threads // 4)),
     )
 

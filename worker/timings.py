@@ -1,4 +1,4 @@
-"""Timings of the stages of one chunk."""
+"""Timings of the stages of one chunk, or of several that are processed together."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ class Timings:
             self.add(stage, time.perf_counter() - began)
 
     def report(self, metrics: JobMetrics) -> dict[str, float]:
-        """Add the timings to the metrics and return them as fields of a log line, `<stage>_s`."""
-        for stage, seconds in self.seconds.items():
-            metrics.observe(stage, seconds)
-        return {f"{stage}_s": round(seconds, 6) for stage, seconds in self.seconds.items()}
+        """Add the timings since the last report to the metrics; return them as fields of a log line, `<stage>_s`."""
+        with self._lock:
+            seconds, self.seconds = self.seconds, {}
+        for stage, value in seconds.items():
+            metrics.observe(stage, value)
+        return {f"{stage}_s": round(value, 6) for stage, value in seconds.items()}

@@ -21,6 +21,11 @@ CLOCK_STEP_S = 5
 #: Maximum items and bytes of uploads per chunk: about a second of work, so that jobs alternate, a cancelled job stops
 #: soon and a small job does not wait long.
 CHUNK_ITEMS, CHUNK_BYTES = 256, 32 * 1024 * 1024
+#: Chunks that are claimed together at most, jobs of one small picture, and bytes of each. A batch of the network has as
+#: many rows. A photo is not small: it takes long to decode, and the others would wait for it.
+TOGETHER, TOGETHER_BYTES = 32, 256 * 1024
+#: Share of the waiting jobs that one process claims together: the rest is for the others.
+TOGETHER_SHARE = 0.5
 #: Items per chunk among those whose worker died once. After a second death each item gets its own chunk.
 SUSPECT_ITEMS = 16
 #: Worker deaths after which an item fails; in the last two it was alone in its chunk. One of these may be a coincidence
@@ -39,7 +44,6 @@ class ChunkStore:
         self._redis = client
         self._scripts = Scripts(client)
 
-    @redis_errors()
     def claim(
         self, worker: str, queues: Sequence[Queue], *, max_items: int = CHUNK_ITEMS, except_models: Sequence[str] = ()
     ) -> Chunk | None:
@@ -47,24 +51,36 @@ class ChunkStore:
 
         Jobs of `except_models`, which the worker cannot load, keep their turn for other workers.
         """
-        chunk = new_id()
+        chunks = self.claim_together(worker, queues, most=1, max_items=max_items, except_models=except_models)
+        return chunks[0] if chunks else None
+
+    @redis_errors()
+    def claim_together(
+        self,
+        worker: str,
+        queues: Sequence[Queue],
+        *,
+        most: int = TOGETHER,
+        max_items: int = CHUNK_ITEMS,
+        except_models: Sequence[str] = (),
+    ) -> list[Chunk]:
+        """Claim as `claim`; if that is a job of one small picture, also those behind it, at most `most` chunks.
+
+        All have the same model. Each is a chunk of its own: its lease is renewed, and it is committed or released, by
+        itself.
+        """
+        ids = [new_id() for _ in range(most)]
         names = [keys.READY[queue] for queue in queues]
-        limits = max_items, SUSPECT_ITEMS, CHUNK_BYTES
+        limits = max_items, SUSPECT_ITEMS, CHUNK_BYTES, TOGETHER_BYTES, TOGETHER_SHARE
         models: list[str | int] = [len(except_models), *except_models]
-        result = self._scripts.run("claim", chunk, worker, LEASE_S * 1000, *limits, *models, *names)
-        if not result:
-            return None
-        job_id, model, dataset, request_id, waited_ms, *records = result
-        uploads = tuple(read_upload(key, record)[0] for key, record in zip(records[::2], records[1::2], strict=True))
-        waited_s = int(waited_ms) / 1000
-        return Chunk(chunk, job_id, model, uploads, request_id or None, waited_s, dataset or None)
+        answers = self._scripts.run("claim", worker, LEASE_S * 1000, *limits, *models, len(names), *names, *ids)
+        return [_read_chunk(answer) for answer in answers]
 
     @redis_errors()
     def renew(self, chunk_id: str) -> bool:
         """Renew the lease of a chunk or training. Return False if it is lost."""
         return bool(self._scripts.run("renew", chunk_id, LEASE_S * 1000))
 
-    @redis_errors()
     def commit(self, chunk: Chunk, outcomes: Mapping[str, Outcome]) -> bool:
         """Commit the outcome of each item of the chunk, by key, in one step. Return False, without any change, if the
         lease is lost.
@@ -73,10 +89,13 @@ class ChunkStore:
 
         Raise ValueError if `outcomes` does not have exactly the chunk's items, or a score is not a probability.
         """
-        if outcomes.keys() != {upload.key for upload in chunk.uploads}:
-            raise ValueError("`outcomes` must have exactly the items of the chunk")
-        parts = [part for key, outcome in outcomes.items() for part in _commit_args(key, outcome)]
-        return bool(self._scripts.run("commit", chunk.id, *parts) == "committed")
+        return self.commit_all([(chunk, outcomes)])[0]
+
+    @redis_errors()
+    def commit_all(self, ended: Sequence[tuple[Chunk, Mapping[str, Outcome]]]) -> list[bool]:
+        """Commit several chunks as `commit` does, each by itself, in one call; return what it returns for each."""
+        parts = [part for chunk, outcomes in ended for part in _chunk_args(chunk, outcomes)]
+        return [word == "committed" for word in self._scripts.run("commit", *parts)]
 
     @redis_errors()
     def release(self, chunk_id: str, *, died: bool = False) -> int:
@@ -98,7 +117,23 @@ class ChunkStore:
     @redis_errors()
     def backlog(self) -> dict[Queue, int]:
         """Return the number of waiting jobs of each queue."""
-        return {Queue(name): self._redis.zcard(ring) for name, ring in keys.READY.items()}
+        pipeline = self._redis.pipeline(transaction=False)
+        for ring in keys.READY.values():
+            pipeline.zcard(ring)
+        return dict(zip(map(Queue, keys.READY), pipeline.execute(), strict=True))
+
+
+def _read_chunk(answer: Sequence[str]) -> Chunk:
+    chunk, job_id, model, dataset, request_id, waited_ms, *records = answer
+    uploads = tuple(read_upload(key, record)[0] for key, record in zip(records[::2], records[1::2], strict=True))
+    return Chunk(chunk, job_id, model, uploads, request_id or None, int(waited_ms) / 1000, dataset or None)
+
+
+def _chunk_args(chunk: Chunk, outcomes: Mapping[str, Outcome]) -> list[str | int]:
+    if outcomes.keys() != {upload.key for upload in chunk.uploads}:
+        raise ValueError("`outcomes` must have exactly the items of the chunk")
+    items = [part for key, outcome in outcomes.items() for part in _commit_args(key, outcome)]
+    return [chunk.id, len(outcomes), *items]
 
 
 def _commit_args(key: str, outcome: Outcome) -> tuple[str, str, str, str, str]:

@@ -96,16 +96,17 @@ class Messenger:
     def wake_workers(self, queue: Queue, messages: int = 1) -> int:
         """Send at most `messages` messages, up to MAX_MESSAGES in the queue, and return how many. Raise Unavailable."""
         count = max(0, min(messages, MAX_MESSAGES - self.message_count(queue)))
-        task = TRAIN if queue is Queue.TRAIN else CLASSIFY
-        with broker_errors():
-            for _ in range(count):
-                self._app.send_task(task, queue=queue, retry=False, ignore_result=True)
+        self._send(queue, count)
         return count
 
     def wake_for_items(self, queue: Queue, items: int) -> None:
-        """Wake workers for new items. If Redis cannot be reached, the reconciler wakes them later."""
+        """Let enough messages for these new items wait: if some do already, no idle worker is left without one.
+
+        If Redis cannot be reached, the reconciler wakes workers later.
+        """
         try:
-            self.wake_workers(queue, math.ceil(items / CHUNK_ITEMS))
+            wanted = min(MAX_MESSAGES, math.ceil(items / CHUNK_ITEMS))
+            self._send(queue, wanted - self.message_count(queue))
         except Unavailable as error:
             log.warning("no worker of queue %s was woken, the reconciler will wake one: %s", queue, with_cause(error))
 
@@ -113,6 +114,12 @@ class Messenger:
         """Return the number of messages in the queue. Raise Unavailable."""
         with redis_errors(BROKER):
             return int(self._redis.llen(queue))
+
+    def _send(self, queue: Queue, messages: int) -> None:
+        task = TRAIN if queue is Queue.TRAIN else CLASSIFY
+        with broker_errors():
+            for _ in range(messages):
+                self._app.send_task(task, queue=queue, retry=False, ignore_result=True)
 
     def check(self) -> None:
         """Return if Redis executes every command that Celery needs. Raise Unavailable."""

@@ -92,7 +92,7 @@ class Results:
     @redis_errors()
     def finished(self, job_id: str, limit: int, after: str | None = None, wanted: Filter = NO_FILTER) -> Page:
         """Return finished items in the order of finishing. The cursors return each item once."""
-        is_done = self._store.get(job_id).state.done  # first: items that finish from now on are on a later page
+        is_done = self._store.is_done(job_id)  # first: items that finish from now on are on a later page
         position = 0 if after is None else decode_cursor("place", after, int)
         found: list[Item] = []
         batch = min(READ_BATCH, limit + 1) if wanted == NO_FILTER else READ_BATCH
@@ -110,7 +110,7 @@ class Results:
 
         While the job runs, results that arrive before the cursor are missed.
         """
-        is_done = self._store.get(job_id).state.done
+        is_done = self._store.is_done(job_id)
         position = "" if after is None else decode_cursor("score", after, str)
         found: list[Item] = []
         for scanned, (item, score) in enumerate(self._by_score(job_id, position, wanted.score_range)):
@@ -131,7 +131,7 @@ class Results:
     @redis_errors()
     def item_keys(self, job_id: str, limit: int, after: str | None = None) -> tuple[list[str], str | None]:
         """Return keys of items in the order in which they were added, and the cursor of the next page or None."""
-        self._store.get(job_id)
+        self._store.is_done(job_id)  # raises NotFound
         start = 0 if after is None else decode_cursor("item", after, int)
         names = self._redis.lrange(keys.job(job_id, "keys"), start, start + limit)
         return names[:limit], encode_cursor("item", start + limit) if len(names) > limit else None

@@ -175,6 +175,14 @@ class JobStore:
         return bool(self._redis.exists(keys.job(job_id)))
 
     @redis_errors()
+    def is_done(self, job_id: str) -> bool:
+        """Return whether the job has ended. Raise NotFound."""
+        state = self._redis.hget(keys.job(job_id), "state")
+        if state is None:
+            raise job_not_found(job_id)
+        return JobState(state).done
+
+    @redis_errors()
     def is_sealed(self, job_id: str) -> bool:
         """Return whether the job accepts no more items. Raise NotFound."""
         state, sealed = self._redis.hmget(keys.job(job_id), "state", "sealed")

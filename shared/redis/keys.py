@@ -12,6 +12,8 @@ EXPIRING = "darkroom:expiring"
 REMOVING = "darkroom:removing"
 #: Sorted set: jobs with corrections by the time of the last one (ms). See `shared/jobs/corrections.py`.
 CORRECTED = "darkroom:corrected"
+#: Channel: ids of jobs at their end. See `shared/jobs/ended.py`.
+ENDED = "darkroom:ended"
 #: Sorted set: chunks and trainings by the time their lease expires (ms).
 LEASES = "darkroom:leases"
 #: String: the id of the storage that is used with this Redis. See `shared/storage/identity.py`.

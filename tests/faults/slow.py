@@ -1,9 +1,10 @@
 """The worker's Celery app with slower chunks, so that faults can hit the middle of a job."""
 
 import time
+from collections.abc import Iterator, Sequence
 
-from shared.domain.entities import Chunk, Outcome
-from worker.classify.classifier import Classifier
+from shared.domain.entities import Chunk
+from worker.classify.classifier import Classified, Classifier
 from worker.runtime import app as real
 from worker.runtime import process
 from worker.serving.models import LoadedModel
@@ -16,9 +17,9 @@ PICTURE_S = 0.009
 class SlowClassifier(Classifier):
     """A classifier that first waits."""
 
-    def classify(self, chunk: Chunk, model: LoadedModel, stages: Timings | None = None) -> dict[str, Outcome]:
-        time.sleep(PICTURE_S * len(chunk.uploads))
-        return super().classify(chunk, model, stages)
+    def classify_together(self, chunks: Sequence[Chunk], model: LoadedModel, timings: Timings) -> Iterator[Classified]:
+        time.sleep(PICTURE_S * sum(len(chunk.uploads) for chunk in chunks))
+        return super().classify_together(chunks, model, timings)
 
 
 process.Classifier = SlowClassifier

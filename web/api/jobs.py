@@ -253,11 +253,8 @@ def opened(job_id: str) -> Response:
 def submitted(job_id: str) -> Response:
     """Answer 202 with the job, or 200 with its first results if the client waits and the job finishes in time."""
     seconds = preferred_wait_s(request)
-    job = services().store.get(job_id)
-    if seconds is None:
-        return _accepted(job)
-    job = state().waiter.wait(services().store, job, seconds, lambda now: now.state.done)
-    if not job.state.done:
+    job = state().waiter.until_end(services().store, job_id, seconds or 0)
+    if seconds is None or not job.state.done:
         return _accepted(job)
     response = jsonify(_with_results(services(), job))
     response.headers["Location"] = f"/v1/jobs/{job.id}"

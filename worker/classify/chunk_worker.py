@@ -1,12 +1,16 @@
-"""The unit of work on pictures: claim a chunk, classify or import it, commit it and wake a worker for the next one."""
+"""The unit of work on pictures: claim a chunk, classify or import it, commit it and wake a worker for the next one.
+
+Jobs of one small picture, each a chunk, are claimed, classified and committed together.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from shared import logs
@@ -19,7 +23,7 @@ from shared.jobs.store import JobStore
 from shared.jobs.workers import Workers
 from worker.classify.classifier import Classifier
 from worker.datasets.importer import PictureImporter
-from worker.serving.models import LoadedModel, ModelCache, ModelUnusable
+from worker.serving.models import ModelCache, ModelUnusable
 from worker.serving.peers import Peers
 from worker.timings import Timings
 
@@ -42,7 +46,7 @@ T = TypeVar("T")
 class ChunkWorker:
     """A worker of classification and import jobs.
 
-    `queues` are those that the process consumes; `renewing` renews the lease of a chunk, by its id, while a block runs.
+    `queues` are those that the process consumes; `renewing` renews the leases of chunks, by id, while a block runs.
     """
 
     name: str
@@ -54,7 +58,7 @@ class ChunkWorker:
     models: ModelCache
     classifier: Classifier
     importer: PictureImporter
-    renewing: Callable[[str], AbstractContextManager[None]]
+    renewing: Callable[[Collection[str]], AbstractContextManager[None]]
     workers: Workers
     #: Sends a heartbeat at once, for other workers that look for one that has a model.
     announce: Callable[[], object] = lambda: None
@@ -71,59 +75,76 @@ class ChunkWorker:
         return Peers(self.name, self.workers, self.models.lacks)
 
     def work(self) -> bool:
-        """Process one chunk. Return False if no job is waiting. Raise Unavailable without Redis."""
+        """Process the next chunks. Return False if no job is waiting. Raise Unavailable without Redis."""
         timings = Timings()
         with timings.timing("claim"):
             excluded = self._peers.left_to_them(self.classify_queues)
-            chunk = self.chunks.claim(self.name, self.classify_queues, max_items=self.max_items, except_models=excluded)
-        if chunk is None:
+            chunks = self.chunks.claim_together(
+                self.name, self.classify_queues, max_items=self.max_items, except_models=excluded
+            )
+        if not chunks:
             return False
-        timings.add("wait", chunk.waited_s)
-        with self.renewing(chunk.id), logs.job_context(chunk.job_id, chunk.request_id, chunk_id=chunk.id):
-            is_processed = self.process(chunk, timings)
-        if not is_processed:
+        if not self.process(chunks, timings):
             time.sleep(RETRY_S)
         self.wake_another_worker()
         return True
 
-    def process(self, chunk: Chunk, timings: Timings) -> bool:
-        """Classify and commit the chunk, or release its items to the job: none is lost.
+    def process(self, chunks: Sequence[Chunk], timings: Timings) -> bool:
+        """Classify and commit chunks of the same model, or release their items to their jobs: none is lost.
 
         Return False if the storage or Redis could not be reached, since the next chunk would probably fail too.
         """
+        left = {chunk.id: chunk for chunk in chunks}
         began = time.monotonic()
         give_up_at = began + GIVE_UP_S
-        try:
-            model = self.models.get(chunk.model)
-            if chunk.dataset is None:
-                failed = self._classify(chunk, model, timings, give_up_at)
-            else:
-                failed = self.importer.run(chunk, chunk.dataset, self.models.backbones.get(chunk.model), timings)
-            self.max_items = next_size(self.max_items, len(chunk.uploads), time.monotonic() - began)
-            if failed is not None:
-                facts = {"items": len(chunk.uploads), "failed": failed, **timings.report(self.metrics)}
-                log.info("chunk committed", extra=facts)
-            else:
-                log.warning("chunk %s of job %s was discarded: its lease was lost", chunk.id, chunk.job_id)
-        except ModelUnusable as error:
-            self._hand_back(chunk, error)
-        except (Unavailable, StorageFull) as error:
-            log.warning("chunk %s of job %s is released: %s", chunk.id, chunk.job_id, logs.with_cause(error))
-            self.max_items = max(MIN_ITEMS, self.max_items // 4)
-            _insist(lambda: self.chunks.release(chunk.id), give_up_at)
-            return False
-        except Exception:
-            log.exception("chunk %s of job %s is released after an unexpected error", chunk.id, chunk.job_id)
-            _insist(lambda: self.chunks.release(chunk.id, died=True), give_up_at)
+        with self.renewing(left), logs.job_context(chunks[0].job_id, chunks[0].request_id, chunk_id=chunks[0].id):
+            try:
+                self._work_on(left, timings, give_up_at)
+                items = sum(len(chunk.uploads) for chunk in chunks)
+                self.max_items = next_size(self.max_items, items, time.monotonic() - began)
+            except ModelUnusable as error:
+                for chunk in left.values():
+                    self._hand_back(chunk, error)
+            except (Unavailable, StorageFull) as error:
+                self.max_items = max(MIN_ITEMS, self.max_items // 4)
+                self._release(left, logs.with_cause(error), give_up_at)
+                return False
+            except Exception:
+                log.exception("an unexpected error while %d chunks were processed", len(left))
+                self._release(left, "an unexpected error", give_up_at, died=True)
         return True
 
-    def _classify(self, chunk: Chunk, model: LoadedModel, timings: Timings, give_up_at: float) -> int | None:
-        """Classify and commit the chunk; return the number of failed items, or None if the lease was lost."""
-        outcomes = self.classifier.classify(chunk, model, timings)
-        with timings.timing("commit"):
-            if not _insist(lambda: self.chunks.commit(chunk, outcomes), give_up_at):
-                return None
-        return sum(outcome.state is ItemState.FAILED for outcome in outcomes.values())
+    def _work_on(self, left: dict[str, Chunk], timings: Timings, give_up_at: float) -> None:
+        """Classify or import chunks and commit them; remove those from `left` that are done."""
+        first = next(iter(left.values()))
+        model = self.models.get(first.model)
+        if first.dataset is not None:
+            failed = self.importer.run(first, first.dataset, self.models.backbones.get(first.model), timings)
+            self._report(first, failed, timings.report(self.metrics))
+            return
+        for classified in self.classifier.classify_together(list(left.values()), model, timings):
+            with timings.timing("commit"):
+                are_committed = _insist(partial(self.chunks.commit_all, classified), give_up_at)
+            seconds = timings.report(self.metrics)
+            for (chunk, outcomes), is_committed in zip(classified, are_committed, strict=True):
+                del left[chunk.id]
+                failed = sum(outcome.state is ItemState.FAILED for outcome in outcomes.values())
+                self._report(chunk, failed if is_committed else None, seconds)
+
+    def _report(self, chunk: Chunk, failed: int | None, seconds: Mapping[str, float]) -> None:
+        """Log the end of a chunk with this number of failed items, or None if its lease was lost."""
+        self.metrics.observe("wait", chunk.waited_s)
+        with logs.job_context(chunk.job_id, chunk.request_id, chunk_id=chunk.id):
+            if failed is None:
+                log.warning("chunk %s of job %s was discarded: its lease was lost", chunk.id, chunk.job_id)
+            else:
+                facts = {"items": len(chunk.uploads), "failed": failed, "wait_s": round(chunk.waited_s, 6), **seconds}
+                log.info("chunk committed", extra=facts)
+
+    def _release(self, left: Mapping[str, Chunk], reason: str, give_up_at: float, *, died: bool = False) -> None:
+        for chunk in left.values():
+            log.warning("chunk %s of job %s is released: %s", chunk.id, chunk.job_id, reason)
+            _insist(partial(self.chunks.release, chunk.id, died=died), give_up_at)
 
     def _hand_back(self, chunk: Chunk, error: ModelUnusable) -> None:
         """Release a chunk whose model this worker cannot load; fail the job if no other live worker can load it."""

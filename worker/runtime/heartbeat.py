@@ -1,10 +1,10 @@
-"""The heartbeat thread of a worker process. It also renews the lease of the chunk that the process works on."""
+"""The heartbeat thread of a worker process. It also renews the leases of the chunks that it works on."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from shared.domain.errors import DarkroomError
@@ -32,11 +32,11 @@ class Heartbeat:
         self._workers, self._chunks, self._describe = workers, chunks, describe
         #: Each step runs whether or not another fails; a lease is short, so its renewal comes first.
         self._steps = (
-            Step("the renewal of the lease", self._renew, log),
+            Step("the renewal of the leases", self._renew, log),
             Step("the heartbeat", self._record, log),
             Step("the check of the broker", on_heartbeat, log),
         )
-        self._leased: str | None = None
+        self._leased: Collection[str] = ()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
@@ -54,13 +54,16 @@ class Heartbeat:
             log.info("this worker stays listed until its heartbeat times out: %s", with_cause(error))
 
     @contextmanager
-    def renewing(self, lease_id: str) -> Iterator[None]:
-        """Renew the lease of a chunk or training with each heartbeat while the block runs."""
-        self._leased = lease_id
+    def renewing(self, lease_ids: Collection[str]) -> Iterator[None]:
+        """Renew the leases of chunks or a training with each heartbeat while the block runs.
+
+        Those that leave the collection meanwhile are not renewed any more.
+        """
+        self._leased = lease_ids
         try:
             yield
         finally:
-            self._leased = None
+            self._leased = ()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -69,9 +72,9 @@ class Heartbeat:
             self._stopping.wait(HEARTBEAT_S)
 
     def _renew(self) -> None:
-        leased = self._leased
-        if leased is not None and not self._chunks.renew(leased):
-            log.warning("the lease of chunk %s is lost: its result will be discarded", leased)
+        for leased in tuple(self._leased):
+            if not self._chunks.renew(leased) and leased in self._leased:
+                log.warning("the lease of chunk %s is lost: its result will be discarded", leased)
 
     def _record(self) -> None:
         self._workers.record_heartbeat(self._describe())

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,9 +49,13 @@ class TrainingSupervisor:
     """
 
     def __init__(
-        self, services: Services, renewing: Callable[[str], AbstractContextManager[None]], name: str, lacks: Lacks
+        self,
+        services: Services,
+        renewing: Callable[[Collection[str]], AbstractContextManager[None]],
+        name: str,
+        lacks: Lacks,
     ) -> None:
-        """`renewing` renews the lease of the training with that id while its block runs; `name` is the worker's."""
+        """`renewing` renews the leases of these trainings while its block runs; `name` is the worker's."""
         self._trainings, self._chunks, self._workers = services.trainings, services.chunks, services.workers
         self._renewing, self._name, self._lacks = renewing, name, lacks
 
@@ -67,7 +71,7 @@ class TrainingSupervisor:
         training = self._trainings.claim(self._name)
         if training is None:
             return False
-        with self._renewing(training.id), logs.job_context(training.job_id, training.request_id):
+        with self._renewing({training.id}), logs.job_context(training.job_id, training.request_id):
             self._run(training, ["--leave-without-data"] if has_successor else [])
         return True
 

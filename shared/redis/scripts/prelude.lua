@@ -5,7 +5,7 @@
 local JOBS, EXPIRING, LEASES = 'darkroom:jobs', 'darkroom:expiring', 'darkroom:leases'
 local INTERACTIVE, BULK, TRAIN = 'darkroom:ring:interactive', 'darkroom:ring:bulk', 'darkroom:ring:train'
 local COUNTERS, RECEIVERS = 'darkroom:counters', 'darkroom:receivers'
-local CORRECTED = 'darkroom:corrected'
+local CORRECTED, ENDED = 'darkroom:corrected', 'darkroom:ended'
 -- The only pending element of a training job, which has no items, while no worker holds it.
 local RUN = 'run'
 local TERMINAL = { succeeded = true, failed = true, cancelled = true }
@@ -109,17 +109,26 @@ local function dequeue(id)
   if redis.call('ZCARD', name) == 0 then redis.call('DEL', counts_of(name)) end
 end
 
--- Remove and return the first job of a ring whose schema this code knows and which `is_wanted`, if given, accepts. The
+-- Return the first job of a ring whose schema this code knows and which `is_wanted`, if given, accepts, and its turn. The
 -- others stay for other workers.
-local function pop_known(name, is_wanted)
+local function first_known(name, is_wanted)
   for place = 0, redis.call('ZCARD', name) - 1 do
     local id, turn = unpack(redis.call('ZRANGE', name, place, place, 'WITHSCORES'))
-    if number(id, 'schema') <= SCHEMA and (not is_wanted or is_wanted(id)) then
-      redis.call('HSET', counts_of(name), 'round', math.floor(turn))
-      dequeue(id)
-      return id
-    end
+    if number(id, 'schema') <= SCHEMA and (not is_wanted or is_wanted(id)) then return id, turn end
   end
+end
+
+-- Remove a job, whose turn it is, from its ring.
+local function pop(name, id, turn)
+  redis.call('HSET', counts_of(name), 'round', math.floor(turn))
+  dequeue(id)
+end
+
+-- Remove and return what `first_known` returns.
+local function pop_known(name, is_wanted)
+  local id, turn = first_known(name, is_wanted)
+  if id then pop(name, id, turn) end
+  return id
 end
 
 -- Record an item's outcome (JSON), prefixed with its position in the order of finishing and the time.
@@ -195,6 +204,8 @@ local function settle(id)
   redis.call('SREM', unfinished_of(owner_of(id)), id)
   count('jobs:' .. redis.call('HGET', key(id), 'kind') .. ':' .. ended)
   announce(id, now)
+  -- Whoever waits for it also looks by itself, so a user that may not publish is no error.
+  redis.pcall('PUBLISH', ENDED, id)
 end
 
 -- End a pending item of a cancelled or failed job.

@@ -18,7 +18,7 @@ from shared.domain.entities import (
     Upload,
     new_id,
 )
-from shared.jobs.chunks import CHUNK_BYTES, CHUNK_ITEMS, LEASE_S, MAX_DEATHS, SUSPECT_ITEMS
+from shared.jobs.chunks import CHUNK_BYTES, CHUNK_ITEMS, LEASE_S, MAX_DEATHS, SUSPECT_ITEMS, TOGETHER_BYTES
 from shared.redis import keys
 from shared.redis.connection import SCHEMA, Scripts, now_ms
 from tests.shared.kit import HOUR_MS, RINGS, UNREADABLE, Kit, names, sure, upload, uploads
@@ -291,12 +291,82 @@ def test_cancelled_jobs_do_not_delay_their_owner(kit: Kit) -> None:
 def test_a_repeated_claim_returns_the_same_chunk(kit: Kit) -> None:
     """The connection may break after Redis has run the script; the client then repeats it."""
     kit.sealed_job(uploads(CHUNK_ITEMS + 1))
-    scripts, words = Scripts(kit.redis), ("worker", 1000, CHUNK_ITEMS, 1, CHUNK_BYTES, 0, *keys.READY.values())
-    first, again = (scripts.run("claim", "c" * 32, *words) for _ in range(2))
-    assert len(first) == 5 + 2 * CHUNK_ITEMS
-    assert again[4] >= first[4], "for how long the first item has waited is told anew"
-    assert again[:4] + again[5:] == first[:4] + first[5:]
-    assert len(scripts.run("claim", "d" * 32, *words)) == 5 + 2
+    rings = keys.READY.values()
+    words = ("worker", 1000, CHUNK_ITEMS, 1, CHUNK_BYTES, TOGETHER_BYTES, 1, 0, len(rings), *rings)
+    scripts = Scripts(kit.redis)
+    [first], [again] = (scripts.run("claim", *words, "c" * 32) for _ in range(2))
+    assert len(first) == 6 + 2 * CHUNK_ITEMS
+    assert again[5] >= first[5], "for how long the first item has waited is told anew"
+    assert again[:5] + again[6:] == first[:5] + first[6:]
+    assert len(scripts.run("claim", *words, "d" * 32)[0]) == 6 + 2
+
+
+def single(kit: Kit, model: str = "net-1", size: int = 100, **how) -> str:
+    """Create a job of one picture."""
+    job = kit.sealed_job([upload("k", size=size)], **how)
+    kit.redis.hset(keys.job(job), "model", model)
+    return job
+
+
+def test_jobs_of_one_small_picture_are_claimed_together(kit: Kit) -> None:
+    """Up to the first job in the ring that is different; each is a chunk of its own."""
+    first, second = single(kit, owner="ann"), single(kit, owner="bob")
+    others = [
+        single(kit, model="net-2"),
+        kit.sealed_job(uploads(2)),
+        single(kit, size=TOGETHER_BYTES + 1),
+        kit.store.create(JobKind.IMPORT, retention_s=60, dataset="d" * 32, model="net-1"),
+    ]
+    kit.store.add(others[-1], [upload("k")], 10)
+    last = single(kit, size=TOGETHER_BYTES)
+    claims = [kit.chunks.claim_together("worker", RINGS) for _ in range(6)]
+    assert {chunk.job_id for chunk in claims[0]} == {first, second}
+    assert [[chunk.job_id for chunk in chunks] for chunks in claims[1:]] == [[other] for other in others] + [[last]]
+    assert kit.chunks.claim_together("worker", RINGS) == []
+    assert {name for chunks in claims for chunk in chunks for name in names(chunk)} == {"k", "k0", "k1"}
+    assert len({chunk.id for chunks in claims for chunk in chunks}) == 7
+
+
+def test_half_of_the_jobs_that_wait_are_left_to_others(kit: Kit) -> None:
+    for _ in range(8):
+        single(kit)
+    assert [len(kit.chunks.claim_together("worker", RINGS)) for _ in range(5)] == [4, 2, 1, 1, 0]
+
+
+def test_chunks_that_were_claimed_together_end_by_themselves(kit: Kit) -> None:
+    """One lapses, one is of a job that was removed, the others are committed in one call, which may be repeated."""
+    jobs = [single(kit) for _ in range(7)]
+    lost, gone, *kept = kit.chunks.claim_together("worker", RINGS)
+    kit.lapse(lost.id)
+    assert kit.chunks.expired_leases(10) == [lost.id]
+    kit.chunks.release(lost.id, died=True)
+    kit.store.remove(gone.job_id, force=True)
+    ended = [(chunk, {"k": sure()}) for chunk in (lost, gone, *kept)]
+    assert [kit.chunks.commit_all(ended) for _ in range(2)] == [[False, False, True, True]] * 2
+    assert [kit.store.get(job).state.done for job in jobs if job != gone.job_id] == [False, True, True] + 3 * [False]
+    kit.work_off()
+    assert kit.counted(lost.job_id) == Counts(1, succeeded=1)
+
+
+def test_a_picture_whose_worker_died_is_claimed_alone(kit: Kit) -> None:
+    jobs = [single(kit) for _ in range(3)]
+    first = kit.claim()
+    kit.chunks.release(first.id, died=True)
+    claims = [kit.chunks.claim_together("worker", RINGS) for _ in range(2)]
+    assert [[chunk.job_id for chunk in chunks] for chunks in claims] == [jobs[1:], jobs[:1]]
+    for chunk in claims[0]:
+        kit.chunks.release(chunk.id, died=True)
+    assert [len(kit.chunks.claim_together("worker", RINGS)) for _ in range(3)] == [1, 1, 0]
+
+
+def test_no_more_than_asked_for_are_claimed_together_and_a_repeated_claim_returns_the_same(kit: Kit) -> None:
+    jobs = [single(kit) for _ in range(3)]
+    rings = keys.READY.values()
+    words = ("worker", 1000, CHUNK_ITEMS, 1, CHUNK_BYTES, TOGETHER_BYTES, 1, 0, len(rings), *rings, "c" * 32, "d" * 32)
+    first, again = (Scripts(kit.redis).run("claim", *words) for _ in range(2))
+    assert [chunk[:2] for chunk in first] == [["c" * 32, jobs[0]], ["d" * 32, jobs[1]]]
+    assert [chunk[:2] for chunk in again] == [chunk[:2] for chunk in first]
+    assert [chunk.job_id for chunk in kit.chunks.claim_together("worker", RINGS)] == jobs[2:]
 
 
 def test_a_claim_handles_any_file_name(kit: Kit) -> None:

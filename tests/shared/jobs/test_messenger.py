@@ -9,6 +9,7 @@ import pytest
 from kombu.exceptions import OperationalError
 
 from shared.domain.entities import Queue
+from shared.jobs.chunks import CHUNK_ITEMS
 from shared.jobs.messenger import CLASSIFY, MAX_MESSAGES, Messenger, celery_app
 from shared.redis.urls import next_database
 
@@ -42,6 +43,14 @@ def test_the_number_of_messages_is_limited(messenger: Messenger) -> None:
     assert [messenger.wake_workers(Queue.BULK, count) for count in (5, 0, -3, 1000, 1000, 1)] == [5, 0, 0, 27, 0, 0]
     assert messenger.message_count(Queue.BULK) == MAX_MESSAGES
     assert messenger.wake_workers(Queue.INTERACTIVE, 2) == 2
+
+
+def test_new_items_need_no_message_if_enough_wait(messenger: Messenger) -> None:
+    counts = []
+    for items in (1, 1, CHUNK_ITEMS, CHUNK_ITEMS + 1, 1, 1000 * CHUNK_ITEMS):
+        messenger.wake_for_items(Queue.BULK, items)
+        counts.append(messenger.message_count(Queue.BULK))
+    assert counts == [1, 1, 1, 2, 2, MAX_MESSAGES]
 
 
 def test_consumed_messages_make_room(messenger: Messenger, each_redis) -> None:

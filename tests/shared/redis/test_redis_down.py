@@ -60,6 +60,7 @@ CALLS: dict[str, Callable[[str], object]] = {
             "reserve_numbers": lambda store: store.reserve_numbers(JOB, 2),
             "seal": lambda store: store.seal(JOB),
             "get": lambda store: store.get(JOB),
+            "is_done": lambda store: store.is_done(JOB),
             "is_sealed": lambda store: store.is_sealed(JOB),
             "queue_of": lambda store: store.queue_of(JOB),
             "owner_and_kind": lambda store: store.owner_and_kind(JOB),
@@ -84,8 +85,10 @@ CALLS: dict[str, Callable[[str], object]] = {
         f"ChunkStore.{name}": lambda url, call=call: call(ChunkStore(connect(url)))
         for name, call in {
             "claim": lambda chunks: chunks.claim("worker", RINGS),
+            "claim_together": lambda chunks: chunks.claim_together("worker", RINGS),
             "renew": lambda chunks: chunks.renew(CHUNK.id),
             "commit": lambda chunks: chunks.commit(CHUNK, {"a": sure()}),
+            "commit_all": lambda chunks: chunks.commit_all([(CHUNK, {"a": sure()})]),
             "release": lambda chunks: chunks.release(CHUNK.id),
             "expired_leases": lambda chunks: chunks.expired_leases(5),
             "backlog": lambda chunks: chunks.backlog(),

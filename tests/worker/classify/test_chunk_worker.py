@@ -8,6 +8,7 @@ import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,10 +24,11 @@ from shared.models.registry import SHIPPED, Registry
 from shared.models.versions import PublishedVersions
 from shared.redis import keys
 from shared.services import Services
-from tests.conftest import wait_until
+from tests.conftest import PATIENCE_S, wait_until
 from tests.worker.kit import importer, pictures, stored
 from worker.classify.chunk_worker import CHUNK_S, MIN_ITEMS, ChunkWorker, next_size
 from worker.classify.classifier import Classifier
+from worker.data.decode import decode
 from worker.serving.models import ModelCache, ModelUnusable
 from worker.timings import Timings
 
@@ -156,9 +158,9 @@ def test_redis_that_refuses_a_commit_costs_nothing(
     job_id = stored(services, pictures(3))
     chunk = services.chunks.claim("worker", CLASSIFICATION_QUEUES)
     refused: list[str] = []
-    commit = services.chunks.commit
+    commit = services.chunks.commit_all
 
-    def refuse_twice(*words: Any) -> bool:
+    def refuse_twice(*words: Any) -> list[bool]:
         services.redis.config_set("min-replicas-to-write", int(len(refused) < 2))
         try:
             return commit(*words)
@@ -166,8 +168,8 @@ def test_redis_that_refuses_a_commit_costs_nothing(
             refused.append(str(error))
             raise
 
-    worker.chunks = SimpleNamespace(commit=refuse_twice)
-    assert worker.process(chunk, Timings())
+    worker.chunks = SimpleNamespace(commit_all=refuse_twice)
+    assert worker.process([chunk], Timings())
     assert len(refused) == 2 and "NOREPLICAS" in refused[0]
     assert services.store.get(job_id).counts == Counts(3, succeeded=3)
 
@@ -276,7 +278,7 @@ def test_removing_a_job_does_not_stop_its_worker(services: Services, worker: Chu
     chunk = services.chunks.claim("worker", CLASSIFICATION_QUEUES)
     services.store.remove(gone, force=True)
     services.delete_bytes(gone)
-    worker.process(chunk, Timings())
+    worker.process([chunk], Timings())
     assert worker.work()
     assert services.store.get(kept).counts == Counts(2, succeeded=2)
 
@@ -285,6 +287,93 @@ def test_a_claimed_chunk_of_a_cancelled_job_is_still_committed(services: Service
     job_id = stored(services, pictures(2), sealed=False)
     chunk = services.chunks.claim("worker", CLASSIFICATION_QUEUES)
     services.store.cancel(job_id)
-    worker.process(chunk, Timings())
+    worker.process([chunk], Timings())
     job = services.store.get(job_id)
     assert (job.state, job.counts) == (JobState.CANCELLED, Counts(2, succeeded=2))
+
+
+def singles(services: Services, contents: dict[str, bytes]) -> dict[str, str]:
+    """Create a job of each picture; return its id by the picture's key."""
+    return {key: stored(services, {key: content}) for key, content in contents.items()}
+
+
+def test_jobs_of_one_picture_are_classified_in_one_pass(
+    services: Services, worker: ChunkWorker, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A picture that cannot be read or decoded fails alone; each job gets the answer that it gets alone."""
+    good = pictures(6)
+    monkeypatch.setattr("shared.jobs.chunks.TOGETHER_SHARE", 1)
+    model, passes = worker.models.get(services.registry.champion().version), []
+
+    def counting(images: Any) -> Any:
+        passes.append(len(images))
+        return model.answer(images)
+
+    worker.models = SimpleNamespace(get=lambda _: replace(model, answer=counting), lacks=worker.models.lacks)
+    jobs = singles(services, {"broken": b"no picture", "lost": b"lost"} | good)
+    lost = services.store.item(jobs["lost"], "lost").upload
+    (services.settings.data_dir / "blobs" / blob_key(jobs["lost"], lost.sha256)).unlink()
+    with caplog.at_level("INFO"):
+        assert worker.work() and not worker.work()
+    assert passes == [6]
+    codes = {key: services.store.item(jobs[key], key).outcome.failure for key in jobs}
+    assert {key: failure.code for key, failure in codes.items() if failure} == {
+        "broken": "unsupported_format",
+        "lost": "missing",
+    }
+    assert sum(record.getMessage() == "chunk committed" for record in caplog.records) == 8
+    for key in good:
+        alone = stored(services, {key: good[key]})
+        assert worker.work()
+        mine, others = (services.store.item(job_id, key).outcome.predictions for job_id in (jobs[key], alone))
+        assert [each.index for each in mine] == [each.index for each in others]
+        assert [each.score for each in mine] == pytest.approx([each.score for each in others], abs=1e-5)
+
+
+def test_a_slow_picture_does_not_delay_the_jobs_that_it_was_claimed_with(
+    services: Services, worker: ChunkWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does a storage that fails for one of them; its job is tried again by itself."""
+    monkeypatch.setattr("worker.classify.chunk_worker.RETRY_S", 0.01)
+    monkeypatch.setattr("shared.jobs.chunks.TOGETHER_SHARE", 1)
+    monkeypatch.setattr("worker.classify.classifier.TOGETHER_S", 0.5)
+    monkeypatch.setattr("worker.classify.classifier.READ_S", 0.05)
+    jobs = singles(services, pictures(4))
+    *_, slow = jobs
+    folder = services.settings.data_dir / "blobs" / "jobs" / jobs[slow]
+    (file,) = folder.iterdir()
+    content = file.read_bytes()
+    file.unlink()
+    os.mkfifo(file)  # whoever opens it to read waits for a writer
+    assert worker.work()
+    assert [services.store.get(job_id).state.done for job_id in jobs.values()] == [True, True, True, False]
+    assert services.redis.hgetall(keys.job(jobs[slow], "deaths")) == {}
+    writer = os.open(file, os.O_RDWR)  # the threads that wait read what it writes
+    os.write(writer, content)
+    os.close(writer)
+    file.unlink()
+    file.write_bytes(content)
+    monkeypatch.setattr("worker.classify.classifier.READ_S", PATIENCE_S)
+    wait_until(lambda: worker.work() and services.store.get(jobs[slow]).state.done, "the job is done")
+    assert services.store.get(jobs[slow]).counts == Counts(1, succeeded=1)
+
+
+def test_an_unexpected_error_of_jobs_together_is_one_of_each_alone(
+    services: Services, worker: ChunkWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a picture whose decoding raises anything, then it fails in the end, and the others are classified."""
+    contents = pictures(4)
+    bad = next(iter(contents))
+
+    def decode_or_raise(data: bytes, *how: Any) -> Any:
+        if data == contents[bad]:
+            raise ZeroDivisionError
+        return decode(data, *how)
+
+    monkeypatch.setattr("shared.jobs.chunks.TOGETHER_SHARE", 1)
+    monkeypatch.setattr("worker.classify.classifier.decode", decode_or_raise)
+    jobs = singles(services, contents)
+    while worker.work():
+        pass
+    assert services.store.item(jobs.pop(bad), bad).outcome.failure.code == "crashed"
+    assert [services.store.get(job_id).counts for job_id in jobs.values()] == [Counts(1, succeeded=1)] * 3

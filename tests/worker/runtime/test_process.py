@@ -31,33 +31,40 @@ def test_a_worker_is_listed_with_its_model_until_it_stops(services: Services) ->
     assert services.workers.alive() == []
 
 
-def test_heartbeats_renew_the_lease_of_the_current_chunk(services: Services, redis_client: Client) -> None:
-    stored(services, pictures(1))
-    chunk = services.chunks.claim("worker", CLASSIFICATION_QUEUES)
+def test_heartbeats_renew_the_leases_of_the_current_chunks(services: Services, redis_client: Client) -> None:
+    for _ in range(4):
+        stored(services, pictures(1))
+    ids = [chunk.id for chunk in services.chunks.claim_together("worker", CLASSIFICATION_QUEUES)]
     heartbeat = Heartbeat(services.workers, services.chunks, lambda: Worker("worker", (), None))
 
     def left_ms() -> float:
-        return redis_client.zscore(keys.LEASES, chunk.id) - now_ms(redis_client)
+        return min(redis_client.zscore(keys.LEASES, each) for each in held) - now_ms(redis_client)
 
-    with heartbeat.renewing(chunk.id):
-        redis_client.zadd(keys.LEASES, {chunk.id: now_ms(redis_client) - 1})
+    def end_in(milliseconds: float) -> None:
+        redis_client.zadd(keys.LEASES, dict.fromkeys(ids, now_ms(redis_client) + milliseconds))
+
+    held = set(ids)
+    with heartbeat.renewing(held):
+        end_in(-1)
         heartbeat.start()
-        wait_until(lambda: left_ms() > 0, "the lease is renewed")
-        redis_client.zadd(keys.LEASES, {chunk.id: now_ms(redis_client) + HEARTBEAT_S * 2000})
-        wait_until(lambda: left_ms() > (LEASE_S - HEARTBEAT_S) * 1000, "it is renewed again")
-    redis_client.zadd(keys.LEASES, {chunk.id: now_ms(redis_client) - 1})
+        wait_until(lambda: left_ms() > 0, "the leases are renewed")
+        held.discard(ids[0])  # it is committed
+        end_in(HEARTBEAT_S * 2000)
+        wait_until(lambda: left_ms() > (LEASE_S - HEARTBEAT_S) * 1000, "the other one is renewed again")
+        assert redis_client.zscore(keys.LEASES, ids[0]) - now_ms(redis_client) < HEARTBEAT_S * 2000
+    end_in(-1)
     heartbeat.stop()
-    assert services.chunks.expired_leases(5) == [chunk.id]
+    assert sorted(services.chunks.expired_leases(5)) == sorted(ids)
 
 
 def test_one_message_is_enough_for_many_small_jobs(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("worker.runtime.process.LOOP_S", PATIENCE_S)
-    jobs = [stored(services, {name: content}) for name, content in pictures(3).items()]
+    jobs = [stored(services, pictures(2)) for _ in range(3)]
     worker = WorkerProcess(services, CLASSIFICATION_QUEUES)
     worker.work_on_pictures()
     assert [services.store.get(job_id).state for job_id in jobs] == [JobState.SUCCEEDED] * 3
     monkeypatch.setattr("worker.runtime.process.LOOP_S", 0)
-    jobs = [stored(services, {name: content}) for name, content in pictures(2).items()]
+    jobs = [stored(services, pictures(2)) for _ in range(2)]
     worker.work_on_pictures()
     assert Counter(services.store.get(job_id).state for job_id in jobs) == {JobState.SUCCEEDED: 1, JobState.QUEUED: 1}
     worker._pool.shutdown()
