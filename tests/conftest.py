@@ -48,6 +48,7 @@ TOGETHER = (
 #: mostly wait for leases and timeouts between those that need the processor.
 LONGEST = (
     "test_faults",
+    "test_failover",
     "test_page_models",
     "test_training",
     "test_train",
