@@ -68,6 +68,8 @@ JOB_STORE_CALLS: Calls = (
     ("INFO", "memory"),
     *_COMMON,
 )
+#: Commands that tell waiting clients of the end of a job. They also look by themselves, so a user may lack them.
+NOTICES = {"PUBLISH", "SUBSCRIBE", "UNSUBSCRIBE"}
 #: Calls of Celery's transport, whose own keys have no common beginning.
 BROKER_CALLS: Calls = (
     ("SET", _STRING, 1, "NX"),

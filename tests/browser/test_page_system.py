@@ -34,7 +34,7 @@ def test_the_page_shows_what_the_api_returns(page: Page, api: Api) -> None:
     page.route("**/v1/queues", lambda route: route.fulfill(json=known))
     page.clock.fast_forward(POLL_MS)
     expect(page.locator("#queues")).to_contain_text("5")
-    page.locator("#workers a").first.focus()
+    page.locator("#workers a").last.focus()  # the machine that joins comes before it
     busy = {**answer, "data": [{**queue, "jobs": 7} for queue in answer["data"]]}
     lack = {"what": "cifar10", "reason": "set DARKROOM_CIFAR10", "since": "2026-11-29T12:00:00.000Z"}
     others = [{**worker, "lacks": []} for worker in answer["workers"]]
@@ -47,7 +47,7 @@ def test_the_page_shows_what_the_api_returns(page: Page, api: Api) -> None:
         rf"^far runs Darkroom 0\.0\.9\+0, and the web server {re.escape(answer['code'])}\. Update the older one\.$",
     ]
     expect(page.locator("#lacks li")).to_have_text([re.compile(line) for line in lines])
-    expect(page.locator("#workers a").first).to_be_focused()
+    expect(page.locator("#workers a").last).to_be_focused()
 
 
 def test_a_queue_without_a_worker_and_an_unavailable_service(page: Page, api: Api, complaints: Complaints) -> None:

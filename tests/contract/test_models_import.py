@@ -171,7 +171,7 @@ def test_the_service_goes_on_while_a_model_is_imported(
 ) -> None:
     """Given a stopped importer, then jobs still run, and only a limited number of requests wait for it.
 
-    One of the others is imported when it is sent again, with its parameters.
+    One that comes when the importer works again is imported, with its parameters.
     """
     file = small_app_file(folder / "four.keras", 4)
     fields = {"value_range": "0-255", "name": "Anna's network"}
@@ -193,10 +193,11 @@ def test_the_service_goes_on_while_a_model_is_imported(
             assert {one.result().status_code for one in asked} == {503}
     finally:
         process.resume()
-    again = post(http, file, labels=labels[0], **fields)
-    assert again.status_code == 201, again.text
-    model = again.json()
-    assert (model["labels"], model["source"]) == (json.loads(labels[0]), "Anna's network")
+    names = ["q", "ä", "c", "d"]
+    later = post(http, file, labels=json.dumps(names), **fields)
+    assert later.status_code == 201, later.text
+    model = later.json()
+    assert (model["labels"], model["source"]) == (names, "Anna's network")
     assert (model["classifier"], model["champion"]) == ("anna-s-network", True)
     assert (model["params"]["value_range"], model["params"]["value_range_basis"]) == ("0-255", "given")
     assert (model["metrics"], model["links"]["confusions"]) == (None, None)  # with other labels than the dataset's

@@ -1,21 +1,24 @@
 """Random faults, as many as wanted: `./darkroom test --faults --rounds 100 --seed 1`.
 
-Jobs run all the time, and each is checked as in the other tests. The seed determines the faults and their times, but
-not what they hit.
+Jobs run all the time, and each is checked as in the other tests. Online clients send one picture after the other, and
+wait for its answer. The seed determines the faults and their times, but not what they hit.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import random
 import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from uuid import uuid4
 
-from tests.faults.checks import Expected, check, expected_of
+from tests.faults.checks import Expected, check, check_answer, check_deleted, expected_of
 from tests.faults.harm import FAULTS
 from tests.faults.kit import MIB, Arena, arena_in, pictures
 from tests.faults.tiny import tiny_network
@@ -25,8 +28,8 @@ from tests.integration.helpers import results
 PAUSE_S = 2.0
 #: MiB by which a program may grow.
 GROWTH_MIB = 64
-#: Jobs that run at a time.
-JOBS = 3
+#: Jobs that run at a time, and clients with one picture each.
+JOBS, CLIENTS = 3, 4
 
 
 class Soak:
@@ -40,15 +43,18 @@ class Soak:
         """Cause `rounds` faults while jobs run, check every job, and return the number of items."""
         check(self._arena, self._arena.submit(), self._expected)  # every process grows with its first chunks
         before = self._arena.own_bytes()
-        with ThreadPoolExecutor(JOBS) as pool:
+        with ThreadPoolExecutor(JOBS + CLIENTS) as pool:
             feeders = [pool.submit(self._feed) for _ in range(JOBS)]
+            clients = [pool.submit(self._ask, number) for number in range(CLIENTS)]
             try:
-                done = self._hurt(rounds, feeders)
+                done = self._hurt(rounds, [*feeders, *clients])
             finally:
                 self._over.set()
-        jobs, crashed = (sum(each) for each in zip(*(feeder.result() for feeder in feeders), strict=True))
-        items = jobs * len(self._expected)
+        jobs, crashed_in_jobs = _sums(feeders)
+        answers, crashed_alone = _sums(clients)
+        items, crashed = jobs * len(self._expected), crashed_in_jobs + crashed_alone
         print(f"{sum(done.values())} faults, {items:,} items: nothing lost, nothing twice; {dict(done)}")
+        print(f"{answers:,} pictures of {CLIENTS} online clients: each answered")
         self._check_memory(before)
         print(f"{crashed} items were given up with the code crashed, and done when they were tried again", flush=True)
         return items
@@ -81,6 +87,23 @@ class Soak:
             jobs += 1
         return jobs, crashed
 
+    def _ask(self, client: int) -> tuple[int, int]:
+        """Send one picture after the other and wait for its answer; return the numbers of answers and of crashes."""
+        answers = crashed = 0
+        for name in itertools.cycle(sorted(self._expected)[client::CLIENTS]):
+            if self._over.is_set():
+                break
+            headers = {"Content-Type": "image/png", "Prefer": "wait=10", "Idempotency-Key": uuid4().hex}
+            answer = self._arena.http.post("/v1/jobs", content=pictures()[name], headers=headers)
+            assert answer.status_code in (200, 202), answer.text
+            job_id = answer.json()["id"]
+            crashed += self._retried(job_id)
+            (item,) = results(self._arena.http, job_id)
+            check_answer(item, self._expected[name])
+            check_deleted(self._arena, job_id)
+            answers += 1
+        return answers, crashed
+
     def _retried(self, job_id: str) -> int:
         """Wait for the job's end; retry pictures that failed since their workers were killed too often."""
         crashed = 0
@@ -90,6 +113,11 @@ class Soak:
             self._arena.http.post(f"/v1/jobs/{job_id}/retry")
             crashed += failed
         return crashed
+
+
+def _sums(threads: Sequence[Future[tuple[int, int]]]) -> tuple[int, int]:
+    first, second = zip(*(thread.result() for thread in threads), strict=True)
+    return sum(first), sum(second)
 
 
 def main() -> None:
