@@ -60,7 +60,8 @@ def test_the_list_has_every_version_newest_first(http: httpx.Client, two: tuple[
     assert {model["version"] for model in data} >= {*two, shipped()}
     assert [model["created_at"] for model in data] == sorted((m["created_at"] for m in data), reverse=True)
     champions = {model["classifier"]: model["version"] for model in data if model["champion"]}
-    assert champions == {"cifar10": shipped(), "everyday": Registry().champion(EVERYDAY).version}
+    ours = {"cifar10": shipped(), "everyday": Registry().champion(EVERYDAY).version}
+    assert champions | ours == champions  # there may be Classifiers of other tests
     assert data[0] == http.get(data[0]["links"]["self"]).json()
 
 
