@@ -14,6 +14,7 @@ import os
 import shutil
 import socket
 import tempfile
+import time
 from contextlib import closing
 from http import HTTPStatus
 from typing import Any
@@ -31,6 +32,9 @@ from web.monitoring import METRICS_FOLDER
 
 #: M_MMAP_THRESHOLD of glibc's malloc.h, and its first value in bytes.
 MMAP_THRESHOLD, MMAP_BYTES = -3, 128 * 1024
+
+#: Seconds, and bytes at a time, for which a body is read after the response to a request that was refused.
+LINGER_S, LINGER_BYTES = 2.0, 64 * 1024
 
 
 def on_starting(_server: Any) -> None:
@@ -75,10 +79,28 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         So a refused request is never sent. Its connection is closed: the client may still send the body.
         """
         if not req._expected_100_continue:
-            return super().handle_request(req, conn)
+            kept = super().handle_request(req, conn)
+            if not kept and getattr(req.body.reader, "length", None):
+                linger(conn.sock)
+            return kept
         req._expected_100_continue = False
         req.body = body = ContinueBody(req.body, conn.sock)
         return super().handle_request(req, conn) and body.requested
+
+
+def linger(client: socket.socket) -> None:
+    """Say that nothing follows the response, then discard what the client sends, until it has read it or LINGER_S.
+
+    gunicorn itself discards 64 KiB and closes. A proxy that still sends would find the connection broken, and answer
+    502 without having read the response.
+    """
+    deadline = time.monotonic() + LINGER_S
+    with contextlib.suppress(OSError):
+        client.shutdown(socket.SHUT_WR)
+        while (left := deadline - time.monotonic()) > 0:
+            client.settimeout(left)
+            if not client.recv(LINGER_BYTES):
+                break
 
 
 class ContinueBody:

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from tests.conftest import PATIENCE_S, Service, wait_until
-from tests.integration.helpers import JSON, MULTIPART, finished, multipart, open_job, png, problem, put, results
+from tests.integration.helpers import JSON, MULTIPART, finished, head, multipart, open_job, png, problem, put, results
 from tests.keys_kit import bearer
 from tests.proxies_kit import HOST, KEY, Site, Web, running_caddy, running_nginx, running_web
 
@@ -202,6 +202,16 @@ def early_answer(site: Site, *headers: str) -> httpx.Response:
 def test_a_refusal_arrives_before_the_upload_ends(site: Site) -> None:
     assert problem(early_answer(site, "Content-Type: image/png"), 401)
     assert problem(early_answer(site, "Content-Type: image/png", f"Authorization: Bearer {KEY}"), 413)
+
+
+def test_a_client_that_only_sends_reads_its_refusal_afterwards(webs: list[Web]) -> None:
+    """Given far more than is read before the answer, then the connection is whole until the client reads."""
+    host, port = webs[0].address.split(":")
+    with socket.create_connection((host, int(port)), PATIENCE_S) as client:
+        client.sendall(head(TOO_MUCH, "image/png"))
+        for _ in range(24):
+            client.sendall(bytes(MIB))
+        assert client.recv(65536).startswith(b"HTTP/1.1 401 ")
 
 
 def requests_left(site: Site, source: str, **headers: str) -> int:
