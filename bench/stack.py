@@ -26,9 +26,9 @@ REAL_APP, IDLE_APP = "worker.runtime.app", "bench.idle_app"
 
 @dataclass(frozen=True)
 class Idle:
-    """Workers that do nothing: programs (such as a machine has one) of so many processes.
+    """Workers that do nothing: one program for each machine, with `processes` each.
 
-    A chunk has `items` pictures at most and takes `seconds`.
+    A chunk has at most `items` pictures and takes `seconds`.
     """
 
     machines: int = 1

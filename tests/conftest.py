@@ -25,7 +25,8 @@ from xdist.scheduler import LoadFileScheduling
 
 from cli.stack.embedded_redis import free_port, redis_server_path
 from shared.redis.connection import Client, connect
-from shared.settings import PREFIX
+from shared.services import Services
+from shared.settings import PREFIX, Settings
 from tests import hostile, programs, quick
 from tests.fixtures import make
 
@@ -282,6 +283,15 @@ def is_ready(service: Service, output) -> bool:
             return client.get("/readyz").status_code == 200
     except httpx.TransportError:
         return False
+
+
+@pytest.fixture
+def services(tmp_path) -> Iterator[Services]:
+    """Return the parts of a program, with a Redis and a data folder of their own."""
+    with running_redis(redis_server_path(), tmp_path) as url:
+        services = Services.build(Settings(redis_url=url, data_dir=tmp_path))
+        yield services
+        services.close()
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ LOOK_S, KEEP_S = 1.0, 30.0
 
 
 class EndedJobs:
-    """The ends of jobs, as Redis publishes them. A notice may get lost, so whoever waits must also look by itself."""
+    """The ends of jobs, as Redis publishes them. A notice may get lost, so a waiting thread must also poll."""
 
     def __init__(self, client: Client) -> None:
         """Nothing connects before somebody waits."""
@@ -50,7 +50,7 @@ class EndedJobs:
                     del self._waiting[job_id]
 
     def _listen(self) -> None:
-        """Set events until nobody waits, or Redis fails; whoever waits next begins anew."""
+        """Set events until no thread waits or Redis fails. The next waiting thread starts another subscription."""
         try:
             with closing(self._redis.pubsub()) as subscription:
                 subscription.subscribe(keys.ENDED)

@@ -12,7 +12,7 @@ from shared.jobs.ended import EndedJobs
 from shared.jobs.store import JobStore
 
 #: Seconds between two polls: short at first, since a job of one image takes about 20 ms, then growing exponentially.
-#: Whoever waits for the end of a job, and gets notice of it, polls at the longest interval.
+#: A thread that is notified of the end of its job polls at the longest interval.
 MIN_POLL_S, MAX_POLL_S, POLL_GROWTH = 0.004, 0.25, 1.3
 
 

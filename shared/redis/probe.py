@@ -68,7 +68,7 @@ JOB_STORE_CALLS: Calls = (
     ("INFO", "memory"),
     *_COMMON,
 )
-#: Commands that tell waiting clients of the end of a job. They also look by themselves, so a user may lack them.
+#: Commands that notify waiting threads of the end of a job. These also poll, so a user may lack the commands.
 NOTICES = {"PUBLISH", "SUBSCRIBE", "UNSUBSCRIBE"}
 #: Calls of Celery's transport, whose own keys have no common beginning.
 BROKER_CALLS: Calls = (

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from flask.testing import FlaskClient
 
-from cli.stack.embedded_redis import redis_server_path
 from shared.services import Services
-from shared.settings import Settings
-from tests.conftest import running_redis
 from tests.corrections_kit import corrected
 from tests.fixtures import make
 from web.app import create_app
@@ -19,14 +13,6 @@ from web.app import create_app
 CATS = {path.stem: path.read_bytes() for path in make.CIFAR10.glob("cat-*.png")}
 DOGS = {path.stem: path.read_bytes() for path in make.CIFAR10.glob("dog-*.png")}
 TRAINING = {"kind": "training", "params": {"dataset": "cifar10+corrections"}}
-
-
-@pytest.fixture
-def services(tmp_path: Path) -> Iterator[Services]:
-    with running_redis(redis_server_path(), tmp_path) as url:
-        services = Services.build(Settings(redis_url=url, data_dir=tmp_path))
-        yield services
-        services.close()
 
 
 @pytest.fixture

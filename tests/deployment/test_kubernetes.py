@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
-from cli.stack.embedded_redis import redis_server_path
 from cli.stack.programs import programs
 from shared.services import Services
 from shared.settings import MIB, Settings, load_settings
 from shared.storage.blobs import web_patience
-from tests.conftest import running_redis
 from tests.test_deployment import arguments, compose, instructions
 from web.app import create_app
 from web.monitoring.service_collector import ServiceCollector
@@ -63,14 +60,6 @@ def ours() -> set[str]:
 
 def labels(name: str) -> Resource:
     return dict(of_kind("Deployment")[name]["spec"]["template"]["metadata"]["labels"])
-
-
-@pytest.fixture
-def services(tmp_path: Path) -> Iterator[Services]:
-    with running_redis(redis_server_path(), tmp_path) as url:
-        services = Services.build(Settings(redis_url=url, data_dir=tmp_path))
-        yield services
-        services.close()
 
 
 @pytest.fixture(scope="module")

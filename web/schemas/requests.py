@@ -165,7 +165,10 @@ def checked(model: type[Model], values: Any, where: str = "") -> Model:
         return model.model_validate(values)
     except ValidationError as error:
         faults = [
-            Fault(where + "/".join(json_pointer.escape(str(part)) for part in fault["loc"]), fault["msg"])
+            Fault(
+                where + "/".join(json_pointer.escape(str(part)) for part in fault["loc"]),
+                fault["msg"].removeprefix("Value error, "),  # pydantic's, before the text of a ValueError
+            )
             for fault in error.errors()
         ]
         named = ", ".join(fault.pointer.lstrip("/") or "the body" for fault in faults)

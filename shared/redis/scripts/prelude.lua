@@ -204,7 +204,7 @@ local function settle(id)
   redis.call('SREM', unfinished_of(owner_of(id)), id)
   count('jobs:' .. redis.call('HGET', key(id), 'kind') .. ':' .. ended)
   announce(id, now)
-  -- Whoever waits for it also looks by itself, so a user that may not publish is no error.
+  -- Waiting threads also poll, so it is not an error if the user may not publish.
   redis.pcall('PUBLISH', ENDED, id)
 end
 

@@ -17,7 +17,7 @@ from tests.shared.kit import Kit, uploads
 
 @pytest.fixture
 def listening(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> EndedJobs:
-    """Return the notices, which arrive already; only they wake whoever waits."""
+    """Return the notices once they arrive: nothing else wakes a waiting thread."""
     monkeypatch.setattr(waiter, "MAX_POLL_S", 10 * PATIENCE_S)
     monkeypatch.setattr(waiter, "MIN_POLL_S", 10 * PATIENCE_S)
     notices = EndedJobs(kit.redis)

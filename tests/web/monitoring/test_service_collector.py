@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from cli.stack.embedded_redis import redis_server_path
 from shared.domain.entities import JobKind
 from shared.jobs.deliveries import Attempt, DeliveryOutcome
 from shared.redis import keys
 from shared.services import Services
-from shared.settings import Settings
 from shared.webhooks.target import parse
-from tests.conftest import running_redis
 from web.monitoring.service_collector import ServiceCollector
-
-
-@pytest.fixture
-def services(tmp_path: Path) -> Iterator[Services]:
-    with running_redis(redis_server_path(), tmp_path) as url:
-        services = Services.build(Settings(redis_url=url, data_dir=tmp_path))
-        yield services
-        services.close()
 
 
 def metrics(services: Services, about: str = "training") -> dict[str, dict[str, float]]:

@@ -116,7 +116,7 @@ def test_a_storage_that_hangs_costs_no_death(
     monkeypatch.setattr("worker.classify.classifier.READ_S", 0.05)
     job_id = stored(services, pictures(3))
     pipe = services.settings.data_dir / "pipe"
-    os.mkfifo(pipe)  # whoever opens it to read waits for a writer
+    os.mkfifo(pipe)  # opening it to read waits for a writer
     good = {}
     for file in (services.settings.data_dir / "blobs" / "jobs" / job_id).iterdir():
         good[file] = file.rename(services.settings.data_dir / file.name)
@@ -344,7 +344,7 @@ def test_a_slow_picture_does_not_delay_the_jobs_that_it_was_claimed_with(
     (file,) = folder.iterdir()
     content = file.read_bytes()
     file.unlink()
-    os.mkfifo(file)  # whoever opens it to read waits for a writer
+    os.mkfifo(file)  # opening it to read waits for a writer
     assert worker.work()
     assert [services.store.get(job_id).state.done for job_id in jobs.values()] == [True, True, True, False]
     assert services.redis.hgetall(keys.job(jobs[slow], "deaths")) == {}
