@@ -15,9 +15,13 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
+import httpx
+
+from tests.conftest import wait_until
 from tests.faults.checks import Expected, check, check_answer, check_deleted, expected_of
 from tests.faults.harm import FAULTS
 from tests.faults.kit import MIB, Arena, arena_in, pictures
@@ -94,7 +98,7 @@ class Soak:
             if self._over.is_set():
                 break
             headers = {"Content-Type": "image/png", "Prefer": "wait=10", "Idempotency-Key": uuid4().hex}
-            answer = self._arena.http.post("/v1/jobs", content=pictures()[name], headers=headers)
+            answer = wait_until(partial(self._sent, pictures()[name], headers), "the request is answered")
             assert answer.status_code in (200, 202), answer.text
             job_id = answer.json()["id"]
             crashed += self._retried(job_id)
@@ -103,6 +107,11 @@ class Soak:
             check_deleted(self._arena, job_id)
             answers += 1
         return answers, crashed
+
+    def _sent(self, content: bytes, headers: dict[str, str]) -> httpx.Response | None:
+        """Return the answer, or None while the same request, whose answer was lost, is still being processed."""
+        answer = self._arena.http.post("/v1/jobs", content=content, headers=headers)
+        return None if answer.status_code == 409 else answer
 
     def _retried(self, job_id: str) -> int:
         """Wait for the job's end; retry pictures that failed since their workers were killed too often."""
