@@ -15,7 +15,7 @@ from shared.domain.name_encodings import DOS_ENCODINGS, is_utf8
 from web.uploads.archive_entries import READ_BYTES, Budget, Entry, LimitedReader, Names, bad_archive, check_name
 
 #: Bytes of the directory read at a time.
-SCAN_BYTES = 1024 * 1024
+SCAN_BYTES = 64 * 1024
 #: Ratio of unpacked to packed size above which an entry counts as a bomb; photos have up to 1.1, bitmaps up to 100.
 MAX_RATIO = 200
 #: Size up to which an entry may have any ratio, in bytes.
