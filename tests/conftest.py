@@ -70,6 +70,8 @@ LONGEST = (
     "test_scale",
     "test_blobs",
 )
+#: Folders whose tests use the fixture `service` or `keyed_service`.
+SERVICE_FOLDERS = ("tests/browser/", "tests/cli/", "tests/contract/", "tests/integration/")
 IN_CI = os.environ.get("CI") == "true"
 # No deadline for one example: the cores may be busy.
 hypothesis.settings.register_profile("whole", deadline=None, max_examples=50 if IN_CI else 100)
@@ -164,11 +166,27 @@ def order(module: str) -> tuple[int, int]:
 
 
 class ByFile(LoadFileScheduling):
-    """Run each module, and each set of TOGETHER, in one process."""
+    """Run each module, and each set of TOGETHER, in one process; what uses the service in every second process.
+
+    A service costs 7 s to start, and up to a tenth of a core afterwards.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         module = str(super()._split_scope(nodeid))
         return next((str(number) for number, names in enumerate(TOGETHER) if Path(module).stem in names), module)
+
+    def _assign_work_unit(self, node) -> None:
+        """Give the process the first module of its kind in the queue, or the first one if none of its kind is left."""
+        has_service = int(node.gateway.id.removeprefix("gw")) % 2 == 0
+        scopes = (scope for scope, tests in self.workqueue.items() if uses_service(next(iter(tests))) == has_service)
+        if (scope := next(scopes, None)) is not None:
+            self.workqueue.move_to_end(scope, last=False)
+        super()._assign_work_unit(node)
+
+
+def uses_service(nodeid: str) -> bool:
+    """Tell by its folder whether a test may use the service that the tests of a process share."""
+    return nodeid.startswith(SERVICE_FOLDERS)
 
 
 def pytest_xdist_make_scheduler(config, log) -> ByFile:
