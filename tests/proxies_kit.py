@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -66,11 +67,27 @@ CADDYS_AUTHORITY = "caddy/pki/authorities/local/root.crt"
 
 @dataclass
 class Web:
-    """A web process, its address and its log."""
+    """A web process: its address, its log, and what starts it."""
 
     address: str
     log: Path
-    process: subprocess.Popen[bytes]
+    command: list[str]
+    variables: dict[str, str]
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it is ready. It writes to the end of its log."""
+        with self.log.open("ab") as file:
+            self.process = subprocess.Popen(
+                self.command, cwd=ROOT, env=self.variables, stderr=file, start_new_session=True
+            )
+        wait_until(lambda: is_ready(self), "the web process is ready", START_STOP_S)
+
+    def kill(self) -> None:
+        """Kill it with its children."""
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
     def answered(self, answer: httpx.Response) -> bool:
         """Tell whether this process has logged the request."""
@@ -83,21 +100,21 @@ def running_web(service: Service, log: Path) -> Iterator[Web]:
     own = {"DARKROOM_PORT": str(free_port()), "DARKROOM_DATA_DIR": str(service.data_dir), **SETTINGS}
     settings = load_settings(own)
     url = embedded_redis.configured_url(Settings(data_dir=service.data_dir))
-    with log.open("wb") as file:
-        given = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-        variables = environment(given | own, settings, url)
-        process = subprocess.Popen(web(settings), cwd=ROOT, env=variables, stderr=file)
+    given = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    # A killed process leaves its folder of metrics.
+    variables = environment(given | own, settings, url) | {"TMPDIR": str(log.parent)}
+    running = Web(f"127.0.0.1:{settings.port}", log, web(settings), variables)
     try:
-        running = Web(f"127.0.0.1:{settings.port}", log, process)
-        wait_until(lambda: is_ready(running), "the web process is ready", START_STOP_S)
+        running.start()
         yield running
     finally:
-        process.terminate()
-        process.wait(START_STOP_S)
+        assert running.process is not None
+        running.process.terminate()
+        running.process.wait(START_STOP_S)
 
 
 def is_ready(running: Web) -> bool:
-    assert running.process.poll() is None, running.log.read_text()
+    assert running.process is not None and running.process.poll() is None, running.log.read_text()
     try:
         return httpx.get(f"http://{running.address}/readyz", trust_env=False, verify=NO_TLS).is_success
     except httpx.TransportError:

@@ -8,6 +8,7 @@ import re
 import selectors
 import socket
 import ssl
+import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,10 @@ MIB = 1024 * 1024
 ENTRIES, ENTRY_BYTES = 4, 25_000_000
 #: Stands for the archive in the body of a request.
 ARCHIVE = b"<the archive>"
+#: Bytes of a picture that is in the middle of its upload: more than all buffers on the way.
+HALF = 24 * MIB
+#: Clients that wait for a job while a process is killed.
+WAITING = 4
 #: A body that no client sends whole: it is over the limit of a request.
 TOO_MUCH = 5 * 1024 * MIB
 
@@ -234,3 +239,76 @@ def test_a_request_keeps_its_id_and_metrics_stay_inside(http: httpx.Client, webs
     assert answer.headers["X-Request-Id"] == "the-clients-own"
     assert any(web.answered(answer) for web in webs)
     assert http.get("/metrics").status_code == 403
+
+
+class Halted:
+    """The body of a picture that stops in its middle. If it is sent again, it does not stop."""
+
+    def __init__(self) -> None:
+        self.is_half_sent, self.may_go_on = threading.Event(), threading.Event()
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield png()
+        for _ in range(HALF // MIB):
+            yield bytes(MIB)
+        self.is_half_sent.set()
+        assert self.may_go_on.wait(PATIENCE_S)
+        yield bytes(1)
+
+
+def repeated(call: Callable[[], httpx.Response]) -> tuple[httpx.Response, int]:
+    """Repeat a call that breaks off, as Darkroom's clients do; return the answer and the number of calls."""
+    calls = 0
+
+    def answer() -> httpx.Response | None:
+        nonlocal calls
+        calls += 1
+        try:
+            got = call()
+        except httpx.TransportError:
+            return None
+        return None if got.status_code == httpx.codes.BAD_GATEWAY else got
+
+    return wait_until(answer, "the call is answered"), calls
+
+
+def poll(http: httpx.Client, job: str, sent: threading.Semaphore) -> httpx.Response:
+    """Wait for a change of a job; release `sent` as soon as the request is on its way."""
+    known = {"If-None-Match": http.get(f"/v1/jobs/{job}").headers["ETag"]}
+
+    def trace(event: str, _: object) -> None:
+        if event == "http11.receive_response_headers.started":
+            sent.release()
+
+    query, how = {"wait": 30}, {"trace": trace}
+    return http.get(f"/v1/jobs/{job}", params=query, headers=known, extensions=how)
+
+
+def test_what_a_killed_process_did_is_done_by_the_other(http: httpx.Client, webs: list[Web]) -> None:
+    """Given an upload and long polls at each process, When one is killed, Then the open job is filled by the other."""
+    job, bodies, sent = open_job(http), [Halted(), Halted()], threading.Semaphore(0)
+    with ThreadPoolExecutor(len(bodies) + WAITING) as pool:
+        uploads = []
+        for number, body in enumerate(bodies):  # one after the other: the least busy process gets the next
+            uploads.append(pool.submit(repeated, lambda key=f"big-{number}", body=body: put(http, job, key, body)))
+            assert body.is_half_sent.wait(PATIENCE_S)
+        polls = [pool.submit(repeated, lambda: poll(http, job, sent)) for _ in range(WAITING)]
+        assert all(sent.acquire(timeout=PATIENCE_S) for _ in polls)
+        on_both(webs, lambda: http.get("/v1/jobs"))
+        killed, other = webs
+        killed.kill()
+        try:
+            for body in bodies:
+                body.may_go_on.set()
+            stored = [upload.result(PATIENCE_S) for upload in uploads]
+            assert sorted(calls for _, calls in stored) == [1, 2], "one of them was in the middle of its upload"
+            told = [one.result(PATIENCE_S)[0] for one in polls]
+            assert all(answer.json()["counts"]["total"] for answer in told)
+            more = [put(http, job, f"small-{number}", png(number)) for number in range(4)]
+            answers = [*(answer for answer, _ in stored), *told, *more]
+            assert all(answer.is_success for answer in answers)
+            wait_until(lambda: all(other.answered(answer) for answer in answers), "the other process has answered")
+            assert http.post(f"/v1/jobs/{job}/seal").status_code == 202
+            assert finished(http, job)["counts"]["succeeded"] == len(stored) + len(more) == len(results(http, job))
+        finally:
+            killed.start()
