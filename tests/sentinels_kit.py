@@ -1,4 +1,7 @@
-"""A primary, a replica and three Sentinels: real processes, which a test can kill."""
+"""A primary, a replica and three Sentinels: real processes, which a test can kill.
+
+Secured ones use TLS everywhere, with a certificate for this machine, and the Sentinels have a password of their own.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,26 @@ from pathlib import Path
 import redis
 
 from cli.stack.embedded_redis import free_port
+from tests.certificates import authority, certificate
 from tests.conftest import answers, wait_until
 
 NAME, PASSWORD = "photos.1", "p,a=s/s"
 #: Milliseconds without an answer after which a Sentinel calls a server dead, and until it tries a failover again.
 DOWN_MS, FAILOVER_MS = 1000, 2000
-#: The password in a URL.
-ESCAPED = "p%2Ca%3Ds%2Fs"
+#: The password in a URL, and that of secured Sentinels, which needs no escaping.
+ESCAPED, SENTINELS_PASSWORD = "p%2Ca%3Ds%2Fs", "sentinels-own"
+PLAIN = "port {port}\n"
+TLS = """\
+port 0
+tls-port {port}
+tls-replication yes
+tls-auth-clients no
+tls-cert-file {folder}/server.pem
+tls-key-file {folder}/server.key
+tls-ca-cert-file {folder}/ca.pem
+"""
 SERVER = f"""\
 bind 127.0.0.1
-port {{port}}
 appendonly yes
 requirepass {PASSWORD}
 masterauth {PASSWORD}
@@ -29,11 +42,14 @@ repl-diskless-sync-delay 0
 """
 SENTINEL = f"""\
 bind 127.0.0.1
-port {{port}}
 sentinel monitor {NAME} 127.0.0.1 {{primary}} 2
 sentinel auth-pass {NAME} {PASSWORD}
 sentinel down-after-milliseconds {NAME} {DOWN_MS}
 sentinel failover-timeout {NAME} {FAILOVER_MS}
+"""
+SECURED = f"""\
+requirepass {SENTINELS_PASSWORD}
+sentinel sentinel-pass {SENTINELS_PASSWORD}
 """
 
 
@@ -44,11 +60,21 @@ class Site:
     processes: dict[int, subprocess.Popen[bytes]]
     servers: tuple[int, int]
     sentinels: tuple[int, ...]
+    authority: Path | None = None
 
     @property
     def url(self) -> str:
         hosts = ",".join(f"127.0.0.1:{port}" for port in self.sentinels)
-        return f"sentinel://:{ESCAPED}@{hosts}/0?master={NAME}"
+        plain = f"://:{ESCAPED}@{hosts}/0?master={NAME}"
+        if self.authority is None:
+            return f"sentinel{plain}"
+        return f"sentinels{plain}&sentinel_password={SENTINELS_PASSWORD}&ssl_ca_certs={self.authority}"
+
+    def address(self, port: int, login: str) -> str:
+        """Return the URL of one server or Sentinel."""
+        if self.authority is None:
+            return f"redis://{login}127.0.0.1:{port}/0"
+        return f"rediss://{login}127.0.0.1:{port}/0?ssl_ca_certs={self.authority}"
 
     def kill(self, port: int) -> None:
         self.processes[port].kill()
@@ -56,7 +82,8 @@ class Site:
 
     def ask(self, sentinel: int) -> dict:
         """Return what a Sentinel says about the primary."""
-        with redis.Redis(port=sentinel) as client:
+        login = f":{SENTINELS_PASSWORD}@" if self.authority else ""
+        with redis.Redis.from_url(self.address(sentinel, login), decode_responses=True) as client:
             return client.sentinel_master(NAME)
 
     def fail_over(self, how: signal.Signals) -> None:
@@ -68,26 +95,31 @@ class Site:
 
 
 @contextmanager
-def running_sentinels(command: str, folder: Path) -> Iterator[Site]:
+def running_sentinels(command: str, folder: Path, *, secured: bool = False) -> Iterator[Site]:
     """Run them with this program of Redis or Valkey; yield when the Sentinels know each other and the replica."""
     primary, replica, *sentinels = (free_port() for _ in range(5))
     with ExitStack() as stack:
-        site = Site({}, (primary, replica), tuple(sentinels))
+        site = Site({}, (primary, replica), tuple(sentinels), folder / "ca.pem" if secured else None)
+        if secured:
+            authority(folder, "ca")
+            certificate(folder, "server", "IP:127.0.0.1")
 
         def start(port: int, login: str, configuration: str, *words: str) -> None:
             place = folder / str(port)
             place.mkdir()
-            (place / "conf").write_text(configuration)  # a Sentinel writes what it learns to its file
+            listens = (TLS if secured else PLAIN).format(port=port, folder=folder)
+            (place / "conf").write_text(listens + configuration)  # a Sentinel writes what it learns to its file
             process = subprocess.Popen([command, "conf", *words], cwd=place, stdout=subprocess.DEVNULL)
             site.processes[port] = stack.enter_context(process)
             stack.callback(site.kill, port)
-            wait_until(lambda: answers(f"redis://{login}127.0.0.1:{port}/0"), "it answers")
+            wait_until(lambda: answers(site.address(port, login)), "it answers")
 
         for port in site.servers:
             follows = f"replicaof 127.0.0.1 {primary}\n" if port == replica else ""
-            start(port, f":{ESCAPED}@", SERVER.format(port=port) + follows)
+            start(port, f":{ESCAPED}@", SERVER + follows)
+        login, own = (f":{SENTINELS_PASSWORD}@", SECURED) if secured else ("", "")
         for port in sentinels:
-            start(port, "", SENTINEL.format(port=port, primary=primary), "--sentinel")
+            start(port, login, SENTINEL.format(primary=primary) + own, "--sentinel")
         for port in sentinels:
             wait_until(lambda one=port: is_complete(site.ask(one)), "the Sentinels know each other and the replica")
         yield site

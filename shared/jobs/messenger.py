@@ -23,7 +23,7 @@ from shared.jobs.chunks import CHUNK_ITEMS
 from shared.logs import with_cause
 from shared.redis.connection import BROKER, connect, redis_errors
 from shared.redis.probe import BROKER_CALLS, probe
-from shared.redis.sentinels import celery_options
+from shared.redis.sentinels import celery_options, tls_options
 from shared.redis.urls import for_celery, primary
 
 log = logging.getLogger(__name__)
@@ -78,6 +78,7 @@ def celery_app(broker_url: str) -> Celery:
             "health_check_interval": 25,
             **(celery_options(named) if named else {}),
         },
+        **({"broker_use_ssl": tls_options(named)} if named and named.tls is not None else {}),
     )
     return app
 

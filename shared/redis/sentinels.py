@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import redis
+from redis import SSLConnection
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
@@ -15,9 +16,19 @@ from shared.redis.urls import PrimaryUrl
 TIMEOUT_S = 0.5
 
 
-def options() -> dict[str, Any]:
+def options(url: PrimaryUrl) -> dict[str, Any]:
     """Return the options of a connection to a Sentinel. The next Sentinel is asked instead of the same one again."""
-    return {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S, "retry": Retry(NoBackoff(), 0)}
+    once = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S, "retry": Retry(NoBackoff(), 0)}
+    login = {"username": url.sentinel_username, "password": url.sentinel_password}
+    return {**once, **login, "ssl": url.tls is not None, **tls_options(url)}
+
+
+def tls_options(url: PrimaryUrl) -> dict[str, Any]:
+    """Return the options of TLS for redis-py and Celery; none without TLS."""
+    if url.tls is None:
+        return {}
+    checks = {"ssl_check_hostname": url.tls["ssl_check_hostname"] == "true"} if "ssl_check_hostname" in url.tls else {}
+    return {"ssl_cert_reqs": "required", **url.tls, **checks}
 
 
 class Sentinels(Sentinel):
@@ -41,12 +52,16 @@ class PrimaryConnection(SentinelManagedConnection):
         return read(*args, disconnect_on_error=disconnect_on_error, **words)
 
 
+class PrimaryTlsConnection(PrimaryConnection, SSLConnection):
+    """The same with TLS."""
+
+
 def client(url: PrimaryUrl, **words: Any) -> Any:
     """Return a client of the primary, with these options of redis-py. It connects on first use."""
-    sentinels: Any = Sentinels(url.sentinels, sentinel_kwargs=options())  # type: ignore[no-untyped-call]
+    sentinels: Any = Sentinels(url.sentinels, sentinel_kwargs=options(url))  # type: ignore[no-untyped-call]
     login = {"db": url.database, "username": url.username, "password": url.password}
-    words["connection_class"] = PrimaryConnection
-    return sentinels.master_for(url.name, redis.Redis, **login, **words)
+    words["connection_class"] = PrimaryConnection if url.tls is None else PrimaryTlsConnection
+    return sentinels.master_for(url.name, redis.Redis, **login, **tls_options(url), **words)
 
 
 def same_primary(pool: SentinelConnectionPool, **words: Any) -> Any:
@@ -58,4 +73,4 @@ def same_primary(pool: SentinelConnectionPool, **words: Any) -> Any:
 
 def celery_options(url: PrimaryUrl) -> dict[str, Any]:
     """Return the options of Celery's transport, whose URLs do not name the primary."""
-    return {"master_name": url.name, "sentinel_kwargs": options()}
+    return {"master_name": url.name, "sentinel_kwargs": options(url)}

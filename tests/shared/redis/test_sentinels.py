@@ -19,7 +19,8 @@ from shared.redis.connection import connect, undecoded
 from shared.settings import load_settings
 from shared.startup import check_redis
 from tests.conftest import running_redis, wait_until
-from tests.sentinels_kit import NAME, Site, running_sentinels
+from tests.programs import need
+from tests.sentinels_kit import NAME, SENTINELS_PASSWORD, Site, running_sentinels
 from tests.shared.kit import Kit, names, uploads
 
 #: More items than a chunk has.
@@ -35,6 +36,23 @@ def site(redis_command: str, tmp_path: Path) -> Iterator[Site]:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hangs"])
 def test_a_failover_in_the_middle_of_a_job(site: Site, how: signal.Signals) -> None:
     """Given a chunk that is claimed and one that waits, When the primary dies, Then the job ends, each item once."""
+    goes_on(site, how)
+
+
+def test_a_failover_with_tls_and_a_password_of_the_sentinels(tmp_path: Path) -> None:
+    need("openssl")
+    with running_sentinels(need("redis-server"), tmp_path, secured=True) as site:
+        for part, changed in (
+            (f"&sentinel_password={SENTINELS_PASSWORD}", ""),
+            (f"&ssl_ca_certs={tmp_path}/ca.pem", ""),
+            ("sentinels://", "sentinel://"),
+        ):
+            with pytest.raises(ConfigError, match="DARKROOM_REDIS_URL"):
+                check_redis(load_settings({"DARKROOM_REDIS_URL": site.url.replace(part, changed)}))
+        goes_on(site, signal.SIGKILL)
+
+
+def goes_on(site: Site, how: signal.Signals) -> None:
     settings = load_settings({"DARKROOM_REDIS_URL": site.url})
     check_redis(settings)
     broker = settings.resolved_broker_url()

@@ -29,9 +29,14 @@ def password_of(url: str) -> tuple[str | None, str | None]:
         ("http://host/0", "is not like redis://"),
         ("unix:///run/redis.sock", "not supported"),
         ("redis+sentinel://host:26379/0", "or sentinel://:PASSWORD@host1"),
-        ("sentinel://host:26379/0", "must end in ?master=NAME"),
-        ("sentinel://host:26379/0?master=", "must end in ?master=NAME"),
-        ("sentinel://host:26379/0?master=m&ssl_cert_reqs=none", "no other option"),
+        ("sentinel://host:26379/0", "must have the option ?master=NAME"),
+        ("sentinel://host:26379/0?master=", "must have the option ?master=NAME"),
+        ("sentinel://host:26379/0?master=m&ssl_cert_reqs=none", "needs TLS"),
+        ("sentinels://host:26379/0?master=m&ssl_cert_reqs=no", "required or optional or none"),
+        ("sentinels://host:26379/0?master=m&ssl_ca_certs=/missing/ca.pem", "No such file"),
+        ("sentinel://host:26379/0?master=m&password=a", "unknown option 'password'"),
+        ("sentinel://host:26379/0?master=m&sentinel_password=a+b", "escape special characters"),
+        ("sentinel://host:26379/0?master=m&sentinel_password=a;b", "%3B for ;"),
         ("sentinel://host:26379/a?master=m", "number of a database"),
         ("sentinel://host:26379,other:port/0?master=m", "is not like sentinel://"),
         ("sentinel://host:26379,/0?master=m", "is not like sentinel://"),
@@ -83,6 +88,7 @@ def test_a_file_without_a_certificate_is_an_error(tmp_path: Path) -> None:
         "redis://:p@ss:word!@host/0",
         "rediss://host/2?ssl_cert_reqs=none&ssl_check_hostname=false",
         "sentinel://user:pass@10.0.0.1:1,redis-2.example/15?master=a.B-1_",
+        "sentinels://:pass@host/0?sentinel_password=a%2Bb&master=m&ssl_check_hostname=false",
     ],
 )
 def test_what_both_clients_read_is_accepted(url: str) -> None:
@@ -113,6 +119,7 @@ def test_an_unescaped_password_is_refused_or_read_alike(password: str) -> None:
         ("redis://:p%40ss@host:6380/9", "redis://:p%40ss@host:6380/10"),
         ("rediss://host/2?ssl_cert_reqs=none", "rediss://host/3?ssl_cert_reqs=none"),
         ("sentinel://:p@a:1,b:2/4?master=m.1", "sentinel://:p@a:1,b:2/5?master=m.1"),
+        ("sentinels://a,b:2/4?master=m.1", "sentinels://a,b:2/5?master=m.1"),
     ],
 )
 def test_the_next_database(url: str, following: str) -> None:
@@ -130,6 +137,7 @@ def test_the_next_database(url: str, following: str) -> None:
             "rediss://host/1?ssl_ca_certs=%2Fa+b.pem&ssl_cert_reqs=required",
         ),
         ("sentinel://u:p%3Ba@a,b:2/1?master=m", "sentinel://u:p%3Ba@a/1;sentinel://u:p%3Ba@b:2/1"),
+        ("sentinels://a,b:2/1?master=m&sentinel_password=s", "sentinel://a/1;sentinel://b:2/1"),
     ],
 )
 def test_celery_verifies_certificates_as_redis_py_does(url: str, celerys: str) -> None:
@@ -143,6 +151,13 @@ def test_the_url_of_sentinels_is_read_by_both_clients(password: str) -> None:
     read = [parse_url(one) for one in for_celery(url).split(";")]
     assert [(one["hostname"], one["port"], one["virtual_host"]) for one in read] == [("a", 1, "3"), ("b", None, "3")]
     assert {(one["userid"], one["password"]) for one in read} == {("ann", password)}
+
+
+@given(st.text(st.sampled_from(SPECIAL + "a=,+&"), min_size=1))
+def test_the_sentinels_own_login_and_tls_are_read(password: str) -> None:
+    own = f"sentinel_username=bob&sentinel_password={quote(password, safe='')}"
+    url = check_url(f"sentinels://a/0?{own}&master=m&ssl_cert_reqs=none")
+    assert primary(url) == PrimaryUrl((("a", 26379),), "m", 0, None, None, "bob", password, {"ssl_cert_reqs": "none"})
 
 
 def test_the_url_of_a_server_names_no_primary() -> None:
