@@ -13,6 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from shared.nvidia import DRIVER
+
 #: Linux's description of the CPU.
 CPUINFO = Path("/proc/cpuinfo")
 #: The limit of a container: microseconds of processor time (or `max`) in each period, and the period's microseconds.
@@ -26,13 +28,13 @@ BFLOAT16_FLAG = "amx_bf16"
 #: Lowest CUDA compute capability with bfloat16 arithmetic (Ampere).
 BFLOAT16_CAPABILITY = (8, 0)
 
-#: The device file that an NVIDIA driver creates, and the TensorFlow build without GPU support.
-GPU_DEVICE, WITHOUT_GPU = Path("/dev/nvidiactl"), "tensorflow-cpu"
+#: The TensorFlow build without GPU support.
+WITHOUT_GPU = "tensorflow-cpu"
 
 
 def may_have_gpu() -> bool:
     """Return whether TensorFlow might find a GPU, without loading it."""
-    return GPU_DEVICE.exists() and not _installed(WITHOUT_GPU)
+    return DRIVER.exists() and not _installed(WITHOUT_GPU)
 
 
 def on_accelerator() -> bool:

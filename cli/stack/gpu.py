@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import click
 
 from shared.domain.errors import ConfigError
-
-#: The device file that an NVIDIA driver creates.
-DRIVER = Path("/dev/nvidiactl")
+from shared.nvidia import DRIVER
 
 
 def announce(*, wanted: bool) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.nvidia import DRIVER
 from tests import programs
 from tests.conftest import ROOT, wait_until
 
@@ -77,7 +78,7 @@ def test_a_read_only_checkout_without_an_environment_is_named(checkout: Path) ->
     assert told == f"darkroom: cannot install requirements.txt: {checkout}/.venv.lock: Read-only file system\n"
 
 
-@pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has an NVIDIA driver")
+@pytest.mark.skipif(DRIVER.exists(), reason="this machine has an NVIDIA driver")
 def test_without_a_driver_nothing_is_installed_for_a_gpu(checkout: Path) -> None:
     process = start(checkout, "join", "--redis", "redis://host/0", "--gpu")
     _, told = process.communicate()

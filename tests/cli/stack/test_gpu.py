@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from cli.stack import gpu
+from shared import nvidia
 from shared.domain.errors import ConfigError
 from tests.cli.kit import darkroom
-from worker import hardware
+from tests.conftest import ROOT
 
 JOIN = ["join", "--redis", "redis://127.0.0.1:1/0", "--storage", "s3://bucket/x"]
 
@@ -45,5 +46,6 @@ def test_a_driver_is_pointed_out(driver: Path, capsys: pytest.CaptureFixture[str
     assert "with --gpu" in capsys.readouterr().out
 
 
-def test_the_command_line_and_the_workers_look_for_the_same_driver() -> None:
-    assert gpu.DRIVER == hardware.GPU_DEVICE
+def test_the_start_script_looks_for_the_same_driver() -> None:
+    """It imports nothing, so it has the path as well."""
+    assert f'DRIVER = Path("{nvidia.DRIVER}")\n' in (ROOT / "darkroom").read_text()
