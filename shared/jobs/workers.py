@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from shared.redis import keys
 from shared.redis.connection import Client, redis_errors
@@ -28,7 +28,8 @@ class Lack:
 class Worker:
     """A worker process. `name` is `host:pid:random`; `model` is its loaded champion or None.
 
-    `code` is the version of its code; None if that is too old to say so.
+    `code` is the version of its code; None if that is too old to say so. `rate` is in pictures per second over the last
+    minute. `silent_s` is filled in when it is read: the seconds since its last heartbeat, by Redis's clock.
     """
 
     name: str
@@ -36,6 +37,8 @@ class Worker:
     model: str | None
     lacks: tuple[Lack, ...] = ()
     code: str | None = None
+    rate: float = 0.0
+    silent_s: int = field(default=0, compare=False)
 
     @property
     def host(self) -> str:
@@ -75,8 +78,9 @@ class Workers:
                 lost.append(name)
             else:
                 lacks = tuple(Lack(**lack) for lack in record.get("lacks", ()))
-                queues, code = tuple(record["queues"]), record.get("code")
-                found.append(Worker(record["name"], queues, record["model"], lacks, code))
+                queues, code, rate = tuple(record["queues"]), record.get("code"), record.get("rate", 0.0)
+                silent_s = max(0, now - record["at"])
+                found.append(Worker(record["name"], queues, record["model"], lacks, code, rate, silent_s))
         if lost:
             self._redis.hdel(keys.WORKERS, *lost)
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 
 from playwright.sync_api import Page, expect
 
@@ -21,6 +22,8 @@ def test_the_page_shows_what_the_api_returns(page: Page, api: Api) -> None:
     answer = api.ask("GET", "/v1/queues").json()
     expect(page.locator("#workers tr")).to_have_count(len(answer["workers"]))
     expect(page.locator("#workers")).to_contain_text(api.champion())
+    machine = page.locator("#machines tr")
+    expect(machine).to_contain_text(re.compile(rf"{socket.gethostname()}.*s ago.*{re.escape(answer['code'])}", re.S))
     rows = page.locator("#queues tr")
     assert rows.locator("td:last-child").all_inner_texts() == [str(queue["workers"]) for queue in answer["data"]]
     page.click("summary")
@@ -42,6 +45,8 @@ def test_the_page_shows_what_the_api_returns(page: Page, api: Api) -> None:
     page.route("**/v1/queues", lambda route: route.fulfill(json=busy))
     page.clock.fast_forward(POLL_MS)
     expect(page.locator("#queues")).to_contain_text("7")
+    expect(machine).to_have_count(2)
+    expect(machine.filter(has_text="0.0.9")).to_contain_text(re.compile(r"far.*1.*\d\.\d.*s ago.*0\.0\.9\+0", re.S))
     lines = [
         r"^far:1 lacks cifar10 since .*2026.*: set DARKROOM_CIFAR10$",
         rf"^far runs Darkroom 0\.0\.9\+0, and the web server {re.escape(answer['code'])}\. Update the older one\.$",

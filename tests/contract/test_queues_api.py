@@ -6,6 +6,7 @@ from contextlib import closing
 
 from cli.stack.embedded_redis import configured_url
 from shared.code import ServiceCode, own_code
+from shared.jobs.workers import HEARTBEAT_TIMEOUT_S
 from shared.redis.connection import connect
 from shared.settings import Settings
 from tests.conftest import wait_until
@@ -33,6 +34,16 @@ def test_the_workers_and_the_service_run_this_code(http, service):
     assert {answer["code"], *(worker["code"] for worker in answer["workers"])} == {own_code().version}
     with closing(connect(configured_url(Settings(data_dir=service.data_dir)))) as client:
         wait_until(lambda: ServiceCode(client).get() == own_code(), "web has recorded its code")
+
+
+def test_each_worker_says_how_fast_it_is_and_that_it_lives(http):
+    finished(http, submit(http, ("a.png", png(3))))
+
+    def workers():
+        return http.get("/v1/queues").json()["workers"]
+
+    wait_until(lambda: sum(worker["rate"] for worker in workers()) > 0, "the heartbeat tells the speed")
+    assert all(0 <= worker["silent_s"] <= HEARTBEAT_TIMEOUT_S for worker in workers())
 
 
 def test_it_takes_no_parameters(http):

@@ -50,11 +50,13 @@ class LackState(TypedDict):
 class WorkerState(TypedDict):
     """A worker process."""
 
-    name: str
+    name: Annotated[str, Field(description="Its machine, its process number and a random part, with colons.")]
     queues: tuple[Queue, ...]
     model: Annotated[str | None, Field(description="Model version that it loaded last.")]
     lacks: Annotated[list[LackState], Field(description="Usually empty.")]
     code: Annotated[str | None, Field(description="Version of its code; null if that is too old to say so.")]
+    rate: Annotated[float, Field(ge=0, description="Pictures per second over the last minute.")]
+    silent_s: Annotated[responses.Count, Field(description="Seconds since its last sign of life.")]
 
 
 class QueueList(TypedDict):
@@ -94,6 +96,8 @@ def queues() -> Response:
             "model": one.model,
             "lacks": [_lack(lack) for lack in one.lacks],
             "code": one.code,
+            "rate": one.rate,
+            "silent_s": one.silent_s,
         }
         for one in workers
     ]

@@ -68,20 +68,35 @@ function showQueues(queues) {
 }
 
 function showWorkers(workers, code) {
-  show("workers-table", workers.length > 0);
+  for (const id of ["workers-table", "machines-table"]) show(id, workers.length > 0);
   show("no-workers", workers.length === 0);
   const inOrder = workers.toSorted((one, other) => one.name.localeCompare(other.name, "en", { numeric: true }));
   showRows("workers", inOrder.map(({ name, queues, model }) =>
     row(name, queues.map((queue) => QUEUES[queue] ?? queue).join(", "), modelOf(queues, model))));
+  showMachines(inOrder);
   const missing = inOrder.flatMap(({ name, lacks }) => lacks.map(({ what, since, reason }) => `${name} lacks ${what} since ${moment(since)}: ${reason}`));
   showRows("lacks", [...missing, ...otherCode(inOrder, code)].map((line) => element("li", {}, line)));
 }
+
+/** Show each machine with what its processes do together. */
+function showMachines(workers) {
+  const machines = new Set(workers.map(({ name }) => machineOf(name)));
+  showRows("machines", [...machines].map((machine) => {
+    const processes = workers.filter(({ name }) => machineOf(name) === machine);
+    const together = processes.reduce((sum, process) => sum + process.rate, 0);
+    const seen = Math.min(...processes.map((process) => process.silent_s));
+    const codes = [...new Set(processes.map(({ code }) => code ?? "older"))];
+    return row(machine, number(processes.length), rate(together), `${seen} s ago`, codes.join(", "));
+  }));
+}
+
+const machineOf = (name) => name.split(":")[0];
 
 /** Describe each machine whose workers run other code than the web server. */
 function otherCode(workers, ours) {
   const others = workers.filter(({ code }) => code !== ours);
   const lines = others.map(({ name, code }) =>
-    `${name.split(":")[0]} runs ${code ? `Darkroom ${code}` : "an older Darkroom"}, and the web server ${ours}. Update the older one.`);
+    `${machineOf(name)} runs ${code ? `Darkroom ${code}` : "an older Darkroom"}, and the web server ${ours}. Update the older one.`);
   return [...new Set(lines)];
 }
 

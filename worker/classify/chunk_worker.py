@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
@@ -22,6 +22,7 @@ from shared.jobs.metrics import JobMetrics
 from shared.jobs.store import JobStore
 from shared.jobs.workers import Workers
 from worker.classify.classifier import Classifier
+from worker.classify.pace import Pace
 from worker.datasets.importer import PictureImporter
 from worker.serving.models import ModelCache, ModelUnusable
 from worker.serving.peers import Peers
@@ -64,6 +65,7 @@ class ChunkWorker:
     announce: Callable[[], object] = lambda: None
     #: Items of the next chunk at most: fewer after a slow one, and after the storage has failed: it may only be slow.
     max_items: int = CHUNK_ITEMS
+    pace: Pace = field(default_factory=Pace)
 
     @property
     def classify_queues(self) -> list[Queue]:
@@ -138,6 +140,7 @@ class ChunkWorker:
             if failed is None:
                 log.warning("chunk %s of job %s was discarded: its lease was lost", chunk.id, chunk.job_id)
             else:
+                self.pace.add(len(chunk.uploads))
                 facts = {"items": len(chunk.uploads), "failed": failed, "wait_s": round(chunk.waited_s, 6), **seconds}
                 log.info("chunk committed", extra=facts)
 

@@ -106,8 +106,9 @@ class WorkerProcess:
         self._pool.shutdown(cancel_futures=True)
 
     def describe(self) -> Worker:
-        """Return the worker as it is listed: its name, its queues, its loaded champion, what it lacks, its code."""
-        return Worker(self.name, self.queues, self._champion_watcher.champion, self.lacks.all(), own_code().version)
+        """Return the worker as it is listed: its queues, its loaded champion, what it lacks, its code, its speed."""
+        champion, lacks, code = self._champion_watcher.champion, self.lacks.all(), own_code().version
+        return Worker(self.name, self.queues, champion, lacks, code, round(self.chunks.pace.per_s(), 3))
 
     def may_work(self) -> bool:
         """Return whether this process uses the same storage as the others; if not, say so. Raise Unavailable."""

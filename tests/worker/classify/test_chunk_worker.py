@@ -64,6 +64,7 @@ def test_a_small_job_is_classified_in_one_chunk(services: Services, worker: Chun
     assert worker.work()
     job = services.store.get(job_id)
     assert (job.state, job.counts) == (JobState.SUCCEEDED, Counts(6, succeeded=5, failed=1))
+    assert worker.pace.per_s() == 0.1
     assert len(services.store.item(job_id, "airplane-10").outcome.predictions) == 5
     assert not worker.work()
 
