@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from shared.access.key_store import KeyStore
@@ -12,6 +13,7 @@ from shared.datasets.pictures import DatasetPictures
 from shared.datasets.store import DatasetStore
 from shared.datasets.sweep import DatasetSweep
 from shared.domain.entities import blob_key, job_folder
+from shared.domain.errors import Unavailable
 from shared.jobs.chunks import ChunkStore
 from shared.jobs.corrections import Corrections
 from shared.jobs.deliveries import DeliveryStore
@@ -21,6 +23,7 @@ from shared.jobs.messenger import Messenger
 from shared.jobs.metrics import JobMetrics
 from shared.jobs.queue_stats import QueueStats
 from shared.jobs.results import Results
+from shared.jobs.rounds import Rounds
 from shared.jobs.skipped import SkippedFiles
 from shared.jobs.store import JobStore
 from shared.jobs.trainings import TrainingStore
@@ -59,6 +62,7 @@ class Services:
     chunks: ChunkStore
     trainings: TrainingStore
     workers: Workers
+    rounds: Rounds
     queues: QueueStats
     meters: JobMetrics
     keys: KeyStore
@@ -87,7 +91,8 @@ class Services:
     def build(cls, settings: Settings, patience: Patience = WORKER_PATIENCE) -> Services:
         """Build the parts. Raise ConfigError for settings that cannot work."""
         client = connect(settings.resolved_redis_url())
-        blobs = BlobStore.open(settings.storage_url, settings.data_dir, patience)
+        meters = JobMetrics(client)
+        blobs = BlobStore.open(settings.storage_url, settings.data_dir, patience, meters.count_request)
         published = PublishedVersions(blobs, settings.data_dir / MODEL_CACHE)
         classifiers = Classifiers(client)
         registry = Registry(SHIPPED, published, classifiers)
@@ -102,8 +107,9 @@ class Services:
             chunks=ChunkStore(client),
             trainings=TrainingStore(client),
             workers=Workers(client),
+            rounds=Rounds(client),
             queues=QueueStats(client),
-            meters=JobMetrics(client),
+            meters=meters,
             keys=KeyStore(client),
             blobs=blobs,
             storage_identity=StorageIdentity(client, blobs),
@@ -128,7 +134,9 @@ class Services:
         )
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; count what is not counted yet, if Redis can be reached."""
+        with suppress(Unavailable):
+            self.meters.flush()
         self.redis.close()
         self.dataset_pictures.close()
         self.messenger.close()

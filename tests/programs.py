@@ -53,6 +53,14 @@ def need(name: str) -> str:
     return path if path else pytest.skip(f"needs {name}")
 
 
+def promtool(*words: str | Path) -> str:
+    """Run promtool, which comes with Prometheus; return what it says if it succeeds."""
+    tool = str(Path(need("prometheus")).with_name("promtool"))
+    done = subprocess.run([tool, *words], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 def need_mounts(*options: str) -> None:
     """Skip the test if `unshare` with these options gives no right to mount file systems."""
     if subprocess.run(["unshare", *options, "--mount", "true"], check=False, capture_output=True).returncode:

@@ -22,6 +22,8 @@ STORAGE_ID = "darkroom:storage-id"
 CODE = "darkroom:code"
 #: Hash: worker process → JSON with its queues, its model and the time of its last heartbeat.
 WORKERS = "darkroom:workers"
+#: Hash: program that is no worker → the time of its last sign of life (ms). See `shared/jobs/rounds.py`.
+ROUNDS = "darkroom:rounds"
 #: Hash: event → count; hash: stage and histogram bucket → count. See `shared/jobs/metrics.py`.
 COUNTERS, STAGES = "darkroom:counters", "darkroom:stages"
 #: Hash: the champion of the default classifier, if one was promoted. See `shared/models/classifiers.py`.

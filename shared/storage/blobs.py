@@ -19,7 +19,6 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-import obstore
 from obstore.exceptions import (
     AlreadyExistsError,
     BaseError,
@@ -31,6 +30,7 @@ from obstore.store import LocalStore, ObjectStore, from_url
 
 from shared.domain.errors import ConfigError, Conflict, NotFound, StorageFull, Unavailable
 from shared.storage.gate import Gate
+from shared.storage.requests import PAGE, Count, Requests, not_counted
 
 #: Bytes of disk that are reserved for results and the append-only file of Redis.
 RESERVE_BYTES = 256 * 1024 * 1024
@@ -38,8 +38,6 @@ RESERVE_BYTES = 256 * 1024 * 1024
 READ_BYTES = 64 * 1024
 #: Bytes in one piece of a streamed blob.
 STREAM_BYTES = 1024 * 1024
-#: Keys in one delete request.
-DELETE_BATCH = 1000
 #: Blobs that are written to a store on a network at the same time.
 PUTS_AT_ONCE = 32
 #: Parts of one upload that are sent at the same time. Each has 5 MiB, which must arrive within `Patience.stall_s`.
@@ -85,21 +83,29 @@ class BlobStore:
     Every method raises Unavailable if the store cannot be reached; writes raise StorageFull if it is full.
     """
 
-    def __init__(self, store: ObjectStore, folder: Path | None = None, places: int | None = None) -> None:
+    def __init__(
+        self, store: ObjectStore, folder: Path | None = None, places: int | None = None, count: Count = not_counted
+    ) -> None:
         """`folder` is the folder of a local store; writes then check its free space. `places`: see Patience."""
-        self._store = store
+        self._requests = Requests(store, count)
         self._folder = folder
         self._gate = Gate(places) if places else None
 
     @classmethod
-    def open(cls, storage_url: str | None, data_dir: Path, patience: Patience = WORKER_PATIENCE) -> BlobStore:
+    def open(
+        cls,
+        storage_url: str | None,
+        data_dir: Path,
+        patience: Patience = WORKER_PATIENCE,
+        count: Count = not_counted,
+    ) -> BlobStore:
         """Return the store at `storage_url`, or in the folder `blobs` of the data folder if that is None.
 
-        Raises ConfigError for an invalid URL.
+        `count` gets each request to a store on a network. Raises ConfigError for an invalid URL.
         """
         if storage_url is not None:
             try:
-                return cls(_remote(storage_url, patience), places=patience.places)
+                return cls(_remote(storage_url, patience), places=patience.places, count=count)
             except (BaseError, ValueError) as error:
                 raise ConfigError(f"DARKROOM_STORAGE_URL={storage_url!r}: {_first_line(error)}") from error
         folder = data_dir / "blobs"
@@ -128,7 +134,7 @@ class BlobStore:
         if not self.is_remote and not isinstance(content, bytes):
             source = iter(partial(content.read, READ_BYTES), b"")  # half of the processor time of a file
         with self._using(key):
-            obstore.put(self._store, key, source, max_concurrency=PARTS_AT_ONCE)
+            self._requests.put(key, source, max_concurrency=PARTS_AT_ONCE)
 
     def put_all(self, contents: Mapping[str, bytes]) -> None:
         """Store blobs by key, on a network PUTS_AT_ONCE at a time. After an error some of them are stored."""
@@ -137,7 +143,7 @@ class BlobStore:
                 self.put(key, content)
             return
         with self._using(f"{len(contents)} blobs"), ThreadPoolExecutor(PUTS_AT_ONCE) as pool:
-            puts = [pool.submit(obstore.put, self._store, key, content) for key, content in contents.items()]
+            puts = [pool.submit(self._requests.put, key, content) for key, content in contents.items()]
             try:
                 for each in puts:
                     each.result()
@@ -148,29 +154,29 @@ class BlobStore:
         """Store `content` atomically. Raises Conflict if the blob exists."""
         self.check_free_space()
         with self._using(key):
-            obstore.put(self._store, key, content, mode="create")
+            self._requests.put(key, content, mode="create")
 
     def copy(self, source: str, target: str) -> None:
         """Copy a blob, on a local disk as a hard link; replaces an existing blob. Raises NotFound."""
         with storage_errors(source):
-            obstore.copy(self._store, source, target)
+            self._requests.copy(source, target)
 
     def get(self, key: str) -> bytes:
         """Return a blob. Raises NotFound."""
         with self._using(key):
             if self._folder is not None:  # 13 µs for a small picture, 82 µs through obstore
                 return (self._folder / key).read_bytes()
-            return bytes(obstore.get(self._store, key).bytes())
+            return self._requests.get(key)
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
         """Return `length` bytes of a blob from `start` on, all of which exist. Raises NotFound."""
         with storage_errors(key):
-            return bytes(obstore.get_range(self._store, key, start=start, length=length))
+            return self._requests.get_range(key, start, length)
 
     def stream(self, key: str) -> Iterator[bytes]:
         """Yield a blob in pieces. Raises NotFound."""
         with self._using(key):
-            pieces = iter(obstore.get(self._store, key).stream(min_chunk_size=STREAM_BYTES))
+            pieces = self._requests.stream(key, STREAM_BYTES)
         while True:
             with self._using(key):
                 piece = next(pieces, None)
@@ -181,13 +187,13 @@ class BlobStore:
     def keys(self, prefix: str) -> list[str]:
         """Return the keys of all blobs below the folder `prefix`, in any order."""
         with self._using(prefix):
-            return [str(entry["path"]) for batch in obstore.list(self._store, prefix) for entry in batch]
+            return [str(entry["path"]) for page in self._requests.pages(prefix) for entry in page]
 
     def folders(self, prefix: str) -> dict[str, float]:
         """Return the folders in `prefix` with the time of the last write to each, in seconds since the epoch."""
         newest: dict[str, float] = {}
         with self._using(prefix):
-            for entry in (entry for batch in obstore.list(self._store, prefix) for entry in batch):
+            for entry in (entry for page in self._requests.pages(prefix) for entry in page):
                 name = str(entry["path"]).removeprefix(f"{prefix}/").partition("/")[0]
                 newest[name] = max(newest.get(name, 0), entry["last_modified"].timestamp())
         return newest
@@ -196,7 +202,7 @@ class BlobStore:
         """Return whether the blob exists."""
         try:
             with self._using(key):
-                obstore.head(self._store, key)
+                self._requests.head(key)
         except NotFound:
             return False
         return True
@@ -205,32 +211,32 @@ class BlobStore:
         """Delete all blobs below the folder `prefix` and return their number, which may be 0."""
         count = 0
         with self._using(prefix):
-            for batch in obstore.list(self._store, prefix, chunk_size=DELETE_BATCH):
-                self._delete([str(entry["path"]) for entry in batch])
-                count += len(batch)
+            for page in self._requests.pages(prefix):
+                self._delete([str(entry["path"]) for entry in page])
+                count += len(page)
         if self._folder is not None:  # unfinished writes of a killed process are not listed
             shutil.rmtree(self._folder / prefix, ignore_errors=True)
         return count
 
     def delete(self, keys: list[str]) -> None:
-        """Delete blobs, at most DELETE_BATCH in one request; some may not exist."""
-        for start in range(0, len(keys), DELETE_BATCH):
+        """Delete blobs, at most PAGE in one request; some may not exist."""
+        for start in range(0, len(keys), PAGE):
             with storage_errors("the blobs"):
-                self._delete(keys[start : start + DELETE_BATCH])
+                self._delete(keys[start : start + PAGE])
 
     def check_readable(self, folder: str) -> None:
         """Raise Unavailable if `folder` cannot be listed: the store is at fault then, not a single blob."""
         with self._using(folder):
-            next(iter(obstore.list(self._store, folder, chunk_size=1)), None)
+            next(self._requests.pages(folder), None)
 
     def _delete(self, keys: list[str]) -> None:
         """Delete blobs. Another process may delete the same ones at the same time."""
         try:
-            obstore.delete(self._store, keys)
+            self._requests.delete(keys)
         except (FileNotFoundError, NotFoundError):  # some of the others may still exist
             for key in keys:
                 with contextlib.suppress(FileNotFoundError, NotFoundError):
-                    obstore.delete(self._store, key)
+                    self._requests.delete([key])
 
     def check_free_space(self, needed: int = 0) -> None:
         """Raise StorageFull if `needed` more bytes would use up the reserve of a local disk."""

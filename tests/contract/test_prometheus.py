@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -14,20 +13,14 @@ import yaml
 from cli.stack.embedded_redis import free_port
 from tests.conftest import NO_TLS, ROOT, Service, wait_until
 from tests.contract.test_metrics_api import DEPLOY, queries
-from tests.programs import need
+from tests.programs import need, promtool
 
 FILES = DEPLOY / "prometheus"
 CASES = ROOT / "tests" / "contract" / "alerts.yml"
 #: Instead of Grafana's variable, and of 15 s between two scrapes.
 INTERVAL, SCRAPE_S = "1m", 1
-
-
-def promtool(*words: str | Path) -> str:
-    """Run promtool, which comes with Prometheus; return what it says if it succeeds."""
-    tool = str(Path(need("prometheus")).with_name("promtool"))
-    done = subprocess.run([tool, *words], check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+#: A web server that does not answer.
+DEAD = "127.0.0.1:1"
 
 
 def test_prometheus_accepts_its_files() -> None:
@@ -51,7 +44,7 @@ def prometheus(service: Service, tmp_path_factory: pytest.TempPathFactory) -> It
     program, folder, port = need("prometheus"), tmp_path_factory.mktemp("prometheus"), free_port()
     configuration = yaml.safe_load((FILES / "prometheus.yml").read_text())
     configuration["global"] = dict.fromkeys(configuration["global"], f"{SCRAPE_S}s")
-    configuration["scrape_configs"][0]["static_configs"][0]["targets"] = [service.url.removeprefix("http://")]
+    configuration["scrape_configs"][0]["static_configs"][0]["targets"] = [service.url.removeprefix("http://"), DEAD]
     configuration["rule_files"] = [str(FILES / name) for name in configuration["rule_files"]]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
     words = ["--config.file=prometheus.yml", "--storage.tsdb.path=data", f"--web.listen-address=127.0.0.1:{port}"]
@@ -83,11 +76,11 @@ def test_prometheus_reads_everything_that_rules_and_dashboard_name(prometheus: h
     """Given the running service, when Prometheus scrapes it, then the target is up, and each query has an answer."""
 
     def is_up() -> bool:
-        found = answer(prometheus, "/query", query="up")
-        return bool(found) and [sample["value"][1] for sample in found["result"]] == ["1"]
+        found = answer(prometheus, "/query", query="up == 1")
+        return bool(found and found["result"])
 
     wait_until(is_up, "the target is up")
-    (target,) = answer(prometheus, "/targets")["activeTargets"]
+    (target,) = [one for one in answer(prometheus, "/targets")["activeTargets"] if one["health"] == "up"]
     assert (target["labels"]["job"], target["lastError"]) == ("darkroom", "")
     known = {family(name) for name in answer(prometheus, "/metadata")}
     for expression in [*queries(DEPLOY / "grafana" / "dashboard.json"), *queries(FILES / "alerts.yml")]:
@@ -103,3 +96,14 @@ def test_prometheus_evaluates_every_rule(prometheus: httpx.Client) -> None:
 
     wait_until(lambda: rules() and all(rule["health"] != "unknown" for rule in rules()), "the rules are evaluated")
     assert {rule["name"]: rule.get("lastError") for rule in rules() if rule["health"] != "ok"} == {}
+
+
+def test_a_web_server_that_does_not_answer_raises_the_alert(prometheus: httpx.Client) -> None:
+    """Given two of them, Then the alert is about that one. It fires after a minute."""
+
+    def alerts() -> list[dict[str, str]]:
+        found = (answer(prometheus, "/alerts") or {"alerts": []})["alerts"]
+        return [one["labels"] for one in found if one["labels"]["alertname"] == "DarkroomDown"]
+
+    (labels,) = wait_until(alerts, "the alert is pending")
+    assert (labels["instance"], labels["job"]) == (DEAD, "darkroom")

@@ -20,9 +20,10 @@ from shared.domain.errors import DarkroomError, Unavailable
 from shared.jobs.deliveries import DeliveryOutcome
 from shared.jobs.metrics import BUCKETS_S
 from shared.services import Services
+from shared.storage.requests import KINDS, RESULTS
 
 #: Counters of events that should be rare; the names are those of the Lua scripts.
-RARE = ("stale_commits", "duplicate_commits", "lost_work", "returned_work")
+RARE = ("stale_commits", "duplicate_commits", "lost_work", "lost_workers", "returned_work")
 ENDINGS = ("succeeded", "failed", "cancelled")
 #: Outcomes of one attempt to deliver a webhook; `postponed` means that another attempt follows.
 ATTEMPTS = (*DeliveryOutcome, "postponed")
@@ -56,6 +57,8 @@ class ServiceCollector(Collector):
         yield from self._counters(self._services.meters.counters())
         yield self._stages()
         yield from self._trainings()
+        text = "Time since a program on any machine showed a sign of life; infinite if none ever did"
+        yield gauges("program_silent_seconds", text, self._services.rounds.silent_s(), "program")
         overdue_s = self._services.deliveries.overdue_s()
         yield gauge(
             "webhook_overdue_seconds",
@@ -100,7 +103,11 @@ class ServiceCollector(Collector):
         attempts = CounterMetricFamily("darkroom_webhook_attempts", "Webhook delivery attempts", labels=["outcome"])
         for outcome in ATTEMPTS:
             attempts.add_metric([outcome], counts.get(f"attempts:{outcome}", 0))
-        yield from (items, jobs, rare, attempts)
+        text = "Requests to S3, without repetitions and the parts of large files"
+        requests = CounterMetricFamily("darkroom_storage_requests", text, labels=["kind", "result"])
+        for request, result in itertools.product(KINDS, RESULTS):
+            requests.add_metric([request, result], counts.get(f"storage:{request}:{result}", 0))
+        yield from (items, jobs, rare, attempts, requests)
 
     def _stages(self) -> Metric:
         family = HistogramMetricFamily(
@@ -151,9 +158,9 @@ def gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(f"darkroom_{name}", text, value=float(value))
 
 
-def gauges(name: str, text: str, values: Mapping[Queue, float]) -> Metric:
-    """Return a gauge with one value per queue."""
-    family = GaugeMetricFamily(f"darkroom_{name}", text, labels=["queue"])
-    for queue, value in values.items():
-        family.add_metric([queue], float(value))
+def gauges(name: str, text: str, values: Mapping[Queue, float] | Mapping[str, float], label: str = "queue") -> Metric:
+    """Return a gauge with one value for each value of a label."""
+    family = GaugeMetricFamily(f"darkroom_{name}", text, labels=[label])
+    for labelled, value in values.items():
+        family.add_metric([labelled], float(value))
     return family

@@ -20,6 +20,7 @@ from shared.domain.errors import Conflict, NotFound
 from shared.jobs.chunks import HEARTBEAT_S, ChunkStore
 from shared.jobs.heatmaps import HeatmapQueue
 from shared.jobs.messenger import Messenger
+from shared.jobs.rounds import RECONCILE
 from shared.jobs.store import JobStore
 from shared.redis.work_queue import WorkQueue
 from shared.services import Services
@@ -155,6 +156,7 @@ def main() -> None:
         Step("the waking of workers", reconciler.wake_workers, log),
         Step("the waking of workers for reports", partial(wake, services.reports, queue=Queue.TRAIN), log),
         Step("the waking of workers for heatmaps", partial(wake, services.heatmaps, queue=Queue.INTERACTIVE), log),
+        Step("the sign of life", partial(services.rounds.record, RECONCILE), log),
     )
 
     def checked(run: Callable[[], None]) -> None:

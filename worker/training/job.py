@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -304,12 +305,12 @@ def main(arguments: Sequence[str]) -> int:
     threading.Thread(target=exit_with_parent, args=(os.getppid(),), name="parent-check", daemon=True).start()
     logs.configure()
     os.nice(NICENESS)
-    services = Services.build(load_settings())
     fence, job_id, *options = arguments
-    job = services.store.get(job_id)
-    with logs.job_context(job_id, job.request_id):
-        training = Training(fence, job_id, job.params, job.request_id, job.dataset)
-        return run(services, training, leave_without_data=bool(options))
+    with closing(Services.build(load_settings())) as services:
+        job = services.store.get(job_id)
+        with logs.job_context(job_id, job.request_id):
+            training = Training(fence, job_id, job.params, job.request_id, job.dataset)
+            return run(services, training, leave_without_data=bool(options))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import threading
+from contextlib import closing
 
 from shared import logs
 from shared.datasets.report import read_report
@@ -54,7 +55,8 @@ def main() -> int:
     threading.Thread(target=exit_with_parent, args=(os.getppid(),), name="parent-check", daemon=True).start()
     logs.configure()
     os.nice(NICENESS)
-    return compute(Services.build(load_settings()), sys.argv[1])
+    with closing(Services.build(load_settings())) as services:
+        return compute(services, sys.argv[1])
 
 
 if __name__ == "__main__":

@@ -10,15 +10,17 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 
 from shared import logs
 from shared.domain.entities import Failure
 from shared.domain.errors import DarkroomError, DeliveryError
 from shared.jobs.deliveries import Attempt, ClaimedDelivery, DeliveryOutcome, DeliveryStore
+from shared.jobs.rounds import DELIVER, Rounds
 from shared.redis.connection import connect
 from shared.settings import load_settings
 from shared.webhooks import message, target
@@ -45,7 +47,7 @@ HEADERS = {"Content-Type": "application/json", "User-Agent": "Darkroom", "Accept
 
 
 class WebhookSender:
-    """A sender of due deliveries, each in its own thread."""
+    """A sender of due deliveries, each in its own thread. `on_round` is called before each claim."""
 
     def __init__(
         self,
@@ -53,16 +55,19 @@ class WebhookSender:
         secrets: WebhookSecrets,
         client: WebhookClient,
         schedule_s: Sequence[float] = SCHEDULE_S,
+        on_round: Callable[[], object] = lambda: None,
     ) -> None:
         self._deliveries, self._secrets, self._client, self._schedule_s = deliveries, secrets, client, schedule_s
         self._active: Counter[str] = Counter()
         self._claim = Step("the claim of deliveries", self._claim_one, log)
+        self._on_round = Step("the sign of life", on_round, log)
         self._thread_freed = threading.Condition()
 
     def run(self, stopping: threading.Event) -> None:
         """Send until `stopping` is set, then wait for the attempts in progress."""
         with ThreadPoolExecutor(THREADS, thread_name_prefix="deliver") as threads:
             while not stopping.is_set():
+                self._on_round()
                 due = self._claim()
                 if due is None:
                     self._wait_for_thread(POLL_S)
@@ -175,4 +180,5 @@ def main() -> None:
     settings = load_settings()
     redis = connect(settings.resolved_redis_url())
     client = WebhookClient(Resolver(settings.webhooks_allowed))
-    WebhookSender(DeliveryStore(redis), WebhookSecrets(redis), client).run(stopping)
+    alive = partial(Rounds(redis).record, DELIVER)
+    WebhookSender(DeliveryStore(redis), WebhookSecrets(redis), client, on_round=alive).run(stopping)

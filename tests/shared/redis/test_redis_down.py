@@ -24,6 +24,7 @@ from shared.jobs.deliveries import Attempt, ClaimedDelivery, DeliveryStore
 from shared.jobs.job_list import JobList
 from shared.jobs.messenger import Messenger
 from shared.jobs.results import Results
+from shared.jobs.rounds import RECONCILE, Rounds
 from shared.jobs.store import MAX_MEMORY_SHARE, SCRIPT_BATCH, JobStore
 from shared.jobs.trainings import TrainingStore
 from shared.jobs.workers import Worker, Workers
@@ -156,6 +157,8 @@ CALLS: dict[str, Callable[[str], object]] = {
     "ServiceCode.get": lambda url: ServiceCode(connect(url)).get(),
     "Workers.record_heartbeat": lambda url: Workers(connect(url)).record_heartbeat(WORKER),
     "Workers.remove": lambda url: Workers(connect(url)).remove("host:1"),
+    "Rounds.record": lambda url: Rounds(connect(url)).record(RECONCILE),
+    "Rounds.silent_s": lambda url: Rounds(connect(url)).silent_s(),
     "Workers.alive": lambda url: Workers(connect(url)).alive(),
     "JobList.page": lambda url: JobList(connect(url)).page(5),
     "Messenger.wake_workers": lambda url: Messenger(url).wake_workers(Queue.BULK),
@@ -177,6 +180,7 @@ def test_every_public_method_is_in_calls() -> None:
         Results,
         ServiceCode,
         Workers,
+        Rounds,
         Messenger,
         Classifiers,
         TrainingSpeeds,

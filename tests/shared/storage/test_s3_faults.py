@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,7 +16,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from shared.domain.entities import job_folder, new_id
-from shared.domain.errors import Unavailable
+from shared.domain.errors import Conflict, NotFound, Unavailable
 from shared.settings import Settings
 from shared.storage.blobs import STREAM_BYTES, BlobStore, Patience
 from tests.integration.helpers import png, zip_of
@@ -181,6 +182,46 @@ def test_every_upload_has_its_checksum(front: Front, blobs: BlobStore) -> None:
     blobs.put("jobs/1/b", b"another")
     ((headers, body),) = front.bodies
     assert headers["x-amz-content-sha256"] == hashlib.sha256(body).hexdigest()
+
+
+@pytest.mark.usefixtures("front")
+def test_services_with_a_prefix_each_do_not_meet(tmp_path: Path) -> None:
+    """Given one prefix that begins with the other one, Then each service sees and deletes its own files."""
+    name = new_id()
+    one, other = (BlobStore.open(f"s3://{BUCKET}/{prefix}", tmp_path, PATIENCE) for prefix in (name, f"{name}2"))
+    one.put("jobs/1/a", b"1")
+    other.put("jobs/1/a", b"2")
+    assert (one.get("jobs/1/a"), one.keys("jobs")) == (b"1", ["jobs/1/a"])
+    assert one.delete_all("jobs") == 1
+    assert (one.keys("jobs"), other.get("jobs/1/a")) == ([], b"2")
+
+
+def test_each_request_is_counted_by_kind_and_result(front: Front, tmp_path: Path) -> None:
+    """Given a request that is repeated, or a listing of nothing, Then it counts once."""
+    counted: Counter[tuple[str, str]] = Counter()
+    blobs = BlobStore.open(f"s3://{BUCKET}/{new_id()}", tmp_path, PATIENCE, lambda *one: counted.update([one]))
+    blobs.put_all({"jobs/1/a": b"1", "jobs/1/b": b"2"})
+    blobs.create("id", b"3")
+    blobs.copy("jobs/1/a", "jobs/1/c")
+    assert b"".join([blobs.get("jobs/1/a"), *blobs.stream("jobs/1/b"), blobs.get_range("id", 0, 1)]) == b"123"
+    assert blobs.exists("id") and not blobs.exists("jobs/1/d")
+    assert len(blobs.keys("jobs")) == 3 and blobs.keys("x") == []
+    assert blobs.delete_all("jobs/1") == 3
+    with pytest.raises(Conflict):
+        blobs.create("id", b"4")
+    with pytest.raises(NotFound):
+        blobs.get("jobs/1/a")
+    made = len(front.seen)
+    front.refused = 3
+    with pytest.raises(Unavailable):
+        blobs.get("id")
+    assert counted == {
+        ("put", "succeeded"): 3, ("put", "exists"): 1, ("copy", "succeeded"): 1,
+        ("get", "succeeded"): 3, ("get", "missing"): 1, ("get", "failed"): 1,
+        ("head", "succeeded"): 1, ("head", "missing"): 1,
+        ("list", "succeeded"): 3, ("delete", "succeeded"): 1,
+    }  # fmt: skip
+    assert counted.total() == made + 1
 
 
 def test_no_request_is_made_twice(front: Front, blobs: BlobStore) -> None:

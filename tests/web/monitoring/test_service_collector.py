@@ -6,9 +6,12 @@ import pytest
 
 from shared.domain.entities import JobKind
 from shared.jobs.deliveries import Attempt, DeliveryOutcome
+from shared.jobs.metrics import JobMetrics
 from shared.redis import keys
 from shared.services import Services
+from shared.storage.requests import KINDS, RESULTS
 from shared.webhooks.target import parse
+from tests.conftest import wait_until
 from web.monitoring.service_collector import ServiceCollector
 
 
@@ -39,6 +42,23 @@ def test_least_advanced_training_of_each_preset(services: Services) -> None:
         "training_loss": {"seed": 1.5, "fast": 2.5},
         "training_accuracy_ratio": {"seed": 0.25, "fast": 0.25},
     }
+
+
+def test_requests_to_the_storage(services: Services) -> None:
+    """Given a storage on a network, which counts them here, Then they are there as soon as a process has told them."""
+    before = metrics(services, "storage")["storage_requests"]
+    assert len(before) == len(KINDS) * len(RESULTS) and set(before.values()) == {0}
+    for result in ("succeeded", "succeeded", "missing"):
+        services.meters.count_request("get", result)
+    services.meters.flush()
+    assert metrics(services, "storage")["storage_requests"] == before | {"get,succeeded": 2, "get,missing": 1}
+
+
+def test_requests_are_told_without_a_heartbeat(services: Services) -> None:
+    meters = JobMetrics(services.redis, flush_s=0.01)
+    for count in (1, 2):
+        meters.count_request("get", "succeeded")
+        wait_until(lambda count=count: meters.counters().get("storage:get:succeeded") == count, "it is counted")
 
 
 def test_webhook_attempts_and_overdue_deliveries(services: Services) -> None:

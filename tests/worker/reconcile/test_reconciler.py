@@ -15,6 +15,7 @@ from shared.domain.entities import JOBS_FOLDER, Counts, Failure, ItemState, JobS
 from shared.domain.errors import NotFound
 from shared.jobs.chunks import MAX_DEATHS
 from shared.jobs.messenger import MAX_MESSAGES
+from shared.jobs.rounds import RECONCILE
 from shared.redis import keys
 from shared.redis.connection import Client, Scripts, now_ms
 from shared.services import Services
@@ -217,6 +218,7 @@ def test_the_process_reconciles_until_sigterm(
     process = subprocess.Popen([sys.executable, "-m", "worker.reconcile"], cwd=ROOT)
     try:
         wait_until(lambda: services.messenger.message_count(Queue.INTERACTIVE), "a worker is woken")
+        wait_until(lambda: services.rounds.silent_s()[RECONCILE] < START_STOP_S, "the program is seen")
         process.send_signal(signal.SIGTERM)
         assert process.wait(START_STOP_S) == 0
     finally:

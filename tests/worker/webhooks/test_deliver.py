@@ -24,6 +24,7 @@ from standardwebhooks import Webhook
 
 from shared.domain.entities import Failure, JobKind
 from shared.jobs.deliveries import Delivery, DeliveryState
+from shared.jobs.rounds import DELIVER
 from shared.redis import keys
 from shared.redis.connection import now_ms
 from shared.services import Services
@@ -284,6 +285,7 @@ def test_a_killed_sender_is_replaced_by_another(services: Services, receiver: Re
             who = member or f"127.0.0.1:{receiver.port}"
             services.redis.zadd(name, {who: now_ms(services.redis) - 1}, xx=True)
         wait_until(state(services, job_id, DeliveryState.DELIVERED), "it is delivered")
+        assert services.rounds.silent_s()[DELIVER] < START_STOP_S
         sizes = Path(f"/proc/{second.pid}/status")
         if sizes.exists():
             (resident,) = [line for line in sizes.read_text().splitlines() if line.startswith("VmRSS")]
