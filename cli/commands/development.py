@@ -17,8 +17,11 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 @click.option("--faults", is_flag=True, help="Break a running service at random instead; --rounds N, --seed S.")
 @click.option("--machines", is_flag=True, help="The same with machines that are cut off; also --control. As root.")
 @click.option("--containers", is_flag=True, help="Run the Compose file instead; with podman or Docker.")
+@click.option("--pods", is_flag=True, help="Run the Kubernetes manifests instead; with podman, after --containers.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def test(arguments: tuple[str, ...], *, quick: bool, faults: bool, machines: bool, containers: bool) -> None:
+def test(
+    arguments: tuple[str, ...], *, quick: bool, faults: bool, machines: bool, containers: bool, pods: bool
+) -> None:
     """Run every test.
 
     Without arguments, first install the programs that are missing: as root with apt-get, else after a question with
@@ -27,6 +30,8 @@ def test(arguments: tuple[str, ...], *, quick: bool, faults: bool, machines: boo
     """
     if containers:
         sys.exit(run("tests.deployment.containers", *arguments))
+    if pods:
+        sys.exit(run("tests.deployment.pods", *arguments))
     if machines:
         sys.exit(run("tests.faults.machines", *arguments))
     if faults:
