@@ -87,6 +87,10 @@ class DatasetCalls(Calls):
         query = given(label=label, state=state, split=split, q=q, group=group, doubt=doubt, sort=sort, limit=PAGE)
         return self._pages(dataset_path(dataset, "pictures"), query)
 
+    def picture(self, dataset: str, picture: str) -> Json:
+        """Return a picture: its Label, Split and size, and what the last report thinks of it. Raises NotFound."""
+        return self._get(picture_path(dataset, picture))
+
     def label_pictures(self, dataset: str, labels: Mapping[str, str | None]) -> None:
         """Change the Labels of pictures; None removes a Label. Raises Invalid for an unknown Label or picture.
 
@@ -97,8 +101,14 @@ class DatasetCalls(Calls):
 
     def pin_picture(self, dataset: str, picture: str, split: Literal["train", "test"]) -> Json:
         """Pin a picture and its near copies to a side of the Split, and return it."""
-        path = dataset_path(dataset, "pictures", quote(picture, safe=""))
-        return self._transport.json("PUT", path, json={"split": split})
+        return self._transport.json("PUT", picture_path(dataset, picture), json={"split": split})
+
+    def reject_label(self, dataset: str, picture: str, label: str | None) -> Json:
+        """Keep the Label of a picture against this other one, which is not suggested for it again; return the picture.
+
+        None forgets that. Raises Invalid for the picture's own Label.
+        """
+        return self._transport.json("PUT", picture_path(dataset, picture), json={"rejected": label})
 
     def report(self, dataset: str, *, timeout_s: float | None = None) -> Json:
         """Return what is wrong or thin in a Dataset, after a worker has computed it for the present pictures.
@@ -135,6 +145,11 @@ class DatasetCalls(Calls):
 def dataset_path(name: str, *more: str) -> str:
     """Return the path of a Dataset, or below it. The name is escaped."""
     return "/".join(("/v1/datasets", quote(name, safe=""), *more))
+
+
+def picture_path(dataset: str, picture: str) -> str:
+    """Return the path of a picture. Its id is escaped."""
+    return dataset_path(dataset, "pictures", quote(picture, safe=""))
 
 
 def _batched(entries: Iterable[Entry]) -> Iterator[list[Entry]]:

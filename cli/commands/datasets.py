@@ -186,6 +186,35 @@ def unlabel(name: str, ids: tuple[str, ...]) -> None:
 
 @command.command()
 @click.argument("name")
+@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@click.option("--forget", is_flag=True, help="Forget that labels were kept: they may be doubted again.")
+def keep(name: str, ids: tuple[str, ...], *, forget: bool) -> None:
+    """Keep the labels of pictures that the report doubts: they are not doubted for the same reason again.
+
+    With - as ID, ids are read from stdin.
+    """
+    wanted = dict.fromkeys(_ids(ids))
+    with connect() as client:
+        for number in wanted:
+            other = None if forget else _doubting(client.picture(name, number))
+            client.reject_label(name, number, other)
+            echo_err(f"{number}: {'may be doubted again' if forget else f'kept, not {other}'}")
+
+
+@command.command()
+@click.argument("name")
+@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+def accept(name: str, ids: tuple[str, ...]) -> None:
+    """Give pictures the labels that the report suggests for them. With - as ID, ids are read from stdin."""
+    with connect() as client:
+        wanted = {number: _suggested(client.picture(name, number)) for number in _ids(ids)}
+        client.label_pictures(name, wanted)
+    for number, text in wanted.items():
+        echo_err(f"{number}: {text}")
+
+
+@command.command()
+@click.argument("name")
 @click.argument("split", type=click.Choice(["train", "test"]))
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
 def pin(name: str, split: Any, ids: tuple[str, ...]) -> None:
@@ -273,6 +302,20 @@ def _write_labels(dataset: Json) -> None:
     write_records(dataset["labels"], DATASET_LABELS, "table")
     if dataset["unlabelled"]:
         click.echo(f"Without a label: {dataset['unlabelled']:,}")
+
+
+def _suggested(picture: Json) -> str:
+    """Return the label that the report suggests for a picture, or end the program."""
+    if not picture["suggested"]:
+        exit_with(ExitCode.FAILED, f"Error: the report suggests no label for the picture {picture['id']}")
+    return str(picture["suggested"]["label"])
+
+
+def _doubting(picture: Json) -> str:
+    """Return the label for which the report doubts a picture's own, or end the program."""
+    if picture["label"] is None:
+        exit_with(ExitCode.FAILED, f"Error: the picture {picture['id']} has no label to keep")
+    return _suggested(picture)
 
 
 def _count(ids: Collection[str]) -> str:

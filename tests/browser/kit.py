@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import math
 import os
@@ -12,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.conftest import NO_TLS, PATIENCE_S, START_STOP_S, wait_until
 from tests.fixtures import make
@@ -190,6 +191,18 @@ def folder_of(root: Path, count: int) -> Path:
         below.mkdir(parents=True, exist_ok=True)
         (below / name).write_bytes(content)
     return root
+
+
+def drop(target: Locator, name: str, content: bytes) -> None:
+    """Drop a file on an element."""
+    target.evaluate(
+        """(target, [name, content]) => {
+          const dataTransfer = new DataTransfer();
+          dataTransfer.items.add(new File([Uint8Array.from(atob(content), (one) => one.charCodeAt(0))], name));
+          target.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+        }""",
+        [name, base64.b64encode(content).decode()],
+    )
 
 
 class Gate:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.kit import SAMPLES, Complaints, Gate, check
+from tests.browser.kit import SAMPLES, Complaints, Gate, check, check_axe, check_layout
 
 
 def test_upload(page: Page) -> None:
@@ -124,3 +124,28 @@ def test_the_keyboard_reaches_every_page_with_a_visible_focus(page: Page) -> Non
         for _ in range(12):
             page.keyboard.press("Tab")
             assert page.evaluate(RING), f"{address}: {page.locator(':focus').evaluate('one => one.outerHTML')}"
+
+
+def test_the_menu_of_a_phone(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto("/jobs")
+    links, button = page.locator("#nav a"), page.locator(".nav-button")
+    expect(links.first).to_be_hidden()
+    assert page.locator(".site-header").evaluate("one => one.getBoundingClientRect().height") < 64, "one line"
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(links.last).to_be_visible()
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
+        expect(page.locator("html")).to_have_attribute("data-bs-theme", theme)
+        check_layout(page)
+        check_axe(page, ".site-header")
+    page.keyboard.press("Escape")
+    expect(links.first).to_be_hidden()
+    expect(button).to_be_focused()
+    page.keyboard.press("Enter")
+    for _ in range(3):
+        page.keyboard.press("Tab")
+    expect(links.nth(2)).to_be_focused()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/datasets")

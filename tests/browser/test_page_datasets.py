@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from shared.services import Services
-from tests.browser.kit import Api, Complaints, Gate, check, folder_of
+from tests.browser.kit import Api, Complaints, Gate, check, drop, folder_of
 from tests.conftest import wait_until
 from tests.fixtures.shapes import SHAPES, drawn, encoded
 
@@ -44,12 +44,7 @@ def label_row(page: Page, name: str):
 
 def test_from_a_folder_of_folders_to_a_classifier(page: Page, api: Api, parts: Services, folder: Path) -> None:  # noqa: ARG001 - deletes the version
     # Given an empty dataset, made by its page
-    page.goto("/datasets")
-    expect(page.locator("#try-samples")).to_be_visible()
-    page.fill("#name", "My Shapes")
-    page.fill("#labels", "circle, bars")
-    page.click("#create")
-    page.wait_for_url("**/datasets/my-shapes")
+    make_the_first(page)
     expect(page.locator("#train")).to_be_disabled()
     check(page, "dataset-empty")
     # When a folder of folders is added, then each folder is a label, and the text file is skipped
@@ -102,6 +97,19 @@ def test_from_a_folder_of_folders_to_a_classifier(page: Page, api: Api, parts: S
     expect(page.locator("#rows .champion-mark")).to_be_visible()
     expect(page.locator("#open-dataset")).to_have_attribute("href", "/datasets/my-shapes")
     check(page, "classifier")
+
+
+def make_the_first(page: Page) -> None:
+    # Without datasets, the page offers ways to begin
+    page.goto("/datasets")
+    expect(page.locator("#try-samples")).to_be_visible()
+    check(page, "datasets-none")
+    page.click("#from-folders")
+    expect(page.locator("#name")).to_be_focused()
+    page.fill("#name", "My Shapes")
+    page.fill("#labels", "circle, bars")
+    page.click("#create")
+    page.wait_for_url("**/datasets/my-shapes")
 
 
 def look_behind_the_figures(page: Page, metrics: dict) -> None:
@@ -183,6 +191,47 @@ def test_the_keyboard_labels_and_undoes(page: Page, api: Api, dataset: str) -> N
     wait_until(lambda: counts()["all"] == 41, "the picture is deleted")
 
 
+def test_sixty_pictures_are_labelled_by_keyboard(page: Page, api: Api) -> None:
+    """Given pictures without a label, When keys label some, Then the others come in rows by the label suggested."""
+
+    def counts() -> list[int]:
+        found = api.ask("GET", "/v1/datasets/sixty").json()
+        return [*(label["train"] + label["test"] for label in found["labels"]), found["unlabelled"]]
+
+    def label_all(names: list[str]) -> None:
+        page.locator("#cards button.thumb").first.focus()
+        for name in names:
+            page.keyboard.press(str(SHAPES.index(name.split("-")[0])))
+            page.keyboard.press("ArrowRight")
+
+    api.ask("POST", "/v1/datasets", json={"name": "sixty", "labels": list(SHAPES)})
+    drawings = [(f"{shape}-{number:02}.png", encoded(drawn(shape, number))) for number in range(20) for shape in SHAPES]
+    parts = [("files", part) for part in drawings]
+    api.ask("POST", "/v1/datasets/sixty/imports", files=parts, headers={"Prefer": "wait=30"})
+    page.goto("/datasets/sixty")
+    names = page.locator("#cards .card-file")
+    expect(names).to_have_count(60)
+    page.locator("#keys summary").focus()
+    page.keyboard.press("Tab")
+    expect(page.locator("#cards button.thumb").first).to_be_focused()
+    label_all(names.all_text_contents()[:18])
+    expect(page.locator("#suggested")).to_be_visible()
+    page.locator("#label-rows li[data-state=unlabelled] button").press("Enter")
+    expect(names).to_have_count(42)
+    rows = page.locator(".row-head")
+    expect(rows.first).to_be_visible()
+    check(page, "suggested-rows")
+    # When a row is accepted, then its pictures have the label; wrong ones are changed by key, as are the others
+    first = rows.first.get_attribute("data-suggested")
+    rows.first.get_by_role("button").press("Enter")
+    expect(rows.first.get_by_role("button")).to_be_hidden()
+    expect(page.locator("#cards .card-item h3").first).to_contain_text(first or "")
+    expect(page.locator("#batch")).to_be_hidden()
+    label_all(names.all_text_contents())
+    expect(page.locator("#batch-text")).to_have_text("All pictures have a label now.")
+    wait_until(lambda: counts() == [20, 20, 20, 0], "all have the right label")
+
+
 def test_what_the_report_finds_is_shown_and_decided(page: Page, api: Api) -> None:
     """Given wrong labels, and copies with two, When the page is open, Then the report appears and leads to them.
 
@@ -192,17 +241,24 @@ def test_what_the_report_finds_is_shown_and_decided(page: Page, api: Api) -> Non
     files = {f"{shape}/{number}.png": encoded(drawn(shape, number)) for shape in SHAPES for number in range(12)}
     files |= {f"bars/wrong-{number}.png": encoded(drawn("circle", number)) for number in (50, 51)}
     files["circle/copy.png"] = encoded(drawn("square", 3).resize((192, 192)))
+    files["bars/large.png"] = encoded(drawn("bars", 4).resize((192, 192)))
     parts = [("files", part) for part in files.items()]
     api.ask("POST", "/v1/datasets/doubts/imports", files=parts, headers={"Prefer": "wait=30"})
     page.goto("/datasets/doubts")
     page.click("#report summary")
     check(page, "dataset-report")
-    page.locator("#report-lines li", has_text="near copies").get_by_role("button", name="Show them").click()
+    page.locator("#report-lines li", has_text="several labels").get_by_role("button", name="Show them").click()
     expect(page.locator("#pictures-title")).to_have_text("Near copies")
     expect(page.locator("#cards .card-file")).to_have_text(["3.png", "copy.png"])
+    page.click("#show-all")
     decide_on_two(page, api)
+    choose_the_right_label(page, api)
+    keep_one_of_two(page)
+    before = api.ask("GET", "/v1/datasets/doubts").json()["pictures"]
+    assert before == len(files), "a deletion that can be undone is not done yet"
     page.locator("#report-lines li", has_text="wrong label").get_by_role("button", name="Show them").click()
-    expect(page.locator("#cards li")).to_have_count(len(files) - 1)
+    page.select_option("[name=doubt]", "0.5")
+    expect(page.locator("#cards li:not(:has(.suggestion))")).to_have_count(0)
     doubted = page.locator("#cards li", has_text=re.compile("wrong-5")).first
     expect(doubted.locator("h3 span")).to_have_text("bars")
     expect(doubted.locator(".suggestion")).to_have_text("circle?")
@@ -211,6 +267,9 @@ def test_what_the_report_finds_is_shown_and_decided(page: Page, api: Api) -> Non
     expect(doubted.locator("h3 span")).to_have_text("circle")
     page.keyboard.press("u")
     expect(doubted.locator("h3 span")).to_have_text("bars")
+    # When the page is left, then the copy is gone: the undo was that of the later change
+    page.goto("/datasets")
+    wait_until(lambda: api.ask("GET", "/v1/datasets/doubts").json()["pictures"] == before - 1, "the copy is deleted")
 
 
 def decide_on_two(page: Page, api: Api) -> None:
@@ -219,7 +278,7 @@ def decide_on_two(page: Page, api: Api) -> None:
     first, second = doubted["listed"][:2]
     line = page.locator("#report-lines li", has_text="wrong label")
     line.get_by_role("button", name="Decide one by one").click()
-    expect(page.locator("#doubt-place")).to_have_text(f"1 of {doubted['pictures']}")
+    expect(page.locator("#doubts-place")).to_have_text(f"1 of {doubted['pictures']}")
     expect(page.locator("#doubt-label")).to_have_text(first["label"])
     expect(page.locator("#doubt-better")).to_have_text(first["suggested"]["label"])
     expect(page.locator("#doubt-examples img")).to_have_count(2)
@@ -227,7 +286,7 @@ def decide_on_two(page: Page, api: Api) -> None:
     page.keyboard.press(",")
     expect(page.locator("#doubt-label")).to_have_text(second["label"])
     page.keyboard.press(".")
-    expect(page.locator("#doubt-said")).to_have_text(f"Changed to {second['suggested']['label']}.")
+    expect(page.locator("#doubts-said")).to_have_text(f"Changed to {second['suggested']['label']}.")
     page.keyboard.press("u")
     expect(page.locator("#doubt-label")).to_have_text(second["label"])
     page.keyboard.press("Escape")
@@ -236,6 +295,59 @@ def decide_on_two(page: Page, api: Api) -> None:
     found = [api.ask("GET", f"/v1/datasets/doubts/pictures/{each['id']}").json() for each in (first, second)]
     assert [each["label"] for each in found] == [first["label"], second["label"]]
     assert [each["rejected"] for each in found] == [first["suggested"]["label"], None]
+
+
+def choose_the_right_label(page: Page, api: Api) -> None:
+    """Given copies with two labels, When a key says which one is right, Then both have it; undo takes that back."""
+
+    def labels() -> list[str]:
+        return [api.ask("GET", f"/v1/datasets/doubts/pictures/{key}").json()["label"] for key in keys]
+
+    line = page.locator("#report-lines li", has_text="several labels")
+    line.get_by_role("button", name="Decide one by one").click()
+    tiles, choices, said = (page.locator(f"#copies-{part}") for part in ("list li", "labels button", "said"))
+    expect(tiles).to_have_count(2)
+    expect(choices).to_have_count(2)
+    check(page, "copies-labels", "#copies")
+    keys = tiles.evaluate_all("all => all.map((one) => one.dataset.key)")
+    right = str(1 + choices.evaluate_all("all => all.findIndex((one) => one.value === 'square')"))
+    page.keyboard.press(right)
+    expect(said).to_have_text("1 picture changed to square.")
+    expect(page.locator("#copies-end")).to_be_visible()
+    page.keyboard.press("u")
+    expect(said).to_have_text("Undone.")
+    expect(tiles).to_have_count(2)
+    assert sorted(labels()) == ["circle", "square"]
+    page.keyboard.press(right)
+    expect(page.locator("#copies-end")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(line).to_be_hidden()
+    assert labels() == ["square", "square"]
+
+
+def keep_one_of_two(page: Page) -> None:
+    """Given copies with one label, When a key keeps the larger one, Then the other goes, unless that is undone."""
+    line = page.locator("#report-lines li", has_text="have one label")
+    expect(line).to_contain_text("2 groups")
+    line.get_by_role("button", name="Decide one by one").click()
+    kept, said = page.locator("#copies-list .selected .card-file").first, page.locator("#copies-said")
+    expect(kept).to_have_text("copy.png")
+    check(page, "copies", "#copies")
+    page.keyboard.press("2")
+    expect(kept).to_have_text("3.png")
+    page.keyboard.press("1")
+    for key, done in ((".", "1 picture deleted."), (",", "Nothing changed.")):
+        expect(kept).to_have_text("copy.png")
+        page.keyboard.press(key)
+        expect(said).to_have_text(done)
+        expect(kept).to_have_text("large.png")
+        page.keyboard.press("u")
+        expect(said).to_have_text("Undone.")
+    expect(kept).to_have_text("copy.png")
+    page.keyboard.press(".")
+    expect(page.locator("#copies-place")).to_have_text("1 of 1")
+    page.keyboard.press("Escape")
+    expect(page.locator("#undo-text")).to_have_text("1 picture deleted.")
 
 
 def test_pictures_without_a_folder_get_the_typed_label(page: Page, api: Api) -> None:
@@ -250,6 +362,32 @@ def test_pictures_without_a_folder_get_the_typed_label(page: Page, api: Api) -> 
         expect(page.locator("#import-result strong")).to_have_text("1 picture added.")
         expect(page.locator("#adding-label")).to_have_value("")
         expect(label_row(page, name).locator(".label-count")).to_have_text("1")
+    # When a picture is dropped on a label, then it has that one
+    drop(label_row(page, "mug").locator("button"), "2.png", encoded(drawn("circle", 2)))
+    expect(label_row(page, "mug").locator(".label-count")).to_have_text("2")
+
+
+def test_the_same_picture_under_another_label_is_decided(page: Page, api: Api) -> None:
+    api.ask("POST", "/v1/datasets", json={"name": "twice", "labels": ["mug"]})
+    picture = {"name": "0.png", "mimeType": "image/png", "buffer": encoded(drawn("circle", 0))}
+    page.goto("/datasets/twice")
+    for name, words in (("mug", "1 picture added."), ("cup", "0 pictures added, 1 has another label in the dataset.")):
+        page.fill("#adding-label", name)
+        page.set_input_files("#files", picture)
+        expect(page.locator("#import-result strong")).to_have_text(words)
+    page.click("#import-result button")
+    expect(page.locator("#doubt-label")).to_have_text("mug")
+    expect(page.locator("#doubt-better")).to_have_text("cup")
+    expect(page.locator("#doubt-examples")).to_have_text("No other pictures of cup.")
+    check(page, "conflict", "#doubts")
+    # When the new label is chosen, then the dataset has it, and the page of the import asks no more
+    page.keyboard.press(".")
+    page.keyboard.press("Escape")
+    expect(label_row(page, "cup").locator(".label-count")).to_have_text("1")
+    page.click("#import-result a")
+    page.click("#conflicts summary")
+    page.click("#conflicts a")
+    expect(page.locator("#doubts-end")).to_be_visible()
 
 
 def test_the_camera_takes_pictures_of_a_label(page: Page, api: Api) -> None:
@@ -317,12 +455,12 @@ def test_pictures_are_dragged_onto_a_label(page: Page, api: Api, dataset: str) -
     assert api.ask("GET", f"/v1/datasets/{dataset}/pictures?limit=1").json()["data"][0]["label"] == was
 
 
+def labels_of(api: Api, dataset: str) -> list[str]:
+    return [label["name"] for label in api.ask("GET", f"/v1/datasets/{dataset}").json()["labels"]]
+
+
 def test_labels_are_renamed_merged_and_deleted(page: Page, api: Api, dataset: str, complaints: Complaints) -> None:
     complaints.expected = ("409",)
-
-    def labels() -> list[str]:
-        return [label["name"] for label in api.ask("GET", f"/v1/datasets/{dataset}").json()["labels"]]
-
     page.goto(f"/datasets/{dataset}")
     page.fill("#new-label", "spare")
     page.press("#new-label", "Enter")
@@ -339,7 +477,7 @@ def test_labels_are_renamed_merged_and_deleted(page: Page, api: Api, dataset: st
     page.press("#new-name", "Enter")
     page.click("#confirm-yes")
     expect(page.locator("#pictures-title")).to_have_text("circle")
-    assert sorted(labels()) == ["bars", "circle", "square"]
+    assert sorted(labels_of(api, dataset)) == ["bars", "circle", "square"]
     # When a label is deleted and its pictures stay, then they are without one, which is a filter
     page.click("#remove-label")
     check(page, "remove-label", "#removing")
@@ -348,4 +486,4 @@ def test_labels_are_renamed_merged_and_deleted(page: Page, api: Api, dataset: st
     row.locator("button").click()
     expect(page.locator("#pictures-title")).to_have_text("Without a label")
     expect(page.locator("#cards .no-label")).to_have_count(int(row.locator(".label-count").text_content() or 0))
-    assert sorted(labels()) == ["bars", "square"]
+    assert sorted(labels_of(api, dataset)) == ["bars", "square"]

@@ -114,6 +114,10 @@ def test_a_version_is_exported(model: Page, version: str) -> None:
         expect(model.locator("#export-state")).to_contain_text("Preparing the export for Keras")
     expect(model.locator("#export-state")).to_contain_text("ready")
     assert download.value.suggested_filename == f"{version}-keras.zip"
+    model.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    model.click("#export-copy")
+    expect(model.locator("#export-copy-text")).to_have_text("Copied")
+    assert f"models export {version} --format onnx" in model.evaluate("navigator.clipboard.readText()")
     assert {"model.keras", "predict.py"} < set(zipfile.ZipFile(download.value.path()).namelist())
 
 

@@ -14,7 +14,7 @@ from shared.domain.card import MODEL_FILE
 from shared.models.registry import SHIPPED
 from shared.services import Services
 from shared.settings import Settings
-from tests.browser.kit import Api, Complaints, number, rounded
+from tests.browser.kit import Api, Complaints, drop, number, rounded
 from tests.conftest import Service
 from tests.models_kit import small_app_file
 from tests.versions_kit import measured, shipped, version_folder
@@ -204,8 +204,9 @@ def test_import(models: Page, api: Api, tmp_path: Path, complaints: Complaints) 
     models.click("#import-start")
     expect(models.locator("#labels-fault")).to_be_visible()
     expect(models.locator("#labels")).to_be_focused()
-    # When the file is right, then its version is listed
-    models.set_input_files("#file", str(small_app_file(tmp_path / "small.keras")))
+    # When the file is right, and dropped on the page, then its version is listed
+    drop(models.locator("h1"), "small.keras", small_app_file(tmp_path / "small.keras").read_bytes())
+    expect(models.locator("#import-start")).to_be_focused()
     models.fill("#labels", "")
     models.fill("#name", "from-elsewhere.keras")
     models.click("#import-start")

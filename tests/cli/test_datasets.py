@@ -10,7 +10,7 @@ import shlex
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,9 @@ def curl(http: httpx.Client, folder: Path, words: list[str]) -> dict[str, Any]:
     return finished(http, said["id"]) if "id" in said else said
 
 
-def test_the_document_as_written(service: Service, http: httpx.Client, client: Client, tmp_path: Path) -> None:
+def test_the_document_as_written(
+    service: Service, http: httpx.Client, client: Client, tmp_path: Path, run: Callable[..., Result]
+) -> None:
     """Given a folder for each class, When the commands are typed as written, Then new pictures get the right class."""
     document = DOCS / "own-classes.md"
     fill(tmp_path / "photos", 12)
@@ -100,6 +102,7 @@ def test_the_document_as_written(service: Service, http: httpx.Client, client: C
     assert re.search(r"^UP TO DATE +yes$", report, re.MULTILINE) and "circle (12: fewer than 50)" in report
     doubted = list(client.pictures("fruit", sort="doubt"))
     assert doubted[0]["doubt"] >= doubted[-1]["doubt"] and doubted[0]["suggested"]["label"] in SHAPES
+    decide(run, client, doubted[0])
 
     # When the same is done over HTTP, Then the answer is the same
     (typed,) = [block for block in blocks("sh", document) if "curl" in block]
@@ -111,13 +114,28 @@ def test_the_document_as_written(service: Service, http: httpx.Client, client: C
         client.delete_classifier(name)
 
 
+def decide(run: Callable[..., Result], client: Client, doubted: dict[str, Any]) -> None:
+    """Keep a doubted label, forget that, and accept the other one; pictures without a suggestion are refused."""
+    number, other = doubted["id"], doubted["suggested"]["label"]
+    assert run("datasets", "keep", "fruit", number).stderr == f"{number}: kept, not {other}\n"
+    assert client.picture("fruit", number)["rejected"] == other
+    assert run("datasets", "keep", "fruit", "--forget", number).stderr == f"{number}: may be doubted again\n"
+    assert client.picture("fruit", number)["rejected"] is None
+    assert run("datasets", "accept", "fruit", "-", stdin=number).stderr == f"{number}: {other}\n"
+    assert client.picture("fruit", number)["label"] == other
+    refused = run("datasets", "accept", "fruit", number)
+    assert refused.exit_code == 1 and "suggests no label" in refused.stderr
+    run("datasets", "unlabel", "fruit", number)
+    assert "has no label to keep" in run("datasets", "keep", "fruit", number).stderr
+
+
 def test_every_command_of_the_document_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("photos", "new"):
         Path(name).mkdir()
     lines = "".join(blocks("sh", DOCS / "own-classes.md")).splitlines()
     lines = [line for line in lines if line.startswith("./darkroom")]
-    assert len(lines) == 14
+    assert len(lines) == 16
     for line in lines:
         group, (_, *words) = main, shlex.split(line, comments=True)
         while isinstance(group, click.Group):

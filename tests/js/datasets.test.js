@@ -12,8 +12,9 @@ import { whetherItServes } from "../../web/static/head-outcome.js";
 import { occurring } from "../../web/static/histogram.js";
 import { outcomeWords } from "../../web/static/import-outcomes.js";
 import { keyed } from "../../web/static/label-keys.js";
+import { bestFirst, groupsOf, labelsOf } from "../../web/static/near-copies.js";
 import { adviceOf } from "../../web/static/report-words.js";
-import { suggestionOf } from "../../web/static/dataset-pictures.js";
+import { bySuggestion, suggestionOf } from "../../web/static/dataset-pictures.js";
 import { draggedIds } from "../../web/static/picture-dragging.js";
 import { advice, contentOf, finetuneSeconds, lacks, nameFrom, trainingSeconds } from "../../web/static/training-advice.js";
 
@@ -100,23 +101,41 @@ test("imports and trainings of a dataset in words", () => {
 });
 
 test("the report says what to do next", () => {
-  assert.deepEqual(adviceOf({ same_but_case: [], imbalance: null, computed: null }), []);
+  assert.deepEqual(adviceOf({ thin_labels: [], same_but_case: [], imbalance: null, computed: null }), []);
   const learnt = {
     curve_revision: 7,
     doubted: { pictures: 2 }, unknown: { unlabelled: 0 }, gains: [{ label: "mug", gain: 0.04 }, { label: "cup", gain: 0 }],
     curve: [{ pictures: 30, accuracy: 0.8, interval: [0.7, 0.9] }, { pictures: 40, accuracy: 0.85, interval: [0.75, 0.92] }],
   };
-  const copies = { groups_with_several_labels: 1, listed: [[{ id: "3", label: "mug" }], [{ id: "7", label: "mug" }, { id: "9", label: "cup" }]] };
-  const report = { same_but_case: [["Mug", "mug"]], imbalance: { most: "mug", fewest: "cup", ratio: 12.3 }, computed: { learnt, revision: 7, near_copies: copies } };
+  const copies = { groups: 3, groups_with_several_labels: 1, listed: [[{ id: "3", label: "mug" }], [{ id: "7", label: "mug" }, { id: "9", label: "cup" }], [{ id: "4", label: "mug" }, { id: "5", label: null }]] };
+  const thin = [{ label: "jar", pictures: 0, problem: "too_few" }, { label: "jug", pictures: 4, problem: "too_few" }, { label: "cup", pictures: 9, problem: "few" }];
+  const report = { thin_labels: thin, same_but_case: [["Mug", "mug"]], imbalance: { most: "mug", fewest: "cup", ratio: 12.3 }, computed: { learnt, revision: 7, near_copies: copies } };
   const lines = adviceOf(report);
   assert.deepEqual(lines.filter(({ show }) => show).map(({ show, id }) => [show, id]), [["doubted", undefined], ["copies", "7"]]);
-  for (const part of [/Mug and mug/, /12 times/, /2 pictures may/, /85\.0 % \(75–92 %\).*still help/, /most: mug\.$/, /1 group .* has several/]) {
+  assert.deepEqual(lines.map(({ decide }) => decide).filter(Boolean), ["decide-doubts", "decide-labels", "decide-copies"]);
+  assert.deepEqual(lines.flatMap(({ add }) => add ?? []), ["cup", "jug", "mug"]);
+  for (const part of [/Mug and mug/, /jug has only 4 pictures: a training needs 5/, /12 times/, /2 pictures may/, /85\.0 % \(75–92 %\).*still help/, /most: mug\.$/, /1 group .* has several/, /2 groups .* have one label each\. They/]) {
     assert.ok(lines.some(({ text }) => part.test(text)), String(part));
   }
   const flat = { ...learnt, curve: [{ ...learnt.curve[1], pictures: 30 }, learnt.curve[1]] };
   assert.ok(adviceOf({ ...report, computed: { ...report.computed, learnt: flat } }).some(({ text }) => text.endsWith("help little now.")));
   const older = adviceOf({ ...report, computed: { ...report.computed, revision: 8 } });
   assert.ok(older.some(({ text }) => text.endsWith("still help. Measured before the latest changes.")));
+});
+
+test("pictures without a label are sorted by the suggested one, the most frequent first", () => {
+  const names = ["cup", "mug", null, "mug"].map((name, id) => ({ id, suggested: name && { label: name } }));
+  assert.deepEqual(bySuggestion(names).map(({ id }) => id), [1, 3, 0, 2]);
+});
+
+test("of near copies, one is worth keeping", () => {
+  const picture = (id, label_, width, bytes = 1) => ({ id, label: label_, width, height: 10, bytes });
+  const pictures = [picture("1", null, 90), picture("2", "mug", 20), picture("3", "mug", 40, 5), picture("4", "cup", 40, 9)];
+  assert.deepEqual(bestFirst(pictures).map(({ id }) => id), ["4", "3", "2", "1"]);
+  assert.deepEqual(labelsOf(pictures), ["mug", "cup"]);
+  const [alone, mixed, same] = [pictures.slice(0, 1), pictures.slice(2), pictures.slice(0, 3)];
+  assert.deepEqual(groupsOf([alone, mixed, same], true), [mixed]);
+  assert.deepEqual(groupsOf([alone, mixed, same], false), [same]);
 });
 
 test("a doubted picture is shown beside those that resemble it and have the better label", () => {

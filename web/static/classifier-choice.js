@@ -44,7 +44,7 @@ async function showChosen() {
   const model = await readModel(chosen.champion.version);
   if (chosen.name !== chosenClassifier()) return; // another one was chosen meanwhile
   const accuracy = model.metrics ? `, right for ${accuracyText(model.metrics)} of its test pictures` : "";
-  setText("classifier-facts", `${number(model.labels.length)} classes${accuracy}`);
+  setText("classifier-facts", `${number(model.labels.length)} classes${accuracy}, made ${ago(model.created_at)}`);
   showCard(chosen.name, model);
 }
 

@@ -24,6 +24,11 @@ export class Changes {
     return this.doomed !== null || this.done.length > 0;
   }
 
+  /** Whether pictures are hidden that are about to be deleted. */
+  get pending() {
+    return this.doomed !== null;
+  }
+
   /** Give pictures a label; null removes it. @param {{id: string, label: string | null, filename: string}[]} pictures @param {string | null} label */
   relabel(pictures, label) {
     const what = pictures.length === 1 ? pictures[0].filename.split("/").pop() : plural(pictures.length, "picture");
@@ -53,7 +58,7 @@ export class Changes {
   async remove(ids) {
     await this.commit();
     this.page.hide(ids, true);
-    this.doomed = { ids, timer: setTimeout(() => this.commit(), UNDO_MS) };
+    this.doomed = { ids, after: this.done.length, timer: setTimeout(() => this.commit(), UNDO_MS) };
     this.page.changed(`${plural(ids.length, "picture")} deleted.`);
   }
 
@@ -75,7 +80,7 @@ export class Changes {
 
   /** Undo the last change. */
   undo() {
-    if (this.doomed) {
+    if (this.doomed && this.doomed.after === this.done.length) {
       const { ids, timer } = this.doomed;
       clearTimeout(timer);
       this.doomed = null;

@@ -17,9 +17,12 @@ import { watch } from "./watch.js";
 
 /** One import at a time. */
 export class DatasetImport {
-  /** @param {string} name of the dataset @param {any} limits @param {() => void} onProgress called when pictures were added */
-  constructor(name, limits, onProgress) {
-    Object.assign(this, { name, limits, onProgress, sender: null, ending: null, offered: null });
+  /**
+   * @param {string} name of the dataset @param {any} limits @param {() => void} onProgress called when pictures were added
+   * @param {(job: string) => void} decide asks about pictures that the dataset has under another label
+   */
+  constructor(name, limits, onProgress, decide) {
+    Object.assign(this, { name, limits, onProgress, decide, sender: null, ending: null, offered: null });
     onClick("settle", settle);
     byId("stop").addEventListener("click", () => this.#cancel());
   }
@@ -136,10 +139,17 @@ export class DatasetImport {
     await outcomes.read(this.ending.signal);
     const lost = [...skipped, ...unreadable.map((name) => ({ name, reason: "could not be read on this computer" })), ...rejected];
     const words = element("p", {}, element("strong", {}, outcomeWords(outcomes.counts)), " ", element("a", { href: `/result/${jobId}` }, "See this import"));
+    if (outcomes.counts.conflict) words.append(" ", this.#decideButton(jobId));
     const guessed = this.job?.guessed_encodings ?? [];
     const names = guessed.length ? [element("p", {}, guessWords(guessed))] : [];
     byId("import-result").replaceChildren(words, ...names, ...(lost.length ? [element("p", {}, `${plural(lost.length, "file")} skipped:`), fileList(lost)] : []));
     show("import-result", true);
+  }
+
+  #decideButton(jobId) {
+    const button = element("button", { type: "button", class: "btn btn-quiet" }, "Decide which label is right");
+    button.addEventListener("click", () => this.decide(jobId));
+    return button;
   }
 
   async #cancel() {

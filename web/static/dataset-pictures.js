@@ -5,6 +5,8 @@ import { arrange, byId, element, setText, show } from "./dom.js";
 import { number } from "./format.js";
 
 const PAGE = 60;
+//: State of pictures without a label, which are shown in rows by the label that is suggested for them.
+const UNLABELLED = "unlabelled";
 //: Doubt at which the best other label scores as high as a picture's own.
 const EVEN = 0.5;
 
@@ -15,7 +17,7 @@ export class PicturePage {
    * @param {(place: number) => void} onPage called when the cards change, with the index of the focused one, or −1
    */
   constructor(name, pagination, filters, onPage) {
-    Object.assign(this, { name, pagination, filters, onPage, pictures: new Map(), hidden: new Set(), next: null, reading: null });
+    Object.assign(this, { name, pagination, filters, onPage, pictures: new Map(), rows: new Map(), hidden: new Set(), next: null, reading: null });
   }
 
   /** Load the page. A later call replaces an earlier one. */
@@ -45,6 +47,7 @@ export class PicturePage {
       const card = byId("cards").querySelector(`[data-key="${CSS.escape(id)}"]`);
       if (card) showLabel(card, now);
     }
+    this.#renewRows();
   }
 
   /** Hide pictures that are about to be deleted, or show them again. @param {string[]} ids @param {boolean} hidden */
@@ -75,17 +78,60 @@ export class PicturePage {
   }
 
   #put(found) {
-    this.pictures = new Map(found.map((picture) => [picture.id, picture]));
+    const sorted = this.filters.query.state === UNLABELLED ? bySuggestion(found) : found;
+    this.pictures = new Map(sorted.map((picture) => [picture.id, picture]));
+    this.rows = new Map(sorted.map(({ id, label, suggested }) => [id, (label === null && suggested?.label) || ""]));
     this.#show();
   }
 
   #show() {
     const cards = byId("cards");
-    const place = Array.from(cards.children).findIndex((old) => old.contains(document.activeElement));
-    const old = new Map(Array.from(cards.children, (made) => [made.dataset.key, made]));
-    arrange(cards, this.shown.map((picture) => this.#card(picture, old.get(picture.id))));
+    const made = [...cards.querySelectorAll("[data-key]")];
+    const place = made.findIndex((old) => old.contains(document.activeElement));
+    const old = new Map(made.map((card) => [card.dataset.key, card]));
+    arrange(cards, this.#withRows(this.shown.map((picture) => this.#card(picture, old.get(picture.id)))));
+    this.#renewRows();
     this.#showPlace();
     this.onPage(place);
+  }
+
+  /** Put the head of a row before the first card of each suggested label. */
+  #withRows(cards) {
+    if (this.filters.query.state !== UNLABELLED) return cards;
+    const heads = new Map(Array.from(byId("cards").querySelectorAll(".row-head"), (head) => [head.dataset.suggested, head]));
+    let before = "";
+    return cards.flatMap((card) => {
+      const label = this.rows.get(card.dataset.key);
+      const head = label && label !== before ? [heads.get(label) ?? headOf(label)] : [];
+      before = label;
+      return [...head, card];
+    });
+  }
+
+  /** Show on the head of each row how many pictures wait for its label. */
+  #renewRows() {
+    for (const head of byId("cards").querySelectorAll(".row-head")) {
+      const { length } = this.waitingFor(head.dataset.suggested);
+      const button = head.querySelector("button");
+      button.hidden = length === 0;
+      button.textContent = `Accept ${length === 1 ? "it" : `these ${number(length)}`} as ${head.dataset.suggested}`;
+    }
+  }
+
+  /** Return the visible pictures without a label for which this one is suggested. @param {string} label */
+  waitingFor(label) {
+    return this.shown.filter((picture) => picture.label === null && suggestionOf(picture) === label);
+  }
+
+  /** Say why there are no pictures, and offer to add some of the chosen label. */
+  #showEmpty() {
+    const { label, query } = this.filters;
+    const onlyLabel = label !== "" && Object.keys(query).every((name) => name === "label" || name === "sort");
+    const { narrows } = this.filters;
+    show("unfilter", narrows);
+    show("empty-add", onlyLabel);
+    setText("empty-add-text", `Choose pictures of ${label}`);
+    setText("empty-text", onlyLabel ? `There are no pictures of ${label} yet.` : narrows ? "No pictures match." : "There are no pictures yet.");
   }
 
   #card(picture, old) {
@@ -98,13 +144,27 @@ export class PicturePage {
     const { index } = this.pagination;
     const { length } = this.shown;
     show("empty", length === 0);
-    show("unfilter", this.filters.narrows);
-    setText("empty-text", this.filters.narrows ? "No pictures match." : "There are no pictures yet.");
+    this.#showEmpty();
     setText("place", length ? `${number(index * PAGE + 1)}–${number(index * PAGE + length)}` : "None");
     byId("previous").disabled = index === 0;
     byId("next").disabled = this.next === null;
     show("pager", index > 0 || this.next !== null);
   }
+}
+
+/** Sort pictures by the label that is suggested for them: the most frequent first, those without one last. @param {{suggested: {label: string} | null}[]} pictures */
+export function bySuggestion(pictures) {
+  const counts = new Map();
+  for (const { suggested } of pictures) if (suggested) counts.set(suggested.label, (counts.get(suggested.label) ?? 0) + 1);
+  const order = new Map([...counts].toSorted(([, one], [, other]) => other - one).map(([label], place) => [label, place]));
+  const placeOf = ({ suggested }) => (suggested ? order.get(suggested.label) : order.size);
+  return pictures.toSorted((one, other) => placeOf(one) - placeOf(other));
+}
+
+/** Return the head of a row of cards, with a button that accepts the label for all of them. @param {string} label */
+function headOf(label) {
+  return element("li", { class: "row-head", "data-suggested": label }, element("h3", {}, `${label}?`),
+    element("button", { type: "button", class: "btn btn-quiet" }));
 }
 
 /** Return the card of a picture. @param {string} name of the dataset @param {object} picture */

@@ -11,7 +11,7 @@ const POLLS = 60;
 
 let shown = ""; // the lines on the page: the same ones keep their focus
 
-/** Show the report and return it. @param {string} name of the dataset @param {(what: "decide" | "doubted" | "unlabelled" | "copies", id?: string) => void} review shows pictures that it is about */
+/** Show the report and return it. @param {string} name of the dataset @param {(what: import("./report-words.js").Shown, id?: string) => void} review shows pictures that it is about */
 export async function showReport(name, review) {
   const report = await readReport(name);
   const lines = adviceOf(report);
@@ -23,7 +23,7 @@ export async function showReport(name, review) {
   return report;
 }
 
-/** Wait for a report on the dataset as it is now, and show it. @param {string} name @param {(what: "decide" | "doubted" | "unlabelled" | "copies", id?: string) => void} review */
+/** Wait for a report on the dataset as it is now, and show it. @param {string} name @param {(what: import("./report-words.js").Shown, id?: string) => void} review */
 export async function awaitReport(name, review) {
   const { revision } = await readDataset(name);
   for (let polls = 0; polls < POLLS; polls += 1) {
@@ -33,10 +33,11 @@ export async function awaitReport(name, review) {
   }
 }
 
-function rowOf({ text, show: what, id }, review) {
-  if (!what) return element("li", {}, text);
-  const buttons = what === "doubted" ? [buttonOf("Decide one by one", () => review("decide")), " "] : [];
-  return element("li", {}, text, " ", ...buttons, buttonOf("Show them", () => review(what, id)));
+function rowOf({ text, show: what, id, decide, add = [] }, review) {
+  const buttons = add.flatMap((label) => [" ", buttonOf(`Add pictures of ${label}`, () => review("add", label))]);
+  if (decide) buttons.push(" ", buttonOf("Decide one by one", () => review(decide)));
+  if (what) buttons.push(" ", buttonOf("Show them", () => review(what, id)));
+  return element("li", {}, text, ...buttons);
 }
 
 function buttonOf(text, onPress) {

@@ -10,10 +10,11 @@ import { wireAdding } from "./dataset-adding.js";
 import { DatasetImport } from "./dataset-import.js";
 import { LabelList } from "./dataset-labels.js";
 import { PicturePage, suggestionOf } from "./dataset-pictures.js";
+import { leadOn, offerSuggestions, suggested } from "./dataset-suggestions.js";
 import { awaitReport, showReport } from "./dataset-report.js";
+import { Review } from "./dataset-review.js";
 import { PictureViewer } from "./dataset-viewer.js";
-import { Doubts } from "./doubts.js";
-import { addLabel, deleteDataset, readDataset, readPicture } from "./datasets-api.js";
+import { addLabel, deleteDataset, readDataset } from "./datasets-api.js";
 import { drawnSamples } from "./drawn-samples.js";
 import { answer, byId, element, setText, show } from "./dom.js";
 import { Filters } from "./filters.js";
@@ -32,25 +33,24 @@ const { name, ...limits } = byId("dataset").dataset;
 const pagination = new Pagination(turn);
 const filters = new Filters(byId("filters"), () => pagination.restart(filters.address));
 const page = new PicturePage(name, pagination, filters, onPage);
-const changes = new Changes(name, { relabel: (labels) => page.relabel(labels), hide: (ids, hidden) => page.hide(ids, hidden), reload: () => page.load(), changed, failed: showProblem });
+const changes = new Changes(name, { relabel: (labels) => page.relabel(labels), hide: (ids, hidden) => page.hide(ids, hidden), reload: () => page.load(), changed, failed });
 const grid = new Grid(byId("cards"), { enlarge: (id) => viewer.open(id), correct, undo, select: showBar });
 const viewer = new PictureViewer(name, { pictures: () => page.shown, correct, choose, remove, undo, close: (id) => grid.focus(id), failed: showProblem });
 const labels = new LabelList(chooseLabel);
-const doubts = new Doubts(name, {
-  accept: (picture, label) => changes.relabelEach([picture], () => label, `1 picture: now ${label}.`),
-  keep: (picture, label) => changes.keep([picture], () => label, `1 picture: still ${picture.label}.`),
-  undo: () => changes.undo(), closed: afterDoubts, failed: showProblem,
-});
+const review = new Review(name, changes, { choose: chooseOrder, add: prepareAdding, knows: (label) => dataset.labels.some((known) => known.name === label), failed: showProblem });
 const adding = new DatasetImport(name, {
   maxFileBytes: Number(limits.maxFileBytes), maxRequestBytes: Number(limits.maxRequestBytes), maxItems: Number(limits.maxItems), junk: new RegExp(limits.junk, "i"),
-}, refreshSoon);
+}, () => refreshSoon(true), decideImport);
 
 const camera = new Camera((found, label) => adding.add(found, label, "").catch(showProblem));
 const addingLabel = () => byId("adding-label").value.trim();
 
 let dataset = { labels: [], pictures: 0, unlabelled: 0 };
 let timer = 0;
+let arrived = false; // whether an import has added pictures since the dataset was read
 let suggesting = false;
+let askedToSuggest = false; // whether this page has asked for suggestions, or got some
+let suggestsForAll = false; // whether the report has seen all pictures without a label: its order lists no others
 let choices = ""; // the labels in lists of choices
 const newIds = () => ({ head: newId(), finetune: newId() });
 let trainingIds = newIds();
@@ -69,8 +69,17 @@ async function refresh() {
   showLabelTools();
 }
 
-function refreshSoon() {
-  timer ||= setTimeout(() => refresh().then(() => page.hasRoom && page.load()).catch(showProblem), REFRESH_MS);
+/** Read the dataset again soon; and the pictures, if an import adds some. Those that were changed here stay where they are. */
+function refreshSoon(imports = false) {
+  arrived ||= imports;
+  timer ||= setTimeout(() => refresh().then(afterRefresh).catch(showProblem), REFRESH_MS);
+}
+
+async function afterRefresh() {
+  if (arrived && page.hasRoom) await page.load();
+  arrived = false;
+  showBatch();
+  if (!askedToSuggest) await suggest(); // the first pictures have got their labels
 }
 
 /** Offer the labels as choices. Thousands of them take a tenth of a second, so the same ones stay. */
@@ -95,12 +104,23 @@ async function open() {
     readAddress();
     await refresh();
     if (!dataset.pictures) byId("labels").open = true;
-    const [, , report] = await Promise.all([page.load(), showClassifier(dataset), showReport(name, review)]);
-    if (report.computing && dataset.pictures) await (canSuggest() ? suggest() : awaitReport(name, review));
+    const [, , report] = await Promise.all([page.load(), showClassifier(dataset), showReport(name, reviewed)]);
+    suggestsForAll = !report.computing;
+    askedToSuggest = suggestsForAll && canSuggest();
+    await decideAsAsked();
+    if (report.computing && dataset.pictures) await (canSuggest() ? suggest() : awaitReport(name, reviewed));
     if (location.hash === "#draw" && !dataset.pictures) await addSamples();
   } catch (problem) {
     showProblem(problem);
   }
+}
+
+/** Ask about the pictures under another label of the import whose page has led here. */
+async function decideAsAsked() {
+  const job = new URLSearchParams(location.hash.slice(1)).get("conflicts");
+  if (!job) return;
+  history.replaceState(history.state, "", location.pathname); // not again after a reload
+  await decideImport(job);
 }
 
 /** Fill an empty dataset with pictures to play with, as the page before has promised. */
@@ -142,6 +162,7 @@ function showAddingLabel() {
 
 /** Add files; those that are in no folder get the label of the row on which they were dropped, or the typed one. */
 async function add(found, row) {
+  suggestsForAll = false;
   const added = adding.add(found, row, addingLabel());
   resetAddingLabel();
   await added;
@@ -153,6 +174,8 @@ const titleOf = ({ group, state }) => (group ? "Near copies" : state ? "Without 
 
 function chooseLabel(label, state, group = "") {
   const { elements } = byId("filters");
+  if (state === "unlabelled" && suggestsForAll) elements.sort.value = "suggested";
+  else if (elements.sort.value === "suggested") elements.sort.value = ""; // which lists only those without a label
   [elements.label.value, elements.state.value, elements.group.value] = [label, state, group];
   pagination.restart(filters.address);
 }
@@ -161,17 +184,11 @@ function onPage(place) {
   grid.renew(place);
   viewer.show();
   showSuggestions();
+  showBatch();
 }
 
-const suggestions = (pictures) => pictures.filter((picture) => suggestionOf(picture) !== null);
-
-/** Offer to accept all suggestions for the pictures without a label on this page. */
-function showSuggestions() {
-  const { length } = suggestions(page.shown.filter(({ label }) => label === null));
-  show("suggested", length > 0);
-  setText("suggested-text", `The classifier suggests a label for ${plural(length, "picture")} on this page. Change wrong ones first, or delete them; then accept the rest.`);
-  setText("suggested-accept-text", length === 1 ? "Accept it" : `Accept all ${number(length)}`);
-}
+const showSuggestions = () => offerSuggestions(page.shown);
+const showBatch = () => leadOn(filters.query.state === "unlabelled" ? page.shown : [], dataset.unlabelled);
 
 /** Whether the report suggests labels for pictures without one. */
 const canSuggest = () => dataset.unlabelled > 0 && !lacks(dataset.labels);
@@ -179,10 +196,11 @@ const canSuggest = () => dataset.unlabelled > 0 && !lacks(dataset.labels);
 /** Show what is suggested for pictures without a label, as soon as that is computed. */
 async function suggest() {
   if (suggesting || !canSuggest()) return;
-  suggesting = true;
+  [suggesting, askedToSuggest] = [true, true];
   show("suggesting", true);
   try {
-    await awaitReport(name, review);
+    await awaitReport(name, reviewed);
+    suggestsForAll = true;
     await page.load();
   } finally {
     suggesting = false;
@@ -192,37 +210,40 @@ async function suggest() {
 
 /** Give pictures the labels that are suggested for them. */
 function accept(pictures) {
-  const some = suggestions(pictures);
-  if (some.length) changes.relabelEach(some, suggestionOf, `${plural(some.length, "suggestion")} accepted.`).then(showSuggestions).catch(showProblem);
+  const some = suggested(pictures);
+  if (some.length) changes.relabelEach(some, suggestionOf, `${plural(some.length, "suggestion")} accepted.`).then(accepted).catch(showProblem);
+}
+
+/** Offer what is left. The pressed button may be gone, which had the focus. */
+function accepted() {
+  showSuggestions();
+  keepFocus();
 }
 
 /** Keep the doubted labels of pictures. */
 function keep(pictures) {
-  const some = suggestions(pictures).filter(({ label }) => label !== null);
+  const some = suggested(pictures).filter(({ label }) => label !== null);
   if (some.length) changes.keep(some, suggestionOf, `${plural(some.length, "doubted label")} kept.`).catch(showProblem);
 }
 
-/** Ask about the doubted labels one by one. A deletion that could be undone is final then. */
-const decide = () => changes.commit().then(() => doubts.open()).catch(showProblem);
-
-/** Show a new report once labels were decided on. The line with the button may be gone, which had the focus. */
-async function afterDoubts() {
-  await awaitReport(name, review).catch(showProblem);
-  if (document.activeElement === document.body) byId("report").querySelector("summary").focus();
+function reviewed(what, id) {
+  review.show(what, id);
 }
 
-/** Show pictures that the report is about. @param {"decide" | "doubted" | "unlabelled" | "copies"} what @param {string} [id] one of the copies */
-function review(what, id) {
-  if (what === "decide") {
-    decide();
-    return;
-  }
-  if (what === "copies") {
-    readPicture(name, id).then(({ group }) => chooseLabel("", "", group)).catch(showProblem);
-    return;
-  }
-  byId("filters").elements.sort.value = what === "doubted" ? "doubt" : "suggested";
-  chooseLabel("", what === "doubted" ? "" : "unlabelled");
+function decideImport(job) {
+  return review.decideImport(job).catch(showProblem);
+}
+
+/** Let pictures that are added next get this label. */
+function prepareAdding(label) {
+  chooseLabel(label, "");
+  byId("pick-files").focus();
+}
+
+/** Show pictures in another order, or null for the same, with or without a label. */
+function chooseOrder(sort, state, group = "") {
+  if (sort !== null) byId("filters").elements.sort.value = sort;
+  chooseLabel("", state, group);
 }
 
 /** Give pictures the label at this index. */
@@ -232,6 +253,7 @@ function correct(index, ids) {
 
 function choose(label, ids) {
   const pictures = ids.map((id) => page.pictures.get(id)).filter((picture) => picture && picture.label !== label);
+  if (label === null) suggestsForAll = false;
   if (pictures.length) changes.relabel(pictures, label).catch(showProblem);
 }
 
@@ -257,6 +279,13 @@ function changed(text) {
   if (text && !changes.undoable) answer(text);
   showBar();
   refreshSoon();
+  review.changed();
+}
+
+/** Show why a change was not made. */
+function failed(problem) {
+  review.close();
+  showProblem(problem);
 }
 
 function showBar() {
@@ -294,6 +323,7 @@ async function rename() {
 async function removeLabel() {
   const found = dataset.labels.find((label) => label.name === filters.label);
   if (!(await askToDelete(name, found.name, picturesOf(found)))) return;
+  suggestsForAll = false;
   await refresh();
   chooseLabel("", "");
 }
@@ -327,6 +357,7 @@ function wire() {
   onClick("remove-label", removeLabel);
   byId("add-label").addEventListener("submit", newLabel);
   for (const id of ["show-all", "unfilter"]) byId(id).addEventListener("click", () => chooseLabel("", "") ?? filters.clear());
+  byId("empty-add").addEventListener("click", () => byId("files").click());
   byId("previous").addEventListener("click", () => pagination.back());
   byId("next").addEventListener("click", () => page.next !== null && pagination.forward(page.next));
   byId("selected-apply").addEventListener("click", () => choose(byId("selected-label").value || null, [...grid.selected]) ?? selectNone());
@@ -336,6 +367,8 @@ function wire() {
   byId("undo").addEventListener("click", undo);
   byId("cards").addEventListener("keydown", ({ key, target }) => pressed(key, target.closest("[data-key]")?.dataset.key));
   byId("cards").addEventListener("click", ({ target }) => target.closest(".suggestion") && accept([page.pictures.get(target.closest("[data-key]").dataset.key)]));
+  byId("cards").addEventListener("click", ({ target }) => target.closest(".row-head button") && accept(page.waitingFor(target.closest(".row-head").dataset.suggested)));
+  byId("batch-next").addEventListener("click", () => chooseLabel("", "unlabelled"));
   byId("suggested-accept").addEventListener("click", () => accept(page.shown.filter(({ label }) => label === null)));
   addEventListener("pagehide", () => changes.commit()); // a deletion that was not undone
   addEventListener("pageshow", ({ persisted }) => persisted && (trainingIds = newIds()));

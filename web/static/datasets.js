@@ -98,5 +98,6 @@ function showName() {
 
 byId("name").addEventListener("input", showName);
 byId("form").addEventListener("submit", create);
+for (const way of ["from-folders", "by-hand"]) byId(way).addEventListener("click", () => byId("name").focus());
 onClick("try-samples", trySamples);
 open();

@@ -1,144 +1,113 @@
 // Doubted labels, one by one: the picture beside others of the label that may fit better, and a decision by one key.
 
 import { isTiny } from "./cards.js";
-import { elseThumbnail, pictureAddress, readPicture, readPictures, readReport } from "./datasets-api.js";
-import { byId, element, setText, show } from "./dom.js";
-import { number } from "./format.js";
-import { asksUndo } from "./label-keys.js";
+import { elseThumbnail, pictureAddress, readPicture, readPictures } from "./datasets-api.js";
+import { Deciding } from "./deciding.js";
+import { byId, element, setText } from "./dom.js";
 
 //: Pictures of the label that may fit better.
 const EXAMPLES = 2;
 
 /** The dialog that asks about one doubted label after the other. */
-export class Doubts {
+export class Doubts extends Deciding {
   /**
    * @param {string} name of the dataset
    * @param {{accept: (picture: object, label: string) => Promise<void>, keep: (picture: object, label: string) => Promise<void>, undo: () => Promise<void>,
-   *   closed: () => void, failed: (problem: any) => void}} actions `closed` is called if something was decided
+   *   knows: (label: string) => boolean, closed: () => void, failed: (problem: any) => void}} actions `knows`: whether the dataset has a label
    */
   constructor(name, actions) {
-    Object.assign(this, { name, actions, waiting: [], decided: [], place: 0, reading: null, dialog: byId("doubts") });
-    byId("doubts-close").addEventListener("click", () => this.dialog.close());
-    byId("doubt-accept").addEventListener("click", () => this.#decide("accept"));
-    byId("doubt-keep").addEventListener("click", () => this.#decide("keep"));
-    byId("doubt-undo").addEventListener("click", () => this.#undo());
-    byId("doubt-previous").addEventListener("click", () => this.#go(-1));
-    byId("doubt-next").addEventListener("click", () => this.#go(1));
+    super("doubts", actions);
+    this.name = name;
+    byId("doubt-accept").addEventListener("click", () => this.#accept());
+    byId("doubt-keep").addEventListener("click", () => this.#keep());
     elseThumbnail(byId("doubt-image"), name);
     byId("doubt-image").addEventListener("load", showPixels);
-    this.dialog.addEventListener("keydown", (event) => this.#pressed(event));
-    this.dialog.addEventListener("close", () => this.#closed());
   }
 
-  /** Ask about the labels that the report doubts. */
-  async open() {
-    const { computed } = await readReport(this.name);
-    const listed = computed?.learnt?.doubted.listed ?? [];
-    Object.assign(this, { waiting: listed.filter(({ suggested }) => suggested), decided: [], place: 0 });
-    setText("doubt-said", "");
-    this.dialog.showModal();
-    this.#show();
+  /** Ask about the labels that a report doubts. @param {any} report */
+  askReport({ computed }) {
+    this.ask((computed?.learnt?.doubted.listed ?? []).filter(({ suggested }) => suggested));
   }
 
-  #show() {
-    this.reading?.abort();
-    this.place = Math.max(0, Math.min(this.place, this.waiting.length - 1));
-    const found = this.waiting[this.place];
-    show("doubt-pair", Boolean(found));
-    show("doubts-end", !found);
-    for (const id of ["doubt-accept", "doubt-keep"]) show(id, Boolean(found));
-    byId("doubt-undo").disabled = !this.decided.length;
-    byId("doubt-previous").disabled = this.place === 0;
-    byId("doubt-next").disabled = this.place >= this.waiting.length - 1;
-    setText("doubt-place", found ? `${number(this.place + 1)} of ${number(this.waiting.length)}` : "");
-    if (found) this.#showPicture(found);
-    else byId("doubts-close").focus();
+  /** Ask about pictures that an import found under another label. @param {object[]} items of the import */
+  askImport(items) {
+    this.ask(items.map(({ picture, dataset_label: label, label: imported }) => ({ id: picture, label, suggested: { label: imported }, neighbours: [], imported: true })));
   }
 
-  #showPicture({ id, label, suggested, neighbours }) {
+  /** Show a case, or drop it if it was decided elsewhere. */
+  async showCase(found, signal) {
+    this.#showPicture(found);
+    const similar = examplesOf(found.neighbours, found.suggested.label);
+    this.#showExamples(similar, found.suggested.label);
+    const picture = await this.#read(found.id);
+    if (signal.aborted) return;
+    if (!picture || picture.label === found.suggested.label) {
+      this.drop();
+      return;
+    }
+    if (picture.label !== found.label) this.#showPicture(Object.assign(found, { label: picture.label }));
+    setText("doubt-file", picture.filename.split("/").pop());
+    const others = similar.length < EXAMPLES && this.actions.knows(found.suggested.label) ? await this.#others(found, signal) : [];
+    if (signal.aborted) return;
+    const ids = [...new Set([...similar, ...others])].slice(0, EXAMPLES);
+    if (ids.length > similar.length) this.#showExamples(ids, found.suggested.label);
+  }
+
+  #showPicture({ id, label, suggested, imported }) {
     const image = byId("doubt-image");
-    image.removeAttribute("src"); // the previous picture must not be shown under this label
+    if (image.dataset.key !== id) image.removeAttribute("src"); // the previous picture must not be shown under this label
     image.dataset.key = id;
-    image.alt = `Picture with the label ${label}`;
+    image.alt = `Picture with the label ${labelled(label)}`;
     image.src = pictureAddress(this.name, id);
-    setText("doubt-label", label);
+    setText("doubt-label", labelled(label));
     setText("doubt-file", "");
     setText("doubt-better", suggested.label);
+    setText("doubt-what", imported ? "Imported again as" : "Pictures of");
+    setText("doubt-why", imported ? "" : ", which may fit better");
     setText("doubt-accept-text", `Change to ${suggested.label}`);
-    setText("doubt-keep-text", `Keep ${label}`);
-    const { signal } = (this.reading = new AbortController());
-    this.#read(id, suggested.label, neighbours, signal).catch((problem) => signal.aborted || this.#failed(problem));
+    setText("doubt-keep-text", `Keep ${labelled(label)}`);
   }
 
-  async #read(id, label, neighbours, signal) {
-    const similar = examplesOf(neighbours, label);
-    this.#showExamples(similar, label);
-    const [{ filename }, others] = await Promise.all([
-      readPicture(this.name, id),
-      similar.length < EXAMPLES ? readPictures(this.name, { label, limit: EXAMPLES }, signal) : { data: [] },
-    ]);
-    if (signal.aborted) return;
-    setText("doubt-file", filename.split("/").pop());
-    const ids = [...new Set([...similar, ...others.data.map((other) => other.id)])].slice(0, EXAMPLES);
-    if (ids.length > similar.length) this.#showExamples(ids, label);
+  /** Return a picture, or null if it is gone. */
+  #read(id) {
+    return readPicture(this.name, id).catch((problem) => (problem.status === 404 ? null : Promise.reject(problem)));
+  }
+
+  async #others({ id, suggested }, signal) {
+    const { data } = await readPictures(this.name, { label: suggested.label, limit: EXAMPLES + 1 }, signal);
+    return data.map((other) => other.id).filter((other) => other !== id);
   }
 
   #showExamples(ids, label) {
-    byId("doubt-examples").replaceChildren(...ids.map((id) => {
+    const none = element("p", {}, `No other pictures of ${label}.`);
+    byId("doubt-examples").replaceChildren(...(ids.length ? [] : [none]), ...ids.map((id) => {
       const image = element("img", { src: pictureAddress(this.name, id, true), alt: `Picture with the label ${label}`, decoding: "async" });
       image.addEventListener("load", showPixels);
       return element("div", { class: "viewer-picture" }, image);
     }));
   }
 
-  #decide(what) {
-    const found = this.waiting[this.place];
-    if (!found) return;
-    this.waiting.splice(this.place, 1);
-    this.decided.push({ found, place: this.place });
-    setText("doubt-said", what === "accept" ? `Changed to ${found.suggested.label}.` : `Kept ${found.label}: it is not doubted for this again.`);
-    this.#show();
-    this.actions[what](found, found.suggested.label).catch((problem) => this.#failed(problem));
+  #accept() {
+    const { current: found, actions } = this;
+    this.decide(`Changed to ${found.suggested.label}.`, () => actions.accept(found, found.suggested.label), actions.undo);
   }
 
-  #undo() {
-    const last = this.decided.pop();
-    if (!last) return;
-    this.waiting.splice(last.place, 0, last.found);
-    this.place = last.place;
-    setText("doubt-said", "Undone.");
-    this.#show();
-    this.actions.undo().catch((problem) => this.#failed(problem));
+  #keep() {
+    const { current: found, actions } = this;
+    if (found.imported) this.decide(`Kept ${labelled(found.label)}.`, null, actions.undo); // an import has changed nothing
+    else this.decide(`Kept ${found.label}: it is not doubted for this again.`, () => actions.keep(found, found.suggested.label), actions.undo);
   }
 
-  #go(steps) {
-    if (!this.waiting[this.place + steps]) return;
-    this.place += steps;
-    this.#show();
-  }
-
-  #pressed(event) {
-    const { key, ctrlKey, metaKey, altKey } = event;
-    if (asksUndo(event)) this.#undo();
-    else if (ctrlKey || metaKey || altKey) return;
-    else if (key === ".") this.#decide("accept");
-    else if (key === ",") this.#decide("keep");
-    else if (key === "ArrowLeft") this.#go(-1);
-    else if (key === "ArrowRight") this.#go(1);
-    else return;
-    event.preventDefault();
-  }
-
-  #failed(problem) {
-    this.dialog.close();
-    this.actions.failed(problem);
-  }
-
-  #closed() {
-    this.reading?.abort();
-    if (this.decided.length) this.actions.closed();
+  /** Handle a key. Return whether it means something. @param {string} key */
+  pressed(key) {
+    if (key === ".") this.#accept();
+    else if (key === ",") this.#keep();
+    else return false;
+    return true;
   }
 }
+
+const labelled = (label) => label ?? "no label";
 
 /** Return the ids of a doubted picture's neighbours that have the label. @param {{id: string, label: string | null}[]} neighbours the most similar first @param {string} label */
 export const examplesOf = (neighbours, label) => neighbours.filter((near) => near.label === label).slice(0, EXAMPLES).map(({ id }) => id);

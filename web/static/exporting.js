@@ -1,14 +1,16 @@
 // Exports of a version: buttons that have one made, and then download it.
 
 import { request } from "./api.js";
-import { showProblem } from "./buttons.js";
+import { onClick, showProblem } from "./buttons.js";
+import { copyText } from "./copying.js";
 import { byId, notice } from "./dom.js";
 
 /** Seconds for which one request waits. */
 const WAIT_S = 25;
 
-/** Let the buttons in #export-formats download the version. @param {string} version */
+/** Let the buttons in #export-formats download the version, and copy the example of its use. @param {string} version */
 export function offerExports(version) {
+  onClick("export-copy", async () => (await copyText(byId("export-example").textContent, "Commands", "export-copy-text")) && say("Copied."));
   const buttons = [...byId("export-formats").querySelectorAll("button")];
   buttons.forEach((button) => button.addEventListener("click", async () => {
     buttons.forEach((each) => { each.disabled = true; });

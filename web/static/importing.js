@@ -14,6 +14,21 @@ export function wireImport(onImported) {
     event.preventDefault();
     send(onImported);
   });
+  document.addEventListener("dragover", (event) => event.dataTransfer.types.includes("Files") && event.preventDefault());
+  document.addEventListener("drop", (event) => {
+    if (!event.dataTransfer.files.length) return;
+    event.preventDefault();
+    take(event.dataTransfer.files);
+  });
+}
+
+/** Put a dropped file into the form, where its labels and name can be given before it is sent. @param {FileList} files */
+function take(files) {
+  byId("file").files = files;
+  setError("file", null);
+  byId("import").scrollIntoView({ block: "nearest" });
+  byId("import-start").focus();
+  announce(`${files[0].name} chosen.`);
 }
 
 async function send(onImported) {

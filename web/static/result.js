@@ -2,6 +2,7 @@
 
 import { cancelJob, deleteJob, readLabels, retryJob, sealJob } from "./api.js";
 import { onClick, showProblem } from "./buttons.js";
+import { copyText } from "./copying.js";
 import { Corrections } from "./corrections.js";
 import { answer, byId, element, notice, setText, show } from "./dom.js";
 import { Failures } from "./failures.js";
@@ -19,8 +20,6 @@ import { Pagination } from "./pagination.js";
 import { Taking } from "./taking.js";
 import { Viewer } from "./viewer.js";
 
-//: Milliseconds that the copy button shows its result.
-const COPIED_MS = 2500;
 //: Milliseconds between two polls of the class counts while the job runs.
 const COUNT_MS = 1500;
 //: Milliseconds before a failed read is repeated. A finished job has no change that would trigger it.
@@ -230,16 +229,8 @@ async function retry() {
   pagination.restart();
 }
 
-/** Copy the address. Browsers allow it on HTTPS and localhost only. */
 async function copy() {
-  if (!navigator.clipboard) {
-    notice("Address of this job:", location.href);
-    return;
-  }
-  await navigator.clipboard.writeText(location.href);
-  setText("copy-text", "Copied");
-  answer("Address copied.");
-  setTimeout(() => setText("copy-text", "Copy address"), COPIED_MS);
+  if (await copyText(location.href, "Address of this job", "copy-text")) answer("Address copied.");
 }
 
 function askToDelete() {
