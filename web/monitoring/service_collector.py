@@ -132,13 +132,14 @@ class ServiceCollector(Collector):
         )
         for preset, (job, row) in _least_advanced(running).items():
             progress.add_metric([preset], job.step / job.steps if job.steps else 0)
-            if row:
-                loss.add_metric([preset], row["loss"])
-                accuracy.add_metric([preset], row["accuracy"])
+            for family, figure in ((loss, "loss"), (accuracy, "accuracy")):
+                value = (row or {}).get(figure)
+                if value is not None:  # a Head has neither, nor has a pretrained network before its first step
+                    family.add_metric([preset], value)
         yield from (progress, loss, accuracy)
 
 
-Running = tuple[Job, Mapping[str, float] | None]
+Running = tuple[Job, Mapping[str, float | None] | None]
 
 
 def _least_advanced(running: Iterable[Running]) -> dict[str, Running]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 
 from shared.domain.entities import JobKind
 from shared.jobs.deliveries import Attempt, DeliveryOutcome
@@ -59,6 +60,19 @@ def test_requests_are_told_without_a_heartbeat(services: Services) -> None:
     for count in (1, 2):
         meters.count_request("get", "succeeded")
         wait_until(lambda count=count: meters.counters().get("storage:get:succeeded") == count, "it is counted")
+
+
+def test_row_without_a_loss_is_no_sample(services: Services) -> None:
+    """Given a training of a Head, whose rows have no loss, Then the scrape has its progress and all other metrics."""
+    services.store.submit_training({"preset": "head"}, retention_s=3600)
+    training = services.trainings.claim("worker")
+    assert training is not None
+    row = {"n": 1, "step": 3, "steps": 4, "loss": None, "accuracy": None}
+    assert services.trainings.add_row(training, row, 60)
+    registry = CollectorRegistry()
+    registry.register(ServiceCollector(services))
+    text = generate_latest(registry).decode()
+    assert 'darkroom_training_progress_ratio{preset="head"} 0.75' in text and "darkroom_training_loss{" not in text
 
 
 def test_webhook_attempts_and_overdue_deliveries(services: Services) -> None:
