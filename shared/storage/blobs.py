@@ -158,7 +158,7 @@ class BlobStore:
 
     def copy(self, source: str, target: str) -> None:
         """Copy a blob, on a local disk as a hard link; replaces an existing blob. Raises NotFound."""
-        with storage_errors(source):
+        with self._using(source):
             self._requests.copy(source, target)
 
     def get(self, key: str) -> bytes:
@@ -170,7 +170,7 @@ class BlobStore:
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
         """Return `length` bytes of a blob from `start` on, all of which exist. Raises NotFound."""
-        with storage_errors(key):
+        with self._using(key):
             return self._requests.get_range(key, start, length)
 
     def stream(self, key: str) -> Iterator[bytes]:
@@ -221,7 +221,7 @@ class BlobStore:
     def delete(self, keys: list[str]) -> None:
         """Delete blobs, at most PAGE in one request; some may not exist."""
         for start in range(0, len(keys), PAGE):
-            with storage_errors("the blobs"):
+            with self._using("the blobs"):
                 self._delete(keys[start : start + PAGE])
 
     def check_readable(self, folder: str) -> None:

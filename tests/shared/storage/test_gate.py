@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -89,6 +89,32 @@ def test_only_some_threads_wait_and_then_one_tries(answer: list[bytes], tmp_path
     answer[0] = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
     with pytest.raises(NotFound):
         blobs.get("a")
+
+
+CALLS: dict[str, Callable[[BlobStore], object]] = {
+    "put": lambda blobs: blobs.put("b", b"x"),
+    "create": lambda blobs: blobs.create("b", b"x"),
+    "copy": lambda blobs: blobs.copy("a", "b"),
+    "get": lambda blobs: blobs.get("a"),
+    "get_range": lambda blobs: blobs.get_range("a", 0, 1),
+    "stream": lambda blobs: list(blobs.stream("a")),
+    "keys": lambda blobs: blobs.keys("a"),
+    "folders": lambda blobs: blobs.folders("a"),
+    "exists": lambda blobs: blobs.exists("a"),
+    "delete": lambda blobs: blobs.delete(["a"]),
+    "delete_all": lambda blobs: blobs.delete_all("a"),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_every_call_passes_the_gate(name: str, tmp_path: Path) -> None:
+    blobs = BlobStore.open(None, tmp_path, Patience(stall_s=1, retry_s=1, places=1))
+    blobs.put("a", b"x")
+    gate = blobs._gate
+    assert gate is not None
+    with gate.passed(), pytest.raises(Unavailable, match="too many requests"):
+        CALLS[name](blobs)
+    CALLS[name](blobs)
 
 
 def test_a_gate_opens_again() -> None:
