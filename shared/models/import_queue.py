@@ -21,11 +21,12 @@ from shared.domain.card import ModelCard
 from shared.domain.preprocessing import Preprocessing, Resize
 from shared.redis import keys
 from shared.redis.connection import Client, now_ms, redis_errors
+from shared.redis.work_queue import LEASE_S
 from shared.storage.blobs import BlobStore, storage_errors
 
 #: Bytes of a model file: a network of 100 million weights has 400 MB.
 MAX_MODEL_BYTES = 512 * 1024 * 1024
-#: Seconds that one import may take, and seconds until a submitted import is forgotten, including its time in the queue.
+#: Seconds that one import may take, and seconds until one that waits in the queue is forgotten.
 IMPORT_TIMEOUT_S, PENDING_S = 300, 900
 #: Seconds that a result is kept. A failure may be temporary, so it is kept only until the waiting request has read it.
 RESULT_S, FAILURE_S = 3600, 5
@@ -155,9 +156,18 @@ class ImportQueue:
 
     @redis_errors()
     def take(self) -> ModelImport | None:
-        """Remove the oldest import from the queue and return it, or None if the queue is empty."""
+        """Remove the oldest import from the queue and return it under a lease, or None if the queue is empty."""
         text = self._redis.lpop(keys.IMPORTS)
-        return None if text is None else ModelImport.from_json(text)
+        if text is None:
+            return None
+        wanted = ModelImport.from_json(text)
+        self.renew(wanted)
+        return wanted
+
+    @redis_errors()
+    def renew(self, wanted: ModelImport) -> None:
+        """Renew the lease of an import that runs. When it expires, the import is lost and can be submitted again."""
+        self._redis.expire(keys.imported(wanted.id), LEASE_S)
 
     def fetch(self, wanted: ModelImport, path: Path) -> None:
         """Write the uploaded file to `path`. Raises NotFound."""

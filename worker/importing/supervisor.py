@@ -54,11 +54,13 @@ class ImportSupervisor:
         self._running: Running | None = None
 
     def poll(self) -> None:
-        """Start the next import, or finish the one that has ended. Raises Unavailable."""
+        """Start the next import, or renew the lease of the one that runs, or finish it. Raises Unavailable."""
         if self._running is None:
             self._start()
         elif self._running.child.is_done():
             self._finish_child(self._running)
+        else:
+            self._imports.renew(self._running.wanted)
         self._imports.sweep()
 
     def stop(self) -> None:

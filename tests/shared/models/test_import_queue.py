@@ -15,6 +15,7 @@ from shared.models import import_queue
 from shared.models.import_queue import ImportQueue, ImportResult, ImportStatus, ModelImport, file_extension
 from shared.redis import keys
 from shared.redis.connection import Client, connect, now_ms
+from shared.redis.work_queue import LEASE_S
 from shared.storage.blobs import BlobStore
 from tests.versions_kit import version_folder
 
@@ -88,10 +89,16 @@ def test_a_failure_is_soon_forgotten(queue: ImportQueue, each_redis: Client) -> 
 
 
 def test_a_lost_import_can_be_submitted_again(queue: ImportQueue, each_redis: Client) -> None:
+    """Given an importer that is killed, Then its import is soon forgotten; a living one renews its lease."""
     submit(queue)
+    place = keys.imported(WANTED.id)
+    assert LEASE_S < each_redis.ttl(place) <= import_queue.PENDING_S, "it waits for an importer"
     queue.take()
-    assert 0 < each_redis.ttl(keys.imported(WANTED.id)) <= import_queue.PENDING_S
-    each_redis.delete(keys.imported(WANTED.id))  # as if it had expired
+    assert 0 < each_redis.ttl(place) <= LEASE_S
+    each_redis.expire(place, 1)
+    queue.renew(WANTED)
+    assert each_redis.ttl(place) > 1
+    each_redis.delete(place)  # as if it had expired
     submit(queue)
     assert queue.take() == WANTED
 

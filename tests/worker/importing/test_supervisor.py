@@ -12,6 +12,7 @@ import pytest
 from shared.domain.classifier import Classifier
 from shared.domain.preprocessing import PREPROCESSINGS
 from shared.models.import_queue import ImportResult, ImportStatus, ModelImport
+from shared.redis import keys
 from shared.services import Services
 from tests.conftest import START_STOP_S, wait_until
 from tests.models_kit import lambda_that_makes, saved, small_app
@@ -107,11 +108,14 @@ def test_a_model_that_runs_code_is_refused(services: Services, importer: ImportS
 
 def test_polling_does_not_wait_for_the_child(services: Services, importer: ImportSupervisor, model: Path) -> None:
     """The reconciler has other things to do while a model loads; and models are imported one at a time."""
-    submit(services, model, labels=LABELS)
+    wanted = submit(services, model, labels=LABELS)
     submit(services, model)
     for _ in range(5):
         importer.poll()
     assert len(wait_until(children, "the import runs")) == 1
+    services.redis.expire(keys.imported(wanted.id), 1)
+    importer.poll()
+    assert services.redis.ttl(keys.imported(wanted.id)) > 1, "it renews the lease of the import that runs"
 
 
 def test_the_process_gets_no_secrets(
