@@ -55,11 +55,13 @@ export class Changes {
   }
 
   /** Delete pictures in ten seconds, unless that is undone. @param {string[]} ids */
-  async remove(ids) {
-    await this.commit();
-    this.page.hide(ids, true);
-    this.doomed = { ids, after: this.done.length, timer: setTimeout(() => this.commit(), UNDO_MS) };
-    this.page.changed(`${plural(ids.length, "picture")} deleted.`);
+  remove(ids) {
+    return this.#inTurn(async () => {
+      await this.commit();
+      this.page.hide(ids, true);
+      this.doomed = { ids, after: this.done.length, timer: setTimeout(() => this.commit(), UNDO_MS) };
+      this.page.changed(`${plural(ids.length, "picture")} deleted.`);
+    });
   }
 
   /** Delete the hidden pictures now. */
