@@ -8,6 +8,7 @@ from flask import Blueprint, Response, jsonify, request
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
+from shared.datasets.names import MAX_LABEL
 from shared.domain import json_pointer
 from shared.domain.entities import Job, JobKind
 from shared.domain.errors import Conflict, Fault, InvalidRequest
@@ -21,10 +22,11 @@ from web.state import services
 
 blueprint = Blueprint("labels", __name__, url_prefix="/v1/jobs")
 
-#: Most items in one request; with keys and labels of the greatest length, they still fit into a JSON body.
-MAX_LABELS = 250
+#: Most items in one request, and bytes of its body: enough for keys and labels of the greatest length, even if each
+#: character of a label is written as twelve.
+MAX_LABELS, MAX_BODY_BYTES = 250, 1024 * 1024
 
-Name = Annotated[str, Field(max_length=100)]
+Name = Annotated[str, Field(max_length=MAX_LABEL)]
 
 
 class NewLabel(BaseModel):
@@ -91,7 +93,7 @@ def correct_many(job_id: str) -> Response:
 
     Either all items are corrected or none.
     """
-    wanted = json_body(NewLabels, request).labels
+    wanted = json_body(NewLabels, request, MAX_BODY_BYTES).labels
     job = _classification(job_id)
     _correct(job, {key: (label, f"/labels/{json_pointer.escape(key)}") for key, label in wanted.items()})
     return jsonify({"data": [_item(job, key) for key in wanted]})
