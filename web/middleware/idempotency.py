@@ -13,10 +13,11 @@ import re
 from typing import IO, Any, cast
 
 from flask import Flask, Response, g, request
+from gunicorn.http.errors import ParseException
+from werkzeug.exceptions import HTTPException
 
 from shared.access.idempotency import StoredResponse
-from shared.domain.errors import Fault, InvalidRequest, Unavailable
-from web.middleware.problems import drain
+from shared.domain.errors import DarkroomError, Fault, InvalidRequest, Unavailable
 from web.state import caller, state
 
 #: Valid keys: visible ASCII characters.
@@ -45,8 +46,8 @@ def _begin() -> Response | None:
     if not KEY.fullmatch(key):
         raise _wrong("must be 1 to 255 visible ASCII characters")
     key = f"{caller().owner} {key}"  # the same key of another owner is a different key
+    body = HashedStream(request.stream, request.mimetype_params.get("boundary", ""))  # raises if it is too long
     before = state().key_lock.begin(key)
-    body = HashedStream(request.stream, request.mimetype_params.get("boundary", ""))
     request.stream = cast(IO[bytes], body)
     if before is not None:
         return _replay(before, body)
@@ -55,8 +56,6 @@ def _begin() -> Response | None:
 
 
 def _replay(before: StoredResponse, body: HashedStream) -> Response:
-    while body.read(READ_BYTES):
-        pass
     if _digest(body) != before.request:
         raise _wrong("was already sent with a different request: use a new key")
     response = Response(before.body, before.status, before.headers)
@@ -67,19 +66,26 @@ def _replay(before: StoredResponse, body: HashedStream) -> Response:
 def _end(response: Response) -> Response:
     key, body = g.pop("idempotency", (None, None))
     if key is not None:
-        drain()
-        answer = _answer(response, _digest(body)) if response.status_code < 400 else None
+        answer = _answer(response, body) if response.status_code < 400 else None
         with contextlib.suppress(Unavailable):  # the work is done, so the client gets its response
             state().key_lock.finish(key, answer)
     return response
 
 
-def _answer(response: Response, digest: str) -> StoredResponse:
+def _answer(response: Response, body: HashedStream) -> StoredResponse | None:
+    """Return what to store; None if the body is cut short or too long, so that no repeat could be the same request."""
+    try:
+        digest = _digest(body)
+    except (DarkroomError, HTTPException, ParseException, OSError):
+        return None
     headers = {name: value for name, value in response.headers.items() if name.lower() not in SERVER_HEADERS}
     return StoredResponse(digest, response.status_code, headers, response.get_data(as_text=True))
 
 
 def _digest(body: HashedStream) -> str:
+    """Return the digest of the request, after reading what the view has left of its body."""
+    while body.read(READ_BYTES):
+        pass
     what = [request.method, request.path, request.query_string.decode("latin-1"), request.mimetype, body.hexdigest()]
     return hashlib.sha256("\n".join(what).encode()).hexdigest()
 
