@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from threading import BoundedSemaphore
@@ -18,7 +18,15 @@ from shared.datasets.names import NAME_PATTERN, RESERVED
 from shared.datasets.store import DatasetStore
 from shared.domain.card import ModelCard
 from shared.domain.classifier import EVERYDAY
-from shared.domain.errors import Fault, InvalidRequest, NotFound, TooLarge, Unavailable, UnsupportedMedia
+from shared.domain.errors import (
+    Fault,
+    InvalidRequest,
+    NotFound,
+    PreconditionFailed,
+    TooLarge,
+    Unavailable,
+    UnsupportedMedia,
+)
 from shared.domain.preprocessing import PREPROCESSINGS, Channels, PerChannel, Preprocessing, Resize, ValueRange, spelled
 from shared.models.import_queue import (
     KINDS,
@@ -114,12 +122,19 @@ class ImportService:
             wanted = _validate(uploaded, owner)
             card = wanted.find_existing(self.registry.versions())
             if card is not None:
+                self._serve(card)
                 return card, False
             wanted = replace(wanted, own=self._own_classifier(wanted))
             result = self.queue.result(wanted.id)
             if result is None:
                 self.queue.submit(wanted, uploaded.file.content)
         return self._card(result or self._wait(wanted.id)), True
+
+    def _serve(self, card: ModelCard) -> None:
+        """Make a version the champion of its Classifier if that has none: its import may have been killed."""
+        if card.owner is not None and self.registry.find_alias(card.belongs_to) is None:
+            with suppress(PreconditionFailed):  # it has one now
+                self.registry.promote(card.version, 0)
 
     def _own_classifier(self, wanted: ModelImport) -> str:
         """Return a name for a new Classifier, from the name of the model: the same for the same file."""

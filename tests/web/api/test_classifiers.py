@@ -212,3 +212,19 @@ def test_a_wrong_pin_is_named(admin: Caller, parts: Services, query: str, body, 
     answer = admin("POST", "/v1/jobs" + query, 422, **body)
     assert [fault["pointer"] for fault in answer.json["errors"]] == [pointer]
     assert parts.job_list.page(10)[0] == [], "nothing is left behind"
+
+
+def test_a_model_that_is_sent_again_serves_if_its_import_ended_too_early(
+    admin: Caller, parts: Services, tmp_path: Path
+) -> None:
+    """Given an import that was killed between publishing and promoting, When repeated, Then the version serves."""
+    file = b"PK\x03\x04 a model"
+    source = hashlib.sha256(file).hexdigest()
+    card = {"owner": "admin", "classifier": "fruit", "source_sha256": source}
+    version = parts.registry.publish(version_folder(tmp_path, **card)).version
+    for _ in range(2):
+        assert admin("POST", "/v1/models", data={"file": (BytesIO(file), "net.keras")}).json["version"] == version
+        assert admin("GET", "/v1/classifiers/fruit").json["champion"]["version"] == version
+    parts.registry.promote(other := parts.registry.publish(version_folder(tmp_path, b"other", **card)).version)
+    admin("POST", "/v1/models", data={"file": (BytesIO(file), "net.keras")})
+    assert admin("GET", "/v1/classifiers/fruit").json["champion"]["version"] == other, "one that is chosen stays"
