@@ -92,7 +92,7 @@ def safe(name: str) -> str:
     clean = UNSAFE.sub("_", unicodedata.normalize("NFC", re.split(r"[/\\]", name)[-1])).strip(" .") or "picture"
     path = PurePosixPath(f"_{clean}" if WINDOWS_DEVICES.match(clean) else clean)
     extension = path.suffix[:MAX_EXTENSION]
-    return path.stem.encode()[: MAX_NAME - len(extension.encode())].decode(errors="ignore").rstrip() + extension
+    return path.stem.encode()[: MAX_NAME - len(extension.encode())].decode(errors="ignore").rstrip(" ") + extension
 
 
 class StreamBuffer(io.BytesIO):

@@ -98,6 +98,7 @@ def test_memory_holds_one_picture_at_a_time() -> None:
 ODD = ["..", ".", "", "/", "a/../b.png", "C:\\x\\con.png", "nul", "a" * 400 + ".jpeg", "🐈" * 200 + ".png", " .x. "]
 
 
+@example(["\u00a0", "\u3000.png"])
 @example(ODD)
 @given(st.lists(st.sampled_from(ODD) | st.text(st.characters(exclude_categories=())), max_size=20))
 def test_names_become_safe_and_unique(names: list[str]) -> None:
