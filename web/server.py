@@ -86,16 +86,20 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         util.write_error = write_problem
         super().init_process()
 
+    def handle(self, conn: Any) -> Any:
+        """Linger before a connection is closed."""
+        kept = super().handle(conn)
+        if not kept:
+            linger(conn.sock)
+        return kept
+
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Send `100 Continue` when the app first reads the body, not at once as gunicorn does.
 
         So a refused request is never sent. Its connection is closed: the client may still send the body.
         """
         if not req._expected_100_continue:
-            kept = super().handle_request(req, conn)
-            if not kept and getattr(req.body.reader, "length", None):
-                linger(conn.sock)
-            return kept
+            return super().handle_request(req, conn)
         req._expected_100_continue = False
         req.body = body = ContinueBody(req.body, conn.sock)
         return super().handle_request(req, conn) and body.requested
@@ -105,15 +109,18 @@ def linger(client: socket.socket) -> None:
     """Say that nothing follows the response, then discard what the client sends, until it has read it or LINGER_S.
 
     gunicorn itself discards 64 KiB and closes. A proxy that still sends would find the connection broken, and answer
-    502 without having read the response.
+    502 without having read the response. It does so in the thread that accepts all connections, which would wait for a
+    client that stays; after this it has nothing to wait for.
     """
     deadline = time.monotonic() + LINGER_S
     with contextlib.suppress(OSError):
         client.shutdown(socket.SHUT_WR)
-        while (left := deadline - time.monotonic()) > 0:
-            client.settimeout(left)
-            if not client.recv(LINGER_BYTES):
-                break
+        with contextlib.suppress(TimeoutError):
+            while (left := deadline - time.monotonic()) > 0:
+                client.settimeout(left)
+                if not client.recv(LINGER_BYTES):
+                    break
+        client.shutdown(socket.SHUT_RDWR)
 
 
 class ContinueBody:

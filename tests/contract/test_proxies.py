@@ -209,11 +209,14 @@ def test_a_refusal_arrives_before_the_upload_ends(site: Site) -> None:
     assert problem(early_answer(site, "Content-Type: image/png", f"Authorization: Bearer {KEY}"), 413)
 
 
-def test_a_client_that_only_sends_reads_its_refusal_afterwards(webs: list[Web]) -> None:
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "closed"])
+@pytest.mark.parametrize("length", [TOO_MUCH, None], ids=["length", "chunked"])
+def test_a_client_that_only_sends_reads_its_refusal_afterwards(webs: list[Web], length: int | None, kept: bool) -> None:
     """Given far more than is read before the answer, then the connection is whole until the client reads."""
     host, port = webs[0].address.split(":")
+    begin = head(length, "image/png") + (b"" if length else f"{TOO_MUCH:x}\r\n".encode())
     with socket.create_connection((host, int(port)), PATIENCE_S) as client:
-        client.sendall(head(TOO_MUCH, "image/png"))
+        client.sendall(begin.replace(b"Connection: close\r\n", b"" if kept else b"Connection: close\r\n"))
         for _ in range(24):
             client.sendall(bytes(MIB))
         assert client.recv(65536).startswith(b"HTTP/1.1 401 ")
