@@ -133,10 +133,14 @@ class CommitState(StrEnum):
 
 @dataclass(frozen=True)
 class CommitResult:
-    """The result of a commit. `added` has the digests whose bytes in the Block's folder are in use now."""
+    """The result of a commit. `added` has the digests whose bytes in the Block's folder are in use now.
+
+    `failed` has the keys of the Items that have failed and can be retried, if the state is COMMITTED.
+    """
 
     state: CommitState
     added: frozenset[str] = frozenset()
+    failed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,9 @@ class DatasetImports:
 
         The pictures become the Block `chunk.id` of `rows` rows, whose Blobs are stored already. Items with the same
         bytes have the same row. `seen` is the number of Blocks in which near copies were looked for: if there are more
-        by now, or a picture without a row is not there, the result is BEHIND and nothing has changed. After any other
-        result, the Blobs of the Block that are not in `added` can be deleted.
+        by now, or a picture without a row is not there, the result is BEHIND and nothing has changed. If there is
+        another result without `added` pictures, the Block's folder can be deleted; of a Block with some, `DatasetSweep`
+        deletes what belongs to the others.
 
         A picture that is there keeps its Label, or gets this one if it has none. New Labels are added. A repeated call
         within a minute changes nothing and returns the same.
@@ -42,11 +43,12 @@ class DatasetImports:
             raise ValueError("`outcomes` must have exactly the items of the chunk")
         failures = [outcome_json(Outcome(ItemState.FAILED, failure=each)) for each in (NO_ROOM, NO_LABEL, DELETED)]
         parts = [part for key, outcome in outcomes.items() for part in _args(key, outcome, seen)]
-        state, *rows_added = self._scripts.run(
+        state, *lists = self._scripts.run(
             "dataset_commit", chunk.id, dataset, seen, rows, MAX_PICTURES, MAX_LABELS, *failures, *parts
         )
+        added, failed = lists or ((), ())
         digests = {new.row: new.sha256 for new in outcomes.values() if isinstance(new, NewPicture)}
-        return CommitResult(CommitState(state), frozenset(digests[int(row)] for row in rows_added))
+        return CommitResult(CommitState(state), frozenset(digests[int(row)] for row in added), frozenset(failed))
 
 
 def _args(key: str, outcome: NewPicture | Failure, block: int) -> tuple[str | int | bytes, ...]:

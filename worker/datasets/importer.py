@@ -53,12 +53,12 @@ class PictureImporter:
         examinations, result = _Examinations(), None
         while result is None or result.state is CommitState.BEHIND:
             result = self._attempt(chunk, dataset, backbone, examinations, timings)
-        self._clean_up(chunk, dataset, examinations, result)
+        self._clean_up(chunk, dataset, result)
         if result.state is CommitState.STALE:
             return None
         if result.state is CommitState.GONE:
             return len(chunk.uploads)
-        return sum(isinstance(examinations.found.get(upload.sha256), ItemError) for upload in chunk.uploads)
+        return len(result.failed)
 
     def _attempt(
         self, chunk: Chunk, dataset: str, backbone: Backbone, examinations: _Examinations, timings: Timings
@@ -81,12 +81,12 @@ class PictureImporter:
         outcomes: dict[str, NewPicture | Failure] = {}
         for upload in chunk.uploads:
             found, row = examinations.found.get(upload.sha256), examinations.rows.get(upload.sha256)
-            if isinstance(found, ItemError):
-                outcomes[upload.key] = Failure(found.code, str(found))
-            elif found is None or row is None:
-                outcomes[upload.key] = _picture(upload, None)
-            else:
+            if isinstance(found, tuple) and row is not None:
                 outcomes[upload.key] = _picture(upload, found[1], row, near[row], near_rows[row])
+            elif isinstance(found, ItemError) and upload.sha256 not in known:
+                outcomes[upload.key] = Failure(found.code, str(found))
+            else:  # the Dataset has it, perhaps since another worker has taken it from the Job
+                outcomes[upload.key] = _picture(upload, None)
         with timings.timing("commit"):
             return self.imports.commit(chunk, dataset, len(blocks), len(examinations.rows), outcomes)
 
@@ -128,15 +128,14 @@ class PictureImporter:
             write_hashes(self.blobs, dataset, block, examinations.new.hashes, examinations.new.mirrored)
             write_embeddings(self.blobs, dataset, block, backbone, examinations.new.vectors)
 
-    def _clean_up(self, chunk: Chunk, dataset: str, examinations: _Examinations, result: CommitResult) -> None:
-        """Delete what the Dataset does not use, and the Job's copies of what it has."""
+    def _clean_up(self, chunk: Chunk, dataset: str, result: CommitResult) -> None:
+        """Delete the Block's folder if the Dataset does not use it, and the Job's copies that no retry needs."""
         if not result.added:
             self.blobs.delete_all(block_folder(dataset, chunk.id))
-        unused = [sha256 for sha256 in examinations.rows if sha256 not in result.added]
-        self.blobs.delete([key(dataset, chunk.id, each) for each in unused for key in (picture_key, thumbnail_key)])
         if result.state is CommitState.COMMITTED:
-            good = {u.sha256 for u in chunk.uploads if not isinstance(examinations.found.get(u.sha256), ItemError)}
-            self.blobs.delete([blob_key(chunk.job_id, sha256) for sha256 in good])
+            kept = {upload.sha256 for upload in chunk.uploads if upload.key in result.failed}
+            done = {upload.sha256 for upload in chunk.uploads} - kept
+            self.blobs.delete([blob_key(chunk.job_id, sha256) for sha256 in done])
 
 
 def _blobs(dataset: str, block: str, examinations: _Examinations) -> Iterator[tuple[str, bytes]]:

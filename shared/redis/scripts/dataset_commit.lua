@@ -2,10 +2,10 @@
 -- outcomes (JSON) of an item whose picture or label has no room and of items of a deleted dataset; then for each item: key,
 -- outcome (JSON) if it has failed (the rest is '' then), row ('' if the bytes should be there already), label ('' for none),
 -- flags and the packed rest of its record, numbers of near copies, rows of near copies (both separated by commas).
--- Commits the items to their job and the pictures to the dataset, all in one step or nothing. Returns {'committed', row of
--- each added picture…}; {'stale'} if the lease is lost; {'behind'} if there are more blocks or a picture is gone; {'gone'} if
--- the dataset does not exist, and then the items have failed. A repeated call whose first response was lost returns the same
--- within a minute.
+-- Commits the items to their job and the pictures to the dataset, all in one step or nothing. Returns {'committed', rows of
+-- the added pictures, keys of the failed items}; {'stale'} if the lease is lost; {'behind'} if there are more blocks or a
+-- picture is gone; {'gone'} if the dataset does not exist, and then the items have failed. A repeated call whose first
+-- response was lost returns the same within a minute.
 local ITEM = 8
 local chunk, seen, rows, most_pictures, most_labels = ARGV[1], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local no_room, no_label, deleted = ARGV[7], ARGV[8], ARGV[9]
@@ -34,9 +34,12 @@ local function is_behind()
   end
 end
 
+local added, failed = {}, {}
+
 local function fail(id, item, outcome)
   finish(id, item.key, 'failed', outcome, '')
   redis.call('SADD', key(id, 'retryable'), item.key)
+  table.insert(failed, item.key)
 end
 
 local before = redis.call('GET', committed_key(chunk))
@@ -58,7 +61,7 @@ if is_missing() then
 end
 
 local first, pictures = tonumber(record('next')), tonumber(record('pictures'))
-local numbers, committed, result, changed = {}, {}, { 'committed' }, false
+local numbers, is_added, committed, changed = {}, {}, {}, false
 
 -- Why a new picture cannot be added (an outcome), or nil.
 local function refusal(label)
@@ -73,7 +76,8 @@ local function add(item)
   if item.label ~= '' then add_label(item.label) end
   add_picture(item.n, item.flags % 4, math.floor(item.flags / 4) % 2, math.floor(item.flags / 8), item.rest)
   pictures = pictures + 1
-  table.insert(result, item.row)
+  is_added[item.row] = true
+  table.insert(added, item.row)
 end
 
 for item in items() do
@@ -127,11 +131,15 @@ for _, item in ipairs(committed) do
   end
 end
 
-if #result > 1 then
+if #added > 0 then
   redis.call('RPUSH', place('blocks'), chunk .. ' ' .. first .. ' ' .. rows)
   redis.call('HINCRBY', place(), 'next', rows)
+  for item in items() do
+    if item.row and not is_added[item.row] then remove_bytes(first + item.row, item.rest) end
+  end
 end
-if changed or #result > 1 then save() end
+if changed or #added > 0 then save() end
+local result = { 'committed', added, failed }
 end_commit(chunk, id, total, cjson.encode(result))
 if TERMINAL[redis.call('HGET', key(id), 'state')] then redis.call('SREM', place('jobs'), id) end
 return result

@@ -214,7 +214,14 @@ local function leave_group(picture)
   update(read(left[1]), { group = tonumber(left[1]) })
 end
 
--- Remove a picture, and note where its bytes are: `removed` has its block, row and digest until they are deleted.
+-- Note that the bytes of a picture, and its row of hashes and Embeddings, are to be deleted: `removed` has its block, row and
+-- digest until they are. `rest` is its record after the Group.
+local function remove_bytes(n, rest)
+  local _, _, _, block, row = struct.unpack('<I4I4I4I4H', rest)
+  redis.call('HSET', place('removed'), n, block .. ' ' .. row .. ' ' .. hex(digest_of(rest)))
+  unfinished()
+end
+
 local function remove_picture(picture)
   leave_group(picture)
   count_picture(picture, -1)
@@ -222,11 +229,8 @@ local function remove_picture(picture)
   redis.call('HDEL', place('pictures'), picture.n)
   redis.call('ZREM', place('by-label'), picture.n)
   redis.call('HDEL', place('rejected'), picture.n)
-  local _, _, size, block, row = struct.unpack('<I4I4I4I4H', picture.rest)
-  local digest = digest_of(picture.rest)
-  redis.call('HDEL', digest_place(digest))
+  redis.call('HDEL', digest_place(digest_of(picture.rest)))
   redis.call('HINCRBY', place(), 'pictures', -1)
-  redis.call('HINCRBY', place(), 'bytes', -size)
-  redis.call('HSET', place('removed'), picture.n, block .. ' ' .. row .. ' ' .. hex(digest))
-  unfinished()
+  redis.call('HINCRBY', place(), 'bytes', -struct.unpack('<I4', picture.rest, 9))
+  remove_bytes(picture.n, picture.rest)
 end
