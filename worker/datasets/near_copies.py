@@ -71,8 +71,13 @@ class NearCopies:
         ]
 
     def _read(self, dataset: str, blocks: Sequence[Block]) -> _Known:
-        """Return the hashes of all Blocks; only those of new ones are read."""
-        known = self._known.setdefault(dataset, _Known())
+        """Return the hashes of all Blocks; only those of new ones are read.
+
+        All are read anew if the last ones are others by now: a Redis that has failed may lose what it was told last.
+        """
+        known = self._known.get(dataset)
+        if known is None or known.blocks != list(blocks[: len(known.blocks)]):
+            known = self._known[dataset] = _Known()
         self._known.move_to_end(dataset)
         if len(self._known) > KEPT_DATASETS:
             self._known.popitem(last=False)
