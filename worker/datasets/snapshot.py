@@ -74,7 +74,7 @@ def freeze(blobs: BlobStore, pictures: DatasetPictures, job_id: str, dataset: st
     try:
         return unpack(blobs.get(key))
     except NotFound:
-        frozen = present(pictures, dataset)
+        frozen = learnable(pictures, dataset)
     try:
         blobs.create(key, pack(frozen))
     except Conflict:  # another worker was first
@@ -82,18 +82,23 @@ def freeze(blobs: BlobStore, pictures: DatasetPictures, job_id: str, dataset: st
     return frozen
 
 
+def learnable(pictures: DatasetPictures, dataset: str) -> FrozenDataset:
+    """Return the Dataset as it is now, to learn from it. Raise DatasetGone, TooFewPictures, Unavailable."""
+    frozen = present(pictures, dataset)
+    counts = np.bincount(frozen.truth, minlength=len(frozen.labels)).tolist()
+    if reason := too_thin(dict(zip(frozen.labels, counts, strict=True))):
+        raise TooFewPictures(f"{reason}.")
+    return frozen
+
+
 def present(pictures: DatasetPictures, dataset: str) -> FrozenDataset:
-    """Return the Dataset as it is now. Raise DatasetGone, TooFewPictures, Unavailable."""
+    """Return the Dataset as it is now, however few pictures it has. Raise DatasetGone, Unavailable."""
     try:
         snapshot = pictures.snapshot(dataset)
     except NotFound as error:
         raise DatasetGone("the dataset was deleted") from error
     labelled = [picture for picture in snapshot.pictures if picture.label is not None]
-    frozen = _frozen(dataset, snapshot.revision, snapshot.labels, labelled)
-    counts = np.bincount(frozen.truth, minlength=len(frozen.labels)).tolist()
-    if reason := too_thin(dict(zip(frozen.labels, counts, strict=True))):
-        raise TooFewPictures(f"{reason}.")
-    return frozen
+    return _frozen(dataset, snapshot.revision, snapshot.labels, labelled)
 
 
 def unlabelled(snapshot: Snapshot) -> FrozenDataset:

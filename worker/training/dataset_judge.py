@@ -13,8 +13,8 @@ from shared.models.comparison import Comparison, compare
 from shared.services import Services
 from worker import hardware
 from worker.datasets.pixels import StoredPictures
-from worker.datasets.snapshot import FrozenDataset, present, unpack
-from worker.serving.models import LoadedModel, ModelCache
+from worker.datasets.snapshot import DatasetGone, FrozenDataset, present, unpack
+from worker.serving.models import ModelCache, ModelUnusable
 
 #: Pictures in a forward pass.
 BATCH = 64
@@ -30,16 +30,19 @@ class DatasetJudge:
     def __call__(self, first: str, second: str) -> Comparison:
         """Compare the second version with the first.
 
-        Raise Conflict if there are no test pictures, or if a version has learnt from one of them; NotFound,
-        DatasetGone, Unavailable.
+        Raise Conflict if there are no test pictures, if a version has learnt from one of them or cannot be loaded, or
+        if the Dataset is deleted; NotFound, Unavailable.
         """
-        frozen = present(self._services.dataset_pictures, self._dataset)
+        try:
+            frozen = present(self._services.dataset_pictures, self._dataset)
+        except DatasetGone as error:
+            raise Conflict(str(error)) from error
         tests = frozen.without(~frozen.test)
         if not len(tests.numbers):
             raise Conflict("the dataset has no test pictures")
         for version in (first, second):
             self._check_learnt(version, tests)
-        answers = [self._answers(self._models.get(version), tests) for version in (first, second)]
+        answers = [self._answers(version, tests) for version in (first, second)]
         known = answers[0] >= 0
         truth, one, two = (values[known].tolist() for values in (tests.truth, *answers))
         return compare(truth, one, two, tests.labels)
@@ -54,8 +57,12 @@ class DatasetJudge:
         if seen := sum(digest in learnt for digest in tests.digests):
             raise Conflict(f"{version} has learnt from {seen} of the {len(tests.digests)} present test pictures")
 
-    def _answers(self, model: LoadedModel, tests: FrozenDataset) -> NDArray[np.int64]:
+    def _answers(self, version: str, tests: FrozenDataset) -> NDArray[np.int64]:
         """Return the index of the best Label for each picture (n,), −1 if its bytes are gone."""
+        try:
+            model = self._models.get(version)
+        except ModelUnusable as error:
+            raise Conflict(f"{version} cannot be loaded: {error}") from error
         answers = np.full(len(tests.numbers), -1)
         blocks, limit = self._services.dataset_pictures.blocks(self._dataset), self._services.settings.max_pixels
         with ThreadPoolExecutor(hardware.cores()) as pool:

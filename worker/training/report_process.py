@@ -16,7 +16,7 @@ from shared.datasets.report import read_report
 from shared.domain.errors import NotFound, StorageFull, Unavailable
 from shared.services import Services
 from shared.settings import load_settings
-from worker.datasets.snapshot import DatasetGone, TooFewPictures, present
+from worker.datasets.snapshot import DatasetGone, TooFewPictures, learnable
 from worker.serving.forward import ModelUnusable
 from worker.training.head import learn
 from worker.training.job import NICENESS, exit_with_parent
@@ -43,7 +43,7 @@ def compute(services: Services, dataset: str) -> int:
 def _compute(services: Services, dataset: str) -> None:
     try:
         basis = read_basis(services.blobs, dataset)
-        learnt = learn(services, present(services.dataset_pictures, dataset), seed=0, basis=basis)
+        learnt = learn(services, learnable(services.dataset_pictures, dataset), seed=0, basis=basis)
     except (TooFewPictures, ModelUnusable) as error:
         report_without_labels(services, dataset, str(error))
     else:

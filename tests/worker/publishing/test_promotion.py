@@ -6,11 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from shared.datasets.entities import Split
+from shared.domain.card import SNAPSHOT_FILE
 from shared.domain.classifier import Classifier
 from shared.domain.errors import Conflict
 from shared.services import Services
+from tests.shared.datasets.kit import DatasetKit, Given
 from tests.versions_kit import measured, shipped, version_folder
+from worker.datasets.snapshot import pack, present
 from worker.publishing.promotion import promote
+from worker.training.dataset_judge import DatasetJudge
 
 FRUIT = Classifier("fruit", "ann")
 
@@ -53,3 +58,26 @@ def test_nothing_is_promoted_in_a_classifier_that_was_deleted(services: Services
     services.classifiers.remove(FRUIT)
     decision = promote(services.registry, "always", fruit[0])
     assert (decision.promoted, decision.reason) == (False, "there is no classifier fruit")
+
+
+def test_a_thin_dataset_and_unusable_versions_keep_the_champion(services: Services, tmp_path: Path) -> None:
+    """Given a Dataset that has lost pictures since it was learnt from, Then a reason is given, and nothing fails."""
+    kit = DatasetKit(services.redis, services.blobs)
+    dataset = kit.create("fruit", "apple", "pear")
+    kit.add(dataset, Given("a", "apple", split=Split.TEST), Given("b", "pear", split=Split.TEST))
+    tested = present(kit.pictures, dataset)
+    learnt = pack(tested.without(tested.test))
+    versions = []
+    for name in (b"first", b"second"):
+        folder = version_folder(tmp_path, name, exported=b"no network", owner="ann", classifier="fruit")
+        (folder / SNAPSHOT_FILE).write_bytes(learnt)
+        versions.append(services.registry.publish(measured(folder)).version)
+    first, second = versions
+    judge = DatasetJudge(services, dataset)
+    promote(services.registry, "if_better", first)
+    decision = promote(services.registry, "if_better", second, judge)
+    assert (decision.promoted, f"{first} cannot be loaded" in decision.reason) == (False, True)
+    kit.store.remove(dataset)
+    decision = promote(services.registry, "if_better", second, judge)
+    assert (decision.promoted, "the dataset was deleted" in decision.reason) == (False, True)
+    kit.close()
