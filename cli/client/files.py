@@ -122,9 +122,12 @@ def _below(top: Path, files: Iterable[File]) -> Iterator[File]:
     return (replace(file, name=os.path.relpath(file.name, top)) for file in files)
 
 
-def _labelled(path: Path, files: Iterator[File]) -> Iterator[File]:
+def _labelled(path: Path, files: Iterable[File]) -> Iterator[File]:
     """Yield the files with the labels that the list at `path`, if there is one, has for them."""
-    labels = _read_labels(path)
+    labels = LabelsFile()
+    if path.is_file():
+        files = list(files)
+        labels = _read_labels(path, files)
     for file in files:
         listed = labels.find(file.name)
         if listed is None or listed.label:
@@ -135,9 +138,9 @@ def _labelled(path: Path, files: Iterator[File]) -> Iterator[File]:
         yield _unreadable(missing.file, OSError(errno.ENOENT, str(missing), missing.file))
 
 
-def _read_labels(path: Path) -> LabelsFile:
+def _read_labels(path: Path, files: Iterable[File]) -> LabelsFile:
     try:
-        return read_labels_file(path.name, path.read_bytes()) if path.is_file() else LabelsFile()
+        return LabelsFile(read_labels_file(path.name, path.read_bytes()), (file.name for file in files))
     except ItemError as error:
         raise NotSent(f"{path.parent}: {error}") from error
 

@@ -154,8 +154,8 @@ def test_the_conversion_of_coco_in_the_document(tmp_path: Path, monkeypatch: pyt
     Path("annotations.json").write_text(json.dumps(coco))
     (program,) = blocks("python", DOCS / "own-classes.md")
     subprocess.run([sys.executable, "-c", program], check=True)
-    labels = read_labels_file("labels.csv", Path("labels.csv").read_bytes())
-    assert {name: labels.find(name).label for name in ("a.jpg", "b.jpg")} == {"a.jpg": "lemon, sour", "b.jpg": "kiwi"}
+    lines = read_labels_file("labels.csv", Path("labels.csv").read_bytes())
+    assert {line.file: line.label for line in lines} == {"a.jpg": "lemon, sour", "b.jpg": "kiwi"}
 
 
 def test_add_says_what_became_of_each_picture(service: Service, client: Client, tmp_path: Path) -> None:

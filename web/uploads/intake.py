@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from shared.datasets.labels_file import LabelsFile, is_labels_file, read_labels_file
+from shared.datasets.labels_file import LabelsFile, Listed, is_labels_file, read_labels_file
 from shared.domain.entities import Failure, SkippedFile, Upload, blob_key
 from shared.domain.errors import ItemError, TooLarge
 from shared.domain.file_names import UniqueNames, shown_name
@@ -106,15 +106,20 @@ class Intake:
             yield self._counted(_refused(missing.file, missing))
 
     def _read_labels(self, filename: str, file: Spooled, kind: ArchiveKind) -> LabelsFile:
-        """Return the list of Labels in an archive, which may stand behind the pictures. Raise ItemError."""
-        if self.labelling:
-            budget = Budget(self._limits.max_request_bytes, self._limits.max_items)
-            for entry in read_archive(file.content, kind, budget, Names(self._encoding), filename):
-                if is_labels_file(entry.name):
-                    with self._spool(entry.chunks, self._limits.max_file_bytes) as content:
-                        return read_labels_file(entry.name, content.content.read())
-            file.content.seek(0)
-        return LabelsFile()
+        """Return the lists of Labels in an archive, which may stand behind the pictures. Raise ItemError, TooLarge."""
+        if self.labelling is None:
+            return LabelsFile()
+        names, lines, limits = list[str](), list[Listed](), self._limits
+        budget = Budget(limits.max_request_bytes, limits.max_items)
+        for entry in read_archive(file.content, kind, budget, Names(self._encoding), filename):
+            if is_labels_file(entry.name):
+                with self._spool(entry.chunks, limits.max_file_bytes) as content:
+                    lines += read_labels_file(clean_filename(entry.name), content.content.read())
+                budget.check_entries(len(lines))
+            else:
+                names.append(clean_filename(entry.name))
+        file.content.seek(0)
+        return LabelsFile(lines, names)
 
     def _labelled(self, upload: Upload, labels: LabelsFile | None = None) -> Upload:
         """Return the upload with its Label, if it is for a Dataset; a refused one if the Label is not allowed."""

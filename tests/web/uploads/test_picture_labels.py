@@ -6,17 +6,29 @@ import unicodedata
 
 import pytest
 
-from shared.datasets.labels_file import is_labels_file, read_labels_file
+from shared.datasets.labels_file import LabelsFile, is_labels_file, read_labels_file
 from shared.domain.errors import DarkroomError, ItemError
 from web.uploads.picture_labels import folder_label
 
 LIST = "file,label\ncat/1.jpg,cat\n2.jpg,\n"
 
 
+def labels_file(content: bytes, *names: str, at: str = "labels.csv") -> LabelsFile:
+    return LabelsFile(read_labels_file(at, content), names)
+
+
 def label(content: bytes, name: str, at: str = "labels.csv") -> str | None:
-    found = read_labels_file(at, content).find(name)
+    found = labels_file(content, name, at=at).find(name)
     assert found is not None
     return found.label
+
+
+def found_labels(lists: dict[str, str], *names: str) -> tuple[dict[str, str | None], list[str]]:
+    """Return the Label of each picture that the lists name, and the errors."""
+    lines = [line for at, rows in lists.items() for line in read_labels_file(at, f"file,label\n{rows}".encode())]
+    labels = LabelsFile(lines, names)
+    found = {name: labels.find(name) for name in names}
+    return {name: line.label for name, line in found.items() if line}, [str(each) for each in labels.missing()]
 
 
 @pytest.mark.parametrize(
@@ -47,6 +59,39 @@ def test_a_list_may_name_pictures_without_their_folder() -> None:
     assert label(b"file,label\n1.jpg,cat\n", "deep/down/1.jpg") == "cat"
 
 
+def test_a_list_gives_no_label_to_pictures_of_other_folders() -> None:
+    names = ("train/1.jpg", "test/1.jpg", "dog/1.jpg")
+    assert found_labels({"train/labels.csv": "1.jpg,cat\n"}, *names) == ({"train/1.jpg": "cat"}, [])
+    found, missing = found_labels({"train/labels.csv": "2.jpg,cat\n"}, "train/1.jpg", "test/2.jpg")
+    assert (found, len(missing)) == ({}, 1)
+
+
+def test_a_name_that_several_folders_have_is_reported() -> None:
+    assert found_labels({"labels.csv": "1.jpg,cat\n"}, "1.jpg", "dog/1.jpg") == ({"1.jpg": "cat"}, [])
+    found, (error,) = found_labels({"labels.csv": "1.jpg,cat\n"}, "cat/1.jpg", "dog/1.jpg")
+    assert found == {}
+    assert (
+        error == "`labels.csv`, line 2: no file `1.jpg` in this archive, but in 2 of its folders: name the folder, too"
+    )
+
+
+def test_each_list_is_about_its_own_folder() -> None:
+    lists = {
+        "labels.csv": "2.jpg,owl\n",
+        "train/labels.csv": "1.jpg,cat\n",
+        "test/labels.csv": "1.jpg,dog\n3.jpg,dog\n",
+    }
+    found, (error,) = found_labels(lists, "train/1.jpg", "test/1.jpg", "test/2.jpg", "train/3.jpg")
+    assert found == {"train/1.jpg": "cat", "test/1.jpg": "dog", "test/2.jpg": "owl"}
+    assert error.startswith("`test/labels.csv`, line 3: no file `3.jpg`")
+
+
+def test_lists_that_contradict_each_other_are_refused() -> None:
+    lists = {"labels.csv": "a/1.jpg,cat\n", "a/labels.csv": "1.jpg,dog\n"}
+    with pytest.raises(ItemError, match=r"`a/labels\.csv`, line 2: a/1\.jpg is 'dog' here and 'cat' in `labels\.csv`"):
+        found_labels(lists, "a/1.jpg")
+
+
 def test_decomposed_names_are_found() -> None:
     content = "file,label\nKäfer.jpg,Käfer\n".encode()
     assert label(content, unicodedata.normalize("NFD", "Käfer.jpg")) == "Käfer"
@@ -57,15 +102,13 @@ def test_labels_that_a_spreadsheet_would_run_are_read_as_they_were() -> None:
 
 
 def test_the_split_of_an_exported_dataset_is_read() -> None:
-    found = read_labels_file("labels.csv", b"file,label,split,pinned\n1.jpg,cat,test,yes\n").find("1.jpg")
+    found = labels_file(b"file,label,split,pinned\n1.jpg,cat,test,yes\n", "1.jpg").find("1.jpg")
     assert found is not None
     assert (found.split, found.pinned) == ("test", True)
 
 
 def test_lines_without_a_picture_are_known() -> None:
-    lines = read_labels_file("labels.csv", b"file,label\n1.jpg,cat\n2.jpg,dog\n")
-    lines.find("1.jpg")
-    (missing,) = lines.missing()
+    (missing,) = labels_file(b"file,label\n1.jpg,cat\n2.jpg,dog\n", "1.jpg").missing()
     assert missing.code == "missing_file"
     assert "line 3" in str(missing)
     assert missing.file == "2.jpg"
