@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -218,6 +218,11 @@ class JobStore:
     def set_metadata(self, job_id: str, metadata: Any) -> None:
         """Set the job's metadata, any JSON value. Raise NotFound."""
         self._change(job_id, "HSET", "metadata", dump(metadata))
+
+    @redis_errors()
+    def set_params(self, job_id: str, params: Mapping[str, Any]) -> None:
+        """Set the params of a job that has no items yet. Raise NotFound."""
+        self._change(job_id, "HSET", "params", dump(params))
 
     @redis_errors()
     def pin(self, job_id: str, classifier: str, version: str) -> None:

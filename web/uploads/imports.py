@@ -96,6 +96,7 @@ def submit_import(
                     raise too_late(part.name)
                 params[part.name] = text_of(part)
                 intake.labelling = labelling(params)
+                services.store.set_params(job_id, params)
             else:
                 files.append(list(intake.take(part.filename or "", part.chunks)))
         _add_all(services, dataset.id, job_id, intake, with_labels(files, labels, intake.labelling))

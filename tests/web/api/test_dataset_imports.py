@@ -97,6 +97,12 @@ def test_a_list_that_is_not_text_fails_by_name(ann: Caller, app: Flask) -> None:
     assert "`labels.csv` is not UTF-8 text" in item["error"]["detail"]
 
 
+def test_an_import_says_what_its_parts_have_asked_for(ann: Caller, parts: Services) -> None:
+    job = send(ann, {"label": "dog", "layout": "flat", "files": files(("cats/1.png", png(1)))})
+    assert job["params"] == {"dataset": "things", "label": "dog", "layout": "flat"}
+    assert labels(parts) == {"cats/1.png": "dog"}
+
+
 def test_a_label_for_each_file(ann: Caller, parts: Services) -> None:
     data = {"files": files(("a/1.png", png(1)), ("a/2.png", png(2))), "labels": json.dumps(["cat", None])}
     send(ann, data)
@@ -109,6 +115,14 @@ def test_the_list_in_an_archive_wins_over_folders(ann: Caller, parts: Services) 
     job = ann("POST", "/things/imports", data=archive, content_type="application/zip", status=202).json
     assert labels(parts) == {"a/1.png": "cat", "a/2.png": None, "a/3.png": "a"}
     assert job["counts"] == {"total": 4, "succeeded": 0, "failed": 1, "cancelled": 0}
+
+
+def test_an_archive_has_a_list_in_each_folder(ann: Caller, parts: Services) -> None:
+    one, other = ("file,label\n1.png,cat\n", "file,label\n1.png,dog\n")
+    content = {"train/labels.csv": one.encode(), "train/1.png": png(1), "test/1.png": png(2), "test/2.png": png(3)}
+    archive = zipped({**content, "test/labels.csv": other.encode()})
+    ann("POST", "/things/imports", data=archive, content_type="application/zip", status=202)
+    assert labels(parts) == {"train/1.png": "cat", "test/1.png": "dog", "test/2.png": "test"}
 
 
 def test_one_raw_picture(ann: Caller, parts: Services) -> None:
