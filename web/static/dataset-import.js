@@ -83,6 +83,7 @@ export class DatasetImport {
       await this.followed;
       await this.#finish(skipped);
     } catch (problem) {
+      this.offered = null; // the next files may be the rest of this import
       if (problem.name !== "AbortError") notice(problem.title ?? "The import stopped.", problem.message, " Add the same files again to send the rest.");
     } finally {
       removeEventListener("beforeunload", warn);

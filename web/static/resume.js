@@ -14,6 +14,7 @@ export async function offer(dataset = null) {
   const found = await lastUnfinished(dataset);
   if (!found) return;
   upload = found.upload;
+  keys = null;
   const { total } = found.job.counts;
   setText("interrupted-title", `The ${dataset ? "import" : "upload"}${inQuotes(upload.title)} was interrupted`);
   setText(
@@ -23,7 +24,7 @@ export async function offer(dataset = null) {
   );
   setText("resume-text", upload.folder ? "Choose the folder again" : "Choose the files again");
   setText("settle-text", `${dataset ? "Import" : "Classify"} only ${total === 1 ? "this picture" : `these ${number(total)}`}`);
-  byId("resume").addEventListener("click", () => byId(upload.folder ? "pick-folder" : "pick-files").click());
+  byId("resume").onclick = () => byId(upload.folder ? "pick-folder" : "pick-files").click();
 }
 
 /** Whether there is an interrupted upload. */
