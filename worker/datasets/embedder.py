@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from shared.datasets.embeddings import Vectors, read_embeddings, write_embeddings
 from shared.datasets.entities import Block
+from shared.datasets.files import block_folder, picture_key
 from shared.datasets.sweep import DatasetSweep
 from shared.domain.errors import NotFound
 from shared.storage.blobs import BlobStore
@@ -55,16 +56,25 @@ class Embedder:
     def _make(self, frozen: FrozenDataset, block: Block, places: NDArray[np.int64]) -> Vectors:
         """Return the Embeddings of a Block, and store them unless pictures are being deleted at the moment."""
         digests = {int(frozen.rows[place]): frozen.digests[place] for place in places.tolist()}
-        with self.sweep.alone(frozen.dataset) as is_alone:
-            vectors = np.zeros((block.rows, self.backbone.dimensions), np.float16)
-            stored = StoredPictures(self.blobs, frozen.dataset, self.max_pixels, self.pool)
-            rows, shape = list(digests), self.backbone.card.input
-            for start in range(0, len(rows), BATCH):
-                part = rows[start : start + BATCH]
-                wanted = [(block, digests[row]) for row in part]
-                found = stored.pixels(wanted, shape)
-                if found:
-                    vectors[[part[place] for place in found]] = self.backbone.embed(np.stack(list(found.values())))
-            if is_alone and len(digests) == block.rows:
-                write_embeddings(self.blobs, frozen.dataset, block.id, self.backbone.version, vectors)
+        vectors = np.zeros((block.rows, self.backbone.dimensions), np.float16)
+        stored = StoredPictures(self.blobs, frozen.dataset, self.max_pixels, self.pool)
+        rows, shape = list(digests), self.backbone.card.input
+        for start in range(0, len(rows), BATCH):
+            part = rows[start : start + BATCH]
+            wanted = [(block, digests[row]) for row in part]
+            found = stored.pixels(wanted, shape)
+            if found:
+                vectors[[part[place] for place in found]] = self.backbone.embed(np.stack(list(found.values())))
+        if len(digests) == block.rows:
+            self._store(frozen.dataset, block, digests, vectors)
         return vectors
+
+    def _store(self, dataset: str, block: Block, digests: Mapping[int, str], vectors: Vectors) -> None:
+        """Store the Embeddings of a Block without those of pictures that are erased by now."""
+        with self.sweep.alone(dataset) as is_alone:
+            if is_alone:
+                there = set(self.blobs.keys(block_folder(dataset, block.id)))
+                gone = [row for row, digest in digests.items() if picture_key(dataset, block.id, digest) not in there]
+                left = vectors.copy()
+                left[gone] = 0
+                write_embeddings(self.blobs, dataset, block.id, self.backbone.version, left)

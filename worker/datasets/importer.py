@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import contextlib
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from shared.datasets.embeddings import write_embeddings, write_hashes
 from shared.datasets.entities import CommitResult, CommitState, NewPicture, Split
-from shared.datasets.files import block_folder, picture_key, thumbnail_key
+from shared.datasets.files import block_folder, dataset_folder, picture_key, thumbnail_key
 from shared.datasets.imports import DELETED, DatasetImports
 from shared.datasets.pictures import DatasetPictures
 from shared.domain.entities import Chunk, Failure, Upload, blob_key
@@ -31,6 +32,11 @@ class _Examinations:
     #: Digests by row of `new`.
     rows: dict[str, int] = field(default_factory=dict)
     new: Examples | None = None
+
+    def missing(self) -> set[str]:
+        """Return the digests whose bytes the Job does not have."""
+        errors = ((digest, each) for digest, each in self.found.items() if isinstance(each, ItemError))
+        return {digest for digest, error in errors if error.code == "missing"}
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,8 @@ class PictureImporter:
         missing = {u.sha256: u for u in chunk.uploads if u.sha256 not in known and u.sha256 not in examinations.found}
         if missing:
             self._examine(chunk.job_id, missing, backbone, examinations, timings)
+            back = self._bring_back(chunk.job_id, dataset, examinations.missing() & missing.keys())
+            self._examine(chunk.job_id, {digest: missing[digest] for digest in back}, backbone, examinations, timings)
             with timings.timing("store"):
                 self._store(dataset, chunk.id, backbone.version, examinations)
         near, near_rows = [], []
@@ -120,6 +128,23 @@ class PictureImporter:
         hashes = np.array([each.hash for each in good.values()], np.uint64)
         mirrored = np.array([each.mirrored_hash for each in good.values()], np.uint64)
         examinations.new = _joined(examinations.new, Examples(hashes, mirrored, vectors))
+
+    def _bring_back(self, job_id: str, dataset: str, digests: Collection[str]) -> set[str]:
+        """Copy pictures back to the Job from Blocks whose commits Redis has lost; return the digests of those found.
+
+        After a failover, or in a restored backup, Redis may be a little older than the blobs.
+        """
+        if not digests:
+            return set()
+        known = {block.id for block in self.pictures.blocks(dataset)}
+        found = set()
+        for key in self.blobs.keys(dataset_folder(dataset)):
+            block, name = key.split("/")[-2:]
+            if name in digests and block not in known:
+                with contextlib.suppress(NotFound):  # its worker deletes it at the moment
+                    self.blobs.copy(key, blob_key(job_id, name))
+                    found.add(name)
+        return found
 
     def _store(self, dataset: str, block: str, backbone: str, examinations: _Examinations) -> None:
         """Store the pictures and thumbnails, then the hashes and Embeddings of all rows."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from shared.datasets import imports
 from shared.datasets.embeddings import read_embeddings, read_hashes
@@ -16,9 +19,13 @@ from shared.datasets.labels import Fate
 from shared.datasets.pictures import DatasetPictures
 from shared.domain.classifier import EVERYDAY
 from shared.domain.entities import CLASSIFICATION_QUEUES, LOCAL_OWNER, Chunk, ImportOutcome, JobKind, job_folder
+from shared.redis import keys
+from shared.redis.connection import undecoded
 from shared.services import Services
 from tests.fixtures.shapes import drawn, encoded
 from tests.worker.kit import importer, put
+from worker.datasets.embedder import Embedder
+from worker.datasets.snapshot import unlabelled
 from worker.serving.backbone import Backbone, Backbones
 from worker.timings import Timings
 
@@ -134,3 +141,43 @@ def test_what_two_workers_have_imported_at_once_is_stored_once(things: Imports) 
     hashes, vectors = read_hashes(*where), read_embeddings(*where, things.backbone.version)
     assert [[bool(each.any()) for each in rows] for rows in (*hashes, vectors)] == [[False, True]] * 3
     assert sweep.unfinished(10) == []
+
+
+def test_what_redis_has_lost_is_imported_again(services: Services, things: Imports) -> None:
+    """Given an import, When Redis is a little older than the blobs, as after a restore, Then it is done again."""
+    job_id = things.job({"x": CIRCLE, "y": SQUARE})
+    redis = undecoded(services.redis)
+    before = {key: redis.dump(key) for key in redis.scan_iter()}
+    assert things.run(things.claim()) == 0
+    assert things.kept(job_id) == []
+    redis.flushall()
+    for key, content in before.items():
+        redis.restore(key, 0, content)
+    redis.close()
+    assert things.run(things.claim()) == 0
+    assert things.outcomes(job_id) == {"x": ADDED, "y": ADDED}
+    assert things.kept(job_id) == []
+
+
+def test_embeddings_that_take_long_leave_nothing_of_deleted_pictures(services: Services, things: Imports) -> None:
+    """Given Embeddings for a new Backbone, When a picture is deleted and erased meanwhile, Then it has none."""
+    things.job({"x": CIRCLE, "y": SQUARE})
+    things.run(things.claim())
+    pictures, sweep = services.dataset_pictures, services.dataset_sweep
+    deleted = pictures.find(things.id, [hashlib.sha256(CIRCLE).hexdigest()]).popitem()[1]
+    blocks, frozen = pictures.blocks(things.id), unlabelled(pictures.snapshot(things.id))
+
+    class Slow(Backbone):
+        version = "slow-1"
+
+        def embed(self, images: NDArray[np.uint8]) -> NDArray[np.float16]:
+            pictures.delete(things.id, [deleted.n])
+            services.redis.delete(keys.dataset(things.id, "lock"))  # it expires after a minute
+            sweep.run()
+            return super().embed(images)
+
+    slow = Slow(things.backbone.card, things.backbone.network)
+    embedder = Embedder(services.blobs, sweep, slow, services.settings.max_pixels, things.importer.pool)
+    assert embedder.embed(frozen, blocks).any(axis=1).all()
+    stored = read_embeddings(services.blobs, things.id, blocks[0].id, slow.version)
+    assert stored.any(axis=1).tolist() == [n != deleted.row for n in range(2)]
