@@ -14,7 +14,7 @@ from tests.faults.proxy import Proxy
 from tests.shared.redis.test_refusals import REFUSALS
 
 #: The scripts of a job's life, in order.
-SCRIPTS = ("create", "add", "seal", "claim", "renew", "commit", "remove")
+SCRIPTS = ("create", "add", "claim", "renew", "commit", "remove")
 #: Seconds without Redis: longer than a chunk's lease.
 DOWN_S = 12
 #: Seconds in which the web server answers 503 without Redis, even if the cores are busy.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import islice
 from typing import Annotated, Any, NotRequired
 
 from flask import Blueprint, Response, current_app, jsonify, request
@@ -272,5 +273,5 @@ def _accepted(job: Job) -> Response:
 
 def _with_results(parts: Services, job: Job) -> dict[str, Any]:
     labels = labels_of(job, parts.registry)
-    page = parts.results.finished(job.id, FIRST_RESULTS)
-    return {**job_json(job), "results": [item_json(item, labels, job) for item in page.items]}
+    first = islice(parts.results.stream(job.id), FIRST_RESULTS)
+    return {**job_json(job), "results": [item_json(item, labels, job) for item in first]}

@@ -100,6 +100,7 @@ def submit_import(
             else:
                 files.append(list(intake.take(part.filename or "", part.chunks)))
         _add_all(services, dataset.id, job_id, intake, with_labels(files, labels, intake.labelling))
+        services.store.seal(job_id)
     return job_id
 
 

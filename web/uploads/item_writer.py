@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import dataclass
 
 from shared.access.quotas import QuotaKind
-from shared.domain.entities import Upload
+from shared.domain.entities import Queue, Upload
 from shared.domain.errors import NotFound
 from shared.jobs.messenger import Messenger
 from shared.jobs.skipped import SkippedFiles
@@ -39,18 +39,27 @@ class ItemWriter:
         Raise TooManyRequests if the caller has used up the quota of Items of this hour, Conflict if the Job is sealed,
         NotFound, StorageFull, Unavailable.
         """
-        if self.intake is not None:
-            self.intake.write()
-        charge(QuotaKind.ITEMS, len(uploads))
+        self._prepare(uploads)
         results = self.store.add(self.job_id, uploads, self.max_items)
         wake_for_job(self.store, self.messenger, self.job_id, len(uploads))
         return results
+
+    def add_last(self, uploads: list[Upload], queue: Queue) -> None:
+        """Add uploads as `add` does, and seal the Job in the same step. Workers of this queue are woken."""
+        self._prepare(uploads)
+        self.store.add_last(self.job_id, uploads, self.max_items)
+        self.messenger.wake_for_items(queue, len(uploads))
 
     def skip(self) -> None:
         """Record what was skipped so far, and how names were read."""
         if self.intake is not None:
             self.skipped.add(self.job_id, self.intake.skipped, self.intake.guessed, self.max_items)
             self.intake.skipped.clear()
+
+    def _prepare(self, uploads: list[Upload]) -> None:
+        if self.intake is not None:
+            self.intake.write()
+        charge(QuotaKind.ITEMS, len(uploads))
 
 
 def wake_for_job(store: JobStore, messenger: Messenger, job_id: str, items: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import Request
 
-from shared.domain.entities import JobKind, Upload, WebhookTarget
+from shared.domain.entities import JobKind, Upload, WebhookTarget, queue_for
 from shared.domain.errors import DarkroomError
 from shared.services import Services
 from web.middleware.rate_limits import most_open_jobs
@@ -75,7 +75,7 @@ def submit(services: Services, owner: str, request: Request, encoding: str | Non
 def new_job(
     services: Services, kind: JobKind, owner: str, webhook: WebhookTarget | None, **fields: Any
 ) -> Iterator[str]:
-    """Make a Job with these `fields` for the block to fill; seal it at the end, or remove it if the block fails."""
+    """Make a Job with these `fields` for the block to fill and seal; remove it if the block fails."""
     job_id = services.store.create(
         kind,
         retention_s=services.settings.retention_hours * 3600,
@@ -89,7 +89,6 @@ def new_job(
     about_job(job_id)
     try:
         yield job_id
-        services.store.seal(job_id)
     except BaseException:
         with contextlib.suppress(DarkroomError):  # what cannot be removed now, the reconciler removes
             services.store.remove(job_id, force=True)
@@ -117,15 +116,14 @@ class _Batches:
                 self._add()
 
     def finish(self, *, alone: bool) -> None:
-        """Add the rest. If the request is a single file that cannot be accepted, raise its error."""
+        """Add the rest and seal the Job. If the request is a single file that cannot be accepted, raise its error."""
         if not self._count:
             raise no_files(len(self._intake.skipped))
         if alone and self._count == 1:
             raise_failure(self._batch[0])
-        self._add()
         self._writer.skip()
+        self._writer.add_last(self._batch, queue_for(JobKind.CLASSIFICATION, self._count))
 
     def _add(self) -> None:
-        if self._batch:
-            self._writer.add(self._batch)
-            self._batch, self._bytes = [], 0
+        self._writer.add(self._batch)
+        self._batch, self._bytes = [], 0

@@ -69,6 +69,7 @@ def take(
             for upload in batch:
                 _copy(services, job.id, import_id, upload)
             writer.add(batch)
+        services.store.seal(import_id)
     return import_id
 
 

@@ -208,6 +208,26 @@ local function settle(id)
   redis.pcall('PUBLISH', ENDED, id)
 end
 
+-- Close the job to new items. Return missing, empty or sealed.
+local function seal(id)
+  local job = redis.call('HMGET', key(id), 'state', 'sealed', 'total', 'started_at', 'created_at')
+  if not job[1] then return 'missing' end
+  if job[2] == '1' then return 'sealed' end
+  if is_training(id) then
+    redis.call('RPUSH', key(id, 'pending'), RUN)
+  elseif tonumber(job[3]) == 0 then
+    return 'empty'
+  end
+  redis.call('HSET', key(id), 'sealed', '1', 'state', job[4] and 'running' or 'queued')
+  redis.call('HDEL', key(id), 'expires_at')
+  redis.call('ZREM', EXPIRING, id)
+  list(id, job[5])
+  touch(id)
+  enqueue(id)
+  settle(id)
+  return 'sealed'
+end
+
 -- End a pending item of a cancelled or failed job.
 local function finish_unworked(id, item)
   local ending = redis.call('HGET', key(id), 'ending')

@@ -102,6 +102,28 @@ def test_a_sealed_job_accepts_no_items(kit: Kit) -> None:
     assert kit.counted(job) == Counts(total=1)
 
 
+def test_the_last_items_seal_the_job_and_a_repeated_call_changes_nothing(kit: Kit) -> None:
+    job = kit.open_job(uploads(1), listed=False)
+    last = [upload("last"), upload("bad", failure=REFUSED)]
+    kit.store.add_last(job, last, MANY)
+    sealed = kit.store.get(job)
+    assert (sealed.state, sealed.sealed, sealed.expires_at) == (JobState.QUEUED, True, None)
+    assert kit.store.is_listed(job) and sealed.counts == Counts(total=3, failed=1)
+    kit.store.add_last(job, last, MANY)
+    assert kit.store.get(job) == sealed
+    kit.finish(kit.claim())
+    kit.store.add_last(job, last, MANY)
+    assert kit.store.get(job).state is JobState.SUCCEEDED and kit.counted(job) == Counts(3, succeeded=2, failed=1)
+
+
+def test_a_job_that_was_cancelled_accepts_no_last_items(kit: Kit) -> None:
+    job = kit.open_job(uploads(1))
+    kit.store.cancel(job)
+    with pytest.raises(Conflict, match="sealed"):
+        kit.store.add_last(job, [upload("last")], MANY)
+    assert kit.counted(job) == Counts(total=1, cancelled=1)
+
+
 def test_an_empty_job_cannot_be_sealed(kit: Kit) -> None:
     job = kit.open_job()
     with pytest.raises(Conflict, match="no items"):
@@ -113,6 +135,7 @@ CALLS_ON_A_JOB = {
     "get": lambda store, job: store.get(job),
     "revision": lambda store, job: store.revision(job),
     "add": lambda store, job: store.add(job, uploads(1), MANY),
+    "add_last": lambda store, job: store.add_last(job, uploads(1), MANY),
     "reserve_numbers": lambda store, job: store.reserve_numbers(job, 3),
     "seal": lambda store, job: store.seal(job),
     "set_metadata": lambda store, job: store.set_metadata(job, {"a": 1}),
