@@ -77,6 +77,17 @@ class ChunkStore:
         return [_read_chunk(answer) for answer in answers]
 
     @redis_errors()
+    def linger(self, worker: str, seconds: float) -> bool:
+        """Wait for a new small job, which needs no message then; for less than RESPONSE_TIMEOUT_S.
+
+        Return False if none came, or if one is waiting already.
+        """
+        if not self._scripts.run("linger", worker, int(seconds * 1000)):
+            return False
+        woken = self._redis.blpop(keys.wake(worker), seconds)
+        return bool(woken) or not self._redis.zrem(keys.LINGERING, worker)  # it was woken just after that time
+
+    @redis_errors()
     def renew(self, chunk_id: str) -> bool:
         """Renew the lease of a chunk or training. Return False if it is lost."""
         return bool(self._scripts.run("renew", chunk_id, LEASE_S * 1000))

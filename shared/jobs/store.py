@@ -137,13 +137,16 @@ class JobStore:
         for number, batch in enumerate(_batches(uploads)):
             if number:
                 self.check_memory()  # the caller has checked before the first one
-            results += self._add(job_id, batch, max_items, "")
+            results += map(AddResult, self._add(job_id, batch, max_items, ""))
         return results
 
     @redis_errors()
-    def add_last(self, job_id: str, uploads: Sequence[Upload], max_items: int) -> None:
-        """Add at most SCRIPT_BATCH items as `add` does, and seal the job in the same step. Errors are those of `add`."""
-        self._add(job_id, uploads, max_items, "last")
+    def add_last(self, job_id: str, uploads: Sequence[Upload], max_items: int) -> bool:
+        """Add at most SCRIPT_BATCH items as `add` does, and seal the job in the same step. Errors are those of `add`.
+
+        Return whether this woke a worker that lingers.
+        """
+        return "woken" in self._add(job_id, uploads, max_items, "last")
 
     @redis_errors()
     def reserve_numbers(self, job_id: str, count: int) -> int:
@@ -327,14 +330,14 @@ class JobStore:
         """Return whether the job appears in lists."""
         return self._redis.zscore(keys.JOBS, job_id) is not None
 
-    def _add(self, job_id: str, uploads: Sequence[Upload], max_items: int, last: str) -> list[AddResult]:
+    def _add(self, job_id: str, uploads: Sequence[Upload], max_items: int, last: str) -> list[str]:
         parts = (part for upload in uploads for part in _added(upload))
-        words = self._scripts.run("add", job_id, max_items, last, *parts)
+        words: list[str] = self._scripts.run("add", job_id, max_items, last, *parts)
         if words == ["missing"]:
             raise job_not_found(job_id)
         if words == ["closed"]:
             raise Conflict(f"job {job_id} is sealed: it accepts no more items")
-        return [AddResult(word) for word in words]
+        return words
 
     def _change(self, job_id: str, command: str, field: str, value: str | int) -> Any:
         result = self._scripts.run("change", job_id, command, field, value)

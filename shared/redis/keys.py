@@ -14,6 +14,8 @@ REMOVING = "darkroom:removing"
 CORRECTED = "darkroom:corrected"
 #: Channel: ids of jobs at their end. See `shared/jobs/ended.py`.
 ENDED = "darkroom:ended"
+#: Sorted set: workers that wait for a small job without a message, by the time until which they do (ms).
+LINGERING = "darkroom:lingering"
 #: Sorted set: chunks and trainings by the time their lease expires (ms).
 LEASES = "darkroom:leases"
 #: String: the id of the storage that is used with this Redis. See `shared/storage/identity.py`.
@@ -82,6 +84,11 @@ def dataset(dataset_id: str, part: str | None = None) -> str:
 def chunk(chunk_id: str) -> str:
     """Return the key of a claimed chunk or training: its job, worker and items."""
     return f"darkroom:chunk:{chunk_id}"
+
+
+def wake(worker: str) -> str:
+    """Return the key of a list with the job for which a worker that lingers was woken."""
+    return f"darkroom:wake:{worker}"
 
 
 def done(queue: str, minute: int) -> str:

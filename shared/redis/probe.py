@@ -43,6 +43,7 @@ JOB_STORE_CALLS: Calls = (
     ("LLEN", _LIST),
     ("LTRIM", _LIST, 0, -1),
     ("LPOP", _LIST),
+    ("BLPOP", _LIST, 1),
     ("SADD", _SET, "a", "b"),
     ("SCARD", _SET),
     ("SREM", _SET, "b"),

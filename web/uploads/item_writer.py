@@ -47,8 +47,8 @@ class ItemWriter:
     def add_last(self, uploads: list[Upload], queue: Queue) -> None:
         """Add uploads as `add` does, and seal the Job in the same step. Workers of this queue are woken."""
         self._prepare(uploads)
-        self.store.add_last(self.job_id, uploads, self.max_items)
-        self.messenger.wake_for_items(queue, len(uploads))
+        if not self.store.add_last(self.job_id, uploads, self.max_items):
+            self.messenger.wake_for_items(queue, len(uploads))
 
     def skip(self) -> None:
         """Record what was skipped so far, and how names were read."""

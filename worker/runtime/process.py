@@ -37,6 +37,9 @@ REMOTE_READERS = 16
 IDLE_S = 1.0
 #: Seconds for which a process goes on with the next unit of work after one message. A unit may take longer.
 LOOP_S = 0.5
+#: Seconds for which a process that finds no work waits for the next small job: a client that sends one picture after
+#: the other sends the next one within them. All others wait that long for a process, if all processes do this.
+LINGER_S = 0.1
 
 log = logging.getLogger(__name__)
 
@@ -129,8 +132,10 @@ class WorkerProcess:
         Go on for LOOP_S: to send and receive a message costs more than to classify a small job.
         """
         end = time.monotonic() + LOOP_S
-        while self._one_unit() and time.monotonic() < end:
-            pass
+        while True:
+            was_work = self._one_unit()
+            if time.monotonic() > end or not (was_work or self._linger()):
+                return
 
     def _one_unit(self) -> bool:
         """Make a heatmap or classify a chunk. Return False if none waits."""
@@ -138,6 +143,11 @@ class WorkerProcess:
             self.chunks.wake_another_worker()  # the message may have been for a chunk
             return True
         return self.chunks.work()
+
+    def _linger(self) -> bool:
+        """Wait for a small job. Return whether there is one. A process that lacks a model leaves jobs to the others."""
+        may = Queue.INTERACTIVE in self.queues and not self.lacks.all()
+        return may and self.chunks.chunks.linger(self.name, LINGER_S)
 
     def _on_heartbeat(self) -> None:
         self._metrics.flush()

@@ -5,7 +5,7 @@
 local JOBS, EXPIRING, LEASES = 'darkroom:jobs', 'darkroom:expiring', 'darkroom:leases'
 local INTERACTIVE, BULK, TRAIN = 'darkroom:ring:interactive', 'darkroom:ring:bulk', 'darkroom:ring:train'
 local COUNTERS, RECEIVERS = 'darkroom:counters', 'darkroom:receivers'
-local CORRECTED, ENDED = 'darkroom:corrected', 'darkroom:ended'
+local CORRECTED, ENDED, LINGERING = 'darkroom:corrected', 'darkroom:ended', 'darkroom:lingering'
 -- The only pending element of a training job, which has no items, while no worker holds it.
 local RUN = 'run'
 local TERMINAL = { succeeded = true, failed = true, cancelled = true }

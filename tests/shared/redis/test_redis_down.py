@@ -89,6 +89,7 @@ CALLS: dict[str, Callable[[str], object]] = {
         for name, call in {
             "claim": lambda chunks: chunks.claim("worker", RINGS),
             "claim_together": lambda chunks: chunks.claim_together("worker", RINGS),
+            "linger": lambda chunks: chunks.linger("worker", 1),
             "renew": lambda chunks: chunks.renew(CHUNK.id),
             "commit": lambda chunks: chunks.commit(CHUNK, {"a": sure()}),
             "commit_all": lambda chunks: chunks.commit_all([(CHUNK, {"a": sure()})]),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import socket
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -16,7 +18,7 @@ from shared.redis import keys
 from shared.redis.connection import Client, now_ms
 from shared.services import Services
 from tests.conftest import PATIENCE_S, wait_until
-from tests.worker.kit import pictures, stored
+from tests.worker.kit import pictures, put, stored
 from worker.runtime.heartbeat import Heartbeat
 from worker.runtime.process import WorkerProcess, threads_per_process
 
@@ -67,6 +69,30 @@ def test_one_message_is_enough_for_many_small_jobs(services: Services, monkeypat
     jobs = [stored(services, pictures(2)) for _ in range(2)]
     worker.work_on_pictures()
     assert Counter(services.store.get(job_id).state for job_id in jobs) == {JobState.SUCCEEDED: 1, JobState.QUEUED: 1}
+    worker._pool.shutdown()
+
+
+def test_a_process_that_lingers_needs_no_message_for_the_next_small_job(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a process that lingers until after LOOP_S, when a job wakes it, then it works on that job."""
+    monkeypatch.setattr("worker.runtime.process.LOOP_S", 0.05)
+    monkeypatch.setattr("worker.runtime.process.LINGER_S", 1)
+    worker, jobs = WorkerProcess(services, CLASSIFICATION_QUEUES), list[str]()
+
+    def was_woken() -> bool:
+        """Let the process handle one message; submit a job meanwhile, and return whether that woke the process."""
+        while worker.chunks.work():
+            pass
+        late = time.monotonic() + 0.2
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(worker.work_on_pictures)
+            wait_until(lambda: time.monotonic() > late, "its time is up")
+            jobs.append(stored(services, {}, sealed=False))
+            return services.store.add_last(jobs[-1], put(services, jobs[-1], pictures(2)), 1000)
+
+    wait_until(was_woken, "a job wakes the process")
+    assert services.store.get(jobs[-1]).state is JobState.SUCCEEDED
     worker._pool.shutdown()
 
 
