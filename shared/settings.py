@@ -76,7 +76,7 @@ class Settings(BaseModel):
         None, description="storage for pictures and models, such as s3://bucket/prefix; default: the data folder"
     )
     web_processes: Positive = Field(2, description="number of gunicorn processes")
-    web_threads: Positive = Field(64, description="threads, and so concurrent requests, of each web process")
+    web_threads: Positive = Field(160, description="threads, and so concurrent requests, of each web process")
     classify_workers: Positive = Field(2, description="worker processes for all jobs; one more for small jobs")
     model_memory: Positive = Field(
         1024 * MIB, description="memory for the models in each worker process that classifies, in bytes"

@@ -150,10 +150,14 @@ def _state(services: Services) -> State:
         key_ring=KeyRing(settings.api_keys or (), services.keys),
         quotas=Quotas(services.redis, hourly),
         key_lock=KeyLock(IdempotencyStore(services.redis)),
-        # Long polls leave half of the threads to everybody else.
-        waiter=JobWaiter(max(1, settings.web_threads // 2), EndedJobs(services.redis)),
+        waiter=JobWaiter(waiting_places(settings.web_threads), EndedJobs(services.redis)),
         heatmap_slots=BoundedSemaphore(max(1, settings.web_threads // 4)),
     )
+
+
+def waiting_places(threads: int) -> int:
+    """Return how many requests of a web process may wait: a fifth of its threads are left to all others."""
+    return max(1, threads * 4 // 5)
 
 
 def from_environment() -> Flask:

@@ -8,20 +8,35 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import pytest
 
 from shared.settings import Settings
-from tests.conftest import NO_TLS, PATIENCE_S, Service
+from tests.conftest import NO_TLS, PATIENCE_S, Service, running_service
 from tests.integration.helpers import open_job, png, put
+from web.app import waiting_places
 
 CLIENTS, WAIT_S = 100, 30
-#: Clients that may wait at a time: half of the service's threads.
-PLACES = Settings().web_processes * Settings().web_threads // 2
+#: Threads of each web process, fewer than usual, and clients that may wait at a time.
+THREADS = 40
+PLACES = Settings().web_processes * waiting_places(THREADS)
 #: Seconds for any other request. Less than WAIT_S: if waiting clients held all threads, it would only be answered when
 #: the first of them gives up.
 PROMPT_S = 25
 #: Requests of each kind that are made while the others wait.
 ROUNDS = 5
 PNG = {"Content-Type": "image/png"}
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    with running_service(tmp_path_factory.mktemp("waiting"), web_threads=str(THREADS)) as service:
+        yield service
+
+
+@pytest.fixture
+def http(service):
+    with service.client() as client:
+        yield client
 
 
 @contextlib.asynccontextmanager
