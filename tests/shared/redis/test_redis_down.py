@@ -69,6 +69,7 @@ CALLS: dict[str, Callable[[str], object]] = {
             "owner_and_kind": lambda store: store.owner_and_kind(JOB),
             "revision": lambda store: store.revision(JOB),
             "set_metadata": lambda store: store.set_metadata(JOB, 1),
+            "set_params": lambda store: store.set_params(JOB, {"label": "cat"}),
             "pin": lambda store: store.pin(JOB, "pets", "net-1"),
             "set_webhook": lambda store: store.set_webhook(JOB, WEBHOOK),
             "item": lambda store: store.item(JOB, "a"),
