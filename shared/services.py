@@ -146,6 +146,6 @@ class Services:
         self.blobs.delete_all(job_folder(job_id))
         self.store.forget(job_id)
 
-    def picture(self, job_id: str, sha256: str) -> bytes:
-        """Return the stored bytes of a picture. Raise NotFound."""
-        return self.blobs.get(blob_key(job_id, sha256))
+    def picture(self, job_id: str, stored_as: str) -> bytes:
+        """Return the bytes of a picture that a job has under this name. Raise NotFound."""
+        return self.blobs.get(blob_key(job_id, stored_as))

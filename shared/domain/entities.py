@@ -88,12 +88,17 @@ class Failure:
     detail: str
 
 
+#: Beginning of the name of a pack in its job's folder.
+PACK_PREFIX = "pack-"
+
+
 @dataclass(frozen=True)
 class Upload:
-    """An uploaded picture. `sha256` is the hex digest of its bytes, and part of their blob's key.
+    """An uploaded picture. `sha256` is the hex digest of its bytes.
 
     A rejected picture has a `failure` and no `media_type`; its bytes are not stored. `label`, `split` and
-    `pinned` are those that the picture is to have in a dataset.
+    `pinned` are those that the picture is to have in a dataset. `pack` is `<name>#<first byte>` if its bytes are in a
+    pack of its job; otherwise they are a blob of their own.
     """
 
     key: str
@@ -107,6 +112,12 @@ class Upload:
     label: str | None = None
     split: str | None = None
     pinned: bool | None = None
+    pack: str | None = None
+
+    @property
+    def stored_as(self) -> str:
+        """Return what its job calls its bytes, for `blob_key`: their digest, or a part of a pack."""
+        return self.sha256 if self.pack is None else f"{PACK_PREFIX}{self.pack}+{self.size}"
 
 
 class ImportOutcome(StrEnum):
@@ -313,9 +324,9 @@ def queue_for(kind: JobKind, items: int) -> Queue:
     return Queue.INTERACTIVE if items <= INTERACTIVE_ITEMS else Queue.BULK
 
 
-def blob_key(job_id: str, sha256: str) -> str:
-    """Return the blob key of a picture. It contains the digest, so that other bytes never replace it."""
-    return f"{job_folder(job_id)}/{sha256}"
+def blob_key(job_id: str, stored_as: str) -> str:
+    """Return the key of a picture. It contains a digest of the blob, so that other bytes never replace it."""
+    return f"{job_folder(job_id)}/{stored_as}"
 
 
 def checkpoint_key(job_id: str) -> str:

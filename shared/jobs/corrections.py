@@ -28,12 +28,13 @@ class LabelCount:
 
 @dataclass(frozen=True)
 class Correction:
-    """One corrected Item to train on: its image is the Blob `blob_key(job_id, sha256)`, `label` is a name."""
+    """One corrected Item to train on: its image is `blob_key(job_id, stored_as)`, `label` is a name."""
 
     job_id: str
     key: str
     sha256: str
     label: str
+    stored_as: str
 
 
 class Corrections:
@@ -93,9 +94,10 @@ class Corrections:
         for start in range(0, len(corrected), READ_BATCH):
             batch = corrected[start : start + READ_BATCH]
             uploads = self._redis.hmget(keys.job(job_id, "items"), [key for key, _ in batch])
-            for (key, index), upload in zip(batch, uploads, strict=True):
-                if upload is not None:
-                    yield Correction(job_id, key, read_upload(key, upload)[0].sha256, names[int(index)])
+            for (key, index), record in zip(batch, uploads, strict=True):
+                if record is not None:
+                    upload, _ = read_upload(key, record)
+                    yield Correction(job_id, key, upload.sha256, names[int(index)], upload.stored_as)
 
 
 def _refuse(job_id: str, reason: str, key: str = "") -> NoReturn:

@@ -26,17 +26,22 @@ FAILURE_S = 5
 
 @dataclass(frozen=True)
 class Heatmap:
-    """Where a model version looked in a picture of a job, by its digest, for the label with this index."""
+    """Where a model version looked in a picture of a job, by its digest, for the label with this index.
+
+    `stored_as` is that of the picture's upload.
+    """
 
     model: str
     job_id: str
     sha256: str
     label: int
+    stored_as: str
 
     @property
     def id(self) -> str:
         """Return the heatmap as text; `parse` reads it."""
-        return f"{self.model}:{self.job_id}:{self.sha256}:{self.label}"
+        text = f"{self.model}:{self.job_id}:{self.sha256}:{self.label}"
+        return text if self.stored_as == self.sha256 else f"{text}:{self.stored_as}"
 
     @property
     def blob_key(self) -> str:
@@ -46,8 +51,8 @@ class Heatmap:
     @classmethod
     def parse(cls, text: str) -> Heatmap:
         """Return the heatmap in a text of `id`."""
-        model, job_id, sha256, label = text.split(":")
-        return cls(model, job_id, sha256, int(label))
+        model, job_id, sha256, label, *stored_as = text.split(":")
+        return cls(model, job_id, sha256, int(label), *stored_as or [sha256])
 
 
 class HeatmapQueue:

@@ -34,7 +34,7 @@ def dump(value: Any) -> str:
 
 def upload_json(upload: Upload) -> str:
     """Return an upload as JSON, without its key (the name of its field) and its failure."""
-    names = ("filename", "size", "sha256", "media_type", "width", "height", "label", "split", "pinned")
+    names = ("filename", "size", "sha256", "media_type", "width", "height", "label", "split", "pinned", "pack")
     return dump({name: value for name in names if (value := getattr(upload, name)) is not None})
 
 

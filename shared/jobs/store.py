@@ -27,7 +27,7 @@ from shared.domain.errors import Conflict, NotFound, TooManyRequests, Unavailabl
 from shared.jobs.job_list import read_jobs
 from shared.jobs.records import dump, failure_record, outcome_json, read_item, read_job, upload_json
 from shared.redis import keys
-from shared.redis.connection import FIRST_SCHEMA, SCHEMA, Client, Scripts, now_ms, redis_errors
+from shared.redis.connection import FIRST_SCHEMA, WITH_DATASET, WITH_PACKS, Client, Scripts, now_ms, redis_errors
 from shared.redis.probe import JOB_STORE_CALLS, probe
 
 #: Share of Redis's memory limit above which no items are accepted. The rest is reserved for results.
@@ -108,7 +108,7 @@ class JobStore:
             self.check_memory()
         job_id = new_id()
         record: dict[str, str | int] = {
-            "schema": SCHEMA if dataset else FIRST_SCHEMA,
+            "schema": WITH_DATASET if dataset else FIRST_SCHEMA,
             "kind": kind,
             "state": JobState.OPEN,
             "retention_ms": retention_s * 1000,
@@ -331,8 +331,9 @@ class JobStore:
         return self._redis.zscore(keys.JOBS, job_id) is not None
 
     def _add(self, job_id: str, uploads: Sequence[Upload], max_items: int, last: str) -> list[str]:
+        schema = WITH_PACKS if any(upload.pack for upload in uploads) else FIRST_SCHEMA
         parts = (part for upload in uploads for part in _added(upload))
-        words: list[str] = self._scripts.run("add", job_id, max_items, last, *parts)
+        words: list[str] = self._scripts.run("add", job_id, max_items, last, schema, *parts)
         if words == ["missing"]:
             raise job_not_found(job_id)
         if words == ["closed"]:

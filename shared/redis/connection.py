@@ -28,9 +28,10 @@ RETRIES = 1
 #: Idle seconds after which a pooled connection is checked before use.
 HEALTH_CHECK_S = 25
 
-#: Schema version of job records. A worker leaves jobs of a newer version to newer workers. Jobs with a dataset need the
-#: second version, the others only the first.
-FIRST_SCHEMA, SCHEMA = 1, 2
+#: Schema versions of job records. A worker leaves jobs of a newer version to newer workers. Jobs with a dataset need
+#: the second version, jobs with packs the third, the others only the first.
+FIRST_SCHEMA, WITH_DATASET, WITH_PACKS = 1, 2, 3
+SCHEMA = WITH_PACKS
 
 #: Time after the last added item until an open job expires, in ms: long enough to resume an upload the next day.
 OPEN_TTL_MS = 24 * 3600 * 1000

@@ -30,6 +30,7 @@ from obstore.store import LocalStore, ObjectStore, from_url
 
 from shared.domain.errors import ConfigError, Conflict, NotFound, StorageFull, Unavailable
 from shared.storage.gate import Gate
+from shared.storage.parts import part_of
 from shared.storage.requests import PAGE, Count, Requests, not_counted
 
 #: Bytes of disk that are reserved for results and the append-only file of Redis.
@@ -78,7 +79,7 @@ REASONS = {
 
 
 class BlobStore:
-    """Bytes under keys such as `jobs/<id>/<digest>`.
+    """Bytes under keys such as `jobs/<id>/<digest>`. `get` and `copy` also take keys of parts of blobs (`parts.py`).
 
     Every method raises Unavailable if the store cannot be reached; writes raise StorageFull if it is full.
     """
@@ -127,16 +128,16 @@ class BlobStore:
         """Return a folder on the same disk for temporary files, or None for the system's."""
         return None if self._folder is None else str(self._folder.parent)
 
-    def put(self, key: str, content: bytes | IO[bytes]) -> None:
+    def put(self, key: str, content: bytes | bytearray | IO[bytes]) -> None:
         """Store `content` atomically; replaces an existing blob."""
         self.check_free_space()
-        source: bytes | IO[bytes] | Iterator[bytes] = content
-        if not self.is_remote and not isinstance(content, bytes):
+        source: bytes | bytearray | IO[bytes] | Iterator[bytes] = content
+        if not self.is_remote and not isinstance(content, bytes | bytearray):
             source = iter(partial(content.read, READ_BYTES), b"")  # half of the processor time of a file
         with self._using(key):
             self._requests.put(key, source, max_concurrency=PARTS_AT_ONCE)
 
-    def put_all(self, contents: Mapping[str, bytes]) -> None:
+    def put_all(self, contents: Mapping[str, bytes | bytearray]) -> None:
         """Store blobs by key, on a network PUTS_AT_ONCE at a time. After an error some of them are stored."""
         if self._folder is not None or len(contents) == 1:
             for key, content in contents.items():
@@ -157,21 +158,36 @@ class BlobStore:
             self._requests.put(key, content, mode="create")
 
     def copy(self, source: str, target: str) -> None:
-        """Copy a blob, on a local disk as a hard link; replaces an existing blob. Raises NotFound."""
+        """Copy a blob, on a local disk as a hard link; replaces an existing blob. Raises NotFound.
+
+        The copy of a part is a blob of its own.
+        """
+        if part_of(source) is not None:
+            self.put(target, self.get(source))
+            return
         with self._using(source):
             self._requests.copy(source, target)
 
     def get(self, key: str) -> bytes:
-        """Return a blob. Raises NotFound."""
+        """Return a blob or a part of one. Raises NotFound."""
+        if (part := part_of(key)) is not None:
+            return self.get_range(part.blob, part.start, part.length)
         with self._using(key):
             if self._folder is not None:  # 13 µs for a small picture, 82 µs through obstore
                 return (self._folder / key).read_bytes()
             return self._requests.get(key)
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
-        """Return `length` bytes of a blob from `start` on, all of which exist. Raises NotFound."""
+        """Return `length` bytes of a blob from `start` on. Raises NotFound, and Unavailable if it has fewer."""
         with self._using(key):
-            return self._requests.get_range(key, start, length)
+            if self._folder is None:
+                content = self._requests.get_range(key, start, length)
+            else:
+                with (self._folder / key).open("rb", buffering=0) as file:
+                    content = os.pread(file.fileno(), length, start)
+            if len(content) < length:
+                raise Unavailable(f"the storage failed at {key}: it is cut off")
+            return content
 
     def stream(self, key: str) -> Iterator[bytes]:
         """Yield a blob in pieces. Raises NotFound."""

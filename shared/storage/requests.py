@@ -32,7 +32,7 @@ class Requests:
     def __init__(self, store: ObjectStore, count: Count = not_counted) -> None:
         self._store, self._count = store, count
 
-    def put(self, key: str, content: bytes | IO[bytes] | Iterator[bytes], **options: Any) -> None:
+    def put(self, key: str, content: bytes | bytearray | IO[bytes] | Iterator[bytes], **options: Any) -> None:
         """Store a blob."""
         with self._counted("put"):
             obstore.put(self._store, key, content, **options)

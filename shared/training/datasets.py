@@ -24,11 +24,12 @@ HELD_OUT_OF = 4
 
 @dataclass(frozen=True)
 class CorrectedPicture:
-    """A picture to train or to test on: a job that stores it, its digest, and the index of its label."""
+    """A picture to train or to test on: a job that stores it, and as what, its digest, and the index of its label."""
 
     job_id: str
     sha256: str
     label: int
+    stored_as: str
 
 
 def corrected_pictures(
@@ -38,14 +39,14 @@ def corrected_pictures(
 
     Leave out those with two different labels, and those whose label is not one of `labels`.
     """
-    labelled: dict[str, dict[str, str]] = {}
+    labelled: dict[str, dict[str, Correction]] = {}
     for each in corrections:
-        labelled.setdefault(each.sha256, {})[each.label] = each.job_id
+        labelled.setdefault(each.sha256, {})[each.label] = each
     return [
-        CorrectedPicture(job_id, sha256, labels.index(label))
-        for sha256, jobs in sorted(labelled.items())
-        for label, job_id in jobs.items()
-        if len(jobs) == 1 and label in labels
+        CorrectedPicture(each.job_id, sha256, labels.index(label), each.stored_as)
+        for sha256, found in sorted(labelled.items())
+        for label, each in found.items()
+        if len(found) == 1 and label in labels
     ]
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -15,7 +17,7 @@ from tests.faults import harm
 from tests.faults.checks import Expected, check
 from tests.faults.kit import Arena, arena_in, entered, pictures
 from tests.faults.soak import Soak
-from tests.integration.helpers import put, zip_of
+from tests.integration.helpers import files, put, zip_of
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +81,7 @@ def test_redis_is_killed_four_times(arena: Arena, expected: Expected) -> None:
 
 
 def test_the_web_server_is_killed_while_files_are_uploaded(arena: Arena, expected: Expected) -> None:
-    """Four kills. The client retries requests without a response with the same keys."""
+    """Four kills, while files come one by one and in packs. The client repeats what was not answered."""
     names, chance, added = sorted(expected)[:400], random.Random(4), []
     job_id = arena.http.post("/v1/jobs", json={"kind": "classification"}).json()["id"]
 
@@ -87,8 +89,16 @@ def test_the_web_server_is_killed_while_files_are_uploaded(arena: Arena, expecte
         assert put(arena.http, job_id, name, pictures()[name]).status_code in (200, 201)
         added.append(name)
 
+    def add_together(group: Sequence[str]) -> None:
+        parts = [("keys", (None, json.dumps(group))), *files(*((name, pictures()[name]) for name in group))]
+        answer = arena.http.post(f"/v1/jobs/{job_id}/items", files=parts)
+        assert answer.status_code == 200 and {each["state"] for each in answer.json()["data"]} != {"rejected"}
+        added.extend(group)
+
+    requests = [partial(add, name) for name in names[:200]]
+    requests += [partial(add_together, names[start : start + 10]) for start in range(200, len(names), 10)]
     with ThreadPoolExecutor(8) as pool:
-        adding = [pool.submit(add, name) for name in names]
+        adding = [pool.submit(each) for each in chance.sample(requests, len(requests))]
         for count in range(50, len(names), 100):
             wait_until(lambda count=count: len(added) >= count, f"{count} files are there", START_STOP_S)
             harm.kill_web(arena, chance)

@@ -95,7 +95,7 @@ def results_zip(job_id: str) -> Response:
     job = parts.store.get(job_id)
     items = parts.results.stream(job_id)
     labels = labels_of(job, parts.registry)
-    chunks = zip_by_label(items, labels, lambda sha256: parts.picture(job_id, sha256), job.created_at)
+    chunks = zip_by_label(items, labels, lambda stored_as: parts.picture(job_id, stored_as), job.created_at)
     return _download(job, "zip", "application/zip", chunks)
 
 

@@ -59,7 +59,8 @@ def _wanted(job: Job, item: Item, label: str | None) -> Heatmap:
     if item.state is not ItemState.SUCCEEDED or best is None:
         raise Conflict(f"item {item.upload.key!r} is {item.state}: only a classified picture has a heatmap")
     index = label_index(label, labels_of(job, services().registry))
-    return Heatmap(job.model, job.id, item.upload.sha256, best.index if index is None else index)
+    upload = item.upload
+    return Heatmap(job.model, job.id, upload.sha256, best.index if index is None else index, upload.stored_as)
 
 
 def _service() -> HeatmapService:

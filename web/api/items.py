@@ -138,7 +138,7 @@ def _stored(job: Job, item: Item) -> bytes:
     """Return the bytes of an Item's picture, which the Dataset has after an import. Raise NotFound."""
     imported = item.outcome.imported if item.outcome else None
     if job.dataset is None or imported is None:
-        return services().picture(job.id, item.upload.sha256)
+        return services().picture(job.id, item.upload.stored_as)
     picture = services().dataset_pictures.get(job.dataset, imported.picture)
     block = services().dataset_pictures.block_id(job.dataset, picture.block)
     return services().blobs.get(picture_key(job.dataset, block, picture.sha256))

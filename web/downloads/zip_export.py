@@ -33,7 +33,8 @@ Picture = Callable[[str], bytes]
 
 
 def zip_by_label(items: Iterable[Item], labels: tuple[str, ...], picture: Picture, at: float) -> Iterator[bytes]:
-    """Yield the zip in chunks. `picture` returns the bytes of a SHA-256 digest or raises NotFound.
+    """Yield the zip in chunks. `picture` returns the bytes that the job has under a name (`stored_as`), or raises
+    NotFound.
 
     `at` is the modification time of all files, in seconds since the epoch. A picture's folder is its corrected label,
     else the label of its best prediction, or `unknown` if the answer is. Items without a label, or whose bytes are
@@ -67,7 +68,7 @@ def _content(item: Item, picture: Picture) -> tuple[bytes | None, str]:
     if item.label is None and not item.unknown:
         return None, failure.detail if failure else "not classified"
     try:
-        return picture(item.upload.sha256), ""
+        return picture(item.upload.stored_as), ""
     except NotFound:
         return None, "its bytes are deleted"
 

@@ -21,6 +21,7 @@ from shared.storage.blobs import BlobStore
 from web.uploads.archive_entries import Budget, Entry, Names
 from web.uploads.archives import read_archive
 from web.uploads.hard_links import HardLinks
+from web.uploads.pack import PACKED_BYTES, Pack
 from web.uploads.picture_labels import Labelling
 from web.uploads.spool import MEMORY_BYTES, Spooled, spool
 
@@ -28,8 +29,8 @@ from web.uploads.spool import MEMORY_BYTES, Spooled, spool
 MAX_FILENAME = 255
 #: Bytes of one file after which free space is checked again.
 ROOM_CHECK_BYTES = 8 * 1024 * 1024
-#: Pictures, and their bytes, that wait to be stored together.
-WAITING_PICTURES, WAITING_BYTES = 128, 2 * MEMORY_BYTES
+#: Pictures, and their bytes, that wait to be stored together: as many as are recorded, and mostly claimed, together.
+WAITING_PICTURES, WAITING_BYTES = 256, 2 * MEMORY_BYTES
 #: Codes of files that do not even begin like pictures.
 NO_PICTURE = {"empty_file", "unsupported_format"}
 
@@ -49,7 +50,8 @@ class Intake:
     ) -> None:
         """Without `archives` only pictures are accepted. `encoding` is that of names in archives that are not UTF-8.
 
-        With `labelling` the pictures get Labels; archives may have a list of them.
+        With `labelling` the pictures get Labels; archives may have a list of them. They are not packed: each is deleted
+        when the Dataset has it.
         """
         self._blobs, self._limits, self._job_id, self._archives = blobs, limits, job_id, archives
         self._budget, self._names = Budget(limits.max_request_bytes, limits.max_items), Names(encoding)
@@ -58,6 +60,9 @@ class Intake:
         self._count = 0
         self._waiting: dict[str, bytes] = {}
         self._waiting_bytes = 0
+        #: Where the packed pictures are, by digest: those that are not recorded yet, and all if links may still follow.
+        self._places: dict[str, str] = {}
+        self._may_link = False
         #: Skipped files in archives, so far.
         self.skipped: list[SkippedFile] = []
 
@@ -69,23 +74,44 @@ class Intake:
     def take(self, filename: str, chunks: Iterable[bytes]) -> Iterator[Upload]:
         """Take one file; yield its upload, or those of an archive's files. Their `key` is still empty.
 
-        Their bytes are stored after the next `write`. Raise TooLarge if a limit of the whole request is passed,
-        StorageFull, Unavailable.
+        Their bytes are stored after the next call of `stored`. Raise TooLarge if a limit of the whole request is
+        passed, StorageFull, Unavailable.
         """
-        limits = self._limits
+        limits, self._may_link = self._limits, False
         with self._spool(chunks, limits.max_request_bytes if self._archives else limits.max_file_bytes) as file:
             if file.archive and self._archives:
                 yield from self._unpack(clean_filename(filename), file, file.archive)
             else:
                 yield self._counted(self._labelled(self._store(clean_filename(filename), file)))
 
-    def write(self) -> None:
-        """Store the pictures that wait: before their Items are recorded. Raise StorageFull, Unavailable."""
-        contents, self._waiting, self._waiting_bytes = self._waiting, {}, 0
+    def stored(self, uploads: Iterable[Upload]) -> list[Upload]:
+        """Store the pictures that wait, and return all uploads since the last call with the packs that have them.
+
+        Call it before the uploads are recorded. Raise StorageFull, Unavailable.
+        """
+        self._write()
+        found = [
+            upload if upload.failure else replace(upload, pack=self._places.get(upload.sha256)) for upload in uploads
+        ]
+        if not self._may_link:
+            self._places.clear()
+        return found
+
+    def _write(self) -> None:
+        """Store the pictures that wait: small ones in a pack, if there are several."""
+        waiting, self._waiting, self._waiting_bytes = self._waiting, {}, 0
+        small = [digest for digest, content in waiting.items() if len(content) <= PACKED_BYTES]
+        contents, places = dict[str, bytes | bytearray](), dict[str, str]()
+        if len(small) > 1 and self.labelling is None:
+            pack = Pack({digest: waiting.pop(digest) for digest in small})
+            contents[blob_key(self._job_id, pack.stored_as)], places = pack.content, pack.places
+        contents |= {blob_key(self._job_id, digest): content for digest, content in waiting.items()}
         self._blobs.put_all(contents)
+        self._places |= places
 
     def _unpack(self, filename: str, file: Spooled, kind: ArchiveKind) -> Iterator[Upload]:
         names, links = UniqueNames(), HardLinks()
+        self._may_link = kind != "zip"
         try:
             labels = self._read_labels(filename, file, kind)
             for entry in read_archive(file.content, kind, self._budget, self._names, filename):
@@ -157,19 +183,20 @@ class Intake:
         except ItemError as error:
             return _refused(filename, error, file)
         file.content.seek(0)
-        key = blob_key(self._job_id, file.sha256)
         if file.size <= MEMORY_BYTES:
-            self._put_later(key, file.content.read())
+            self._put_later(file.sha256, file.content.read())
         else:
-            self._blobs.put(key, file.content)
+            self._blobs.put(blob_key(self._job_id, file.sha256), file.content)
         media_type = header.format.media_type
         return Upload("", filename, file.size, file.sha256, media_type, width=header.width, height=header.height)
 
-    def _put_later(self, key: str, content: bytes) -> None:
-        self._waiting[key] = content
+    def _put_later(self, sha256: str, content: bytes) -> None:
+        if sha256 in self._waiting or sha256 in self._places:
+            return
+        self._waiting[sha256] = content
         self._waiting_bytes += len(content)
         if len(self._waiting) >= WAITING_PICTURES or self._waiting_bytes >= WAITING_BYTES:
-            self.write()
+            self._write()
 
     def _spool(self, chunks: Iterable[bytes], max_archive: int) -> contextlib.AbstractContextManager[Spooled]:
         watched = self._while_room(chunks)

@@ -39,14 +39,14 @@ class ItemWriter:
         Raise TooManyRequests if the caller has used up the quota of Items of this hour, Conflict if the Job is sealed,
         NotFound, StorageFull, Unavailable.
         """
-        self._prepare(uploads)
+        uploads = self._prepared(uploads)
         results = self.store.add(self.job_id, uploads, self.max_items)
         wake_for_job(self.store, self.messenger, self.job_id, len(uploads))
         return results
 
     def add_last(self, uploads: list[Upload], queue: Queue) -> None:
         """Add uploads as `add` does, and seal the Job in the same step. Workers of this queue are woken."""
-        self._prepare(uploads)
+        uploads = self._prepared(uploads)
         if not self.store.add_last(self.job_id, uploads, self.max_items):
             self.messenger.wake_for_items(queue, len(uploads))
 
@@ -56,10 +56,11 @@ class ItemWriter:
             self.skipped.add(self.job_id, self.intake.skipped, self.intake.guessed, self.max_items)
             self.intake.skipped.clear()
 
-    def _prepare(self, uploads: list[Upload]) -> None:
+    def _prepared(self, uploads: list[Upload]) -> list[Upload]:
         if self.intake is not None:
-            self.intake.write()
+            uploads = self.intake.stored(uploads)
         charge(QuotaKind.ITEMS, len(uploads))
+        return uploads
 
 
 def wake_for_job(store: JobStore, messenger: Messenger, job_id: str, items: int) -> None:

@@ -65,24 +65,24 @@ def take(
         services.datasets.add_job(dataset.id, import_id)
         writer = ItemWriter.of(services, import_id)
         for start in range(0, len(uploads), ADD_ITEMS):
-            batch = uploads[start : start + ADD_ITEMS]
-            for upload in batch:
-                _copy(services, job.id, import_id, upload)
-            writer.add(batch)
+            _copy(services, job.id, import_id, [item.upload for item in items[start : start + ADD_ITEMS]])
+            writer.add(uploads[start : start + ADD_ITEMS])
         services.store.seal(import_id)
     return import_id
 
 
 def _upload(item: Item, labels: Sequence[str]) -> Upload:
     name = labels[item.label] if labels and item.label is not None else None
-    return replace(item.upload, label=None if name is None else label_name(name, "/job"))
+    return replace(item.upload, label=None if name is None else label_name(name, "/job"), pack=None)
 
 
-def _copy(services: Services, source: str, target: str, upload: Upload) -> None:
-    try:
-        services.blobs.copy(blob_key(source, upload.sha256), blob_key(target, upload.sha256))
-    except NotFound as error:
-        raise _wrong("/job", f"the bytes of item {upload.key!r} are deleted") from error
+def _copy(services: Services, source: str, target: str, uploads: Sequence[Upload]) -> None:
+    """Copy pictures to blobs of their own: an import deletes each when the Dataset has it."""
+    for upload in uploads:
+        try:
+            services.blobs.copy(blob_key(source, upload.stored_as), blob_key(target, upload.sha256))
+        except NotFound as error:
+            raise _wrong("/job", f"the bytes of item {upload.key!r} are deleted") from error
 
 
 def _wrong(pointer: str, detail: str) -> InvalidRequest:

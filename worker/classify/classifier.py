@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.domain.card import Unknown
-from shared.domain.entities import Chunk, Failure, ItemState, Outcome, Prediction, Upload
+from shared.domain.entities import Chunk, Failure, ItemState, Outcome, Prediction
 from shared.domain.errors import ItemError, Unavailable
 from shared.jobs.records import SCORE_DECIMALS
 from shared.storage.blobs import BlobStore
 from worker.data.decode import decode
-from worker.data.load_upload import load_upload
+from worker.data.load_upload import UploadsOfChunk
 from worker.serving.models import LoadedModel
 from worker.timings import Timings
 
@@ -56,8 +57,11 @@ class Classifier:
         """
         reading: set[Place] = set()  # while their bytes are on the way
         futures = {
-            (chunk.id, upload.key): self.pool.submit(self._pixels, chunk, upload, model, timings, reading)
+            (chunk.id, upload.key): self.pool.submit(
+                self._pixels, (chunk.id, upload.key), partial(stored.load, upload), model, timings, reading
+            )
             for chunk in chunks
+            for stored in [UploadsOfChunk(self.blobs, chunk.job_id, chunk.uploads)]
             for upload in chunk.uploads
         }
         try:
@@ -72,12 +76,12 @@ class Classifier:
                 future.cancel()
 
     def _pixels(
-        self, chunk: Chunk, upload: Upload, model: LoadedModel, timings: Timings, reading: set[Place]
+        self, place: Place, load: Callable[[], bytes], model: LoadedModel, timings: Timings, reading: set[Place]
     ) -> Pixels | ItemError:
         shape, resize = model.card.input, model.card.preprocessing.resize
         try:
-            with timings.timing("read"), _listed((chunk.id, upload.key), reading):
-                content = load_upload(self.blobs, chunk.job_id, upload.sha256)
+            with timings.timing("read"), _listed(place, reading):
+                content = load()
             with timings.timing("decode"):
                 return decode(content, shape.height, shape.width, self.max_pixels, resize)
         except ItemError as error:

@@ -111,7 +111,7 @@ class PictureImporter:
         def one(sha256: str) -> tuple[bytes, Examined] | ItemError:
             try:
                 with timings.timing("read"):
-                    content = load_upload(self.blobs, job_id, sha256)
+                    content = load_upload(self.blobs, job_id, uploads[sha256].stored_as, sha256)
                 with timings.timing("decode"):
                     return content, examine(content, backbone.card.input, self.max_pixels)
             except ItemError as error:

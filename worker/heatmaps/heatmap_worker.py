@@ -88,8 +88,8 @@ class HeatmapWorker:
     def _drawn(self, wanted: Heatmap) -> bytes:
         """Return the PNG. Raise ModelUnusable, ItemError, Unavailable."""
         model = self.models.get(wanted.model)
-        content, shape = load_upload(self.blobs, wanted.job_id, wanted.sha256), model.card.input
-        resize = model.card.preprocessing.resize
+        content = load_upload(self.blobs, wanted.job_id, wanted.stored_as, wanted.sha256)
+        shape, resize = model.card.input, model.card.preprocessing.resize
         pixels, size = decode_with_size(content, shape.height, shape.width, self.max_pixels, resize)
         small = thumbnail_size(*size)
         return draw(model.locate(pixels, wanted.label), small, shown_part(small, (shape.width, shape.height), resize))

@@ -146,7 +146,7 @@ def _collect(blobs: BlobStore, pictures: Sequence[CorrectedPicture], max_pixels:
 def _pixels(blobs: BlobStore, picture: CorrectedPicture, max_pixels: int) -> Images | None:
     height, width, _ = CIFAR10_SHAPE
     try:
-        return decode(load_upload(blobs, picture.job_id, picture.sha256), height, width, max_pixels)
+        return decode(load_upload(blobs, picture.job_id, picture.stored_as, picture.sha256), height, width, max_pixels)
     except ItemError:
         return None
 

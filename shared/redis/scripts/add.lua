@@ -1,5 +1,5 @@
--- ARGV: job, max_items, last ('' if other items may follow, otherwise the job is sealed), then for each item: key, digest,
--- upload (JSON), outcome (JSON, or '' if the item is to be classified).
+-- ARGV: job, max_items, last ('' if other items may follow, otherwise the job is sealed), the schema version that the items
+-- need, then for each item: key, digest, upload (JSON), outcome (JSON, or '' if the item is to be classified).
 -- Returns one word per item: added, same, differs or full; or only missing or closed. After the last items also woken, if a
 -- worker that lingers was woken for the job.
 local id, max_items = ARGV[1], tonumber(ARGV[2])
@@ -21,7 +21,8 @@ if not job[1] then return { 'missing' } end
 local is_last, is_sealed = ARGV[3] ~= '', job[2] == '1'
 if is_sealed and not is_last then return { 'closed' } end
 local now, total, answers = now_ms(), tonumber(job[3]), {}
-for i = 4, #ARGV, 4 do
+if number(id, 'schema') < tonumber(ARGV[4]) then redis.call('HSET', key(id), 'schema', ARGV[4]) end
+for i = 5, #ARGV, 4 do
   local item, digest, upload, outcome = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local known = redis.call('HGET', key(id, 'items'), item)
   if known then

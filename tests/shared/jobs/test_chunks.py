@@ -19,9 +19,10 @@ from shared.domain.entities import (
     new_id,
 )
 from shared.jobs.chunks import CHUNK_BYTES, CHUNK_ITEMS, LEASE_S, MAX_DEATHS, SUSPECT_ITEMS, TOGETHER_BYTES
+from shared.jobs.store import AddResult
 from shared.redis import keys
-from shared.redis.connection import SCHEMA, Scripts, now_ms
-from tests.shared.kit import HOUR_MS, RINGS, UNREADABLE, Kit, names, sure, upload, uploads
+from shared.redis.connection import FIRST_SCHEMA, SCHEMA, WITH_PACKS, Scripts, now_ms
+from tests.shared.kit import HOUR_MS, MANY, RINGS, UNREADABLE, Kit, names, sure, upload, uploads
 
 
 def test_a_claim_returns_the_job_its_model_and_the_uploads(kit: Kit) -> None:
@@ -252,6 +253,20 @@ def test_outcomes_round_trip(kit: Kit) -> None:
         assert found is not None
         assert (found.state, found.predictions, found.failure) == (outcome.state, outcome.predictions, outcome.failure)
         assert found.at == pytest.approx(now_ms(kit.redis) / 1000, abs=5)
+
+
+def test_items_in_packs_are_for_workers_that_know_packs(kit: Kit) -> None:
+    job = kit.open_job(uploads(1))
+    assert kit.redis.hget(keys.job(job), "schema") == str(FIRST_SCHEMA)
+    packed = replace(upload("packed"), pack="0123456789abcdef#7")
+    assert kit.store.add(job, [packed], MANY) == [AddResult.ADDED]
+    assert kit.redis.hget(keys.job(job), "schema") == str(WITH_PACKS)
+    kit.store.add(job, uploads(2, "more"), MANY)
+    assert kit.redis.hget(keys.job(job), "schema") == str(WITH_PACKS), "other items do not take that back"
+    found = {each.key: each for each in kit.claim().uploads}
+    assert found["packed"] == kit.store.item(job, "packed").upload == packed
+    assert found["packed"].stored_as == "pack-0123456789abcdef#7+100"
+    assert found["k0"].stored_as == found["k0"].sha256
 
 
 def test_jobs_of_a_newer_schema_are_skipped(kit: Kit) -> None:

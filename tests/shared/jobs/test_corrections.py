@@ -115,7 +115,7 @@ def test_a_retry_keeps_corrections(kit: Kit) -> None:
 
 def test_all_corrected_items_are_listed(kit: Kit) -> None:
     mine = kit.sealed_job(uploads(READ_BATCH + 2, "mine"))
-    theirs = kit.sealed_job(uploads(2, "theirs"), owner="ada")
+    theirs = kit.sealed_job([replace(each, pack="p#7") for each in uploads(2, "theirs")], owner="ada")
     lost = kit.store.create(JobKind.CLASSIFICATION, retention_s=3600, model="net-2")
     kit.store.add(lost, uploads(1, "lost"), MANY)
     kit.work_off(sure(0.9, 3))
@@ -124,8 +124,8 @@ def test_all_corrected_items_are_listed(kit: Kit) -> None:
     kit.corrections.put(lost, {"lost0": 1})
     found = {each.key: each for each in kit.corrections.all()}
     assert len(found) == READ_BATCH + 2
-    assert found["mine11"] == Correction(mine, "mine11", upload("mine11").sha256, "b")
-    ada = [Correction(theirs, "theirs1", upload("theirs1").sha256, "j")]
+    assert found["mine11"] == Correction(mine, "mine11", upload("mine11").sha256, "b", upload("mine11").sha256)
+    ada = [Correction(theirs, "theirs1", upload("theirs1").sha256, "j", "pack-p#7+100")]
     assert list(kit.corrections.all("ada")) == ada
     assert len(list(kit.corrections.all(LOCAL_OWNER))) == READ_BATCH + 1
     kit.store.remove(mine)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from shared.domain.entities import Failure
@@ -10,7 +12,7 @@ from shared.jobs.heatmaps import PATIENCE_S, Heatmap, HeatmapQueue
 from shared.redis import keys
 from shared.redis.connection import Client, now_ms
 
-FIRST, SECOND = (Heatmap(f"fast-20260101-{n * 8}", "a" * 32, "b" * 64, 3) for n in "12")
+FIRST, SECOND = (Heatmap(f"fast-20260101-{n * 8}", "a" * 32, "b" * 64, 3, "b" * 64) for n in "12")
 
 
 @pytest.fixture
@@ -20,6 +22,8 @@ def queue(each_redis: Client) -> HeatmapQueue:
 
 def test_text_and_blob() -> None:
     assert Heatmap.parse(FIRST.id) == FIRST
+    packed = replace(FIRST, stored_as="pack-0123456789abcdef#7+100")
+    assert Heatmap.parse(packed.id) == packed
     assert FIRST.blob_key == f"jobs/{'a' * 32}/heatmaps/{'b' * 64}-3"
 
 
@@ -79,5 +83,5 @@ def test_nobody_waits_for_old_ones(queue: HeatmapQueue, each_redis: Client) -> N
 def test_few_wait_at_the_same_time(queue: HeatmapQueue, each_redis: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heatmaps, "MAX_WAITING", 2)
     for label in range(5):
-        queue.ask(Heatmap(FIRST.model, FIRST.job_id, FIRST.sha256, label))
+        queue.ask(replace(FIRST, label=label))
     assert each_redis.zcard(keys.HEATMAPS) == 2

@@ -91,6 +91,27 @@ def test_a_missing_blob_is_not_found(blobs: BlobStore) -> None:
         assert not blobs.exists(key)
 
 
+def test_a_part_of_a_blob_is_read_and_copied_as_a_blob(blobs: BlobStore) -> None:
+    blobs.put("jobs/1/pack-a", b"first" + b"second" + b"third")
+    assert blobs.get("jobs/1/pack-a#0+5") == b"first"
+    assert blobs.get("jobs/1/pack-a#5+6") == b"second"
+    assert blobs.get("jobs/1/pack-a#11+5") == b"third"
+    blobs.copy("jobs/1/pack-a#5+6", "jobs/2/b")
+    blobs.delete_all("jobs/1")
+    assert blobs.get("jobs/2/b") == b"second"
+    for call in (blobs.get, lambda key: blobs.copy(key, "jobs/2/c")):
+        with pytest.raises(NotFound, match="jobs/1/pack-a"):
+            call("jobs/1/pack-a#5+6")
+    assert blobs.keys("jobs") == ["jobs/2/b"]
+
+
+@pytest.mark.parametrize("part", ["4+6", "11+1", "20+3"])
+def test_a_part_of_what_is_cut_off_is_unavailable(blobs: BlobStore, part: str) -> None:
+    blobs.put("jobs/1/pack-a", b"cut off")
+    with pytest.raises(Unavailable, match="jobs/1/pack-a"):
+        blobs.get(f"jobs/1/pack-a#{part}")
+
+
 def test_create_does_not_overwrite(blobs: BlobStore) -> None:
     blobs.create("models/1/card", b"first")
     with pytest.raises(Conflict, match="models/1/card"):

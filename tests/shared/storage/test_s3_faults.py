@@ -21,7 +21,9 @@ from shared.settings import Settings
 from shared.storage.blobs import STREAM_BYTES, BlobStore, Patience
 from tests.integration.helpers import png, zip_of
 from web.uploads.intake import Intake
-from worker.data.load_upload import load_upload
+from web.uploads.pack import PACKED_BYTES
+from web.uploads.submission import ADD_ITEMS
+from worker.data.load_upload import UploadsOfChunk
 
 BUCKET = "pictures"
 ACCESS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
@@ -225,16 +227,29 @@ def test_each_request_is_counted_by_kind_and_result(front: Front, tmp_path: Path
 
 
 def test_no_request_is_made_twice(front: Front, blobs: BlobStore) -> None:
-    """Given 30 pictures in a zip, Then storing and reading each takes one request, and deleting all of them two."""
-    job_id, count = new_id(), 30
+    """Given 30 big pictures in a zip, Then storing and reading each takes one request, and deleting all of them two.
+
+    Given 300 small ones, Then storing all takes two requests, and so does reading them.
+    """
+    contents = [png(number) + bytes(PACKED_BYTES) for number in range(30)]
+    assert requests(front, blobs, contents) == (["PUT"] * 30, ["GET"] * 30, ["GET", "POST"])
+    contents = [png(number) for number in range(ADD_ITEMS + 44)]
+    assert requests(front, blobs, contents) == (["PUT"] * 2, ["GET"] * 2, ["GET", "POST"])
+
+
+def requests(front: Front, blobs: BlobStore, contents: list[bytes]) -> tuple[list[str], ...]:
+    """Return the requests for storing pictures from a zip, for reading them as one chunk, and for deleting them."""
+    job_id, content = new_id(), zip_of(*((f"{number}.png", each) for number, each in enumerate(contents)))
     intake = Intake(blobs, Settings(), job_id)
-    uploads = list(intake.take("a.zip", [zip_of(*((f"{number}.png", png(number)) for number in range(count)))]))
-    intake.write()
-    assert front.seen == ["PUT"] * count
     front.seen.clear()
-    for upload in uploads:
-        load_upload(blobs, job_id, upload.sha256)
-    assert front.seen == ["GET"] * count
+    uploads = intake.stored(list(intake.take("a.zip", [content])))
+    into = front.seen[:]
     front.seen.clear()
-    assert blobs.delete_all(job_folder(job_id)) == count
-    assert front.seen == ["GET", "POST"]
+    stored = UploadsOfChunk(blobs, job_id, uploads)
+    for upload, wanted in zip(uploads, contents, strict=True):
+        assert stored.load(upload) == wanted
+    out = front.seen[:]
+    front.seen.clear()
+    blobs.delete_all(job_folder(job_id))
+    assert blobs.keys(job_folder(job_id)) == []
+    return into, out, front.seen[:-1]

@@ -14,18 +14,18 @@ A, B = "a" * 64, "b" * 64
 
 
 def test_a_picture_of_two_jobs_counts_once():
-    both = [Correction("2", "k", B, "cat"), Correction("1", "k", A, "dog"), Correction("2", "x", A, "dog")]
-    assert corrected_pictures(both) == [CorrectedPicture("2", A, 5), CorrectedPicture("2", B, 3)]
+    both = [Correction("2", "k", B, "cat", B), Correction("1", "k", A, "dog", A), Correction("2", "x", A, "dog", "p")]
+    assert corrected_pictures(both) == [CorrectedPicture("2", A, 5, "p"), CorrectedPicture("2", B, 3, B)]
 
 
 def test_pictures_without_one_known_label_are_left_out():
-    contradicted = [Correction("1", "k", A, "dog"), Correction("2", "k", A, "cat")]
-    assert corrected_pictures([*contradicted, Correction("1", "x", B, "zebra")]) == []
+    contradicted = [Correction("1", "k", A, "dog", A), Correction("2", "k", A, "cat", A)]
+    assert corrected_pictures([*contradicted, Correction("1", "x", B, "zebra", B)]) == []
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from(CIFAR10_LABELS)), unique_by=lambda pair: pair[0]))
 def test_the_order_of_corrections_does_not_matter(pairs):
-    found = [Correction("1", str(n), hashlib.sha256(bytes([n])).hexdigest(), label) for n, label in pairs]
+    found = [Correction("1", str(n), hashlib.sha256(bytes([n])).hexdigest(), label, "p") for n, label in pairs]
     assert corrected_pictures(found) == corrected_pictures(reversed(found))
     assert len(corrected_pictures(found)) == len(found)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from shared.domain.classifier import EVERYDAY
@@ -15,12 +17,16 @@ from tests.web.api.kit import Caller, faults
 
 @pytest.fixture
 def classified(parts: Services, kit: DatasetKit) -> str:
-    """Return a Job of ann's with three cats, one of which was corrected to a dog, and a picture that failed."""
+    """Return a Job of ann's with three cats, one of which was corrected to a dog, and a picture that failed.
+
+    Two of the pictures are in a pack.
+    """
     job = parts.store.create(JobKind.CLASSIFICATION, retention_s=3600, owner="ann", model=shipped())
-    parts.store.add(job, [upload(name) for name in "abcd"], 10)
+    packed = {"b": "p#0", "c": "p#1"}
+    parts.store.add(job, [replace(upload(name), size=1, pack=packed.get(name)) for name in "abcd"], 10)
     parts.store.seal(job)
-    for name in "abcd":
-        parts.blobs.put(blob_key(job, upload(name).sha256), name.encode())
+    for stored_as, content in ((upload("a").sha256, b"a"), ("pack-p", b"bc"), (upload("d").sha256, b"d")):
+        parts.blobs.put(blob_key(job, stored_as), content)
     chunk = kit.jobs.claim()
     assert parts.chunks.commit(chunk, {name: sure(index=3) for name in "abc"} | {"d": UNREADABLE})
     parts.corrections.put(job, {"b": 5})
@@ -48,7 +54,7 @@ def test_classified_pictures_are_taken(
     uploads = [item.upload for item in parts.results.items(answer.json["id"], 10).items]
     assert {each.key: each.label for each in uploads} == expected
     for each in uploads:
-        assert parts.picture(answer.json["id"], each.sha256) == each.key.encode()
+        assert parts.picture(answer.json["id"], each.sha256) == each.key.encode() and each.pack is None
     assert parts.datasets.jobs(parts.datasets.find("ann", "fruit")) == [answer.json["id"]]
 
 

@@ -18,6 +18,7 @@ from shared.domain.entities import Chunk, ItemState, Outcome, Upload, blob_key
 from shared.services import Services
 from tests.fixtures import make
 from tests.worker.kit import pictures, put
+from web.uploads.pack import Pack
 from worker.classify.classifier import TOP_K, Classifier, outcome_of, top_predictions
 from worker.serving.models import Answers, LoadedModel, ModelCache
 
@@ -109,6 +110,19 @@ def test_a_bad_upload_fails_only_its_item_with_a_code(
     }
     alone = classifier.classify(chunk_of(services, good), model)
     assert {key: outcomes[key] for key in good} == alone
+
+
+def test_pictures_in_a_pack_get_the_same_answers(
+    services: Services, classifier: Classifier, model: LoadedModel
+) -> None:
+    contents = pictures(8)
+    chunk = chunk_of(services, contents)
+    pack = Pack({upload.sha256: contents[upload.key] for upload in chunk.uploads[1:]})
+    services.blobs.put(blob_key(JOB, pack.stored_as), pack.content)
+    packed = tuple(replace(upload, pack=pack.places.get(upload.sha256)) for upload in chunk.uploads)
+    services.blobs.delete([blob_key(JOB, upload.sha256) for upload in chunk.uploads[1:]])
+    found = classifier.classify(replace(chunk, uploads=packed), model)
+    assert found == classifier.classify(chunk_of(services, contents), model)
 
 
 def test_a_chunk_without_a_good_upload_needs_no_forward_pass(

@@ -44,7 +44,7 @@ def wanted(services: Services, content: bytes, model: str | None = None, label: 
     version = model or services.registry.champion().version
     job_id = services.store.create(JobKind.CLASSIFICATION, retention_s=3600, model=version)
     (upload,) = put(services, job_id, {"a": content})
-    heatmap = Heatmap(version, job_id, upload.sha256, label)
+    heatmap = Heatmap(version, job_id, upload.sha256, label, upload.stored_as)
     services.heatmaps.ask(heatmap)
     return heatmap
 
