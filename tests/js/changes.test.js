@@ -20,3 +20,18 @@ test("every one of several quick deletions is made, but the last if it is undone
   assert.deepEqual(bodies(), [{ pictures: ["1"] }, { pictures: ["2"] }]);
   assert.deepEqual(calls.findLast(([name]) => name === "hide"), ["hide", ["3"], false]);
 });
+
+test("the end of a deletion leaves a later change to be undone", async () => {
+  const { changes, calls } = begin();
+  await changes.remove(["1"]);
+  await changes.relabel([{ id: "2", label: null, filename: "2.png" }], "apple");
+  await changes.commit();
+  assert.deepEqual(calls.findLast(([name]) => name === "changed"), ["changed", null]);
+});
+
+test("the end of a deletion that was the last change leaves nothing to say", async () => {
+  const { changes, calls } = begin();
+  await changes.remove(["1"]);
+  await changes.commit();
+  assert.deepEqual(calls.findLast(([name]) => name === "changed"), ["changed", ""]);
+});

@@ -13,7 +13,8 @@ export class Changes {
   /**
    * @param {string} name of the dataset
    * @param {{relabel: (labels: Record<string, string | null>) => void, hide: (ids: string[], hidden: boolean) => void,
-   *   reload: () => Promise<void>, changed: (text: string) => void, failed: (problem: any) => void}} page `changed` is called after each change
+   *   reload: () => Promise<void>, changed: (text: string | null) => void, failed: (problem: any) => void}} page `changed` is called after each change, with
+   *   "" if nothing is left to say, and with null if what was said last is still so
    */
   constructor(name, page) {
     Object.assign(this, { name, page, done: [], doomed: null, last: Promise.resolve() });
@@ -70,6 +71,7 @@ export class Changes {
     if (!doomed) return;
     clearTimeout(doomed.timer);
     this.doomed = null;
+    const text = doomed.after === this.done.length ? "" : null;
     try {
       await deletePictures(this.name, doomed.ids);
       this.done = withoutPictures(this.done, doomed.ids);
@@ -77,7 +79,7 @@ export class Changes {
       this.page.hide(doomed.ids, false);
       this.page.failed(problem);
     }
-    this.page.changed("");
+    this.page.changed(text);
   }
 
   /** Undo the last change. */

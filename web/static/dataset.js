@@ -270,11 +270,11 @@ function keepFocus() {
   if (!document.activeElement?.checkVisibility() || document.activeElement === document.body) grid.focusStop();
 }
 
-/** Handle a change of pictures; an empty text means that a deletion can no longer be undone. */
+/** Handle a change of pictures; an empty text means that a deletion can no longer be undone, null that the last text stays. */
 function changed(text) {
   viewer.show();
   byId("viewer-undo").disabled = !changes.undoable;
-  show("undoable", Boolean(text) && changes.undoable);
+  if (text !== null || !changes.undoable) show("undoable", Boolean(text) && changes.undoable);
   if (text) setText("undo-text", text);
   if (text && !changes.undoable) answer(text);
   showBar();
