@@ -136,7 +136,7 @@ def test_the_menu_of_a_phone(page: Page) -> None:
     page.keyboard.press("Enter")
     expect(links.last).to_be_visible()
     for theme in ("light", "dark"):
-        page.emulate_media(color_scheme=theme)
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # no fades
         expect(page.locator("html")).to_have_attribute("data-bs-theme", theme)
         check_layout(page)
         check_axe(page, ".site-header")

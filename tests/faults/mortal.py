@@ -81,7 +81,7 @@ def put_in_pieces(put: Callable[..., Any], fate: Fate) -> Callable[..., Any]:
         where = f"half of {blob_name(store, key)}"
         if not fate.is_at(where):
             return put(store, key, content, **how)
-        whole = content if isinstance(content, bytes) else content.read()
+        whole = content if isinstance(content, bytes | bytearray) else b"".join(content)
         return put(store, key, half(whole, lambda: fate.meet(where)), use_multipart=True, chunk_size=PIECE_BYTES)
 
     return call
