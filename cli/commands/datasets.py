@@ -128,7 +128,7 @@ def add(
 @click.option("--split", type=click.Choice(["train", "test"]), help="Only pictures on this side of the split.")
 @click.option("--file", "q", metavar="TEXT", help="Only pictures with this text in the name of their file.")
 @click.option("--group", metavar="GROUP", help="Only near copies of each other, which have this group.")
-@click.option("--doubt", type=click.FloatRange(0, 1), metavar="D", help="Only labels that are doubted so much.")
+@click.option("--doubt", type=click.FloatRange(0, 1), metavar="D", help="Only labels doubted by at least D, 0 to 1.")
 @click.option(
     "--sort",
     type=click.Choice(["oldest", "newest", "doubt", "suggested"]),

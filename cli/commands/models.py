@@ -108,7 +108,11 @@ def import_(file: Path, *, labels: str | None, output: Format, **options: Any) -
 @command.command("export")
 @click.argument("version")
 @click.option(
-    "--format", "kind", type=click.Choice([each.value for each in ExportFormat]), required=True, help="Of the network."
+    "--format",
+    "kind",
+    type=click.Choice([each.value for each in ExportFormat]),
+    required=True,
+    help="Format of the network.",
 )
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), metavar="FILE", help="The zip (default: VERSION-FORMAT.zip)."

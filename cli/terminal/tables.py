@@ -89,6 +89,11 @@ def to_seconds(timestamp: str | None) -> str | None:
     return timestamp and f"{timestamp[:10]} {timestamp[11:19]}"
 
 
+def _accuracy_interval(model: Json) -> str | None:
+    interval = field("metrics", "accuracy_interval")(model)
+    return interval and " to ".join(f"{end:.4f}" for end in interval)
+
+
 _JOB_COUNTS = ("total", "succeeded", "failed", "cancelled")
 JOBS = Table(
     {
@@ -160,6 +165,7 @@ MODELS = Table(
         "CHAMPION": lambda model: "yes" if model["champion"] else "",
         "PRESET": field("preset"),
         "ACCURACY": field("metrics", "accuracy"),
+        "95 % INTERVAL": _accuracy_interval,
         "PARAMETERS": field("size", "parameters"),
         "CREATED (UTC)": lambda model: to_seconds(model["created_at"]),
     },

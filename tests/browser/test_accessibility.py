@@ -16,6 +16,10 @@ def test_upload(page: Page) -> None:
     page.reload()
     expect(page.locator("#classifier-choice")).to_be_visible()
     expect(page.locator("#welcome")).to_be_hidden()
+    page.click("footer a:text-is('Help')")
+    expect(page.locator("#welcome")).to_be_visible()
+    page.click("#welcome-close")
+    expect(page.locator("#welcome")).to_be_hidden()
     others = [{"name": f"{number}.txt", "mimeType": "text/plain", "buffer": b"text"} for number in range(40)]
     pictures = [{"name": path.name, "mimeType": "image/png", "buffer": path.read_bytes()} for path in SAMPLES]
     page.set_input_files("#files", pictures + others)

@@ -41,6 +41,9 @@ def test_the_keyboard_alone(page: Page, api: Api, job: str) -> None:
     page.goto(f"/result/{job}")
     expect(page.locator("button.thumb")).to_have_count(8)
     names = page.locator(".card-file").all_text_contents()
+    # When a key is pressed while no picture has the focus, then the page says how to correct one
+    page.keyboard.press("8")
+    expect(page.locator("#keys-hint")).to_contain_text("Enlarge a picture")
     # Given the focus on the first picture, which is the only tab stop
     assert page.locator("button.thumb[tabindex='0']").count() == 1
     page.locator("button.thumb").first.focus()
@@ -52,6 +55,7 @@ def test_the_keyboard_alone(page: Page, api: Api, job: str) -> None:
     expect(page.locator(".card-item h3 span").first).to_have_text("ship")
     expect(page.locator("#corrected-count")).to_have_text("1")
     expect(count_of(page, "ship").nth(1)).to_have_text("1")
+    expect(page.locator("#keys-hint")).to_be_hidden()
     # When two are selected and 3 is pressed on one of them, then both are corrected to cat
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Space")
@@ -75,6 +79,21 @@ def test_the_keyboard_alone(page: Page, api: Api, job: str) -> None:
         page.keyboard.press(key)
         expect(page.locator("#corrected-count")).to_have_text(left)
     assert corrected(api, job) == dict.fromkeys(names) | {names[0]: "ship"}
+
+
+def test_corrected_pictures_go_into_a_dataset_of_something_else_only_if_it_is_chosen(
+    page: Page, api: Api, job: str
+) -> None:
+    api.ask("POST", "/v1/datasets", json={"name": "something-else"})
+    try:
+        page.goto(f"/result/{job}")
+        page.locator("button.thumb").first.press("8")
+        expect(page.locator("#take-button")).to_be_disabled()
+        page.select_option("#take-dataset", "something-else")
+        page.click("#take-button:has-text('Put 1 corrected picture into something-else')")
+        expect(page.locator("#take-result strong")).to_have_text("1 picture added.")
+    finally:
+        api.ask("DELETE", "/v1/datasets/something-else")
 
 
 def test_corrections_in_quick_succession(page: Page, api: Api, job: str) -> None:

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { compact, ago, bytes, duration, number, percent, plural, precisePercent, rate, significant, signedPoints, stateOf, titleOf } from "../../web/static/format.js";
+import { compact, ago, bytes, duration, number, outcomeOf, percent, plural, precisePercent, rate, significant, signedPoints, stateOf, titleOf } from "../../web/static/format.js";
 
 /** Check a function on pairs of argument and result. */
 const table = (name, work, pairs) => test(name, () => pairs.forEach(([given, expected]) => assert.equal(work(given), expected)));
@@ -19,6 +19,7 @@ table("duration has two units", duration, [[0.01, "<0.1 s"], [9.94, "9.9 s"], [5
 table("ago", (seconds) => ago(new Date(1e12 - seconds * 1000).toISOString(), 1e12), [
   [-60, "just now"], [44, "just now"], [60, "1 minute ago"], [5 * 3600, "5 hours ago"], [86400, "yesterday"], [3 * 86400, "3 days ago"],
 ]);
+table("outcomeOf", ([succeeded, failed]) => outcomeOf({ state: "succeeded", counts: { succeeded, failed } }).text, [[[3, 0], "Done"], [[3, 1], "Done"], [[0, 4], "All failed"], [[0, 0], "Done"]]);
 table("stateOf", (state) => stateOf(state).text, [["open", "Receiving"], ["succeeded", "Done"], ["unheard of", "unheard of"]]);
 table("titleOf", titleOf, [
   [{ metadata: { title: " holiday " } }, "holiday"],

@@ -23,6 +23,13 @@ from web.auth.access import EVERYONE, allow
 from web.openapi.operation import Answer, operation
 from web.state import services, state
 
+#: What the workers of a queue do.
+WORK = {
+    Queue.INTERACTIVE: "small jobs (interactive)",
+    Queue.BULK: "big jobs (bulk)",
+    Queue.TRAIN: "trainings (train)",
+}
+
 log = logging.getLogger(__name__)
 blueprint = Blueprint("health", __name__)
 
@@ -127,4 +134,4 @@ def _check_storage(parts: Services) -> None:
 def _check_workers(workers: Workers) -> None:
     missing = queues_without_workers(list(Queue), workers.alive())
     if missing:
-        raise Unavailable(f"no live worker for: {', '.join(missing)}")
+        raise Unavailable(f"no worker is running for: {', '.join(WORK[Queue(queue)] for queue in missing)}")

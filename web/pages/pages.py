@@ -14,6 +14,7 @@ from flask import Blueprint, Response, render_template, request, send_file
 from shared.domain.entities import INTERACTIVE_ITEMS, JOB_ID_PATTERN, Job, JobKind
 from shared.domain.errors import NotFound
 from shared.domain.junk import JUNK_PATTERN
+from shared.domain.sizes import readable_bytes
 from shared.images.formats import ACCEPTED
 from shared.jobs.workers import HEARTBEAT_TIMEOUT_S
 from web.auth.access import ANY_KEY, EVERYONE, allow, may_see, visible_card
@@ -159,19 +160,6 @@ def _chart_wheel() -> tuple[str, Path]:
 def _compressed(file: Path) -> bytes:
     """Return the file as gzip, a third of its 4.8 MB; it takes 0.4 s, once in each process."""
     return gzip.compress(file.read_bytes(), COMPRESSION)
-
-
-def readable_bytes(count: int) -> str:
-    """Return bytes for people, with 1 KB = 1,024 bytes, rounded down so that a limit is never overstated.
-
-    67108864 → "64 MB".
-    """
-    value, unit = float(count), "bytes"
-    for following in ("KB", "MB", "GB", "TB"):
-        if value < 1024:
-            break
-        value, unit = value / 1024, following
-    return f"{int(value * 10) / 10:,g} {unit}"
 
 
 def _job(job_id: str) -> Job:

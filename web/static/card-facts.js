@@ -1,5 +1,6 @@
 // The facts of a model card as pairs of name and text.
 
+import { intervalText } from "./accuracy.js";
 import { compact, bytes, duration, number, plural, precisePercent, rate } from "./format.js";
 
 const NOT_MEASURED = "not measured";
@@ -8,7 +9,7 @@ const NOT_MEASURED = "not measured";
 export function figuresOf({ metrics, calibration, size, latency }) {
   const error = metrics?.calibration_error ?? calibration?.error_after;
   return [
-    ["Accuracy", metrics ? precisePercent(metrics.accuracy) : NOT_MEASURED],
+    ["Accuracy", metrics ? withInterval(metrics) : NOT_MEASURED],
     ["Loss", metrics ? metrics.loss.toFixed(4) : NOT_MEASURED],
     ["Calibration error", error === undefined ? NOT_MEASURED : precisePercent(error)],
     ["Weights", compact(size.parameters)],
@@ -16,6 +17,10 @@ export function figuresOf({ metrics, calibration, size, latency }) {
     ["One image", `${latency.single_image_ms.toFixed(2)} ms`],
     [`Images/s (batch of ${number(latency.batch_size)})`, rate(latency.batch_images_per_second)],
   ];
+}
+
+function withInterval({ accuracy, accuracy_interval: interval }) {
+  return interval ? `${precisePercent(accuracy)} (${intervalText(interval)})` : precisePercent(accuracy);
 }
 
 /** Describe how many views of a picture the model averages. @param {object} model */

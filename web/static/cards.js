@@ -32,6 +32,9 @@ export function remarkOf({ corrected_label: corrected, unknown, predictions: [be
   return corrected === best.label ? "confirmed" : `was ${best.label}`;
 }
 
+/** Explain the number of the remark "class 3". @param {object} item */
+const tooltipOf = ({ corrected_label: corrected, unknown }) => (corrected || unknown ? {} : { title: "The place of this class in the model's list, counted from 0" });
+
 /** Whether a picture should be enlarged pixel by pixel. @param {object} item */
 export const isTiny = ({ width, height }) => Math.max(width, height) <= TINY;
 
@@ -60,7 +63,7 @@ function classified(item) {
 
 function heading(item) {
   const corrected = item.corrected_label ? { class: "corrected" } : {};
-  return element("h3", corrected, element("span", {}, labelOf(item)), element("small", {}, remarkOf(item)));
+  return element("h3", corrected, element("span", {}, labelOf(item)), element("small", tooltipOf(item), remarkOf(item)));
 }
 
 /** Return a prediction as a row with a bar. @param {{label: string, score: number}} prediction */

@@ -39,6 +39,12 @@ export function firstChoice(all, asked, last) {
   return [asked, last].find((name) => name && names.includes(name)) ?? all.find((each) => each.default)?.name ?? names[0] ?? "";
 }
 
+/** Choose the default classifier, for what is sent now: the choice that is offered at the next visit stays. */
+export async function chooseDefault() {
+  byId("classifier").value = firstChoice(classifiers, null, undefined);
+  if (classifiers.length) await showChosen();
+}
+
 async function showChosen() {
   const chosen = classifiers.find(({ name }) => name === chosenClassifier());
   const model = await readModel(chosen.champion.version);
@@ -58,6 +64,6 @@ function showCard(name, model) {
   setText("model-classes", `${number(labels.length)} classes`);
   const more = labels.length > SHOWN ? [element("li", { class: "labels-more" }, `and ${number(labels.length - SHOWN)} more`)] : [];
   byId("model-labels").replaceChildren(...labels.slice(0, SHOWN).map((label) => element("li", {}, label)), ...more);
-  setText("model-hint", unknown ? "Pictures that are unlike all of these are marked as unknown." : "Any other picture gets the most similar class.");
+  setText("model-hint", unknown ? "A picture of anything else is marked as unknown, or gets the most similar class." : "Any other picture gets the most similar class.");
   show("model", true);
 }

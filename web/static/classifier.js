@@ -1,4 +1,4 @@
-// The page of one classifier: its versions, which of them answers, compare, promote, roll back, delete.
+// The page of one classifier: its versions, which of them is in use, compare, promote, roll back, delete.
 
 import { accuracyText } from "./accuracy.js";
 import { readChampionOf, readModelsOf } from "./api.js";
@@ -29,16 +29,16 @@ const versionOf = (version) => models.find((model) => model.version === version)
 
 function factsOf(champion, labels, owner) {
   const whose = owner === null ? "ships with Darkroom" : "your own";
-  if (!champion) return [element("span", {}, `Classifier, ${whose}`), element("span", {}, "no version answers yet")];
+  if (!champion) return [element("span", {}, `Classifier, ${whose}`), element("span", {}, "no version is in use yet")];
   const since = element("time", { datetime: champion.since, title: moment(champion.since) }, ago(champion.since));
   return [element("span", {}, `Classifier, ${whose}`), element("span", {}, plural(labels.length, "label")),
-    element("span", {}, `answered by ${champion.version} since `, since)];
+    element("span", {}, `in use: ${champion.version}, promoted `, since)];
 }
 
 function rowOf(model, champion) {
   const { version, metrics, dataset, created_at: made } = model;
   const serves = version === champion?.version;
-  const head = [element("a", { href: modelAddress(version) }, version), ...(serves ? [element("span", { class: "champion-mark" }, icon("done"), "Answers")] : [])];
+  const head = [element("a", { href: modelAddress(version) }, version), ...(serves ? [element("span", { class: "champion-mark" }, icon("done"), "In use")] : [])];
   const when = element("time", { datetime: made, title: moment(made) }, ago(made));
   return element("tr", {}, element("th", { scope: "row" }, ...head),
     element("td", { class: "accuracy" }, accuracyText(metrics)), element("td", { class: "size" }, metrics && dataset ? plural(dataset.test, "test picture") : "–"),
@@ -46,10 +46,10 @@ function rowOf(model, champion) {
 }
 
 function actsOf(model, champion) {
-  const button = element("button", { type: "button", class: "btn btn-quiet", "aria-label": `Let ${model.version} answer` }, "Let it answer");
+  const button = element("button", { type: "button", class: "btn btn-quiet", "aria-label": `Use ${model.version}` }, "Use it");
   button.addEventListener("click", () => change(model, "promote").catch(showProblem));
   if (!areComparable(model, champion)) return [button];
-  return [element("a", { class: "btn btn-quiet", href: compareAddress(champion.version, model.version), "aria-label": `Compare ${model.version} with the one that answers` }, "Compare"), button];
+  return [element("a", { class: "btn btn-quiet", href: compareAddress(champion.version, model.version), "aria-label": `Compare ${model.version} with the one in use` }, "Compare"), button];
 }
 
 /** Whether two versions may have been measured on the same test pictures. @param {object} model @param {object | null} champion */

@@ -49,7 +49,10 @@ function cardOf(dataset, classifier) {
 }
 
 async function showPictures(place, { name, pictures }) {
-  if (!pictures) return;
+  if (!pictures) {
+    place.append(element("p", { class: "hint" }, "No pictures yet"));
+    return;
+  }
   const { data } = await readPictures(name, { limit: SHOWN, sort: "newest" });
   place.replaceChildren(...data.map(({ id }) => element("img", { src: pictureAddress(name, id, true), alt: "", loading: "lazy" })));
 }
@@ -93,7 +96,9 @@ function showFault(text) {
 function showName() {
   const typed = byId("name").value.trim();
   const name = nameFrom(typed);
-  byId("name-hint").textContent = name && name !== typed ? `It will be called ${name}.` : "Letters, digits and hyphens.";
+  const other = name && name !== typed;
+  byId("name-hint").replaceChildren(...(other ? ["Its name will be ", element("strong", {}, name)] : ["Lowercase letters, digits and hyphens."]));
+  byId("create").textContent = other ? `Create ${name}` : "Create dataset";
 }
 
 byId("name").addEventListener("input", showName);

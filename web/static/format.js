@@ -24,6 +24,12 @@ export const plural = (count, noun) => `${number(count)} ${noun}${count === 1 ? 
 /** Return the icon and text of a job's state. @param {string} state */
 export const stateOf = (state) => STATES[state] ?? { icon: "clock", text: state };
 
+/** Return the name, icon and text of what a page shows as a job's state: a job of which every picture failed looks failed. @param {object} job */
+export function outcomeOf({ state, counts: { succeeded, failed } = {} }) {
+  if (state === "succeeded" && failed > 0 && !succeeded) return { name: "failed", icon: "alert", text: "All failed" };
+  return { name: state, ...stateOf(state) };
+}
+
 /** Format a probability in [0, 1] as a percentage that never rounds to 0 or 100. @param {number} share */
 export function percent(share) {
   if (share < 0.001) return "<0.1 %";

@@ -9,10 +9,10 @@ import { showThreshold } from "./threshold.js";
 import { cellPictures, fillPictures, ifStored } from "./version-answers.js";
 import { showChanges } from "./version-changes.js";
 
-/** Show how good the new version is, for each label, and whether it answers from now on. @param {object} job @param {object} model */
+/** Show how good the new version is, for each label, and whether it is in use from now on. @param {object} job @param {object} model */
 export function showHead(job, model) {
   const { classifier, metrics, dataset } = model;
-  setText("outcome-title", job.promotion?.promoted ? `The classifier ${classifier} is ready` : "The new version is ready, but does not answer");
+  setText("outcome-title", job.promotion?.promoted ? `The classifier ${classifier} is ready` : "The new version is ready, but not in use");
   const text = [element("p", { class: "outcome-accuracy", id: "measured" }, accuracyText(metrics)), element("p", {}, oftenRight(metrics, dataset.test)),
     element("p", { id: "promotion" }, whetherItServes(job, classifier)), element("p", { class: "model-version" }, modelLink(model.version))];
   byId("outcome-text").replaceChildren(...text);
@@ -21,7 +21,7 @@ export function showHead(job, model) {
   byId("outcome-links").replaceChildren(
     element("a", { class: "btn btn-accent", href: `/?classifier=${encodeURIComponent(classifier)}` }, `Classify pictures with ${classifier}`),
     element("a", { class: "btn btn-quiet", href: `/datasets/${dataset.name}` }, "Back to the dataset"),
-    ...(job.promotion?.promoted ? [] : [element("a", { class: "btn btn-quiet", href: `/classifiers/${encodeURIComponent(classifier)}` }, "Let it answer anyway")]),
+    ...(job.promotion?.promoted ? [] : [element("a", { class: "btn btn-quiet", href: `/classifiers/${encodeURIComponent(classifier)}` }, "Use it anyway")]),
     element("a", { class: "btn btn-quiet", href: modelAddress(model.version) }, "See the model"));
 }
 
@@ -37,12 +37,12 @@ export async function showTested(model) {
   tested = model.version;
 }
 
-/** Say whether the version answers from now on, and why. @param {object} job @param {string} classifier */
+/** Say whether the version is in use from now on, and why. @param {object} job @param {string} classifier */
 export function whetherItServes({ params, promotion }, classifier) {
-  if (params.promote === "never") return `It does not answer for ${classifier}, as you chose. Promote it to change that.`;
+  if (params.promote === "never") return `It is not in use for ${classifier}, as you chose. Promote it to change that.`;
   if (!promotion) return "";
   const reason = inPlainWords(promotion.reason);
-  return promotion.promoted ? `It answers for ${classifier} from now on: ${reason}.` : `The version before goes on to answer for ${classifier}: ${reason}.`;
+  return promotion.promoted ? `It is in use for ${classifier} from now on: ${reason}.` : `The version before stays in use for ${classifier}: ${reason}.`;
 }
 
 /** Return the reason of a decision without the words for experts. @param {string} reason */

@@ -2,7 +2,7 @@
 
 import { readJobs } from "./api.js";
 import { announce, arrange, byId, element, icon, notice, setText, show } from "./dom.js";
-import { ago, isHead, moment, number, plural, stateOf, titleOf } from "./format.js";
+import { ago, isHead, moment, number, outcomeOf, plural, titleOf } from "./format.js";
 import { Pagination } from "./pagination.js";
 import { sleep } from "./watch.js";
 
@@ -78,8 +78,8 @@ function fillRow(row, job) {
   const [name, state, progress, when, model] = row.children;
   if (!name.firstChild) name.append(element("a", { href: `/result/${job.id}` }), element("span", { class: "job-id" }, job.id.slice(0, 8)));
   name.firstChild.textContent = titleOf(job);
-  const { icon: mark, text } = stateOf(job.state);
-  state.replaceChildren(element("span", { class: "state", "data-state": job.state }, icon(mark), text));
+  const { name: shown, icon: mark, text } = outcomeOf(job);
+  state.replaceChildren(element("span", { class: "state", "data-state": shown }, icon(mark), text));
   progress.replaceChildren(...progressOf(job));
   when.replaceChildren(element("time", { datetime: job.created_at, title: moment(job.created_at) }, ago(job.created_at)));
   model.textContent = job.model ?? "–";

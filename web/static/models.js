@@ -1,5 +1,6 @@
 // The page that lists the model versions: compare, promote, roll back and import.
 
+import { intervalText } from "./accuracy.js";
 import { readChampion, readChampionOf, readModels } from "./api.js";
 import { onClick, showProblem } from "./buttons.js";
 import { announce, arrange, byId, element, icon, notice, setText, show } from "./dom.js";
@@ -51,7 +52,7 @@ async function refresh() {
 function showAll() {
   const { version, since, previous } = alias.champion;
   byId("champion-facts").replaceChildren(
-    element("span", {}, `${plural(models.length, "version")}. Unless they name another classifier, new jobs are served by `, element("strong", {}, version), ", since ",
+    element("span", {}, `${plural(models.length, "version")}. Unless they name another classifier, new jobs are served by `, element("strong", {}, version), ", promoted ",
       element("time", { datetime: since, title: moment(since) }, ago(since)), "."));
   show("roll-back", Boolean(previous) && previous !== version && models.some((model) => model.version === previous));
   show("versions", true);
@@ -84,13 +85,18 @@ function newRow(model) {
   row.append(
     cell("pick", pickOf(model.version)),
     element("th", { scope: "row" }),
-    cell("accuracy", model.metrics ? precisePercent(model.metrics.accuracy) : "not measured"),
+    cell("accuracy", ...measuredOf(model)),
     cell("size", bytes(model.size.file_bytes), element("small", {}, `${compact(model.size.parameters)} weights`)),
     cell("latency", `${model.latency.single_image_ms.toFixed(1)} ms`),
     cell("made", element("time", { datetime: model.created_at, title: moment(model.created_at) })),
     cell("act"),
   );
   return row;
+}
+
+function measuredOf({ metrics }) {
+  if (!metrics) return ["not measured"];
+  return [precisePercent(metrics.accuracy), element("small", {}, intervalText(metrics.accuracy_interval))];
 }
 
 function nameOf({ version, parent, classifier, owner }, champion) {

@@ -36,7 +36,7 @@ function learntLines({ learnt, revision }) {
   if (!learnt) return [];
   const { doubted, gains, unknown } = learnt;
   const lines = [];
-  if (doubted.pictures) lines.push({ text: `${plural(doubted.pictures, "picture")} may have the wrong label. About half of such finds are right as they are: look at them.`, show: "doubted", decide: "decide-doubts" });
+  if (doubted.pictures) lines.push({ text: `${plural(doubted.pictures, "picture")} may have the wrong label. Look at them: about half of the doubted labels are right after all.`, show: "doubted", decide: "decide-doubts" });
   if (unknown.unlabelled) lines.push({ text: `${plural(unknown.unlabelled, "picture")} without a label ${unknown.unlabelled === 1 ? "is" : "are"} unlike the others.`, show: "unlabelled" });
   return [...lines, ...curveLines(learnt, revision), ...gainLines(gains)];
 }
@@ -45,7 +45,7 @@ function curveLines({ curve, curve_revision: measuredAt }, revision) {
   const [before, last] = curve.slice(-2);
   if (!before || !last) return [];
   const grown = last.accuracy - before.accuracy;
-  const verdict = grown > GROWS ? "More pictures still help." : "More pictures of the same kind help little now.";
+  const verdict = grown > GROWS ? "More pictures still raise the accuracy." : "More pictures of the same kind hardly raise the accuracy now.";
   const when = measuredAt === revision ? "" : " Measured before the latest changes.";
   return [{ text: `With ${number(before.pictures)} pictures to learn from, ${percent(before.accuracy)} are right; with ${number(last.pictures)}, ${percent(last.accuracy)} (${intervalText(last.interval)}). ${verdict}${when}` }];
 }

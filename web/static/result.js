@@ -12,7 +12,7 @@ import { number, plural } from "./format.js";
 import { Gallery } from "./gallery.js";
 import { Grid } from "./grid.js";
 import { Histogram, sum, UNKNOWN } from "./histogram.js";
-import { keyed, keyOf } from "./label-keys.js";
+import { indexOf, keyed, keyOf } from "./label-keys.js";
 import { wireMenu } from "./menu.js";
 import { Skipped } from "./skipped.js";
 import { showStatus } from "./status.js";
@@ -35,7 +35,7 @@ const failures = new Failures(id, showProblem);
 const skipped = new Skipped(id, showProblem);
 const taking = new Taking(id);
 const corrections = new Corrections(id, onCorrected);
-const grid = new Grid(byId("cards"), { enlarge, correct: (index, keys) => index < keyed(labels.length) && correct(index, keys), undo, select });
+const grid = new Grid(byId("cards"), { enlarge, correct: (index, keys) => (index < keyed(labels.length) ? correct(index, keys) : explainKey(index)), undo, select });
 const viewer = new Viewer(id, labels, { items: () => gallery.pictures, correct, undo, close });
 const follower = new Follower(id, onJob, trouble, ["seal", "cancel", "retry", "delete"]);
 
@@ -170,6 +170,15 @@ function correct(index, keys) {
   setLabel(index, keys).catch(showProblem);
 }
 
+/** Say how a picture is corrected, after the key of a class that could not be meant for one. @param {number} index of the class */
+function explainKey(index) {
+  if (index < 0 || index >= labels.length) return;
+  const some = keyed(labels.length) > 0;
+  setText("keys-hint", some ? "Enlarge a picture, or focus it with Tab: then the key of a class corrects it." : `${number(labels.length)} classes are too many for keys. Enlarge a picture to choose its class.`);
+  show("keys-hint", true);
+  showBar();
+}
+
 async function undo() {
   await corrections.undo().catch(showProblem);
   keepFocus();
@@ -182,6 +191,7 @@ function keepFocus() {
 
 function onCorrected(items, text) {
   notice(null);
+  show("keys-hint", false);
   gallery.update(items);
   viewer.show();
   viewer.allowUndo(corrections.undoable);
@@ -203,7 +213,7 @@ function showBar() {
   const { size } = grid.selected;
   show("selected", size > 0);
   setText("selected-count", `${number(size)} selected`);
-  show("correct-bar", size > 0 || !byId("undoable").hidden);
+  show("correct-bar", size > 0 || !byId("undoable").hidden || !byId("keys-hint").hidden);
 }
 
 async function correctSelected() {
@@ -265,6 +275,7 @@ function wire() {
   byId("selected-none").addEventListener("click", selectNone);
   byId("undo").addEventListener("click", undo);
   wireMenu(byId("downloads"));
+  document.addEventListener("keydown", (event) => event.target === document.body && explainKey(indexOf(event)));
   byId("cards").addEventListener("keydown", ({ key }) => key === "?" && chooseRow(chosenRow() === UNKNOWN ? "" : UNKNOWN));
 }
 

@@ -1,7 +1,7 @@
 // Shows a job's state, counts, speed and time left on the result page.
 
 import { announce, byId, element, icon, setText, show } from "./dom.js";
-import { ago, duration, moment, number, plural, rate, stateOf, titleOf } from "./format.js";
+import { ago, duration, moment, number, outcomeOf, plural, rate, titleOf } from "./format.js";
 
 //: Milliseconds over which the speed is measured, and the minimum to measure one.
 const WINDOW_MS = 8000;
@@ -29,16 +29,16 @@ function showFacts(job) {
 }
 
 function showState(job) {
-  const { icon: name, text } = stateOf(job.state);
+  const { name, icon: mark, text } = outcomeOf(job);
   const state = byId("state");
-  if (state.dataset.state !== job.state) {
-    state.dataset.state = job.state;
-    state.replaceChildren(icon(name), text);
+  if (state.dataset.state !== name) {
+    state.dataset.state = name;
+    state.replaceChildren(icon(mark), text);
   }
   setText("note", noteOf(job));
   const bar = byId("progress");
   bar.value = job.progress;
-  bar.dataset.state = job.state;
+  bar.dataset.state = name;
   bar.setAttribute("aria-valuetext", `${Math.floor(job.progress * 100)} %`);
 }
 
@@ -94,5 +94,5 @@ export function wholeRate(job) {
 export function describe(job) {
   const { counts } = job;
   const failed = counts.failed ? `, ${number(counts.failed)} failed` : "";
-  return `${stateOf(job.state).text}: ${number(counts.succeeded)} of ${plural(counts.total, "picture")} ${job.kind === "import" ? "imported" : "classified"}${failed}.`;
+  return `${outcomeOf(job).text}: ${number(counts.succeeded)} of ${plural(counts.total, "picture")} ${job.kind === "import" ? "imported" : "classified"}${failed}.`;
 }

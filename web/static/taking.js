@@ -29,13 +29,17 @@ export class Taking {
     this.names = [];
     this.names = (await readDatasets()).map(({ name }) => name).toSorted((one, other) => Number(other === classifier) - Number(one === classifier));
     byId("take-dataset").replaceChildren(...this.names.map((name) => element("option", { value: name }, name)));
-    show("take-choice", this.names.length > 1);
+    const own = this.names.includes(classifier);
+    if (!own) byId("take-dataset").prepend(element("option", { value: "" }, "Choose one"));
+    byId("take-dataset").selectedIndex = 0;
+    show("take-choice", this.names.length > Number(own));
     show("take-button", this.names.length > 0);
-    show("take-none", this.names.length === 0);
+    show("take-none", !own);
   }
 
   #showText() {
-    setText("take-text", `Put ${number(this.count)} corrected ${this.count === 1 ? "picture" : "pictures"} into ${byId("take-dataset").value}`);
+    setText("take-text", `Put ${number(this.count)} corrected ${this.count === 1 ? "picture" : "pictures"} into ${byId("take-dataset").value || "a dataset"}`);
+    byId("take-button").disabled = !byId("take-dataset").value;
     setText("take-none-count", `${plural(this.count, "picture")} ${this.count === 1 ? "is" : "are"} corrected.`);
   }
 

@@ -27,7 +27,7 @@ export function lacks(labels, unlabelled = 0) {
 /** Return what would make a training better, or an empty text. @param {{name: string, train: number, test: number}[]} labels */
 export function advice(labels) {
   const few = labels.filter((label) => picturesOf(label) && picturesOf(label) < FEW).toSorted((one, other) => picturesOf(one) - picturesOf(other));
-  return few.length ? `Some 50 pictures of each label make it reliable. Fewest: ${named(few)}.` : "";
+  return few.length ? `With fewer than ${FEW} pictures of a label, its accuracy is uncertain. Fewest: ${named(few)}.` : "";
 }
 
 function named(labels) {

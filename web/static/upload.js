@@ -1,7 +1,7 @@
 // The upload page: choose files, review them, send them, go to the result.
 
 import { onClick } from "./buttons.js";
-import { chosenClassifier, offerClassifiers } from "./classifier-choice.js";
+import { chooseDefault, chosenClassifier, offerClassifiers } from "./classifier-choice.js";
 import { fileList, showChosen } from "./selection.js";
 import { byId, element, notice, setText, show } from "./dom.js";
 import { checkFiles, tooManyFiles } from "./files.js";
@@ -101,8 +101,12 @@ function send() {
   transfer.resume();
 }
 
-function trySamples() {
-  add(samples()).then(() => !transfer && chosen.choices.length && send());
+/** Classify the samples with the default classifier: it knows what they show. */
+async function trySamples() {
+  await add(samples());
+  if (transfer || !chosen.choices.length) return;
+  chooseDefault().catch(() => {}); // it can be used without what the page says about it
+  send();
 }
 
 /** Offer to resume an interrupted upload. Throw if the service is unavailable; the next call tries again. */
@@ -117,6 +121,12 @@ async function offerResume() {
   show("interrupted", dataset.step === "pick" && isOffered());
 }
 
+/** Show the hint for newcomers, to which a link of each page leads. */
+function showWelcome() {
+  show("welcome", true);
+  byId("welcome").scrollIntoView({ block: "center" });
+}
+
 function wire() {
   wirePicking(add, reading);
   byId("samples").addEventListener("click", trySamples);
@@ -126,7 +136,7 @@ function wire() {
   byId("clear").addEventListener("click", () => startOver(() => byId("pick-files").focus()));
   byId("stop").addEventListener("click", () => transfer.cancel());
   onClick("settle", settle);
-  wireWelcome(() => byId("pick-files").focus());
+  wireWelcome(() => byId("pick-files").focus(), () => dataset.step === "pick" && showWelcome());
   show("options", canScale());
   byId("scale").checked = !loadAll(UNSCALED).length;
   byId("scale").addEventListener("change", ({ target }) => save(UNSCALED, target.checked ? null : true));
@@ -134,5 +144,6 @@ function wire() {
 
 wire();
 step("pick");
+if (location.hash && isWelcome()) showWelcome();
 offerResume().catch(() => {}); // tried again when files are chosen
 offerClassifiers().catch(() => {}); // without them, the default answers

@@ -5,14 +5,18 @@ import { loadAll, save } from "./storage.js";
 
 //: localStorage key of the closed hint.
 const CLOSED = "darkroom.welcomed";
+//: The part of the address that opens it again.
+const ADDRESS = "#welcome";
 
 /** Whether the hint is still open. */
-export const isWelcome = () => !loadAll(CLOSED).length;
+export const isWelcome = () => location.hash === ADDRESS || !loadAll(CLOSED).length;
 
-/** Let the hint be closed. @param {() => void} then called once it is */
-export function wireWelcome(then) {
+/** Let the hint be closed, and opened by its address. @param {() => void} then called once it is closed @param {() => void} open called when it is asked for */
+export function wireWelcome(then, open) {
+  addEventListener("hashchange", () => location.hash === ADDRESS && open());
   byId("welcome-close").addEventListener("click", () => {
     save(CLOSED, true);
+    if (location.hash === ADDRESS) history.replaceState(null, "", location.pathname + location.search);
     show("welcome", false);
     then();
   });

@@ -19,6 +19,7 @@ from backports.zstd import ZstdError
 
 from shared.domain.errors import ItemError, TooLarge
 from shared.domain.name_encodings import decode_name, guess_encoding, is_utf8
+from shared.domain.sizes import readable_bytes
 
 #: Bytes of an entry read at a time.
 READ_BYTES = 64 * 1024
@@ -63,7 +64,7 @@ class Budget:
         """Count unpacked bytes."""
         self._bytes += count
         if self._bytes > self.max_bytes:
-            raise TooLarge(f"the archive unpacks to more than {self.max_bytes} bytes")
+            raise TooLarge(f"the archive unpacks to more than {readable_bytes(self.max_bytes)}")
 
 
 class Names:

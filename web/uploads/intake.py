@@ -14,6 +14,7 @@ from shared.domain.entities import Failure, SkippedFile, Upload, blob_key
 from shared.domain.errors import ItemError, TooLarge
 from shared.domain.file_names import UniqueNames, shown_name
 from shared.domain.junk import is_sidecar
+from shared.domain.sizes import readable_bytes
 from shared.images.formats import ArchiveKind
 from shared.images.headers import inspect
 from shared.settings import Settings
@@ -177,8 +178,7 @@ class Intake:
         """Check one picture's header, and store its bytes or let them wait for others."""
         try:
             if file.too_long:
-                limit = self._limits.max_file_bytes
-                raise ItemError("file_too_large", f"the file has {file.size} bytes; at most {limit} are allowed")
+                raise too_large(self._limits.max_file_bytes)
             header = inspect(file.content, self._limits.max_pixels)
         except ItemError as error:
             return _refused(filename, error, file)
@@ -233,6 +233,11 @@ def raise_failure(upload: Upload) -> None:
 def clean_filename(name: str) -> str:
     """Return a name as it is shown, cut to MAX_FILENAME characters. No file is opened by it."""
     return shown_name(name).rstrip()[-MAX_FILENAME:].lstrip() or "unnamed"
+
+
+def too_large(limit: int) -> ItemError:
+    """Return the error of a file with more than `limit` bytes."""
+    return ItemError("file_too_large", f"the file is too large: at most {readable_bytes(limit)} are allowed")
 
 
 def _refused(filename: str, error: ItemError, file: Spooled | None = None) -> Upload:

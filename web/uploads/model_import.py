@@ -28,6 +28,7 @@ from shared.domain.errors import (
     UnsupportedMedia,
 )
 from shared.domain.preprocessing import PREPROCESSINGS, Channels, PerChannel, Preprocessing, Resize, ValueRange, spelled
+from shared.domain.sizes import readable_bytes
 from shared.models.import_queue import (
     KINDS,
     MAX_MODEL_BYTES,
@@ -230,4 +231,4 @@ def _validate(uploaded: UploadedModel, owner: str) -> ModelImport:
 
 
 def _too_large() -> TooLarge:
-    return TooLarge(f"the model is too large: at most {MAX_MODEL_BYTES} bytes are allowed")
+    return TooLarge(f"the model is too large: at most {readable_bytes(MAX_MODEL_BYTES)} are allowed")

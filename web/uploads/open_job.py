@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from flask import Request
 
 from shared.domain.entities import Failure, ItemState, Upload, valid_key
-from shared.domain.errors import Conflict, Fault, InvalidRequest, ItemError, NotFound, UnsupportedMedia
+from shared.domain.errors import Conflict, Fault, InvalidRequest, NotFound, UnsupportedMedia
 from shared.jobs.store import AddResult, JobStore
 from shared.services import Services
 from web.middleware.idempotency import given_key
 from web.schemas.requests import MAX_KEYS_BYTES, json_value
 from web.uploads.imports import add_labels, given_label, labelling_of, parse_labels, with_labels
-from web.uploads.intake import Intake, raise_failure, with_key
+from web.uploads.intake import Intake, raise_failure, too_large, with_key
 from web.uploads.item_writer import ItemWriter
 from web.uploads.picture_labels import Labelling
 from web.uploads.request_files import MULTIPART, no_files, read_body, read_request
@@ -89,7 +89,7 @@ def put_item(services: Services, job_id: str, key: str, request: Request, label:
     limits = services.settings
     length = request.content_length or 0
     if length > limits.max_file_bytes:
-        raise ItemError("file_too_large", f"the file has {length} bytes; at most {limits.max_file_bytes} are allowed")
+        raise too_large(limits.max_file_bytes)
     intake = Intake(services.blobs, limits, job_id, archives=False, labelling=labelling)
     (upload,) = intake.take(key, read_body(request.stream))
     raise_failure(upload)
