@@ -60,12 +60,15 @@ class TrainingStore:
         return TrainingCommand.FINISH if finish else TrainingCommand.CONTINUE
 
     @redis_errors()
-    def add_row(self, training: Training, row: Mapping[str, Any], seconds_left: float) -> bool:
+    def add_row(
+        self, training: Training, row: Mapping[str, Any], seconds_left: float, *, is_last: bool = False
+    ) -> bool:
         """Add a row, whose field `n` counts from 1. Return False if the lease is lost.
 
-        Later rows are deleted: a training that resumes from its checkpoint writes them again.
+        Later rows are deleted: a training that resumes from its checkpoint writes them again. After one that `is_last`,
+        no steps are left, even if the training ended early.
         """
-        fields = (row["n"], dump(row), row["step"], row["steps"], seconds_left)
+        fields = (row["n"], dump(row), row["step"], row["step" if is_last else "steps"], seconds_left)
         return bool(self._scripts.run("add_row", training.job_id, training.id, *fields))
 
     @redis_errors()

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { compact, ago, bytes, duration, number, outcomeOf, percent, plural, precisePercent, rate, significant, signedPoints, stateOf, titleOf } from "../../web/static/format.js";
+import { compact, ago, bytes, duration, number, outcomeOf, percent, plural, precisePercent, rate, significant, signedPoints, stateOf, titleOf, trained } from "../../web/static/format.js";
 
 /** Check a function on pairs of argument and result. */
 const table = (name, work, pairs) => test(name, () => pairs.forEach(([given, expected]) => assert.equal(work(given), expected)));
@@ -28,4 +28,10 @@ table("titleOf", titleOf, [
   [{ kind: "classification", counts: { total: 0 } }, "No pictures yet"],
   [{ kind: "training", params: { preset: "seed" } }, "Training of seed"],
   [{ kind: "training" }, "Training"],
+]);
+table("trained", (changes) => trained({ state: "running", done: false, params: { preset: "finetune", epochs: 15 }, ...changes }), [
+  [{ progress: 0.469 }, "46 % of 15 epochs"],
+  [{ progress: 1 }, "measuring"],
+  [{ progress: 1, params: { preset: "head" } }, "measuring"],
+  [{ progress: 1, state: "succeeded", done: true }, "15 epochs"],
 ]);

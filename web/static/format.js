@@ -104,3 +104,11 @@ export function titleOf(job) {
   if (job.kind === "training") return job.params?.preset ? `Training of ${hasOwnData(job) ? job.params.dataset : job.params.preset}` : "Training";
   return job.counts.total ? plural(job.counts.total, "picture") : "No pictures yet";
 }
+
+/** Return how far a training is, in words. @param {object} job */
+export function trained(job) {
+  if (job.state === "running" && job.progress >= 1) return "measuring";
+  if (isHead(job)) return job.done ? "–" : `${Math.floor(job.progress * 100)} %`;
+  const epochs = plural(job.params.epochs, "epoch");
+  return job.done ? epochs : `${Math.floor(job.progress * 100)} % of ${epochs}`;
+}

@@ -2,7 +2,7 @@
 
 import { readJobs } from "./api.js";
 import { announce, arrange, byId, element, icon, notice, setText, show } from "./dom.js";
-import { ago, isHead, moment, number, outcomeOf, plural, titleOf } from "./format.js";
+import { ago, moment, number, outcomeOf, plural, titleOf, trained } from "./format.js";
 import { Pagination } from "./pagination.js";
 import { sleep } from "./watch.js";
 
@@ -89,12 +89,6 @@ function progressOf(job) {
   const text = element("span", {}, job.kind === "training" ? trained(job) : finished(job));
   const what = job.kind === "training" ? "Steps done" : "Pictures finished";
   return job.done ? [text] : [text, element("progress", { max: 1, value: job.progress, "aria-label": what })];
-}
-
-function trained(job) {
-  if (isHead(job)) return job.done ? "–" : `${Math.floor(job.progress * 100)} %`;
-  const epochs = plural(job.params.epochs, "epoch");
-  return job.done ? epochs : `${Math.floor(job.progress * 100)} % of ${epochs}`;
 }
 
 function finished(job) {

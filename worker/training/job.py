@@ -54,7 +54,7 @@ from worker.training.head import train_head
 from worker.training.progress import TrainingCancelled, TrainingDiverged
 from worker.training.publish_learnt import publish_learnt
 from worker.training.report import report_on
-from worker.training.rows import RowWriter
+from worker.training.rows import RowWriter, row_record, write_row
 from worker.training.teacher import Targets, kept_targets, load_teacher, soft_targets
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def _finetune(services: Services, training: Training, params: FinetuneParams) ->
 
     preset = Preset(params, finetune.build)
     trained = train(preset, prepared.images, params, _callbacks(services, training, params), start=prepared.start)
-    _finished(services, trained, is_typical=params.frozen == FinetuneParams.model_fields["frozen"].default)
+    _finished(services, training, trained, is_typical=params.frozen == FinetuneParams.model_fields["frozen"].default)
     return _publish(services, training, lambda out: publish_better(trained, prepared, services.registry, job, out))
 
 
@@ -218,7 +218,7 @@ def _train_network(services: Services, training: Training, params: TrainingParam
     from worker.training.train import train  # noqa: PLC0415
 
     trained = train(preset, dataset, params, _callbacks(services, training, params), base=base_file, targets=targets)
-    _finished(services, trained, is_typical=trained.model.count_params() == params.weights)
+    _finished(services, training, trained, is_typical=trained.model.count_params() == params.weights)
     measured = with_champion_score(services.registry, dataset)
 
     def publish(out: Path) -> ModelCard:
@@ -243,8 +243,9 @@ def _callbacks(services: Services, training: Training, params: TrainingParams) -
     )
 
 
-def _finished(services: Services, trained: TrainedModel, *, is_typical: bool) -> None:
-    """Log how the time was spent, and record the speed if it is that of the preset's defaults."""
+def _finished(services: Services, training: Training, trained: TrainedModel, *, is_typical: bool) -> None:
+    """Record that no steps are left, log how the time was spent, and record the speed if it is that of the defaults."""
+    write_row(services.trainings, training, row_record(trained.rows[-1]), 0, is_last=True)
     log.info("%s", trained.profile.summary)
     images_per_s = [row.images_per_s for row in trained.rows if row.step]
     if is_typical and images_per_s:

@@ -36,11 +36,13 @@ class RowWriter:
         write_row(self._trainings, self._training, row_record(row), images_left / (row.images_per_s or self._expected))
 
 
-def write_row(trainings: TrainingStore, training: Training, row: Mapping[str, Any], seconds_left: float) -> None:
+def write_row(
+    trainings: TrainingStore, training: Training, row: Mapping[str, Any], seconds_left: float, *, is_last: bool = False
+) -> None:
     """Write one row; wait while Redis is down. Raises TrainingCancelled if another worker has the training."""
     while True:
         try:
-            if not trainings.add_row(training, row, seconds_left):
+            if not trainings.add_row(training, row, seconds_left, is_last=is_last):
                 raise TrainingCancelled("another worker has this training now.")
             return
         except Unavailable:

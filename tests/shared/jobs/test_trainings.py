@@ -95,6 +95,15 @@ def test_a_row_updates_the_jobs_progress(kit):
     assert job.revision > before.revision
 
 
+def test_after_an_early_end_no_steps_are_left(kit):
+    training = claim_of_new(kit)
+    add_rows(kit, training, 1, 2, 3)
+    assert kit.trainings.add_row(training, row(3), 0, is_last=True)
+    job = kit.store.get(training.job_id)
+    assert (job.step, job.steps, job.state) == (3, 3, JobState.RUNNING)
+    assert kit.trainings.rows(training.job_id, 0, 9) == [row(1), row(2), row(3)]
+
+
 def test_a_resumed_training_replaces_its_later_rows(kit):
     training = claim_of_new(kit)
     add_rows(kit, training, 1, 2, 3)
