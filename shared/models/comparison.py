@@ -160,11 +160,11 @@ def decide(rule: str, comparison: Comparison) -> Decision:
     if rule != "if_better":
         return Decision(rule == "always", f"promote: {rule}")
     if comparison.verdict != "better":
-        return Decision(False, f"{comparison.verdict}: keep the champion ({comparison.figures})")
+        return Decision(False, f"{comparison.verdict}: the champion stays ({comparison.figures})")
     worst = min(comparison.per_class, key=lambda row: row.difference)
     if round(-worst.difference, DECIMALS) > MAX_CLASS_LOSS:
         loss = f"{worst.label} loses {_points(-worst.difference, sign='')} points of recall"
-        return Decision(False, f"{loss}, more than {MAX_CLASS_LOSS * 100:g}: keep the champion ({comparison.figures})")
+        return Decision(False, f"{loss}, more than {MAX_CLASS_LOSS * 100:g}: the champion stays ({comparison.figures})")
     return Decision(True, f"better: {comparison.figures}")
 
 

@@ -85,7 +85,7 @@ def test_a_training_runs_and_its_model_can_be_seen_and_had(http: httpx.Client, w
     assert (job["kind"], job["state"], job["error"]) == ("training", "succeeded", None)
     assert (job["progress"], job["eta_s"], job["counts"]["total"]) == (1.0, None, 0)
     assert job["promotion"]["promoted"] is False
-    assert "keep the champion" in job["promotion"]["reason"]
+    assert "the champion stays" in job["promotion"]["reason"]
     assert job["params"] | SHORT == job["params"]
     found = rows(http, whole)
     assert [row["n"] for row in found] == list(range(1, len(found) + 1))

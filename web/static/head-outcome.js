@@ -49,10 +49,10 @@ export function whetherItServes({ params, promotion }, classifier) {
 function inPlainWords(reason) {
   return reason
     .replace(/\.$/, "")
-    .replace(/^inconclusive: keep the champion/, "on the same test pictures, the new one is not better beyond chance")
-    .replace(/^worse: keep the champion/, "on the same test pictures, the new one is worse")
-    .replace(/: keep the champion/, "")
-    .replace(/^keep the champion: /, "");
+    .replace(/^inconclusive: the champion stays/, "on the same test pictures, the new one is not better beyond chance")
+    .replace(/^worse: the champion stays/, "on the same test pictures, the new one is worse")
+    .replace(/: the champion stays/, "")
+    .replace(/^the champion stays: /, "");
 }
 
 function rowOf({ label, recall, interval, support, takenFor }) {

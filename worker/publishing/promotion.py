@@ -43,4 +43,4 @@ def _decide(judge: Judge, rule: str, champion: str | None, version: str) -> Deci
     try:
         return decide(rule, judge(champion, version))
     except (NotFound, Conflict) as error:
-        return Decision(False, f"keep the champion: {error}")
+        return Decision(False, f"the champion stays: {error}")

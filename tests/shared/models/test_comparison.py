@@ -146,10 +146,10 @@ def test_a_better_model_is_promoted() -> None:
 @pytest.mark.parametrize(
     ("second", "reason"),
     [
-        ((100, 100, 100), "inconclusive: keep the champion (+0.00 points of accuracy, 95 % interval "),
-        ((99, 100, 100), "inconclusive: keep the champion (+0.03 points of accuracy, 95 % interval −"),
-        ((200, 100, 100), "worse: keep the champion (−3.33 points of accuracy, 95 % interval −"),
-        ((0, 0, 131), "eel loses 3.10 points of recall, more than 3: keep the champion (+5.63 points of accuracy"),
+        ((100, 100, 100), "inconclusive: the champion stays (+0.00 points of accuracy, 95 % interval "),
+        ((99, 100, 100), "inconclusive: the champion stays (+0.03 points of accuracy, 95 % interval −"),
+        ((200, 100, 100), "worse: the champion stays (−3.33 points of accuracy, 95 % interval −"),
+        ((0, 0, 131), "eel loses 3.10 points of recall, more than 3: the champion stays (+5.63 points of accuracy"),
     ],
 )
 def test_a_model_that_is_not_better_is_not_promoted(second: tuple[int, int, int], reason: str) -> None:
