@@ -8,8 +8,10 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO
 
+from cli.address import local_url
 from cli.stack import embedded_redis
 from shared.domain.errors import ConfigError, Unavailable
 from shared.jobs.store import JobStore
@@ -44,9 +46,9 @@ def lock(settings: Settings) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise AlreadyRunning(f"Darkroom already runs on {data_dir} (process {_holder(file)})") from error
+            raise AlreadyRunning(_already_runs(data_dir, _holder(file))) from error
         file.truncate(0)
-        file.write(str(os.getpid()))
+        file.write(f"{os.getpid()} {local_url(settings.host, settings.port)}")
         file.flush()
         _wait_for_orphan(settings)
         yield
@@ -117,6 +119,12 @@ def _wait(url: str) -> None:
             if time.monotonic() > deadline:
                 raise ConfigError(f"the embedded Redis did not answer within {START_S} s") from error
             time.sleep(POLL_S)
+
+
+def _already_runs(data_dir: Path, holder: str) -> str:
+    process, _, url = holder.partition(" ")
+    stop = f", at {url}. To stop it: Ctrl-C in its terminal, or kill {process}" if url else ""
+    return f"Darkroom already runs on {data_dir} (process {process}){stop}"
 
 
 def _holder(file: IO[str]) -> str:

@@ -18,7 +18,7 @@ from cli.stack.ports import check_port, port_warning
 from cli.stack.programs import programs
 from cli.stack.supervision import StopRequested, catch_signals, run_folder, start, stop
 from shared.access.key_store import KeyStore
-from shared.domain.errors import StorageFull, Unavailable
+from shared.domain.errors import ConfigError, StorageFull, Unavailable
 from shared.redis.connection import connect
 from shared.settings import Settings
 from shared.startup import StillLoading, check_binding, check_redis
@@ -42,6 +42,7 @@ def run(settings: Settings) -> int:
         with lock(settings):
             _check_redis(settings)
             check_storage(settings)
+            check_cifar10(settings)
             _check_binding(settings)
             check_port(settings.host, settings.port)
             if warning := port_warning(settings.port):
@@ -104,6 +105,16 @@ def check_storage(settings: Settings) -> None:
     if settings.redis_url:
         with closing(connect(settings.redis_url)) as client, suppress(Unavailable, StorageFull):
             StorageIdentity(client, blobs).check()
+
+
+def check_cifar10(settings: Settings) -> None:
+    """Raise ConfigError if DARKROOM_CIFAR10 is set and names no file."""
+    if settings.cifar10 and not settings.cifar10.is_file():
+        raise ConfigError(
+            f"DARKROOM_CIFAR10: there is no file {settings.cifar10}. CIFAR-10 comes from "
+            "https://www.cs.toronto.edu/~kriz/cifar.html; docs/model.md has the command that writes it to such a file. "
+            "Without this setting, the first training downloads it"
+        )
 
 
 def _check_redis(settings: Settings) -> None:

@@ -76,7 +76,7 @@ def up(tmp_path_factory, small_cifar10):
 def test_a_second_up_on_the_same_folder_says_that_it_runs(up):
     second = darkroom(up.data_dir)
     assert second.returncode == 1
-    assert f"runs on {up.data_dir} (process {up.process.pid})" in second.stderr
+    assert f"runs on {up.data_dir} (process {up.process.pid}), at {up.url}. To stop it: " in second.stderr
     assert len(second.stderr.replace(str(up.data_dir), "").splitlines()) == 1
 
 
@@ -102,6 +102,7 @@ def test_an_ipv6_address_stands_in_brackets():
         ("DARKROOM_WEB_THREADS", "0"),
         ("DARKROOM_PROT", "5000"),
         ("DARKROOM_HOST", "0.0.0.0"),
+        ("DARKROOM_CIFAR10", "gone.npz"),
     ],
 )
 def test_a_wrong_setting_is_named_in_one_line(tmp_path, name, value):
@@ -154,7 +155,7 @@ def test_ctrl_c_ends_a_start_that_waits_for_the_redis_of_an_earlier_one(tmp_path
         command, pipe = [sys.executable, "-m", "cli", "up"], subprocess.PIPE
         up = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)
         lock = tmp_path / "darkroom.lock"
-        wait_until(lambda: lock.exists() and lock.read_text() == str(up.pid), "it holds the folder")
+        wait_until(lambda: lock.exists() and lock.read_text().startswith(f"{up.pid} "), "it holds the folder")
         up.send_signal(signal.SIGINT)
         assert (*up.communicate(timeout=START_STOP_S), up.returncode) == ("", "", 0)
 
@@ -190,7 +191,8 @@ def test_after_kill_9_nothing_is_left_and_a_new_start_finds_its_jobs(again):
     processes = family(killed)
     killed.process.kill()
     assert killed.process.wait(START_STOP_S) == -signal.SIGKILL
-    assert (killed.data_dir / "darkroom.lock").read_text() == str(killed.process.pid), "the crash left its file behind"
+    left_behind = (killed.data_dir / "darkroom.lock").read_text()
+    assert left_behind.split() == [str(killed.process.pid), killed.url], "the crash left its file behind"
 
     with running_service(killed.data_dir) as service:
         _, left = psutil.wait_procs(processes, timeout=START_STOP_S)
