@@ -13,13 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
-import psutil
 
 from bench.files import BOUNDARY
 from cli.stack import embedded_redis
+
+if TYPE_CHECKING:
+    import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Seconds until a service must be ready.
@@ -130,6 +132,8 @@ def _pieces(content: bytes) -> Iterator[memoryview]:
 @contextmanager
 def running_service(**settings: object) -> Iterator[Service]:
     """Run a service with these settings on an empty data folder, and yield it."""
+    import psutil  # the service does without, and so does --help
+
     with tempfile.TemporaryDirectory() as folder:
         port = embedded_redis.free_port()
         environment = {**os.environ, "DARKROOM_PORT": str(port), "DARKROOM_DATA_DIR": folder}

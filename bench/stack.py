@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
-import psutil
 import redis
 
 from bench.service import POLL_S, ROOT, START_S, Service
@@ -20,6 +20,9 @@ from cli.stack import embedded_redis, programs
 from shared.domain.entities import Queue
 from shared.services import Services
 from shared.settings import load_settings
+
+if TYPE_CHECKING:
+    import psutil
 
 REAL_APP, IDLE_APP = "worker.runtime.app", "bench.idle_app"
 
@@ -52,6 +55,8 @@ class Stack:
 
 
 def _used_s(process: psutil.Process) -> float:
+    import psutil
+
     with suppress(psutil.NoSuchProcess):
         times = process.cpu_times()
         return float(times.user + times.system + times.children_user + times.children_system)
@@ -61,6 +66,8 @@ def _used_s(process: psutil.Process) -> float:
 @contextmanager
 def running_stack(idle: Idle) -> Iterator[Stack]:
     """Run Redis, one web process, one reconciler and these workers on an empty data folder."""
+    import psutil
+
     with tempfile.TemporaryDirectory() as folder, ExitStack() as started:
         variables = {"DARKROOM_DATA_DIR": folder, "DARKROOM_PORT": str(embedded_redis.free_port())}
         variables |= {"DARKROOM_WEB_PROCESSES": "1", "DARKROOM_CLASSIFY_WORKERS": str(idle.processes)}
@@ -90,6 +97,8 @@ def running_stack(idle: Idle) -> Iterator[Stack]:
 @contextmanager
 def _process(command: list[str], environment: dict[str, str], folder: Path) -> Iterator[psutil.Process]:
     """Run a program during the block. It ends before those that were started earlier."""
+    import psutil
+
     quiet = subprocess.DEVNULL
     with subprocess.Popen(command, cwd=folder, env=environment, stdout=quiet, stderr=quiet) as process:
         try:

@@ -26,13 +26,13 @@ class SkipHeavyImports(MetaPathFinder):
     def find_spec(self, name: str, *_args: object) -> None:
         """Find nothing; skip for the packages in HEAVY."""
         if name in HEAVY:
-            pytest.skip("needs TensorFlow", allow_module_level=True)
+            pytest.skip("left out by --quick: it imports TensorFlow", allow_module_level=True)
 
 
 def skip_worker_processes(event: str, arguments: tuple[object, ...]) -> None:
     """Skip the test that starts a program of the worker: most of them import TensorFlow."""
     if event == "subprocess.Popen" and "worker." in str(arguments[1]):
-        pytest.skip("starts a process of the worker")
+        pytest.skip("left out by --quick: it starts a process of the worker")
 
 
 def begin() -> None:

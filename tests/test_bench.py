@@ -67,3 +67,11 @@ def test_wrong_arguments_are_named(arguments, said):
     )
     assert answer.returncode == 2
     assert said in answer.stderr
+
+
+def test_help_needs_no_package_that_the_service_does_without():
+    """Only `darkroom bench` without --help installs psutil, scikit-learn and the like."""
+    missing = "import runpy, sys; sys.modules |= {'psutil': None, 'sklearn': None, 'litserve': None}"
+    code = f"{missing}; sys.argv = ['bench', '--help']; runpy.run_module('bench', run_name='__main__')"
+    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (answer.returncode, answer.stderr) == (0, "") and "--repeats" in answer.stdout

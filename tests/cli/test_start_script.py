@@ -87,6 +87,18 @@ def test_without_a_driver_nothing_is_installed_for_a_gpu(checkout: Path) -> None
     assert not (checkout / "interrupted").exists() and not (checkout / ".venv-gpu").exists()
 
 
+def test_help_about_tests_and_benchmarks_installs_nothing_for_them(checkout: Path) -> None:
+    process = start(checkout, "test", "--help")
+    _, told = process.communicate()
+    assert "`./darkroom test` runs all tests" in told and "Installing" not in told, "there is no environment yet"
+
+    (checkout / "interrupted").touch()  # installations end at once
+    start(checkout).communicate()
+    process = start(checkout, "bench", "--help")
+    output, told = process.communicate()
+    assert output.splitlines()[0] == "-m cli bench --help" and told == ""
+
+
 def test_a_colon_in_the_path_is_named(checkout: Path) -> None:
     moved = checkout.with_name("a:b")
     checkout.rename(moved)
