@@ -167,12 +167,19 @@ def checked(model: type[Model], values: Any, where: str = "") -> Model:
         faults = [
             Fault(
                 where + "/".join(json_pointer.escape(str(part)) for part in fault["loc"]),
-                fault["msg"].removeprefix("Value error, "),  # pydantic's, before the text of a ValueError
+                _detail(model, fault["type"], fault["msg"]),
             )
             for fault in error.errors()
         ]
         named = ", ".join(fault.pointer.lstrip("/") or "the body" for fault in faults)
         raise InvalidRequest(f"invalid: {named}", faults) from error
+
+
+def _detail(model: type[Model], kind: str, text: str) -> str:
+    """Return what is wrong with a field. No model has a model in it, so an unknown field is one of its own."""
+    if kind == "extra_forbidden":
+        return f"is not known; known are: {', '.join(model.model_fields) or 'none'}"
+    return text.removeprefix("Value error, ")  # pydantic's, before the text of a ValueError
 
 
 def query(model: type[Model], request: Request) -> Model:

@@ -9,8 +9,16 @@ from flask import Flask, request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.errors import MalformedRequest
-from web.schemas.requests import MAX_JSON_DEPTH, MAX_WAIT_S, json_value, preferred_wait_s
+from shared.domain.errors import InvalidRequest, MalformedRequest
+from web.schemas.requests import (
+    MAX_JSON_DEPTH,
+    MAX_WAIT_S,
+    StatusQuery,
+    SubmitQuery,
+    checked,
+    json_value,
+    preferred_wait_s,
+)
 
 APP = Flask(__name__)
 
@@ -66,3 +74,17 @@ def test_json_nested_too_deep():
         else:
             with pytest.raises(MalformedRequest):
                 json_value(content, "it")
+
+
+@pytest.mark.parametrize(
+    ("query", "given_", "detail"),
+    [
+        (SubmitQuery, {"clasifier": "everyday"}, "is not known; known are: names, webhook, classifier, version"),
+        (StatusQuery, {"wait": "soon"}, "must be a number"),
+    ],
+)
+def test_a_wrong_parameter_is_named_with_what_is_known(query, given_, detail):
+    with pytest.raises(InvalidRequest) as refused:
+        checked(query, given_)
+    ((fault,),) = [refused.value.faults]
+    assert (fault.pointer, fault.detail) == (*given_, detail)
