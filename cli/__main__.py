@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import io
 import os
 import sys
@@ -21,7 +22,7 @@ COMMANDS = {
     ),
     "train": ("cli.commands.train:command", "Train a model."),
     "classifiers": ("cli.commands.classifiers:command", "List and show classifiers, and choose their champions."),
-    "models": ("cli.commands.models:command", "List, compare, promote and import model versions."),
+    "models": ("cli.commands.models:command", "List, compare, promote, import and export model versions."),
     "keys": ("cli.commands.keys:command", "Create, list and revoke API keys on the service's machine."),
     "test": ("cli.commands.development:test", "Run every test."),
     "bench": ("cli.commands.development:bench", "Measure the service on this machine."),
@@ -42,6 +43,15 @@ class Commands(click.Group):
         module, attribute = COMMANDS[name][0].split(":")
         found: click.Command = getattr(import_module(module), attribute)
         return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the words name. Raise UsageError, with the name that is nearest to a wrong one."""
+        near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+        if near and args[0] not in COMMANDS:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]!r}?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands in `--help`."""
@@ -67,7 +77,7 @@ def main(context: click.Context) -> None:
     Exit codes:
       0  success
       1  failure, or the service cannot be reached
-      2  usage error: an option, a missing file, a value that the service rejects
+      2  usage error: an option, a missing file, an unknown name, a rejected value
       3  done, but some pictures failed or could not be sent
       4  not allowed: the API key is missing or lacks a scope
       5  the job was cancelled

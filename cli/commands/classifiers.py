@@ -33,7 +33,7 @@ def show(name: str, *, output: Format) -> None:
         write_record(client.classifier(name), CLASSIFIER, output)
 
 
-@command.command()
+@command.command(short_help="Make a version the champion of a classifier.")
 @click.argument("name")
 @click.argument("version")
 @click.option("--instead-of", metavar="VERSION", help="Only if this version is still the champion.")

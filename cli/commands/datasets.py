@@ -26,10 +26,16 @@ from cli.options import (
     webhook_option,
 )
 from cli.service import connect
-from cli.terminal.dataset_tables import DATASET, DATASET_LABELS, DATASETS, PICTURES, REPORT
+from cli.terminal.dataset_tables import DATASET, DATASET_LABELS, DATASETS, NAMED, PICTURES, REPORT
 from cli.terminal.exit_codes import ExitCode, echo_err, exit_with
 from cli.terminal.output import Format, Json, write_record, write_records
 from cli.terminal.tables import JOBS
+
+#: Said when pictures leave the training set and a version may have learnt from them.
+MAY_HAVE_LEARNT = (
+    "The champion of {0} may have learnt from them: then no new version can be compared with it.\n"
+    "Train the next one with --promote always: ./darkroom train --preset head --dataset {0} --promote always"
+)
 
 
 @click.group("datasets")
@@ -55,7 +61,7 @@ def create(name: str, *, labels: tuple[str, ...], output: Format) -> None:
         write_record(client.create_dataset(name, labels), DATASET, output)
 
 
-@command.command()
+@command.command(short_help="Show a dataset, and the number of pictures of each label.")
 @click.argument("name")
 @output_option
 def show(name: str, *, output: Format) -> None:
@@ -67,7 +73,7 @@ def show(name: str, *, output: Format) -> None:
         _write_labels(dataset)
 
 
-@command.command()
+@command.command(short_help="Add pictures: folders, archives or files.")
 @click.argument("name")
 @sources_argument
 @click.option("--label", metavar="LABEL", help="Label of all pictures. Default: the folder that holds a picture.")
@@ -117,7 +123,8 @@ def add(
         else:
             code = follow_import(client, job["id"], remaining_s)
             if not job["error"]:
-                _write_labels(client.dataset(name))
+                _write_labels(dataset := client.dataset(name))
+                _name_empty_labels(dataset)
         exit_with(ExitCode.SOME_FAILED if uploader.problems and code is ExitCode.OK else code)
 
 
@@ -142,7 +149,7 @@ def pictures(name: str, *, limit: int | None, output: Format, **wanted: Any) -> 
         write_records(islice(client.pictures(name, **wanted), limit), PICTURES, output)
 
 
-@command.command()
+@command.command(short_help="Show what is wrong or thin in a dataset.")
 @click.argument("name")
 @output_option
 @click.option(
@@ -184,7 +191,7 @@ def unlabel(name: str, ids: tuple[str, ...]) -> None:
     echo_err(f"{_count(wanted)}: no label")
 
 
-@command.command()
+@command.command(short_help="Keep labels that the report doubts.")
 @click.argument("name")
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
 @click.option("--forget", is_flag=True, help="Forget that labels were kept: they may be doubted again.")
@@ -213,7 +220,7 @@ def accept(name: str, ids: tuple[str, ...]) -> None:
         echo_err(f"{number}: {text}")
 
 
-@command.command()
+@command.command(short_help="Pin pictures to the training set or the test.")
 @click.argument("name")
 @click.argument("split", type=click.Choice(["train", "test"]))
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
@@ -221,12 +228,15 @@ def pin(name: str, split: Any, ids: tuple[str, ...]) -> None:
     """Pin pictures, with their near copies, to a side of the split."""
     wanted = dict.fromkeys(_ids(ids))
     with connect() as client:
+        learnt = split == "test" and any(client.picture(name, number)["split"] == "train" for number in wanted)
         for number in wanted:
             client.pin_picture(name, number, split)
-    echo_err(f"{_count(wanted)}, with near copies: {split}")
+        echo_err(f"{_count(wanted)}, with near copies: {split}")
+        if learnt and any(each["name"] == name and each["champion"] for each in client.classifiers()):
+            echo_err(MAY_HAVE_LEARNT.format(name))
 
 
-@command.command("export")
+@command.command("export", short_help="Write a dataset to a zip file or a folder.")
 @click.argument("name")
 @click.argument("target", type=click.Path(path_type=Path), required=False, metavar="[ZIP|DIR]")
 def export_(name: str, target: Path | None) -> None:
@@ -236,7 +246,7 @@ def export_(name: str, target: Path | None) -> None:
         click.echo(f"{export(client, name, place):,} pictures are in {place}.", err=True)
 
 
-@command.command()
+@command.command(short_help="Delete a dataset, or some of its pictures.")
 @click.argument("name")
 @click.argument("ids", metavar="[ID...]", nargs=-1)
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -277,6 +287,8 @@ def rename_label(name: str, old: str, new: str, *, merge: bool) -> None:
         except Conflict as error:
             exit_with(ExitCode.FAILED, f"Error: {error}\nTo merge them: add --merge")
     echo_err(f"{old} is {new} now: {label['train']:,} pictures for training, {label['test']:,} for the test")
+    if old != new:
+        echo_err(f"Rename your folder {old} too: adding it again would make the label {old} again.")
 
 
 @command.command("delete-label")
@@ -294,7 +306,7 @@ def _check_exists(client: Client, name: str) -> None:
     try:
         client.dataset(name)
     except NotFound as error:
-        exit_with(ExitCode.FAILED, f"Error: {error}\nTo create it: ./darkroom datasets create {name}")
+        exit_with(ExitCode.USAGE, f"Error: {error}\nTo create it: ./darkroom datasets create {name}")
 
 
 def _write_labels(dataset: Json) -> None:
@@ -302,6 +314,14 @@ def _write_labels(dataset: Json) -> None:
     write_records(dataset["labels"], DATASET_LABELS, "table")
     if dataset["unlabelled"]:
         click.echo(f"Without a label: {dataset['unlabelled']:,}")
+
+
+def _name_empty_labels(dataset: Json) -> None:
+    empty = [label["name"] for label in dataset["labels"] if not label["train"] + label["test"]]
+    if empty:
+        more = ", …" if len(empty) > NAMED else ""
+        delete = f"./darkroom datasets delete-label {dataset['name']} LABEL"
+        echo_err(f"Labels without pictures: {', '.join(empty[:NAMED])}{more}. To delete one: {delete}")
 
 
 def _suggested(picture: Json) -> str:

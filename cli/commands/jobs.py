@@ -53,7 +53,7 @@ def watch(job_id: str, *, top_k: int | None, output: Format, timeout_s: float | 
         exit_with(follow(client, client.job(job_id), output, top_k, timeout_s))
 
 
-@command.command()
+@command.command(short_help="List the files in archives that were skipped.")
 @click.argument("job_id", metavar="ID")
 @output_option
 def skipped(job_id: str, *, output: Format) -> None:
@@ -62,7 +62,7 @@ def skipped(job_id: str, *, output: Format) -> None:
         write_records(client.skipped(job_id), SKIPPED, output)
 
 
-@command.command()
+@command.command(short_help="Save where the model looked in a picture, as a PNG.")
 @click.argument("job_id", metavar="ID")
 @click.argument("key", metavar="KEY")
 @click.argument("target", metavar="[PNG]", type=click.Path(dir_okay=False, path_type=Path), default="heatmap.png")
@@ -85,7 +85,7 @@ def cancel(job_id: str, *, output: Format) -> None:
         write_record(client.cancel(job_id), JOB, output)
 
 
-@command.command()
+@command.command(short_help="Retry what failed or was cancelled, or resume a training.")
 @click.argument("job_id", metavar="ID")
 @click.option("--watch", "wait", is_flag=True, help="Follow the job to its end.")
 @output_option

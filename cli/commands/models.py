@@ -42,7 +42,7 @@ def show(version: str, *, output: Format) -> None:
         write_record(client.model(version), MODEL, output)
 
 
-@command.command()
+@command.command(short_help="Compare two versions on the same test images.")
 @click.argument("first")
 @click.argument("second")
 @output_option
@@ -52,7 +52,7 @@ def compare(first: str, second: str, *, output: Format) -> None:
         write_record(client.compare(first, second), COMPARISON, output)
 
 
-@command.command()
+@command.command(short_help="Make a version the champion of its classifier.")
 @click.argument("version")
 @click.option("--instead-of", metavar="VERSION", help="Only if this version is still the champion.")
 @output_option

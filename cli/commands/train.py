@@ -16,6 +16,10 @@ from cli.service import connect
 from cli.terminal.exit_codes import echo_err, exit_with
 from cli.terminal.output import Format, Table, write_record, write_records
 from cli.terminal.tables import JOBS, field_columns
+from shared.domain.errors import you_have
+
+#: Presets that learn from a dataset of an owner only.
+OWN_ONLY = ("head", "finetune")
 
 PARAMETERS = Table(
     {
@@ -27,7 +31,12 @@ PARAMETERS = Table(
 
 
 @click.command("train", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
-@click.option("--preset", help="What to train. [default: fast]")
+@click.option(
+    "--preset",
+    metavar="PRESET",
+    help="What to train: fast, seed, classic, wide or distil; on a dataset of yours also head or finetune. "
+    "[default: fast; on a dataset of yours: head]",
+)
 @click.option("--epochs", type=int, help="Passes over the training images.")
 @click.option("--batch-size", type=int, help="Images per gradient step.")
 @click.option("--learning-rate", type=float, help="Peak step size of the optimizer.")
@@ -55,6 +64,8 @@ def command(
         if presets:
             write_records(parameters(client.presets()), PARAMETERS, output)
             return
+        if params.get("preset") in OWN_ONLY and "dataset" not in params:
+            raise click.UsageError(f"{params['preset']} needs a dataset of yours: --dataset NAME{_datasets(client)}")
         if params.get("preset") == "finetune" and (minutes := expected_minutes(client, params)):
             echo_err(f"This takes about {minutes} min, by the speed of the last training. It may end early.")
         job = client.train(**params)
@@ -64,6 +75,12 @@ def command(
             click.echo(job["id"])
         else:
             write_record(job, JOBS, output)
+
+
+def _datasets(client: Client) -> str:
+    """Return the end of a message that lists the datasets, or says how to create one."""
+    names = [dataset["name"] for dataset in client.datasets()]
+    return you_have(names) or "; to create one: ./darkroom datasets create NAME"
 
 
 def expected_minutes(client: Client, params: dict[str, Any]) -> int | None:

@@ -60,7 +60,7 @@ class Uploader:
             first = next(files, None)
             if first is None:
                 self._report_skipped()
-                raise NotSent("none of the files is a picture")
+                raise NotSent("none of the files is a picture" if self.skipped_count else _no_files(sources))
             resumable = not any(is_stream(source) for source in sources)
             state = ResumeState()
             if resumable:
@@ -176,6 +176,10 @@ def temporary_copy(source: str) -> Iterator[str]:
         shutil.copyfileobj(stream, copy)
         copy.flush()
         yield copy.name
+
+
+def _no_files(sources: Sequence[str]) -> str:
+    return f"there are no files in {', '.join(sources)} (hidden files are ignored)"
 
 
 def is_stream(source: str) -> bool:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from cli.terminal.output import Json, Table
 from cli.terminal.tables import Value, field, field_columns, to_seconds
 from shared.training.own_datasets import MIN_PICTURES
 
-#: Doubted pictures that are named.
+#: Doubted pictures, or labels without pictures, that are named.
 NAMED = 10
+#: Doubt above which another label is more probable than the picture's own.
+FITS_BETTER = 0.5
 
 
 def _listed(name: str, text: Callable[[Json], str]) -> Value:
@@ -44,6 +47,11 @@ def _doubt(picture: Json) -> str:
     return f"{picture['id']} ({picture['label']}{f', or {better}?' if better else ''})"
 
 
+def _suggested(picture: Json) -> Any:
+    """Return the label that fits a picture better than its own; None if its own fits at least as well."""
+    return field("suggested", "label")(picture) if picture["doubt"] is None or picture["doubt"] > FITS_BETTER else None
+
+
 def _up_to_date(report: Json) -> str:
     if not report["computing"]:
         return "yes"
@@ -74,7 +82,7 @@ PICTURES = Table(
         "SPLIT": lambda picture: f"{picture['split']} (pinned)" if picture["pinned"] else picture["split"],
         "GROUP": field("group"),
         "DOUBT": field("doubt"),
-        "SUGGESTED": field("suggested", "label"),
+        "SUGGESTED": _suggested,
     },
     field_columns("id", "filename", "label", "split", "pinned", "group", "width", "height", "bytes", "sha256", "doubt")
     | {"suggested": field("suggested", "label")},

@@ -15,6 +15,7 @@ from cli.client import (
     Invalid,
     Misconfigured,
     NotAllowed,
+    NotFound,
     NotSent,
     Refused,
     TimedOut,
@@ -44,6 +45,7 @@ CODES: dict[type[ClientError], ExitCode] = {
     Misconfigured: ExitCode.USAGE,
     NotSent: ExitCode.USAGE,
     Invalid: ExitCode.USAGE,
+    NotFound: ExitCode.USAGE,
     NotAllowed: ExitCode.NOT_ALLOWED,
     TimedOut: ExitCode.TIMED_OUT,
 }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from shared.datasets.names import MAX_LABELS
 from shared.datasets.store import dataset_not_found, label_names, too_many_labels
 from shared.domain.entities import new_id
-from shared.domain.errors import Conflict, NotFound
+from shared.domain.errors import Conflict, NotFound, you_have
 from shared.redis import keys
 from shared.redis.connection import Client, Scripts, redis_errors
 
@@ -40,7 +40,7 @@ class DatasetLabels:
         """Return the index of a Label. Raise NotFound."""
         found = self._redis.hget(keys.dataset(dataset, "label-indices"), name)
         if found is None:
-            raise label_not_found(name)
+            raise label_not_found(name, self.names(dataset).values())
         return int(found)
 
     @redis_errors()
@@ -94,10 +94,10 @@ class DatasetLabels:
         if answer == "missing":
             raise dataset_not_found()
         if answer != "begun":
-            raise label_not_found(into if answer == "unknown into" else name)
+            raise label_not_found(into if answer == "unknown into" else name, self.names(dataset).values())
         self.finish_move(dataset)
 
 
-def label_not_found(name: str) -> NotFound:
-    """Return the error for an unknown Label."""
-    return NotFound(f"the dataset has no label {name[:80]!r}")
+def label_not_found(name: str, names: Iterable[str] = ()) -> NotFound:
+    """Return the error for an unknown Label; it lists the `names` that there are."""
+    return NotFound(f"the dataset has no label {name[:80]!r}{you_have(names)}")

@@ -121,7 +121,8 @@ def test_a_picture_and_an_archive_on_stdin(service: Service, tmp_path: Path) -> 
     ("words", "said"),
     [
         (["classify", "missing.png"], "'missing.png' does not exist"),
-        (["classify", "."], "none of the files is a picture"),
+        (["classify", "."], "there are no files in . (hidden files are ignored)"),
+        (["classify", str(Path(__file__).parent / "stack")], "none of the files is a picture"),
         (["classify", "/dev/null"], "Error: /dev/null: not a file"),
         (["classify"], "Missing argument"),
         (["classify", "-", "-o", "xml"], "'xml' is not one of"),

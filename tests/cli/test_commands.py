@@ -54,7 +54,7 @@ def test_jobs_are_listed_shown_cancelled_and_deleted(service: Service, http: htt
     assert darkroom(service.url, tmp_path, "jobs", "watch", job_id).returncode == 5
     assert darkroom(service.url, tmp_path, "jobs", "delete", job_id).returncode == 0
     gone = darkroom(service.url, tmp_path, "jobs", "show", job_id)
-    assert gone.returncode == 1 and job_id in gone.stderr
+    assert gone.returncode == 2 and job_id in gone.stderr
 
 
 def test_a_job_that_failed_is_exit_code_1(service: Service, tmp_path: Path) -> None:
@@ -187,3 +187,5 @@ def test_presets_are_listed_and_wrong_parameters_are_named(service: Service, tmp
     assert (epochs["default"], epochs["allowed"]) == ("8", "1 to 1000")
     wrong = darkroom(service.url, tmp_path, "train", "--preset", "seed", "--epochs", "0", "--fliters=3")
     assert wrong.returncode == 2 and "epochs" in wrong.stderr and "fliters" in wrong.stderr
+    alone = darkroom(service.url, tmp_path, "train", "--preset", "head")
+    assert alone.returncode == 2 and "head needs a dataset of yours: --dataset NAME; " in alone.stderr

@@ -103,6 +103,8 @@ def test_the_document_as_written(
     doubted = list(client.pictures("fruit", sort="doubt"))
     assert doubted[0]["doubt"] >= doubted[-1]["doubt"] and doubted[0]["suggested"]["label"] in SHAPES
     decide(run, client, doubted[0])
+    learnt = next(client.pictures("fruit", split="train"))["id"]
+    assert "--dataset fruit --promote always" in run("datasets", "pin", "fruit", "test", learnt).stderr
 
     # When the same is done over HTTP, Then the answer is the same
     (typed,) = [block for block in blocks("sh", document) if "curl" in block]
@@ -186,8 +188,15 @@ def test_add_says_what_became_of_each_picture(service: Service, client: Client, 
     assert rows["square/1.png"] == "present" and len(rows) == 3
     assert "The pictures in photos/square got the label square; for another one: --label LABEL\n" in again.stderr
     missing = darkroom(service.url, tmp_path, "datasets", "add", "thing", "photos")
-    assert missing.returncode == 1 and missing.stderr.startswith("Error: there is no dataset thing; you have: ")
+    assert missing.returncode == 2 and missing.stderr.startswith("Error: there is no dataset thing; you have: ")
     assert missing.stderr.endswith("things\nTo create it: ./darkroom datasets create thing\n")
+
+    client.rename_label("things", "square", "box")
+    again = darkroom(service.url, tmp_path, "datasets", "add", "things", "photos/square")
+    assert (
+        "Labels without pictures: square. To delete one: ./darkroom datasets delete-label things LABEL\n"
+        in again.stderr
+    )
 
 
 class FirstOnly:
@@ -239,7 +248,11 @@ def test_pictures_are_labelled_pinned_exported_and_deleted(client: Client, run, 
     assert watched.stdout.splitlines()[1].split() == ["bars/0.png", "bars", "added"]
 
     ids = [picture["id"] for picture in client.pictures("things", label="circle")]
-    assert run("datasets", "label", "things", "triangle", *ids).exit_code == 2
+    unknown = run("datasets", "label", "things", "triangle", *ids)
+    assert unknown.exit_code == 2
+    assert unknown.stderr == "Error: there is no label 'triangle': add it first; you have: bars, circle, square\n"
+    unknown = run("datasets", "rename-label", "things", "triangle", "bar")
+    assert unknown.exit_code == 2 and "'triangle'; you have: bars, circle, square" in unknown.stderr
     assert run("datasets", "add-label", "things", "triangle").exit_code == 0
     assert run("datasets", "label", "things", "triangle", "-", stdin="\n".join(ids)).stderr == "2 pictures: triangle\n"
     assert run("datasets", "unlabel", "things", ids[0]).stderr == "1 picture: no label\n"
@@ -251,6 +264,7 @@ def test_pictures_are_labelled_pinned_exported_and_deleted(client: Client, run, 
     assert refused.exit_code == 1 and refused.stderr.endswith("To merge them: add --merge\n")
     merged = run("datasets", "rename-label", "things", "triangle", "bars", "--merge")
     assert merged.exit_code == 0 and merged.stderr.startswith("triangle is bars now: ")
+    assert "Rename your folder triangle too" in merged.stderr
     deleted = run("datasets", "delete-label", "things", "square", "--pictures")
     assert (deleted.exit_code, deleted.stderr) == (0, "square is deleted. Its pictures are, too.\n")
     shown = run("datasets", "show", "things").stdout
@@ -269,7 +283,7 @@ def test_pictures_are_labelled_pinned_exported_and_deleted(client: Client, run, 
     assert pictures["things"] == 3
     assert run("datasets", "delete", "things", stdin="n\n").exit_code == 1
     assert run("datasets", "delete", "things", "--yes").exit_code == 0
-    assert run("datasets", "show", "things").exit_code == 1
+    assert run("datasets", "show", "things").exit_code == 2
 
 
 def test_errors_of_datasets_have_their_classes(client: Client) -> None:

@@ -44,7 +44,7 @@ def test_the_shipped_version_is_exported_once(service: Service, http: httpx.Clie
     again = darkroom(service.url, tmp_path, *words)
     assert again.returncode == 1 and "is there already" in again.stderr
     other = darkroom(service.url, tmp_path, "models", "export", "gone-20260101-00000000", "--format", "onnx")
-    assert other.returncode == 1 and "gone-20260101-00000000" in other.stderr
+    assert other.returncode == 2 and "gone-20260101-00000000" in other.stderr
     assert not (tmp_path / "gone-20260101-00000000-onnx.zip").exists()
 
 

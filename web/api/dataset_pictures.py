@@ -17,7 +17,7 @@ from shared.datasets.pictures import Change, PictureFilter
 from shared.datasets.ranked import Order, ranked, ranked_page
 from shared.datasets.report import Opinions, no_opinions, read_report
 from shared.domain import json_pointer
-from shared.domain.errors import Fault, InvalidRequest, NotFound
+from shared.domain.errors import Fault, InvalidRequest, NotFound, you_have
 from shared.images.formats import JPEG, WEBP
 from web.api.datasets import dataset_id, finish_deletion
 from web.api.items import PICTURE_HEADERS
@@ -224,5 +224,7 @@ def _known_labels(dataset: str, texts: Iterable[tuple[str | None, str]]) -> list
         if names[-1] and names[-1] not in known:
             faults.append(Fault(pointer, f"there is no label {names[-1][:80]!r}: add it first"))
     if faults:
-        raise InvalidRequest("the dataset does not have these labels", faults)
+        details = {fault.detail for fault in faults}
+        what = details.pop() if len(details) == 1 else "the dataset does not have these labels"
+        raise InvalidRequest(what + you_have(known), faults)
     return names

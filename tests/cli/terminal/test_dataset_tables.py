@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cli.terminal.dataset_tables import REPORT
+from cli.terminal.dataset_tables import PICTURES, REPORT
 
 DOUBTED = [
     {"id": "12", "label": "kiwi", "suggested": {"label": "lemon", "score": 0.9}},
@@ -43,3 +43,11 @@ def test_a_report_names_doubted_labels_and_what_thin_ones_lack() -> None:
 )
 def test_a_report_says_whether_it_is_up_to_date(computing: bool, computed: Any, expected: str) -> None:
     assert read("UP TO DATE", computing=computing, computed=computed) == expected
+
+
+@pytest.mark.parametrize(("doubt", "shown"), [(0.0, None), (0.4, None), (0.6, "lemon"), (None, "lemon")])
+def test_a_label_is_suggested_for_pictures_without_one_and_for_doubted_ones(
+    doubt: float | None, shown: str | None
+) -> None:
+    picture = {"doubt": doubt, "suggested": {"label": "lemon", "score": 0.9}}
+    assert PICTURES.columns["SUGGESTED"](picture) == shown
