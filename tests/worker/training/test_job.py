@@ -134,6 +134,7 @@ def test_finishing_early_keeps_the_best_model(services: Services) -> None:
     job = services.store.get(job_id)
     assert job.state is JobState.SUCCEEDED
     assert len(services.registry.card(job.model or "").history) < 1000
+    assert job.step == job.steps, "no steps are left while it is measured"
     assert services.speeds.all()["seed"].images_per_s > 0
 
 
