@@ -276,6 +276,6 @@ def test_the_command_line_sends_its_key_and_exits_with_4_without_the_scope(keyed
         return darkroom(keyed_service.url, tmp_path, *words, **key).returncode
 
     assert run("ann", "jobs", "show", anns) == 0
-    assert run("bob", "jobs", "show", anns) == 1  # it is not there
+    assert run("bob", "jobs", "show", anns) == 2  # it is not there
     assert run("nobody", "jobs", "list") == 4
     assert run("ann", "train", "--preset", "seed") == 4

@@ -121,8 +121,7 @@ def traces(service: Service) -> dict[str, set[str]]:
         listed = {name: set(client.zrange(f"darkroom:{name}", 0, -1)) for name in ("jobs", "removing", "expiring")}
     # os.walk, unlike Path.rglob, ignores folders that disappear meanwhile.
     paths = {Path(place, name) for place, _, names in os.walk(folder) for name in names}
-    names = {str(path.relative_to(folder)) for path in paths}
-    blobs = {name for name in names if name not in ("probe", "storage-id") and not name.startswith("models/")}
+    blobs = {name for path in paths if (name := str(path.relative_to(folder))).startswith("jobs/")}
     return {"keys": keys, "blobs": blobs, **listed}
 
 
