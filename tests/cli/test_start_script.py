@@ -70,6 +70,16 @@ def test_an_interrupted_installation_goes_on_at_the_next_start(checkout: Path) -
     assert "Installing" not in third.communicate()[1]
 
 
+def test_an_environment_of_another_python_is_made_anew(checkout: Path) -> None:
+    (checkout / "requirements.txt").write_text("")
+    environment = checkout / ".venv"
+    environment.mkdir()
+    (environment / "pyvenv.cfg").write_text("version = 3.11.0\n")
+    (environment / "old").touch()
+    start(checkout, PATH="/nowhere").communicate()  # without uv; there is no command line to run afterwards
+    assert (environment / "bin" / "pip").exists() and not (environment / "old").exists()
+
+
 def test_a_read_only_checkout_without_an_environment_is_named(checkout: Path) -> None:
     with programs.read_only(checkout):
         process = start(checkout)
