@@ -28,6 +28,8 @@ LAYERS, WEIGHTS = "network.xml", "network.bin"
 
 #: Maximum images per pass, so that intermediate results fit into the CPU cache.
 BATCH_SIZE = 32
+#: Share of a batch that may be black images, instead of one more pass: a pass costs less than most images do.
+PADDING = 1 / 8
 
 
 def export(
@@ -197,16 +199,28 @@ def _in_batches(infer: Outputs, largest: int) -> Outputs:
     """Return `infer` in batches whose sizes are powers of two: OpenVINO compiles for each new size."""
 
     def network(images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-        batches = [images[start : start + largest] for start in range(0, max(1, len(images)), largest)]
-        parts = [(infer(_padded(batch)), len(batch)) for batch in batches]
+        parts, start = [], 0
+        for size in batch_sizes(len(images), largest):
+            batch = images[start : start + size]
+            parts.append((infer(_padded(batch, size)), len(batch)))
+            start += size
         return {name: np.concatenate([part[name][:rows] for part, rows in parts]) for name in parts[0][0]}
 
     return network
 
 
-def _padded(batch: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the batch, padded with black images to the next power of two."""
-    size = 1 << (len(batch) - 1).bit_length()
+def batch_sizes(count: int, largest: int) -> list[int]:
+    """Return the sizes of the batches for `count` images. In the last one, PADDING of the images may be black ones."""
+    sizes, left = [largest] * (count // largest), count % largest
+    while left > 0:
+        size = 1 << (left - 1).bit_length()
+        sizes.append(size if size - left <= size * PADDING else size // 2)
+        left -= sizes[-1]
+    return sizes or [1]
+
+
+def _padded(batch: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Return the batch, padded with black images to `size`."""
     if size == len(batch):
         return np.ascontiguousarray(batch)
     return np.concatenate([batch, np.zeros((size - len(batch), *batch.shape[1:]), np.uint8)])

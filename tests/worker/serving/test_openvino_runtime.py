@@ -18,7 +18,7 @@ from shared.domain.card import OPENVINO_FILE
 from tests.conftest import ROOT
 from worker.serving import openvino_runtime
 from worker.serving.forward import ModelUnusable
-from worker.serving.openvino_runtime import BATCH_SIZE
+from worker.serving.openvino_runtime import BATCH_SIZE, PADDING, batch_sizes
 
 SIZE = (9, 7, 3)
 IMAGES = np.random.default_rng(4).integers(0, 256, (200, *SIZE), dtype=np.uint8)
@@ -51,6 +51,21 @@ def test_any_number_of_images(file: Path, model: Any, count: int) -> None:
     answers = openvino_runtime.load(file, 2)(IMAGES[:count])
     assert (answers.dtype, answers.shape) == (np.float32, (count, 5))
     np.testing.assert_allclose(answers, model.predict(IMAGES[:count], verbose=0), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("count", "sizes"),
+    [(0, [1]), (1, [1]), (3, [2, 1]), (7, [8]), (13, [8, 4, 1]), (17, [16, 1]), (31, [32]), (70, [32, 32, 4, 2])],
+)
+def test_batches_are_hardly_padded(count: int, sizes: list[int]) -> None:
+    assert batch_sizes(count, 32) == sizes
+
+
+def test_batches_hold_all_images() -> None:
+    for count in range(1, 100):
+        sizes = batch_sizes(count, 32)
+        assert 0 <= sum(sizes) - count <= sizes[-1] * PADDING
+        assert set(sizes) <= {1, 2, 4, 8, 16, 32} and sizes == sorted(sizes, reverse=True)
 
 
 def test_images_with_another_memory_layout(file: Path, model: Any) -> None:
