@@ -10,6 +10,7 @@ import errno
 import os
 import re
 import shutil
+import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -129,10 +130,15 @@ class BlobStore:
         return None if self._folder is None else str(self._folder.parent)
 
     def put(self, key: str, content: bytes | bytearray | IO[bytes]) -> None:
-        """Store `content` atomically; replaces an existing blob."""
+        """Store `content` atomically; replaces an existing blob.
+
+        A temporary file without a name is not to be written to afterwards: on the same disk it becomes the blob.
+        """
         self.check_free_space()
         source: bytes | bytearray | IO[bytes] | Iterator[bytes] = content
-        if not self.is_remote and not isinstance(content, bytes | bytearray):
+        if self._folder is not None and not isinstance(content, bytes | bytearray):
+            if _named(content, self._folder / key):
+                return
             source = iter(partial(content.read, READ_BYTES), b"")  # half of the processor time of a file
         with self._using(key):
             self._requests.put(key, source, max_concurrency=PARTS_AT_ONCE)
@@ -272,6 +278,25 @@ class BlobStore:
     def check_writable(self) -> None:
         """Raise StorageFull or Unavailable if a write fails."""
         self.put("probe", b"")
+
+
+def _named(file: IO[bytes], path: Path) -> bool:
+    """Give a whole file that has no name yet this one, which may be another's. Return False if that cannot be done.
+
+    Only Linux can, with a temporary file on the same disk.
+    """
+    unfinished = path.with_name(f"{path.name}#{threading.get_native_id()}")  # as obstore calls its own; it lists none
+    try:
+        number = file.fileno()
+        if file.tell() or os.fstat(number).st_nlink:
+            return False
+        file.flush()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.link(f"/proc/self/fd/{number}", unfinished, src_dir_fd=number)  # only with a folder is the link followed
+        unfinished.replace(path)
+    except (OSError, NotImplementedError):  # if something is wrong with the disk, copying the bytes says what
+        return False
+    return True
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import os
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,9 +24,18 @@ class Spooled:
 
     content: IO[bytes]
     size: int
-    sha256: str
     archive: ArchiveKind | None
     too_long: bool
+    digest: str | None
+
+    @property
+    def sha256(self) -> str:
+        """Return the SHA-256. That of an archive is seldom needed: it is computed now, of `content`, from its start."""
+        if self.digest is None:
+            self.content.seek(0)
+            self.digest = hashlib.file_digest(self.content, "sha256").hexdigest()  # type: ignore[arg-type]  # has readinto
+            self.content.seek(0)
+        return self.digest
 
     def __enter__(self) -> Self:
         return self
@@ -40,15 +51,38 @@ def spool(chunks: Iterable[bytes], max_picture: int, max_archive: int, folder: s
 
     Raise StorageFull if the temporary file does not fit on the disk.
     """
-    content = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES, dir=folder)  # noqa: SIM115  # Spooled closes it
+    content = _Content(folder)
     try:
         return _fill(content, chunks, max_picture, max_archive)
     except BaseException:
-        content.close()  # frees its space at once, which matters if the disk is full
+        content.file.close()  # frees its space at once, which matters if the disk is full
         raise
 
 
-def _fill(content: IO[bytes], chunks: Iterable[bytes], max_picture: int, max_archive: int) -> Spooled:
+class _Content:
+    """Bytes that are kept in memory first, and in a temporary file when they are more than MEMORY_BYTES."""
+
+    def __init__(self, folder: str | None) -> None:
+        self._folder = folder
+        self.file: IO[bytes] = io.BytesIO()
+
+    def write(self, chunk: bytes) -> None:
+        self.file.write(chunk)
+        if isinstance(self.file, io.BytesIO) and self.file.tell() > MEMORY_BYTES:
+            memory, self.file = self.file, _unnamed_file(self._folder)
+            self.file.write(memory.getbuffer())
+
+
+def _unnamed_file(folder: str | None) -> IO[bytes]:
+    """Return a temporary file without a name; on Linux one that `BlobStore.put` can give a name to, unlike Python's."""
+    try:
+        number = os.open(folder or tempfile.gettempdir(), os.O_TMPFILE | os.O_RDWR, 0o666)
+    except (AttributeError, OSError):  # another system, or a file system without such files
+        return tempfile.TemporaryFile(dir=folder)
+    return os.fdopen(number, "w+b")
+
+
+def _fill(content: _Content, chunks: Iterable[bytes], max_picture: int, max_archive: int) -> Spooled:
     digest = hashlib.sha256()
     size, head, limit = 0, b"", max_picture
     archive: ArchiveKind | None = None
@@ -57,11 +91,12 @@ def _fill(content: IO[bytes], chunks: Iterable[bytes], max_picture: int, max_arc
             head += chunk[: HEAD_BYTES - len(head)]
             archive = archive_kind(head)
             limit = max_archive if archive else max_picture
-        digest.update(chunk)
+        if archive is None:
+            digest.update(chunk)
         size += len(chunk)
         if size <= limit:
             with storage_errors("the temporary files"):
                 content.write(chunk)
     with storage_errors("the temporary files"):
-        content.seek(0)
-    return Spooled(content, size, digest.hexdigest(), archive, size > limit)
+        content.file.seek(0)
+    return Spooled(content.file, size, archive, size > limit, None if archive else digest.hexdigest())

@@ -14,8 +14,6 @@ from shared.domain.junk import is_junk
 from shared.domain.name_encodings import DOS_ENCODINGS, is_utf8
 from web.uploads.archive_entries import READ_BYTES, Budget, Entry, LimitedReader, Names, bad_archive, check_name
 
-#: Bytes of the directory read at a time.
-SCAN_BYTES = 64 * 1024
 #: Ratio of unpacked to packed size above which an entry counts as a bomb; photos have up to 1.1, bitmaps up to 100.
 MAX_RATIO = 200
 #: Size up to which an entry may have any ratio, in bytes.
@@ -37,9 +35,8 @@ BACKSLASH_SYSTEMS = {0, 6, 10, 14}
 
 def zip_entries(file: IO[bytes], budget: Budget, names: Names) -> Iterator[Entry]:
     """Yield the files of a zip; folders are left out. Errors are those of `read_archive`."""
-    _check_directory(file, budget)
     limited = LimitedReader(file, MAX_DIRECTORY)
-    with _opened(limited) as archive:
+    with _opened(limited, budget) as archive:
         for info, name in _named(archive.infolist(), names):
             limited.renew()
             if name.endswith("/"):
@@ -51,26 +48,37 @@ def zip_entries(file: IO[bytes], budget: Budget, names: Names) -> Iterator[Entry
                 yield Entry(name, _content(archive, info, name, budget, limited))
 
 
-def _check_directory(file: IO[bytes], budget: Budget) -> None:
-    """Count the entries and folders before `zipfile` makes an object for each."""
-    tail, found = b"", 0
-    while block := file.read(SCAN_BYTES):
-        found += (tail + block).count(ENTRY)
-        tail = block[-len(ENTRY) + 1 :]
-        budget.check_entries(found // 2)
-    file.seek(0)
-
-
-def _opened(limited: LimitedReader) -> zipfile.ZipFile:
+def _opened(limited: LimitedReader, budget: Budget) -> zipfile.ZipFile:
     """Return the open archive, also if a name is not UTF-8 though it is flagged so, or an extra field is malformed.
 
-    `zipfile` refuses these.
+    `zipfile` refuses these. Raise TooLarge if the directory has too many entries.
     """
+    counted = _Counted(limited, budget)
     try:
-        return zipfile.ZipFile(cast(IO[bytes], limited))
+        return zipfile.ZipFile(cast(IO[bytes], counted))
     except (UnicodeDecodeError, zipfile.BadZipFile):
         limited.renew()
-        return zipfile.ZipFile(cast(IO[bytes], _Mended(limited)))
+        return zipfile.ZipFile(cast(IO[bytes], _Mended(counted)))
+    finally:
+        counted.budget = None
+
+
+class _Counted:
+    """A zip whose directory is counted, with its folders, before `zipfile` makes an object for each entry.
+
+    `zipfile` reads the directory at once. Without `budget` nothing is counted any more.
+    """
+
+    def __init__(self, file: LimitedReader, budget: Budget | None) -> None:
+        self._file, self.budget = file, budget
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        """Read from the file. Raise TooLarge if this is a directory with too many entries."""
+        data = self._file.read(size)
+        if self.budget is not None and data.startswith(ENTRY):
+            self.budget.check_entries(data.count(ENTRY) // 2)
+        return data
 
 
 class _Mended:
@@ -79,7 +87,7 @@ class _Mended:
     It is for `zipfile`, which reads a header or the directory at once.
     """
 
-    def __init__(self, file: LimitedReader) -> None:
+    def __init__(self, file: _Counted) -> None:
         self._file = file
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 import boto3
 import pytest
@@ -179,9 +181,22 @@ def test_a_file_is_stored_whole(blobs: BlobStore, tmp_path: Path, size: int) -> 
     (tmp_path / "picture").write_bytes(content)
     with (tmp_path / "picture").open("rb") as file:
         blobs.put("from-disk", file)
+    (tmp_path / "picture").write_bytes(b"other")  # the blob is a copy
     blobs.put("from-memory", io.BytesIO(content))
+    for unnamed in (tempfile.TemporaryFile, _linkable):
+        with unnamed(dir=tmp_path) as file:
+            file.write(content)
+            file.seek(0)
+            blobs.put("unnamed", file)
+        assert blobs.get("unnamed") == content
+        blobs.put("unnamed", b"other")
     assert blobs.get("from-disk") == content
     assert blobs.get("from-memory") == content
+
+
+def _linkable(dir: Path) -> IO[bytes]:  # noqa: A002  # as of `tempfile`
+    """Return a file without a name that can get one."""
+    return os.fdopen(os.open(dir, os.O_TMPFILE | os.O_RDWR, 0o666), "w+b")
 
 
 def test_concurrent_deletes_of_the_same_blobs_succeed(blobs: BlobStore) -> None:

@@ -166,6 +166,24 @@ def test_headers_of_a_tar_take_little_memory(archive):
     assert peak - before < 20 * MIB
 
 
+def test_only_the_directory_of_a_zip_is_counted():
+    """An archive in the archive has entries of its own."""
+    inner = zip_of(*((str(number), b"") for number in range(50)))
+    assert read(zip_of(("a.zip", inner), ("b", b"y")), "zip", max_entries=2) == {"a.zip": inner, "b": b"y"}
+    with pytest.raises(TooLarge):
+        read(inner, "zip", max_entries=24)
+
+
+def test_entries_of_a_zip_are_counted_before_there_are_objects_for_them():
+    many = zip_of(*((f"{number}/", b"") for number in range(20_000)))
+    tracemalloc.start()
+    with pytest.raises(TooLarge):
+        read(many, "zip", max_entries=100)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 * len(many)
+
+
 def test_directory_of_a_zip_takes_little_memory():
     """A few entries with long comments make a directory of hundreds of megabytes."""
     buffer = io.BytesIO()
