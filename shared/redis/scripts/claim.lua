@@ -13,6 +13,9 @@ local first_ring, unloadable = last_model + 2, {}
 local first_id = first_ring + tonumber(ARGV[last_model + 1])
 for i = 9, last_model do unloadable[ARGV[i]] = true end
 
+-- Items, or bytes of them, that are too few to be divided further: a claim and a commit take some milliseconds.
+local FEW_ITEMS, FEW_BYTES = 16, 4 * 1024 * 1024
+
 local function has_model(id)
   return not next(unloadable) or not unloadable[redis.call('HGET', key(id), 'model')]
 end
@@ -47,10 +50,19 @@ local function next_single(ring_name, model)
   end
 end
 
+-- Return how many items a worker may take if they are not few: of a job that gets no more items, each worker takes its
+-- share of the rest. So the last chunks are small, and all workers end at the same time.
+local function share_of_rest(id)
+  local workers = redis.call('HLEN', WORKERS)
+  if workers == 0 or redis.call('HGET', key(id), 'sealed') ~= '1' then return math.huge end
+  return redis.call('LLEN', key(id, 'pending')) / workers
+end
+
 -- Items whose worker died are claimed with a few others of that kind, then alone. This isolates an item that crashes
 -- workers and soon frees its neighbours.
 local function take(id)
   local items, bytes, limit, deaths = {}, 0, 1, nil
+  local share = share_of_rest(id)
   while #items < limit do
     local item = redis.call('LINDEX', key(id, 'pending'), 0)
     if not item then break end
@@ -59,6 +71,8 @@ local function take(id)
     if #items == 0 then
       deaths, limit = died, not died and max_items or died == '1' and max_suspects or 1
     elseif died ~= deaths or bytes > max_bytes then
+      break
+    elseif #items >= share and (#items >= FEW_ITEMS or bytes > FEW_BYTES) then
       break
     end
     redis.call('LPOP', key(id, 'pending'))

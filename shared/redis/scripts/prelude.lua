@@ -6,6 +6,7 @@ local JOBS, EXPIRING, LEASES = 'darkroom:jobs', 'darkroom:expiring', 'darkroom:l
 local INTERACTIVE, BULK, TRAIN = 'darkroom:ring:interactive', 'darkroom:ring:bulk', 'darkroom:ring:train'
 local COUNTERS, RECEIVERS = 'darkroom:counters', 'darkroom:receivers'
 local CORRECTED, ENDED, LINGERING = 'darkroom:corrected', 'darkroom:ended', 'darkroom:lingering'
+local WORKERS = 'darkroom:workers'
 -- The only pending element of a training job, which has no items, while no worker holds it.
 local RUN = 'run'
 local TERMINAL = { succeeded = true, failed = true, cancelled = true }

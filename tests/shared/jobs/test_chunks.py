@@ -20,6 +20,7 @@ from shared.domain.entities import (
 )
 from shared.jobs.chunks import CHUNK_BYTES, CHUNK_ITEMS, LEASE_S, MAX_DEATHS, SUSPECT_ITEMS, TOGETHER_BYTES
 from shared.jobs.store import AddResult
+from shared.jobs.workers import Worker, Workers
 from shared.redis import keys
 from shared.redis.connection import FIRST_SCHEMA, SCHEMA, WITH_PACKS, Scripts, now_ms
 from tests.shared.kit import HOUR_MS, MANY, RINGS, UNREADABLE, Kit, names, sure, upload, uploads
@@ -75,6 +76,22 @@ def test_a_chunk_is_limited_in_bytes_but_has_at_least_one_item(kit: Kit) -> None
     kit.sealed_job([upload(f"k{number}", size=size) for number, size in enumerate(sizes)])
     taken = [len(kit.claim().uploads) for _ in range(5)]
     assert taken == [2, 1, 1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("size", "sizes"), [(1000, [25, 19, 16, 16, 16, 8]), (2**20, [25, 19, 14, 11, 8, 6, 5, 4, 4, 4])]
+)
+def test_the_last_chunks_are_small(kit: Kit, size: int, sizes: list[int]) -> None:
+    """A job that gets no more items is divided by the number of workers, down to 16 items or 4 MiB."""
+    for number in range(4):
+        Workers(kit.redis).record_heartbeat(Worker(f"host:{number}", ("bulk",), None))
+    job = kit.open_job([upload(f"k{number}", size=size) for number in range(100)])
+    whole = kit.claim()
+    assert len(whole.uploads) == min(100, CHUNK_BYTES // size)
+    kit.chunks.release(whole.id)
+    kit.store.seal(job)
+    assert [len(kit.claim().uploads) for _ in sizes] == sizes
+    assert kit.chunks.claim("worker", RINGS) is None
 
 
 def test_a_released_chunk_keeps_its_order(kit: Kit) -> None:
