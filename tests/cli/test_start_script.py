@@ -7,24 +7,30 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shared.nvidia import DRIVER
 from tests import programs
-from tests.conftest import ROOT, wait_until
+from tests.conftest import PATIENCE_S, ROOT, wait_until
 
 #: Stands for uv: it creates the environment at once; its first installation waits until it is interrupted.
 UV = """\
 #!/bin/sh
 case "$1" in
-venv) mkdir -p .venv/bin; ln -sf "$FAKE_PYTHON" .venv/bin/python ;;
+venv) for folder; do :; done; mkdir -p "$folder/bin"; ln -sf "$FAKE_PYTHON" "$folder/bin/python" ;;
 pip) [ -e interrupted ] || { touch interrupted; exec sleep 600; } ;;
 esac
 """
 #: Stands for the command in the environment.
 PYTHON = '#!/bin/sh\necho "$@"; env\n'
+#: Runs the command that follows in a terminal of its own, where it types what it reads.
+TERMINAL = [sys.executable, "-c", "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"]
+#: Runs the command that follows in the background of its terminal.
+BACKGROUND = ["sh", "-mc", '"$@" & wait', "sh"]
 
 
 @pytest.fixture
@@ -32,7 +38,7 @@ def checkout(tmp_path: Path) -> Path:
     """Return a folder with the start script and a uv, which installs nothing."""
     folder = tmp_path / "check out %#;'é"
     folder.mkdir()
-    for name in ("darkroom", "requirements.txt", "requirements-test.txt", "requirements-bench.txt"):
+    for name in ("darkroom", *(f"requirements{part}.txt" for part in ("", "-gpu", "-test", "-bench"))):
         shutil.copy(ROOT / name, folder / name)
     for name, text in (("uv", UV), ("fake", PYTHON)):
         (folder / name).write_text(text)
@@ -40,11 +46,11 @@ def checkout(tmp_path: Path) -> Path:
     return folder
 
 
-def start(checkout: Path, *words: str, **more: str) -> subprocess.Popen[str]:
+def start(checkout: Path, *words: str, within: Sequence[str] = (), **more: str) -> subprocess.Popen[str]:
     path = os.pathsep.join([str(checkout), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path, "FAKE_PYTHON": str(checkout / "fake"), "LC_ALL": "C", **more}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "start_new_session": True}
-    command = [sys.executable, str(checkout / "darkroom"), *(words or ("keys", "list"))]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE) | {"start_new_session": True}
+    command = [*within, sys.executable, str(checkout / "darkroom"), *(words or ("keys", "list"))]
     return subprocess.Popen(command, cwd=checkout, env=environment, text=True, **pipes)
 
 
@@ -95,6 +101,69 @@ def test_without_a_driver_nothing_is_installed_for_a_gpu(checkout: Path) -> None
     assert process.returncode == 1 and len(told.splitlines()) == 1
     assert told.startswith("darkroom: --gpu: there is no NVIDIA driver")
     assert not (checkout / "interrupted").exists() and not (checkout / ".venv-gpu").exists()
+
+
+@pytest.fixture
+def with_driver(checkout: Path) -> Path:
+    """Return a checkout whose script finds an NVIDIA driver, and whose installations end at once."""
+    script, driver = checkout / "darkroom", checkout / "driver"
+    script.write_text(script.read_text().replace(str(DRIVER), str(driver)))
+    for file in (driver, checkout / "interrupted"):
+        file.touch()
+    return checkout
+
+
+def printed(checkout: Path, typed: str, *words: str, within: Sequence[str] = TERMINAL, CI: str = "") -> str:  # noqa: N803
+    """Return all that a start prints in a terminal in which this is typed."""
+    process = start(checkout, *words, within=within, CI=CI)
+    output, told = process.communicate(typed, PATIENCE_S)
+    assert process.returncode == 0
+    return output + told
+
+
+def test_a_person_who_agrees_uses_the_gpu_from_then_on(with_driver: Path) -> None:
+    first = printed(with_driver, "y\n", "up")
+    assert "Use its GPU?" in first and "Installing requirements-gpu.txt" in first and "-m cli up --gpu" in first
+    assert (with_driver / ".venv-gpu").exists() and not (with_driver / ".venv").exists()
+
+    later = printed(with_driver, "", "join", "--train", within=())  # not in a terminal
+    assert "-m cli join --train --gpu" in later and "delete it to be asked again" in later
+
+
+@pytest.mark.parametrize("typed", ["\n", "n\n"])
+def test_a_person_who_does_not_agree_is_not_asked_again(with_driver: Path, typed: str) -> None:
+    for asked in (True, False):
+        output = printed(with_driver, typed, "up")
+        assert ("Use its GPU?" in output) == asked and "-m cli up\n" in output
+    assert not (with_driver / ".venv-gpu").exists()
+
+
+def test_the_end_of_the_input_is_no_answer(with_driver: Path) -> None:
+    assert "-m cli up\n" in printed(with_driver, "\x04", "up")
+    assert not (with_driver / ".gpu").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        (["up"], {"within": ()}),
+        (["up"], {"within": [*TERMINAL, *BACKGROUND]}),
+        (["up"], {"CI": "true"}),
+        (["up", "--help"], {}),
+        (["up", "--gpu"], {}),
+        (["keys", "list"], {}),
+    ],
+    ids=["no terminal", "background", "CI", "help", "--gpu", "another command"],
+)
+def test_nobody_is_asked(with_driver: Path, words: list[str], options: dict[str, Any]) -> None:
+    output = printed(with_driver, "y\n", *words, **options)
+    assert f"-m cli {' '.join(words)}" in output.splitlines() and "GPU?" not in output
+    assert not (with_driver / ".gpu").exists()
+
+
+def test_without_a_driver_nobody_is_asked(with_driver: Path) -> None:
+    (with_driver / "driver").unlink()
+    assert "GPU?" not in printed(with_driver, "y\n", "up")
 
 
 def test_help_about_tests_and_benchmarks_installs_nothing_for_them(checkout: Path) -> None:
