@@ -28,7 +28,7 @@ import yaml
 
 from cli.stack.embedded_redis import free_port
 from tests.conftest import ROOT, wait_until
-from tests.deployment.containers import KILLED, PATIENCE_S, Stack, expected_answers, train
+from tests.deployment.stack import PATIENCE_S, Stack, expected_answers, try_all
 from tests.faults.kit import PatientClient
 from tests.faults.site import is_listening, s3
 
@@ -52,6 +52,12 @@ class Pods(Stack):
     def process(self, service: str) -> int:
         """Return the first process of that container, as this machine numbers it; 0 while it does not run."""
         return int(self.run("inspect", "--format", "{{.State.Pid}}", self.container(service)))
+
+    def kill(self, service: str) -> None:
+        """Kill a container; podman starts it again, as a kubelet does. After `podman kill`, it would not."""
+        process = self.process(service)
+        os.kill(process, signal.SIGKILL)
+        wait_until(lambda: self.process(service) not in (0, process), f"{service} runs again", PATIENCE_S)
 
 
 def manifests(storage_port: int, port: int) -> list[Resource]:
@@ -128,7 +134,7 @@ def running_pods() -> Iterator[Pods]:
         file.write_text(yaml.safe_dump_all(manifests(storage_port, port)))
         headers = {"Authorization": f"Bearer {key}"}
         with PatientClient(base_url=f"http://127.0.0.1:{port}", timeout=60, headers=headers) as http:
-            pods = Pods("podman", (), http, expected_answers())
+            pods = Pods("podman", http, expected_answers())
             try:
                 # In its folder: it builds an image from a folder of the image's name.
                 subprocess.run(["podman", "kube", "play", file], check=True, cwd=name, stdout=subprocess.DEVNULL)
@@ -146,30 +152,12 @@ def remove(file: Path) -> None:
     subprocess.run(["podman", "volume", "rm", "--force", *volumes], check=False, capture_output=True)
 
 
-def kill_in_a_job(pods: Pods, name: str) -> None:
-    """Kill a container while a job runs. podman starts it again, as a kubelet does.
-
-    Not with `podman kill`, after which it would not.
-    """
-    job_id, process = pods.submit(), pods.process(name)
-    wait_until(lambda: pods.job(job_id)["counts"]["succeeded"], "the first pictures are classified", PATIENCE_S)
-    os.kill(process, signal.SIGKILL)
-    wait_until(lambda: pods.process(name) not in (0, process), f"{name} runs again", PATIENCE_S)
-    pods.check(job_id)
-
-
 def main() -> None:
     """Run all steps, and print each."""
     if shutil.which("podman") is None:
         sys.exit("podman is not installed, so the pods cannot be run.")
-    with running_pods() as pods, tempfile.TemporaryDirectory() as folder:
-        pods.check(pods.submit())
-        print("classified by pods", flush=True)
-        train(pods, Path(folder))
-        print("trained", flush=True)
-        for name in KILLED:
-            kill_in_a_job(pods, name)
-            print(f"the container of {name} was killed in the middle of a job", flush=True)
+    with running_pods() as pods:
+        try_all(pods)
         workers = {queue["name"]: queue["workers"] for queue in pods.http.get("/v1/queues").json()["data"]}
         assert all(workers.values()), workers
         assert httpx.get(f"{pods.http.base_url}/v1/queues").status_code == httpx.codes.UNAUTHORIZED
