@@ -21,10 +21,17 @@ PREFIX = "DARKROOM_"
 CLIENT_VARIABLES = {"DARKROOM_URL", "DARKROOM_API_KEY"}
 MIB = 1024 * 1024
 
+
+def _check_storage_url(url: str) -> str:
+    """Return `url` if it is that of a store that all machines can share: obstore also takes memory:// and file://."""
+    if not re.match("(s3|gs|az)://[^/]", url):
+        raise ValueError("is not like s3://bucket/prefix")
+    return url
+
+
 Positive = Annotated[int, Field(gt=0)]
 RedisUrl = Annotated[str, AfterValidator(check_url)]
-#: Stores that all processes share: obstore also supports memory:// and file://.
-StorageUrl = Annotated[str, Field(pattern=r"^(s3|gs|az)://[^/]")]
+StorageUrl = Annotated[str, AfterValidator(_check_storage_url)]
 #: Keys are parsed at once, so that printed settings contain digests only.
 ApiKeys = Annotated[
     tuple[ApiKey, ...], BeforeValidator(lambda text: parse_keys(text) if isinstance(text, str) else text)

@@ -31,7 +31,8 @@ from shared.settings import PREFIX, load_settings
 def command(redis: str | None, storage: str | None, classify: int | None, *, train: bool, gpu: bool) -> None:
     """Work for a service that runs on another machine. Ctrl-C hands unfinished work back and leaves.
 
-    The other settings are environment variables, as for `up`; docs/settings.md lists them.
+    The credentials of the storage come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. The other settings are
+    environment variables, as for `up`; docs/settings.md lists them.
     """
     if classify == 0 and not train:
         raise click.UsageError("nothing to do: --classify 0 without --train")

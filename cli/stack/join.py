@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -148,8 +148,9 @@ def _wait(services: Services, supervisor: subprocess.Popen[bytes], before: set[s
     deadline, joined = time.monotonic() + READY_TIMEOUT_S, list[Worker]()
     while len(joined) < count and time.monotonic() < deadline and supervisor.poll() is None:
         time.sleep(POLL_S)
-        here = [worker for worker in services.workers.alive() if worker.host == socket.gethostname()]
-        joined = [worker for worker in here if worker.name not in before and worker.has(STORAGE)]
+        with suppress(Unavailable):  # Redis may be busy for a moment, and the workers wait for it too
+            here = [worker for worker in services.workers.alive() if worker.host == socket.gethostname()]
+            joined = [worker for worker in here if worker.name not in before and worker.has(STORAGE)]
     return joined
 
 

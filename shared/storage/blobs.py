@@ -33,6 +33,7 @@ from shared.domain.errors import ConfigError, Conflict, NotFound, StorageFull, U
 from shared.storage.gate import Gate
 from shared.storage.parts import part_of
 from shared.storage.requests import PAGE, Count, Requests, not_counted
+from shared.storage.s3 import check_variables
 
 #: Bytes of disk that are reserved for results and the append-only file of Redis.
 RESERVE_BYTES = 256 * 1024 * 1024
@@ -68,8 +69,12 @@ def web_patience(threads: int) -> Patience:
     return Patience(stall_s=3.5, retry_s=1, places=max(1, threads // 2))
 
 
-#: What is wrong with a store on a network, by a part of its error.
+#: What is wrong with a store on a network, by a part of its error. The first two are addresses at which a machine of
+#: Amazon's gets the credentials of its role.
+NO_CREDENTIALS = "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 REASONS = {
+    "/latest/api/token": NO_CREDENTIALS,
+    "/iam/security-credentials": NO_CREDENTIALS,
     "NoSuchBucket": "its bucket does not exist",
     "kind: Timeout": "it does not answer in time",
     "dns error": "its host name is unknown",
@@ -319,7 +324,9 @@ def storage_errors(what: str) -> Iterator[None]:
 
 
 def _remote(storage_url: str, patience: Patience) -> ObjectStore:
-    """Return a store on a network."""
+    """Return a store on a network. Raise ValueError for variables that cannot be meant."""
+    if storage_url.startswith("s3:"):
+        check_variables(os.environ)
     stall = timedelta(seconds=patience.stall_s)
     options: Any = {name: os.environ[env] for env, name in _client_variables()}
     return from_url(

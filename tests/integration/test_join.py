@@ -143,6 +143,25 @@ def test_another_storage(settings: Settings, storage: str, reason: str) -> None:
     assert reason in refusal(settings, storage_url=storage)
 
 
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"AWS_ENDPOINT_URL": "minio:9000"}, "AWS_ENDPOINT_URL='minio:9000' is not like https://s3.example"),
+        ({"AWS_ALLOW_HTTP": None}, "AWS_ALLOW_HTTP=true"),
+        ({"AWS_SECRET_ACCESS_KEY": None}, "Missing SecretAccessKey"),
+        ({"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+    ],
+    ids=lambda one: "-".join(one) if isinstance(one, dict) else "",
+)
+def test_variables_of_s3_that_are_wrong_or_missing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, changed: dict[str, str | None], reason: str
+) -> None:
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"http://127.0.0.1:{free_port()}")  # Amazon's machines have one
+    for name, value in changed.items():
+        monkeypatch.delenv(name) if value is None else monkeypatch.setenv(name, value)
+    assert reason in refusal(settings)
+
+
 def test_a_storage_that_cannot_be_reached(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     assert refusal(settings) == "DARKROOM_STORAGE_URL: the storage failed at storage-id: it cannot be reached"
@@ -200,7 +219,7 @@ def test_a_champion_that_is_nowhere_is_a_warning(service: Services, settings: Se
     [
         (["--classify", "0"], "nothing to do"),
         (["--redis", "unix:///x", "--storage", "s3://b/x"], "DARKROOM_REDIS_URL"),
-        (["--redis", "redis://h/0", "--storage", "ftp://x"], "DARKROOM_STORAGE_URL"),
+        (["--redis", "redis://h/0", "--storage", "ftp://x"], "'ftp://x': is not like s3://bucket/prefix"),
     ],
 )
 def test_options_that_cannot_be_meant(tmp_path: Path, words: list[str], error: str) -> None:
