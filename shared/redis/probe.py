@@ -11,6 +11,8 @@ from shared.redis.connection import Client
 _STRING, _HASH, _LIST, _SET, _SORTED = KEYS = tuple(
     f"darkroom:probe:{kind}" for kind in ("string", "hash", "list", "set", "sorted")
 )
+#: The key that a probe watches, and none writes: several may run at the same time.
+_WATCHED = f"{_STRING}:watched"
 Calls = Sequence[Sequence[str | int]]
 _SCRIPT = "return 1"
 _SCRIPT_NAME = hashlib.sha1(_SCRIPT.encode()).hexdigest()  # noqa: S324 - Redis names scripts so
@@ -98,7 +100,7 @@ BROKER_CALLS: Calls = (
 def probe(client: Client, calls: Calls) -> None:
     """Run the calls in one transaction. Raise the error of the first that Redis refuses."""
     with client.pipeline() as pipeline:
-        pipeline.watch(KEYS[0])
+        pipeline.watch(_WATCHED)
         pipeline.multi()
         for call in calls:
             pipeline.execute_command(*call)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 from threading import Thread
 
@@ -54,6 +55,11 @@ def test_a_redis_in_order_passes_and_keeps_nothing(url: str, admin: Redis) -> No
     admin.config_set("maxmemory", 64 * 1024 * 1024)
     assert check_redis(Settings(redis_url=url)) == []
     assert "keys" not in str(admin.info("keyspace"))
+
+
+def test_several_programs_may_check_at_once(url: str) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: check_redis(Settings(redis_url=url)), range(40)))  # or the first error is raised
 
 
 def test_the_embedded_redis_needs_no_check() -> None:
