@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import bulk, ceiling, classes, forward, heatmaps, online, queue, single, status, storage, workers
+from bench import bulk, ceiling, champion, classes, forward, heatmaps, online, queue, single, status, storage, workers
 from bench.service import ROOT
 from bench.table import Row, heading, line
 from shared.domain.errors import DarkroomError
@@ -29,6 +29,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "bulk": bulk.fast,
     "seed": bulk.seed,
     "photos": bulk.photos,
+    "champion": champion.rows,
     "forward": forward.rows,
     "single": single.rows,
     "online": online.rows,

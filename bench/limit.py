@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import cache, partial
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,14 +23,14 @@ BATCH, TURNS = 32, 20
 #: Seconds until each process has loaded its network.
 START_S = 300
 
-Work = Callable[[Sequence[Path]], None]
+Work = Callable[[Sequence[Any]], None]
 
 
-def pictures_per_s(work: Work, files: Sequence[Path]) -> float:
+def pictures_per_s(work: Work, pictures: Sequence[Any]) -> float:
     """Return the pictures per second of all processes together. `work` keeps what it loads: it is warmed up first."""
     context, count = multiprocessing.get_context("spawn"), hardware.cores()
-    batch = max(1, min(BATCH, len(files) // (TURNS * count)))
-    parts = [files[start : start + batch] for start in range(0, len(files), batch)]
+    batch = max(1, min(BATCH, len(pictures) // (TURNS * count)))
+    parts = [pictures[start : start + batch] for start in range(0, len(pictures), batch)]
     cores, ready = context.Queue(), context.Barrier(count + 1)
     for core in os.sched_getaffinity(0):
         cores.put(core)
@@ -37,7 +38,7 @@ def pictures_per_s(work: Work, files: Sequence[Path]) -> float:
         ready.wait(START_S)
         begin = time.perf_counter()
         pool.map(work, parts, chunksize=1)
-        return len(files) / (time.perf_counter() - begin)
+        return len(pictures) / (time.perf_counter() - begin)
 
 
 def classify(data_folder: Path, version: str, files: Sequence[Path]) -> None:

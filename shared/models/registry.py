@@ -240,7 +240,7 @@ class Registry:
             raise Conflict(f"{version} was not measured on test images, so it cannot be compared") from error
 
     def _truth(self, first: str, second: str) -> bytes:
-        """Return the true labels of the test images from the versions' files. Shipped versions have none.
+        """Return the true labels of the test images from the versions' files. Not every shipped version has them.
 
         Raises Conflict if neither version has them, or if they differ.
         """

@@ -18,7 +18,7 @@ from tests.shared.redis.test_refusals import REFUSALS
 from web.app import create_app
 
 #: Values of the variables in paths.
-PATH = {"job_id": "a" * 32, "item": "000001", "version": "fast-20261123-886d799c", "path": "api.js"}
+PATH = {"job_id": "a" * 32, "item": "000001", "version": "distil-20261130-33471de9", "path": "api.js"}
 #: A call that cannot work without Redis.
 JOBS = "/v1/jobs"
 

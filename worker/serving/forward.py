@@ -59,7 +59,8 @@ def with_tta(network: Network, below: float = NEVER) -> Network:
 def _average_views(network: Network, images: NDArray[np.uint8], first: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the geometric mean over all views, normalised: the mean of the logits. `first` is that of VIEWS[0]."""
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
-    scores = [first, *(network(_apply_view(padded, view)) for view in VIEWS[1:])]
+    others = network(np.concatenate([_apply_view(padded, view) for view in VIEWS[1:]]))
+    scores = [first, *np.split(others, len(VIEWS) - 1)]
     logs = sum(view.weight * log(each) for view, each in zip(VIEWS, scores, strict=True))
     return softmax(logs).astype(np.float32)
 
