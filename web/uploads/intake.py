@@ -183,7 +183,7 @@ class Intake:
         except ItemError as error:
             return _refused(filename, error, file)
         file.content.seek(0)
-        if file.size <= MEMORY_BYTES:
+        if file.in_memory:
             self._put_later(file.sha256, file.content.read())
         else:
             self._blobs.put(blob_key(self._job_id, file.sha256), file.content)

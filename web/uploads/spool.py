@@ -16,6 +16,8 @@ from shared.storage.blobs import storage_errors
 
 #: Bytes of one file held in memory; a longer file goes to an unnamed temporary file.
 MEMORY_BYTES = 1024 * 1024
+#: The same if the temporary file becomes the blob, which is written once then: no more than a picture for a pack has.
+LOCAL_MEMORY_BYTES = 64 * 1024
 
 
 @dataclass
@@ -27,6 +29,11 @@ class Spooled:
     archive: ArchiveKind | None
     too_long: bool
     digest: str | None
+
+    @property
+    def in_memory(self) -> bool:
+        """Return whether `content` is not a file on a disk."""
+        return isinstance(self.content, io.BytesIO)
 
     @property
     def sha256(self) -> str:
@@ -49,6 +56,8 @@ class Spooled:
 def spool(chunks: Iterable[bytes], max_picture: int, max_archive: int, folder: str | None = None) -> Spooled:
     """Read all of `chunks` and return the file. Bytes over the limit of its kind are read but not kept.
 
+    `folder` is one for temporary files on the disk of a local store; None if the store is elsewhere.
+
     Raise StorageFull if the temporary file does not fit on the disk.
     """
     content = _Content(folder)
@@ -60,15 +69,15 @@ def spool(chunks: Iterable[bytes], max_picture: int, max_archive: int, folder: s
 
 
 class _Content:
-    """Bytes that are kept in memory first, and in a temporary file when they are more than MEMORY_BYTES."""
+    """Bytes that are kept in memory first, and in a temporary file when they are too many."""
 
     def __init__(self, folder: str | None) -> None:
-        self._folder = folder
+        self._folder, self._most = folder, MEMORY_BYTES if folder is None else LOCAL_MEMORY_BYTES
         self.file: IO[bytes] = io.BytesIO()
 
     def write(self, chunk: bytes) -> None:
         self.file.write(chunk)
-        if isinstance(self.file, io.BytesIO) and self.file.tell() > MEMORY_BYTES:
+        if isinstance(self.file, io.BytesIO) and self.file.tell() > self._most:
             memory, self.file = self.file, _unnamed_file(self._folder)
             self.file.write(memory.getbuffer())
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from shared.storage.blobs import BlobStore
 from tests.fixtures import odd
+from web.uploads.pack import PACKED_BYTES
 from web.uploads.spool import MEMORY_BYTES, spool
 
 
@@ -64,6 +65,15 @@ def test_a_long_picture_becomes_a_blob_without_being_copied(tmp_path):
     (tmp_path / "other").write_bytes(b"")
     assert stored.st_mode == (tmp_path / "other").stat().st_mode
     assert blobs.get("jobs/a/b") == content and blobs.keys("jobs") == ["jobs/a/b"]
+
+
+@pytest.mark.parametrize(
+    ("size", "local", "in_memory"),
+    [(PACKED_BYTES, True, True), (PACKED_BYTES + 1, True, False), (MEMORY_BYTES, False, True)],
+)
+def test_pictures_that_are_not_packed_are_files_on_the_disk_of_a_local_store(tmp_path, size, local, in_memory):
+    with spool([bytes(size)], size, size, str(tmp_path) if local else None) as file:
+        assert file.in_memory == in_memory and file.content.read() == bytes(size)
 
 
 def test_spool_closes_its_file_if_the_client_disconnects(recwarn):
