@@ -15,16 +15,19 @@ from web.uploads.tar_archive import tar_entries
 from web.uploads.zip_archive import zip_entries
 
 
-def read_archive(file: IO[bytes], kind: ArchiveKind, budget: Budget, names: Names, filename: str) -> Iterator[Entry]:
+def read_archive(
+    file: IO[bytes], kind: ArchiveKind, budget: Budget, names: Names, filename: str, *, again: bool = False
+) -> Iterator[Entry]:
     """Yield the files in the archive's order, without folders. Read an entry before the next one.
 
-    A compressed file is a tar, or the only entry, whose name is `filename` without `.gz` and the like.
+    A compressed file is a tar, or the only entry, whose name is `filename` without `.gz` and the like. A temporary file
+    can be read once, unless it is to be read `again`.
 
     Raise ItemError("bad_archive") if the archive is malformed or cut short, TooLarge if the budget is exceeded.
     """
     with bad_archive("the archive is malformed"):
         if kind == "zip":
-            yield from zip_entries(file, budget, names)
+            yield from zip_entries(file, budget, names, again=again)
         elif kind == "tar":
             yield from tar_entries(file, budget, names)
         elif _is_tar(unpacked(file, kind).read(HEAD_BYTES)):

@@ -138,7 +138,7 @@ class Intake:
             return LabelsFile()
         names, lines, limits = list[str](), list[Listed](), self._limits
         budget = Budget(limits.max_request_bytes, limits.max_items)
-        for entry in read_archive(file.content, kind, budget, Names(self._encoding), filename):
+        for entry in read_archive(file.content, kind, budget, Names(self._encoding), filename, again=True):
             if is_labels_file(entry.name):
                 with self._spool(entry.chunks, limits.max_file_bytes) as content:
                     lines += read_labels_file(clean_filename(entry.name), content.content.read())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import stat
 import struct
 import zipfile
@@ -13,6 +14,7 @@ from shared.domain.errors import ItemError
 from shared.domain.junk import is_junk
 from shared.domain.name_encodings import DOS_ENCODINGS, is_utf8
 from web.uploads.archive_entries import READ_BYTES, Budget, Entry, LimitedReader, Names, bad_archive, check_name
+from web.uploads.spent_space import SpentSpace
 
 #: Ratio of unpacked to packed size above which an entry counts as a bomb; photos have up to 1.1, bitmaps up to 100.
 MAX_RATIO = 200
@@ -33,12 +35,19 @@ UNICODE_PATH, UNICODE_PATH_BYTES = 0x7075, 5
 BACKSLASH_SYSTEMS = {0, 6, 10, 14}
 
 
-def zip_entries(file: IO[bytes], budget: Budget, names: Names) -> Iterator[Entry]:
-    """Yield the files of a zip; folders are left out. Errors are those of `read_archive`."""
+def zip_entries(file: IO[bytes], budget: Budget, names: Names, *, again: bool = False) -> Iterator[Entry]:
+    """Yield the files of a zip; folders are left out. Errors are those of `read_archive`.
+
+    The space of a temporary file is given back on the way, unless it is to be read again.
+    """
     limited = LimitedReader(file, MAX_DIRECTORY)
     with _opened(limited, budget) as archive:
-        for info, name in _named(archive.infolist(), names):
+        infos = archive.infolist()
+        spent = SpentSpace(file) if not again and _in_order(infos) else None
+        for info, name in _named(infos, names):
             limited.renew()
+            if spent is not None:
+                spent.spend(info.header_offset)
             if name.endswith("/"):
                 continue
             if is_junk(name):
@@ -46,6 +55,11 @@ def zip_entries(file: IO[bytes], budget: Budget, names: Names) -> Iterator[Entry
             else:
                 budget.entry()
                 yield Entry(name, _content(archive, info, name, budget, limited))
+
+
+def _in_order(infos: list[zipfile.ZipInfo]) -> bool:
+    """Return whether the directory lists the entries as they lie: then nothing before an entry is read after it."""
+    return all(info.header_offset <= after.header_offset for info, after in itertools.pairwise(infos))
 
 
 def _opened(limited: LimitedReader, budget: Budget) -> zipfile.ZipFile:

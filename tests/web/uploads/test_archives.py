@@ -6,6 +6,9 @@ import bz2
 import gzip
 import io
 import lzma
+import os
+import random
+import sys
 import tracemalloc
 import zipfile
 from pathlib import PurePosixPath, PureWindowsPath
@@ -19,6 +22,7 @@ from shared.domain.errors import ItemError, TooLarge
 from tests.integration.helpers import TAR_END, tar_entry, tar_of, zip_of
 from web.uploads.archive_entries import Budget, Names, check_name
 from web.uploads.archives import read_archive
+from web.uploads.spool import spool
 from web.uploads.tar_archive import MAX_HEADERS
 
 COMPRESS = {"gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress, "zstd": zstd.compress}
@@ -182,6 +186,44 @@ def test_entries_of_a_zip_are_counted_before_there_are_objects_for_them():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 3 * len(many)
+
+
+PICTURES = {f"{number}.jpg": random.Random(number).randbytes(2 * MIB) for number in range(4)}
+
+
+def stored_zip(file, files, *, backwards=False):
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+        if backwards:
+            archive.filelist.reverse()
+
+
+@pytest.mark.parametrize(
+    ("backwards", "again", "is_given_back"), [(False, False, True), (True, False, False), (False, True, False)]
+)
+def test_space_of_a_temporary_zip_is_given_back_while_it_is_read(tmp_path, backwards, again, is_given_back):
+    """Not if an entry lies before one that comes earlier in the directory, nor if the zip is read again."""
+    buffer = io.BytesIO()
+    stored_zip(buffer, PICTURES, backwards=backwards)
+    with spool([buffer.getvalue()], 1, 100 * MIB, str(tmp_path)) as file:
+        used = os.fstat(file.content.fileno()).st_blocks
+        for turn in range(1 + again):
+            entries = read_archive(file.content, "zip", Budget(100 * MIB, 9), Names(), "", again=again and turn == 0)
+            assert {entry.name: b"".join(entry.chunks) for entry in entries} == PICTURES
+            if turn == 0 and sys.platform == "linux":
+                left = os.fstat(file.content.fileno()).st_blocks
+                assert (left < used / 2) == is_given_back
+            file.content.seek(0)
+
+
+def test_a_zip_that_has_a_name_stays_whole(tmp_path):
+    stored_zip(tmp_path / "a.zip", PICTURES)
+    whole = (tmp_path / "a.zip").read_bytes()
+    with (tmp_path / "a.zip").open("r+b") as file:
+        entries = read_archive(file, "zip", Budget(100 * MIB, 9), Names(), "")
+        assert {entry.name: b"".join(entry.chunks) for entry in entries} == PICTURES
+    assert (tmp_path / "a.zip").read_bytes() == whole
 
 
 def test_directory_of_a_zip_takes_little_memory():
