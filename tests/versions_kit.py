@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from shared.domain.card import CARD_FILE, CONFUSIONS_FILE, MODEL_FILE, OPENVINO_FILE, PREDICTIONS_FILE, TRUTH_FILE
+from shared.domain.classifier import CIFAR10
 from shared.domain.errors import NotFound
 from shared.models.registry import SHIPPED, Registry
 from shared.models.versions import PREFIX
@@ -31,6 +32,11 @@ TRUTH = bytes(range(10))
 def shipped() -> str:
     """Return the shipped version, the champion by default."""
     return Registry().champion().version
+
+
+def all_shipped() -> list[str]:
+    """Return the shipped versions of the default Classifier, the newest first."""
+    return [card.version for card in Registry().versions() if card.belongs_to == CIFAR10]
 
 
 def version_folder(parent: Path, model: bytes = b"no network", exported: bytes | None = None, **changes: Any) -> Path:

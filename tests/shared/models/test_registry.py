@@ -19,7 +19,7 @@ from shared.models.registry import SHIPPED, Registry
 from shared.models.versions import PublishedVersions
 from shared.redis.connection import Client, connect
 from shared.storage.blobs import BlobStore
-from tests.versions_kit import TRUTH, measured, shipped, version_folder
+from tests.versions_kit import TRUTH, all_shipped, measured, shipped, version_folder
 
 LABELS = 10
 
@@ -51,9 +51,9 @@ def names(registry: Registry) -> list[str]:
 
 
 def test_a_published_version_is_visible_to_other_processes(registry: Registry, other: Registry, tmp_path: Path) -> None:
-    assert names(other) == [shipped()]
+    assert names(other) == all_shipped()
     card = registry.publish(measured(version_folder(tmp_path, b"weights", created_at="2030-01-01T00:00:00Z")))
-    assert names(other) == names(registry) == [card.version, shipped()]
+    assert names(other) == names(registry) == [card.version, *all_shipped()]
     assert other.card(card.version) == card
     assert other.exists(card.version)
     assert other.model_file(card.version).read_bytes() == b"weights"
@@ -128,7 +128,7 @@ def test_a_version_without_a_card_does_not_exist(registry: Registry, blobs: Blob
     """An interrupted publication is invisible and can be repeated."""
     folder = version_folder(tmp_path, b"weights")
     blobs.put(f"models/{folder.name}/{MODEL_FILE}", b"half of the wei")
-    assert names(registry) == [shipped()]
+    assert names(registry) == all_shipped()
     assert not registry.exists(folder.name)
     registry.publish(folder)
     assert registry.model_file(folder.name).read_bytes() == b"weights"
@@ -142,7 +142,7 @@ def test_a_folder_without_a_valid_card_is_not_published(registry: Registry, tmp_
     (folder / CARD_FILE).write_text("{}")
     with pytest.raises(InvalidRequest):
         registry.publish(folder)
-    assert names(registry) == [shipped()]
+    assert names(registry) == all_shipped()
 
 
 @pytest.mark.parametrize("version", ["", ".", "..", "../models", "nothing-20260101-00000000", "a/b-20260101-00000000"])
@@ -170,7 +170,7 @@ def test_a_damaged_card_is_logged_and_skipped(
     content = (good / CARD_FILE).read_bytes() if text == "a card of another version" else text.encode()
     blobs.put(f"models/{bad.name}/{CARD_FILE}", content)
     with caplog.at_level(logging.WARNING):
-        assert set(names(registry)) == {shipped(), good.name}
+        assert set(names(registry)) == {*all_shipped(), good.name}
     assert bad.name in caplog.text
 
 
@@ -295,7 +295,7 @@ def test_an_unreachable_redis_is_unavailable(blobs: BlobStore, tmp_path: Path) -
     for ask in (registry.alias, registry.champion, lambda: registry.promote(shipped())):
         with pytest.raises(Unavailable):
             ask()
-    assert names(registry) == [shipped()]
+    assert names(registry) == all_shipped()
 
 
 def test_a_registry_of_shipped_versions_only(tmp_path: Path) -> None:

@@ -42,8 +42,9 @@ def test_the_files_match_the_card(folder: Path, card: ModelCard) -> None:
     assert hashlib.sha256((folder / "openvino.zip").read_bytes()).hexdigest() == card.openvino_sha256
 
 
-def test_it_was_trained_with_preset_fast(card: ModelCard) -> None:
-    assert (card.preset, card.params["epochs"], len(card.history)) == ("fast", 8, 8)
+def test_it_was_trained_by_a_teacher_that_ships_too(card: ModelCard) -> None:
+    assert (card.preset, card.params["epochs"], len(card.history)) == ("distil", 50, 50)
+    assert Registry().card(str(card.params["teacher"])).labels == card.labels
 
 
 def test_the_stored_predictions_match_the_confusion_matrix(folder: Path, card: ModelCard) -> None:
