@@ -16,8 +16,8 @@ UNKNOWN = "0" * 32
 
 @pytest.fixture
 def job(http) -> dict:
-    """Return a finished job of six pictures, a rejected file and an undecodable file."""
-    job_id = submit(http, *cifar10()[:6], ("text.png", b"no picture"))
+    """Return a finished job of six pictures that get a Label, and a file that cannot be decoded."""
+    job_id = submit(http, *cifar10()[-6:], ("text.png", b"no picture"))
     return finished(http, job_id)
 
 
