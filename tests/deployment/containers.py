@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 
@@ -73,8 +74,7 @@ def bulk_workers(stack: Compose) -> int:
 def replace_all(stack: Compose) -> None:
     """Replace each container of Darkroom's own while a job runs, as an upgrade does."""
     job_id = stack.submit()
-    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-    for service in [name for name, each in services.items() if name != "redis" and "profiles" not in each]:
+    for service in [name for name in services() if name != "redis"]:
         stack.up("--force-recreate", "--no-deps", service)
     wait_until(stack.is_ready, "the service is ready again", PATIENCE_S)
     stack.check(job_id)
@@ -175,8 +175,13 @@ def image_field(name: str, field: str) -> str:
 
 def images() -> list[str]:
     """Return the names of Darkroom's images."""
-    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"].values()
-    return sorted({each["image"] for each in services if each["image"].startswith("darkroom")})
+    return sorted({each["image"] for each in services().values() if each["image"].startswith("darkroom")})
+
+
+def services() -> dict[str, dict[str, Any]]:
+    """Return the services of the Compose file that start without a profile."""
+    every = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    return {name: each for name, each in every.items() if "profiles" not in each}
 
 
 if __name__ == "__main__":
