@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import httpx
 import hypothesis
@@ -78,8 +79,12 @@ hypothesis.settings.register_profile("whole", deadline=None, max_examples=50 if 
 hypothesis.settings.register_profile("quick", deadline=None, max_examples=10)
 #: Seconds for something that takes well under one on an idle machine. The cores may be busy.
 PATIENCE_S = 180
+#: Seconds between two looks whether something has happened: the first two, and those after a while.
+FIRST_PAUSE_S, LAST_PAUSE_S = 0.05, 0.25
 #: Seconds for a process to stop, for a service to start, and for a command of its command line.
 START_STOP_S = 300
+#: Bytes of what `darkroom up` prints that are read.
+MAX_OUTPUT = 1024 * 1024
 #: For HTTP clients: no test uses TLS, and loading the certificates takes 25 ms per client.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 # A shell's background processes ignore SIGINT, and so would every process that the tests start.
@@ -193,13 +198,19 @@ def pytest_xdist_make_scheduler(config, log) -> ByFile:
     return ByFile(config, log)
 
 
-def wait_until(condition, what: str, seconds: float = PATIENCE_S, every: float = 0.05):
-    """Return the condition's first true value; fail the test after `seconds` without one."""
-    deadline = time.monotonic() + seconds
+def wait_until(condition, what: str, seconds: float = PATIENCE_S, every: float | None = None):
+    """Return the condition's first true value; fail the test after `seconds` without one.
+
+    Look every `every` seconds. By default look more and more rarely: each look takes processor time from what the test
+    waits for.
+    """
+    deadline, pause = time.monotonic() + seconds, FIRST_PAUSE_S if every is None else every
     while not (value := condition()):
         if time.monotonic() > deadline:
             pytest.fail(f"{what}: not within {seconds} s")
-        time.sleep(every)
+        time.sleep(pause)
+        if every is None:
+            pause = min(LAST_PAUSE_S, pause * 1.1)
     return value
 
 
@@ -292,15 +303,12 @@ def running_service(data_dir: Path, *, app: str | None = None, **settings: str) 
             process.wait(START_STOP_S)
 
 
-def is_ready(service: Service, output) -> bool:
+def is_ready(service: Service, output: IO[str]) -> bool:
+    """Tell whether `darkroom up`, which polls the service, has said that it is ready. Two pollers would cost twice."""
+    printed = os.pread(output.fileno(), MAX_OUTPUT, 0).decode()  # which does not move the place where it writes
     if service.process.poll() is not None:
-        output.seek(0)
-        pytest.fail(f"the service ended by itself:\n{output.read()}\n{service.log()}")
-    try:
-        with service.client() as client:
-            return client.get("/readyz").status_code == 200
-    except httpx.TransportError:
-        return False
+        pytest.fail(f"the service ended by itself:\n{printed}\n{service.log()}")
+    return "Darkroom is ready" in printed
 
 
 @pytest.fixture

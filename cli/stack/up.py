@@ -29,7 +29,8 @@ from shared.storage.identity import StorageIdentity
 READY_TIMEOUT_S = 180
 #: Seconds after which it is said what the start waits for.
 PATIENCE_S = 20
-POLL_S = 0.1
+#: Seconds between two looks whether the service is ready: each costs it more than ten milliseconds.
+POLL_S = 0.25
 #: For the service's own http address: loading the certificates would take 25 ms for each poll.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 

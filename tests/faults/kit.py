@@ -130,7 +130,7 @@ class Arena:
     def begun(self, job_id: str) -> None:
         """Wait for the job's first finished chunk; assert that the job is still running."""
         job = wait_until(
-            lambda: (job := self.job(job_id))["counts"]["succeeded"] and job, f"{job_id} is begun", ENDS_S, every=0.01
+            lambda: (job := self.job(job_id))["counts"]["succeeded"] and job, f"{job_id} is begun", ENDS_S, every=0.1
         )
         assert not job["done"], "the job was over before anything could happen to it"
 
@@ -178,7 +178,7 @@ class Arena:
 
     def worker_in_work(self) -> tuple[psutil.Process, str]:
         """Wait for a process that holds a chunk; return it and the chunk's id."""
-        return wait_until(self._worker_in_work, "a worker holds a chunk", every=0.01)
+        return wait_until(self._worker_in_work, "a worker holds a chunk", every=0.05)
 
     def _worker_in_work(self) -> tuple[psutil.Process, str] | None:
         with contextlib.suppress(redis.RedisError, psutil.NoSuchProcess), self.redis() as client:

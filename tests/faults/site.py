@@ -11,7 +11,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import boto3
 import psutil
 import redis
 
@@ -126,6 +125,8 @@ def storage_environment(port: int) -> dict[str, str]:
 
 
 def s3(port: int):
+    import boto3  # takes half a second, and few processes need it
+
     names = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
     return boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", **names)
 

@@ -47,7 +47,7 @@ def test_late_acknowledgement_doubles_results(tmp_path: Path) -> None:
                 sender.send_task("write", [number], queue="late", ignore_result=True)
         with late_worker(url) as worker:
             for done in range(BETWEEN, TASKS, BETWEEN):
-                wait_until(lambda done=done: redis.llen("done") >= done, f"{done} tasks are done")
+                wait_until(lambda done=done: redis.llen("done") >= done, f"{done} tasks are done", every=0.05)
                 kill(chance.choice(wait_until(worker.children, "a child is there")))
             wait_until(lambda: redis.llen("done") >= TASKS, "as many results as tasks are there")
         seen = Counter(map(int, redis.lrange("done", 0, -1)))

@@ -100,7 +100,7 @@ def test_the_web_server_is_killed_while_files_are_uploaded(arena: Arena, expecte
     with ThreadPoolExecutor(8) as pool:
         adding = [pool.submit(each) for each in chance.sample(requests, len(requests))]
         for count in range(50, len(names), 100):
-            wait_until(lambda count=count: len(added) >= count, f"{count} files are there", START_STOP_S)
+            wait_until(lambda count=count: len(added) >= count, f"{count} files are there", START_STOP_S, every=0.02)
             harm.kill_web(arena, chance)
     for one in adding:
         one.result()

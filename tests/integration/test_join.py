@@ -11,9 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from cli.stack import join
 from cli.stack.embedded_redis import free_port, redis_server_path
@@ -28,25 +26,19 @@ from shared.settings import Settings
 from tests import programs
 from tests.cli.kit import PROGRAM, darkroom, environment
 from tests.conftest import ROOT, START_STOP_S, running_redis, wait_until
+from tests.s3_kit import ACCESS, BUCKET, running_s3
 from tests.worker.kit import pictures, stored
 
-BUCKET = "pictures"
-ACCESS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
 MIB = 1024 * 1024
 
 
 @pytest.fixture(scope="module", autouse=True)
 def s3() -> Iterator[None]:
     """Run an S3 with a bucket; its address is in the environment."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in (ACCESS | {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ALLOW_HTTP": "true"}).items():
+    with running_s3() as address, pytest.MonkeyPatch.context() as patch:
+        for name, value in (ACCESS | {"AWS_ENDPOINT_URL": address, "AWS_ALLOW_HTTP": "true"}).items():
             patch.setenv(name, value)
-        boto3.client("s3").create_bucket(Bucket=BUCKET)
         yield
-    server.stop()
 
 
 @pytest.fixture(scope="module")

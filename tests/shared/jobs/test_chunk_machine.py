@@ -158,11 +158,11 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def what_must_always_be_true(self) -> None:
-        held = self.held()
-        self.each_waiting_job_has_one_turn()
-        self.each_owner_keeps_its_open_jobs()
+        held, jobs = self.held(), {job: self.kit.store.get(job) for job in self.items}
+        self.each_waiting_job_has_one_turn(jobs)
+        self.each_owner_keeps_its_open_jobs(jobs)
         for job, added in self.items.items():
-            found, items = self.kit.store.get(job), self.kit.results.items(job, MANY).items
+            found, items = jobs[job], self.kit.results.items(job, MANY).items
             self.each_item_is_in_exactly_one_place(job, held[job])
             self.the_counts_equal_the_items(found, items)
             self.the_job_is_over_exactly_when_all_items_have_ended(found, len(added))
@@ -170,21 +170,21 @@ class StoreMachine(RuleBasedStateMachine):
             self.the_revision_tells_every_change(found)
             self.the_results_hold_each_ended_item_once(job, items)
 
-    def each_waiting_job_has_one_turn(self) -> None:
+    def each_waiting_job_has_one_turn(self, jobs: dict[str, Job]) -> None:
         redis = self.kit.redis
         standing = [job for ring in keys.READY.values() for job in redis.zrange(ring, 0, -1)]
         assert sorted(standing) == sorted(job for job in self.items if self.claimable(job) and not self.ending(job))
         for ring in keys.READY.values():
-            owners = Counter(f"owner:{self.kit.store.get(job).owner}" for job in redis.zrange(ring, 0, -1))
+            owners = Counter(f"owner:{jobs[job].owner}" for job in redis.zrange(ring, 0, -1))
             counts = redis.hgetall(f"{ring}:counts")
             assert {name: count for name, count in counts.items() if name.startswith("owner:")} == {
                 owner: str(number) for owner, number in owners.items()
             }
 
-    def each_owner_keeps_its_open_jobs(self) -> None:
+    def each_owner_keeps_its_open_jobs(self, jobs: dict[str, Job]) -> None:
         for owner in ("ann", "bob", "local"):
             found = self.kit.redis.smembers(f"darkroom:unfinished:{owner}")
-            mine = [job for job in map(self.kit.store.get, self.items) if job.owner == owner]
+            mine = [job for job in jobs.values() if job.owner == owner]
             assert found == {job.id for job in mine if not job.state.done}
 
     def held(self) -> dict[str, list[str]]:

@@ -12,36 +12,27 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
-import boto3
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from moto.server import ThreadedMotoServer
 from obstore.store import S3Store
 
 from cli.stack.embedded_redis import free_port
 from shared.domain.entities import blob_key, job_folder, new_id
 from shared.domain.errors import ConfigError, Conflict, NotFound, Unavailable
 from shared.storage.blobs import STREAM_BYTES, BlobStore, web_patience
+from tests.s3_kit import ACCESS, BUCKET, running_s3
 
 MIB = 1024 * 1024
 #: obstore uploads files from 5 MiB in parts.
 SEVERAL_PARTS = 12 * MIB
-ACCESS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
-BUCKET = "pictures"
 
 
 @pytest.fixture(scope="module")
 def s3_address() -> Iterator[str]:
     """Run an S3 service with an empty bucket, and yield its URL."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    address = f"http://{host}:{port}"
-    keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
-    boto3.client("s3", endpoint_url=address, **keys).create_bucket(Bucket=BUCKET)
-    yield address
-    server.stop()
+    with running_s3() as address:
+        yield address
 
 
 @pytest.fixture

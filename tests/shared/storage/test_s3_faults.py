@@ -11,22 +11,19 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from shared.domain.entities import job_folder, new_id
 from shared.domain.errors import Conflict, NotFound, Unavailable
 from shared.settings import Settings
 from shared.storage.blobs import STREAM_BYTES, BlobStore, Patience
 from tests.integration.helpers import png, zip_of
+from tests.s3_kit import ACCESS, BUCKET, running_s3
 from web.uploads.intake import Intake
 from web.uploads.pack import PACKED_BYTES
 from web.uploads.submission import ADD_ITEMS
 from worker.data.load_upload import UploadsOfChunk
 
-BUCKET = "pictures"
-ACCESS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
 PATIENCE = Patience(stall_s=10, retry_s=10)
 SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 
@@ -96,13 +93,8 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
-    boto3.client("s3", endpoint_url=f"http://{host}:{port}", **keys).create_bucket(Bucket=BUCKET)
-    yield f"{host}:{port}"
-    server.stop()
+    with running_s3() as address:
+        yield address.removeprefix("http://")
 
 
 @contextmanager

@@ -118,7 +118,7 @@ def test_a_resumed_training_has_the_same_corrections_and_scores_both_models(serv
     first = claim(services)
     with ThreadPoolExecutor(1) as thread:
         running = thread.submit(run, services, first)
-        wait_until(lambda: services.store.get(training).step > 16, "an epoch is in the checkpoint", TRAINING_S)
+        wait_until(lambda: services.store.get(training).step > 16, "an epoch is there", TRAINING_S, every=0.05)
         services.chunks.release(first.id, died=True)
         assert running.result(TRAINING_S) == os.EX_TEMPFAIL
     services.corrections.put(job, dict.fromkeys(SAMPLES))
