@@ -6,7 +6,7 @@ import os
 import signal
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,13 +73,13 @@ class Web:
     log: Path
     command: list[str]
     variables: dict[str, str]
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
         """Start it, and wait until it is ready. It writes to the end of its log."""
         with self.log.open("ab") as file:
             self.process = subprocess.Popen(
-                self.command, cwd=ROOT, env=self.variables, stderr=file, start_new_session=True
+                self.command, cwd=ROOT, env=self.variables, stderr=file, start_new_session=True, text=True
             )
         wait_until(lambda: is_ready(self), "the web process is ready", START_STOP_S)
 
@@ -95,15 +95,15 @@ class Web:
 
 
 @contextmanager
-def running_web(service: Service, log: Path) -> Iterator[Web]:
-    """Run another web process on the Redis and the storage of `service`."""
-    own = {"DARKROOM_PORT": str(free_port()), "DARKROOM_DATA_DIR": str(service.data_dir), **SETTINGS}
+def running_web(service: Service, log: Path, variables: Mapping[str, str] = SETTINGS) -> Iterator[Web]:
+    """Run another web server with these settings on the Redis and the storage of `service`."""
+    own = {"DARKROOM_PORT": str(free_port()), "DARKROOM_DATA_DIR": str(service.data_dir), **variables}
     settings = load_settings(own)
     url = embedded_redis.configured_url(Settings(data_dir=service.data_dir))
     given = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     # A killed process leaves its folder of metrics.
-    variables = environment(given | own, settings, url) | {"TMPDIR": str(log.parent)}
-    running = Web(f"127.0.0.1:{settings.port}", log, web(settings), variables)
+    whole = environment(given | own, settings, url) | {"TMPDIR": str(log.parent)}
+    running = Web(f"127.0.0.1:{settings.port}", log, web(settings), whole)
     try:
         running.start()
         yield running
@@ -111,6 +111,15 @@ def running_web(service: Service, log: Path) -> Iterator[Web]:
         assert running.process is not None
         running.process.terminate()
         running.process.wait(START_STOP_S)
+
+
+@contextmanager
+def with_settings(service: Service, folder: Path, **settings: str) -> Iterator[Service]:
+    """Run `service` with other settings of its web server, as another one: a whole service costs far more to start."""
+    variables = {PREFIX + name.upper(): value for name, value in settings.items()}
+    with running_web(service, folder / "web.log", variables) as web:
+        assert web.process is not None
+        yield Service(f"http://{web.address}", service.data_dir, web.process)
 
 
 def is_ready(running: Web) -> bool:

@@ -1,4 +1,4 @@
-"""Limits, on a service with small ones: 413 for a request, a failed item for a file."""
+"""Limits, on a web server with small ones: 413 for a request, a failed item for a file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import random
 import httpx
 import pytest
 
-from tests.conftest import running_service
 from tests.fixtures import make
 from tests.integration.helpers import (
     MULTIPART,
@@ -30,6 +29,7 @@ from tests.integration.helpers import (
     tar_of,
     zip_of,
 )
+from tests.proxies_kit import with_settings
 
 MAX_ITEMS, MAX_FILE, MAX_REQUEST, MAX_PIXELS = 50, 100_000, 1_000_000, 1_000_000
 PAYLOAD = random.Random(1).randbytes(MAX_FILE + 1)
@@ -37,13 +37,12 @@ BIG = png() + PAYLOAD
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    """Run a service with small limits."""
+def small(service, tmp_path_factory):
+    """Run the service with small limits."""
     limits = {"max_items": MAX_ITEMS, "max_file_bytes": MAX_FILE, "max_request_bytes": MAX_REQUEST}
-    folder = tmp_path_factory.mktemp("small")
     settings = {name: str(value) for name, value in {**limits, "max_pixels": MAX_PIXELS, "web_processes": 1}.items()}
-    with running_service(folder, **settings) as service:
-        yield service
+    with with_settings(service, tmp_path_factory.mktemp("small"), **settings) as small:
+        yield small
 
 
 @pytest.fixture
