@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from shared.settings import Settings
-from tests.conftest import NO_TLS, PATIENCE_S, Service, running_service
+from tests.conftest import NO_TLS, PATIENCE_S, Service
 from tests.integration.helpers import open_job, png, put
+from tests.proxies_kit import with_settings
 from web.app import waiting_places
 
 CLIENTS, WAIT_S = 100, 30
@@ -28,14 +29,14 @@ PNG = {"Content-Type": "image/png"}
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory):
-    with running_service(tmp_path_factory.mktemp("waiting"), web_threads=str(THREADS)) as service:
-        yield service
+def crowded(service, tmp_path_factory):
+    with with_settings(service, tmp_path_factory.mktemp("waiting"), web_threads=str(THREADS)) as crowded:
+        yield crowded
 
 
 @pytest.fixture
-def http(service):
-    with service.client() as client:
+def http(crowded):
+    with crowded.client() as client:
         yield client
 
 
@@ -108,10 +109,10 @@ async def wait_and_ask(service: Service, job: str) -> list[str]:
             return await asyncio.gather(*clients)
 
 
-def test_a_hundred_waiting_clients_do_not_block_others(service, http):
+def test_a_hundred_waiting_clients_do_not_block_others(crowded, http):
     """Given an open job that 100 clients follow, then other requests are answered; when it ends, all clients know."""
     job = open_job(http)
     put(http, job, "a", png())
     with ThreadPoolExecutor(1) as thread:  # Playwright has an event loop in this one, where browser tests ran before
-        states = thread.submit(asyncio.run, wait_and_ask(service, job)).result()
+        states = thread.submit(asyncio.run, wait_and_ask(crowded, job)).result()
     assert states == ["succeeded"] * CLIENTS
