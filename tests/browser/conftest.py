@@ -53,7 +53,10 @@ def page(browser: Browser, service, complaints: Complaints) -> Iterator[Page]:
 
 def opened(browser: Browser, url: str, complaints: Complaints, any_certificate: bool = False) -> Iterator[Page]:
     size = {"width": 1280, "height": 800}
-    context = browser.new_context(base_url=url, viewport=size, ignore_https_errors=any_certificate)
+    # What turns without end would be drawn all the time.
+    context = browser.new_context(
+        base_url=url, viewport=size, reduced_motion="reduce", ignore_https_errors=any_certificate
+    )
     context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     watch_console(page, complaints)
