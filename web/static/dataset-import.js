@@ -15,14 +15,14 @@ import { guessWords } from "./skipped.js";
 import { claim, remember } from "./unfinished.js";
 import { watch } from "./watch.js";
 
-/** One import at a time. */
+/** Imports one after the other: what is added during an import waits for its end. */
 export class DatasetImport {
   /**
    * @param {string} name of the dataset @param {any} limits @param {() => void} onProgress called when pictures were added
    * @param {(job: string) => void} decide asks about pictures that the dataset has under another label
    */
   constructor(name, limits, onProgress, decide) {
-    Object.assign(this, { name, limits, onProgress, decide, sender: null, ending: null, offered: null });
+    Object.assign(this, { name, limits, onProgress, decide, sender: null, ending: null, offered: null, cancelling: null, troubled: false, added: 0, last: Promise.resolve() });
     onClick("settle", settle);
     byId("stop").addEventListener("click", () => this.#cancel());
   }
@@ -37,11 +37,36 @@ export class DatasetImport {
     show("interrupted", isOffered() && !this.sender);
   }
 
-  /** Check these files and import them. @param {any} found files, or a promise of them @param {string | null} row @param {string} chosen label */
-  async add(found, row, chosen) {
-    if (this.sender) return notice("One import at a time.", "Add these files after the current import.");
+  /** Check these files and import them, after those that were added before. @param {any} found files, or a promise of them @param {string | null} row @param {string} chosen label */
+  add(found, row, chosen) {
+    if (!this.added) this.#clear();
+    this.#count(1);
+    const warn = (event) => event.preventDefault();
+    addEventListener("beforeunload", warn);
+    const sent = () => removeEventListener("beforeunload", warn);
+    const turn = this.last.then(() => this.#addNow(found, row, chosen, sent)).finally(() => {
+      sent();
+      this.#count(-1);
+    });
+    this.last = turn.catch(() => {});
+    return turn;
+  }
+
+  #clear() {
     notice(null);
     show("import-result", false);
+    byId("import-result").replaceChildren();
+  }
+
+  /** Say how many imports wait for the current one. */
+  #count(more) {
+    this.added += more;
+    const waiting = this.added - 1;
+    show("waiting", waiting > 0);
+    if (waiting > 0) setText("waiting", `${plural(waiting, "more import")} ${waiting === 1 ? "waits" : "wait"}. Cancel ends only the current one.`);
+  }
+
+  async #addNow(found, row, chosen, sent) {
     const all = await found;
     const { choices, skipped } = await checkFiles(all, this.limits, (count) => this.#reading(count));
     show("reading", false);
@@ -51,7 +76,7 @@ export class DatasetImport {
     await this.offerResume();
     const label = labelFor(all, row, chosen);
     const before = await findInterrupted(choices);
-    return this.#send(choices, skipped, label, before?.label === label ? before : null);
+    return this.#send(choices, skipped, label, before?.label === label ? before : null, sent);
   }
 
   #reading(count) {
@@ -59,8 +84,7 @@ export class DatasetImport {
     setText("reading", `Reading ${plural(count, "file")}…`);
   }
 
-  async #send(choices, skipped, label, before) {
-    const warn = (event) => event.preventDefault();
+  async #send(choices, skipped, label, before, sent) {
     this.ending = new AbortController();
     const archives = new Set(choices.filter(({ archive }) => archive).map(({ key }) => key));
     const folder = choices.some(({ name }) => name.includes("/"));
@@ -70,32 +94,35 @@ export class DatasetImport {
       open: (id) => openImport(this.name, label, id),
       onOpen: (job) => this.#opened(job),
       onArrived: (keys) => this.#arrived(keys.filter((key) => archives.has(key))),
-      onProgress: (sent) => this.#showSent(sent),
-      onWait: (problem) => notice("Sending waits.", problem.message, " It resumes automatically."),
+      onProgress: (progress) => this.#showSent(progress),
+      onWait: (problem) => this.#waits(problem),
     }, before);
-    this.#begin(choices, label);
+    this.#begin(choices);
     if (before) this.#opened(before.job);
-    addEventListener("beforeunload", warn);
     try {
       await this.sender.run();
-      removeEventListener("beforeunload", warn);
+      sent();
       done(this.sender.jobId);
       await this.followed;
       await this.#finish(skipped);
     } catch (problem) {
       this.offered = null; // the next files may be the rest of this import
-      if (problem.name !== "AbortError") notice(problem.title ?? "The import stopped.", problem.message, " Add the same files again to send the rest.");
+      await this.cancelling; // so that the next import does not find this one
+      if (problem.name === "AbortError") this.#say("Import cancelled.");
+      else notice(problem.title ?? "The import stopped.", problem.message, " Add the same files again to send the rest.");
     } finally {
-      removeEventListener("beforeunload", warn);
       this.#end();
     }
   }
 
-  #begin(choices, label) {
-    const title = label ?? titleOfFiles(choices);
-    setText("importing-title", `Importing ${plural(choices.length, "file")}${title ? ` · ${title}` : ""}`);
+  /** What is imported: the label, or the name of the folder or file; "" if there are several. */
+  get #title() {
+    return this.record.label ?? this.record.title;
+  }
+
+  #begin(choices) {
+    setText("importing-title", `Importing ${plural(choices.length, "file")}${this.#title ? ` · ${this.#title}` : ""}`);
     show("importing", true);
-    show("add-buttons", false);
     show("interrupted", false);
     byId("imported").value = 0;
     setText("imported-files", "–");
@@ -114,7 +141,14 @@ export class DatasetImport {
     this.#follow(job);
   }
 
+  #waits(problem) {
+    this.troubled = true;
+    notice("Sending waits.", problem.message, " It resumes automatically.");
+  }
+
   #arrived(archives) {
+    if (this.troubled) notice(null);
+    this.troubled = false;
     this.record.archives.push(...archives);
     remember({ ...this.record, job: this.sender.jobId });
   }
@@ -139,12 +173,21 @@ export class DatasetImport {
     const outcomes = new Outcomes(jobId);
     await outcomes.read(this.ending.signal);
     const lost = [...skipped, ...unreadable.map((name) => ({ name, reason: "could not be read on this computer" })), ...rejected];
-    const words = element("p", {}, element("strong", {}, outcomeWords(outcomes.counts)), " ", element("a", { href: `/result/${jobId}` }, "See this import"));
+    const words = this.#say(outcomeWords(outcomes.counts));
     if (outcomes.counts.conflict) words.append(" ", this.#decideButton(jobId));
     const guessed = this.job?.guessed_encodings ?? [];
-    const names = guessed.length ? [element("p", {}, guessWords(guessed))] : [];
-    byId("import-result").replaceChildren(words, ...names, ...(lost.length ? [element("p", {}, `${plural(lost.length, "file")} skipped:`), fileList(lost)] : []));
+    if (guessed.length) byId("import-result").append(element("p", {}, guessWords(guessed)));
+    if (lost.length) byId("import-result").append(element("p", {}, `${plural(lost.length, "file")} skipped:`), fileList(lost));
+  }
+
+  /** Add a line about the current import to the results, and return it. @param {string} what became of it */
+  #say(what) {
+    const { jobId } = this.sender;
+    const line = element("p", {}, this.#title ? `${this.#title}: ` : "", element("strong", {}, what));
+    if (jobId) line.append(" ", element("a", { href: `/result/${jobId}` }, "See this import"));
+    byId("import-result").append(line);
     show("import-result", true);
+    return line;
   }
 
   #decideButton(jobId) {
@@ -155,16 +198,19 @@ export class DatasetImport {
 
   async #cancel() {
     this.ending.abort();
-    const { jobId } = this.sender;
-    await this.sender.cancel().catch(() => {}); // it may have ended
-    done(jobId);
+    this.cancelling = this.#cancelJob(this.sender);
+    await this.cancelling;
     announce("Import cancelled.");
+  }
+
+  async #cancelJob(sender) {
+    await sender.cancel().catch(() => {}); // it may have ended
+    done(sender.jobId);
   }
 
   #end() {
     this.sender = null;
     show("importing", false);
-    show("add-buttons", true);
     this.onProgress();
   }
 }
