@@ -4,13 +4,16 @@ import test from "node:test";
 import { Changes } from "../../web/static/dataset-changes.js";
 import { serve } from "./service.js";
 
-/** Return the changes of a page that logs its calls, the log, and the bodies of the requests. */
-function begin() {
-  const requests = serve(() => ({ json: {} }));
+/** Return the changes of a page that logs its calls, the log, and the bodies of the requests. @param {string[]} gone pictures that the service does not know */
+function begin(gone = []) {
+  const requests = serve(({ path, body }) => {
+    const ids = body ? Object.keys(body.labels ?? {}).concat(body.pictures ?? []) : [path.split("/").pop()];
+    return ids.some((id) => gone.includes(id)) ? { status: 404, json: { title: "Not Found" } } : { json: {} };
+  });
   const calls = [];
   const log = (name) => (...values) => calls.push([name, ...values]);
-  const page = { relabel: log("relabel"), hide: log("hide"), changed: log("changed"), failed: log("failed"), reload: async () => {} };
-  return { changes: new Changes("fruit", page), calls, bodies: () => requests.map(({ body }) => body) };
+  const page = { relabel: log("relabel"), hide: log("hide"), changed: log("changed"), failed: log("failed"), gone: log("gone"), reload: async () => {} };
+  return { changes: new Changes("fruit", page), calls, bodies: () => requests.map(({ body }) => body).filter(Boolean) };
 }
 
 test("every one of several quick deletions is made, but the last if it is undone", async () => {
@@ -34,4 +37,37 @@ test("the end of a deletion that was the last change leaves nothing to say", asy
   await changes.remove(["1"]);
   await changes.commit();
   assert.deepEqual(calls.findLast(([name]) => name === "changed"), ["changed", ""]);
+});
+
+const pictures = ["1", "2"].map((id) => ({ id, label: "pear", filename: `${id}.png` }));
+
+test("a picture that was deleted elsewhere leaves the change of the others, and its undo", async () => {
+  const gone = [];
+  const { changes, calls, bodies } = begin(gone);
+  await changes.relabel([pictures[0]], "plum");
+  gone.push("2");
+  await changes.relabel(pictures, "apple");
+  assert.deepEqual(calls.slice(2), [["gone", ["2"], 1], ["relabel", { 1: "apple" }], ["changed", "1 picture: now apple."]]);
+  gone.push("1");
+  await changes.undo();
+  await changes.undo();
+  assert.deepEqual(calls.slice(-1), [["changed", ""]]);
+  assert.equal(changes.undoable, false);
+  assert.ok(!calls.some(([name]) => name === "failed"));
+  assert.deepEqual(bodies().slice(1, 3), [{ labels: { 1: "apple", 2: "apple" } }, { labels: { 1: "apple" } }]);
+});
+
+test("a picture that was deleted elsewhere does not keep the others from being deleted", async () => {
+  const { changes, calls, bodies } = begin(["2"]);
+  await changes.remove(["1", "2"]);
+  await changes.commit();
+  assert.deepEqual(bodies(), [{ pictures: ["1", "2"] }, { pictures: ["1"] }]);
+  assert.deepEqual(calls.at(-1), ["changed", ""]);
+});
+
+test("a change that fails for another reason is not made", async () => {
+  const { changes, calls } = begin();
+  serve(({ body }) => (body ? { status: 404, json: { title: "Not Found" } } : { json: {} }));
+  await assert.rejects(changes.relabel(pictures, "apple"), { status: 404 });
+  assert.deepEqual(calls, []);
 });

@@ -1,6 +1,6 @@
 // Changes of a dataset's pictures, with undo: labels at once, deletions after ten seconds.
 
-import { deletePictures, labelPictures, rejectLabel } from "./datasets-api.js";
+import { deletePictures, findGone, labelPictures, rejectLabel } from "./datasets-api.js";
 import { plural } from "./format.js";
 
 //: Milliseconds before pictures are deleted; until then, they are only hidden.
@@ -12,9 +12,9 @@ const KEPT = Symbol("kept");
 export class Changes {
   /**
    * @param {string} name of the dataset
-   * @param {{relabel: (labels: Record<string, string | null>) => void, hide: (ids: string[], hidden: boolean) => void,
+   * @param {{relabel: (labels: Record<string, string | null>) => void, hide: (ids: string[], hidden: boolean) => void, gone: (ids: string[], left: number) => void,
    *   reload: () => Promise<void>, changed: (text: string | null) => void, failed: (problem: any) => void}} page `changed` is called after each change, with
-   *   "" if nothing is left to say, and with null if what was said last is still so
+   *   "" if nothing is left to say, and with null if what was said last is still so; `gone` if some pictures were deleted elsewhere, and only the others changed
    */
   constructor(name, page) {
     Object.assign(this, { name, page, done: [], doomed: null, last: Promise.resolve() });
@@ -32,26 +32,24 @@ export class Changes {
 
   /** Give pictures a label; null removes it. @param {{id: string, label: string | null, filename: string}[]} pictures @param {string | null} label */
   relabel(pictures, label) {
-    const what = pictures.length === 1 ? pictures[0].filename.split("/").pop() : plural(pictures.length, "picture");
-    return this.relabelEach(pictures, () => label, label === null ? `${what}: label removed.` : `${what}: now ${label}.`);
+    const what = (count) => (count === 1 && pictures.length === 1 ? pictures[0].filename.split("/").pop() : plural(count, "picture"));
+    return this.relabelEach(pictures, () => label, (count) => (label === null ? `${what(count)}: label removed.` : `${what(count)}: now ${label}.`));
   }
 
-  /** Give each picture its own label. @param {any[]} pictures @param {(picture: any) => string | null} labelOf @param {string} text that describes it */
-  relabelEach(pictures, labelOf, text) {
+  /** Give each picture its own label. @param {any[]} pictures @param {(picture: any) => string | null} labelOf @param {(count: number) => string} textOf describes it */
+  relabelEach(pictures, labelOf, textOf) {
     return this.#inTurn(async () => {
-      await this.#label(Object.fromEntries(pictures.map((picture) => [picture.id, labelOf(picture)])));
-      this.done.push(Object.fromEntries(pictures.map((picture) => [picture.id, picture.label])));
-      this.page.changed(text);
+      const left = await this.#label(mapOf(pictures, labelOf));
+      this.#note(pictures, left, ({ label }) => label, textOf);
     });
   }
 
-  /** Keep the labels of pictures against other ones. @param {any[]} pictures @param {(picture: any) => string} otherOf @param {string} text that describes it */
-  keep(pictures, otherOf, text) {
+  /** Keep the labels of pictures against other ones. @param {any[]} pictures @param {(picture: any) => string} otherOf @param {(count: number) => string} textOf describes it */
+  keep(pictures, otherOf, textOf) {
     return this.#inTurn(async () => {
-      for (const picture of pictures) await rejectLabel(this.name, picture.id, otherOf(picture));
-      this.done.push(Object.fromEntries(pictures.map(({ id }) => [id, KEPT])));
+      const left = await this.#reject(mapOf(pictures, otherOf));
       await this.page.reload();
-      this.page.changed(text);
+      this.#note(pictures, left, () => KEPT, textOf);
     });
   }
 
@@ -65,7 +63,7 @@ export class Changes {
     });
   }
 
-  /** Delete the hidden pictures now. */
+  /** Delete the hidden pictures now. Those that were deleted elsewhere meanwhile are gone as well. */
   async commit() {
     const { doomed } = this;
     if (!doomed) return;
@@ -73,7 +71,7 @@ export class Changes {
     this.doomed = null;
     const text = doomed.after === this.done.length ? "" : null;
     try {
-      await deletePictures(this.name, doomed.ids);
+      await this.#withoutGone(doomed.ids, (ids) => deletePictures(this.name, ids));
       this.done = withoutPictures(this.done, doomed.ids);
     } catch (problem) {
       this.page.hide(doomed.ids, false);
@@ -95,23 +93,58 @@ export class Changes {
     return this.#inTurn(async () => {
       const before = this.done.at(-1);
       if (!before) return;
-      await this.#restore(before);
+      const left = await this.#restore(before);
       this.done.pop();
-      this.page.changed(`Undid the change of ${plural(Object.keys(before).length, "picture")}.`);
+      this.page.changed(left.length ? `Undid the change of ${plural(left.length, "picture")}.` : "");
     });
   }
 
   async #restore(before) {
-    const ids = Object.keys(before);
-    if (ids.some((id) => before[id] === KEPT)) {
-      for (const id of ids) await rejectLabel(this.name, id, null);
-      await this.page.reload();
-    } else await this.#label(before);
+    if (!Object.values(before).includes(KEPT)) return this.#label(before);
+    const left = await this.#reject(Object.fromEntries(Object.keys(before).map((id) => [id, null])));
+    await this.page.reload();
+    return left;
   }
 
+  /** Remember how to undo a change of the pictures that are left, and say what was done. */
+  #note(pictures, left, beforeOf, textOf) {
+    const changed = pictures.filter(({ id }) => left.includes(id));
+    if (changed.length) this.done.push(mapOf(changed, beforeOf));
+    this.page.changed(changed.length ? textOf(changed.length) : null);
+  }
+
+  /** Label pictures, and return the ids of those that are there. */
   async #label(labels) {
-    await labelPictures(this.name, labels);
-    this.page.relabel(labels);
+    const left = await this.#change(Object.keys(labels), (ids) => labelPictures(this.name, only(labels, ids)));
+    this.page.relabel(only(labels, left));
+    return left;
+  }
+
+  /** Keep the labels of pictures against others, or forget that, and return the ids of those that are there. */
+  #reject(others) {
+    return this.#change(Object.keys(others), async (ids) => {
+      for (const id of ids) await rejectLabel(this.name, id, others[id]);
+    });
+  }
+
+  async #change(ids, work) {
+    const left = await this.#withoutGone(ids, work);
+    if (left.length < ids.length) this.page.gone(ids.filter((id) => !left.includes(id)), left.length);
+    return left;
+  }
+
+  /** Run `work`; if it fails since pictures were deleted elsewhere, run it for the others. Return the ids of those that are there. */
+  async #withoutGone(ids, work) {
+    try {
+      await work(ids);
+      return ids;
+    } catch (problem) {
+      const gone = problem.status === 404 ? await findGone(this.name, ids) : [];
+      if (!gone.length) throw problem;
+      const left = ids.filter((id) => !gone.includes(id));
+      if (left.length) await work(left);
+      return left;
+    }
   }
 
   #inTurn(work) {
@@ -120,6 +153,9 @@ export class Changes {
     return turn;
   }
 }
+
+const mapOf = (pictures, valueOf) => Object.fromEntries(pictures.map((picture) => [picture.id, valueOf(picture)]));
+const only = (values, ids) => Object.fromEntries(ids.map((id) => [id, values[id]]));
 
 /** Return the changes without those of deleted pictures, which cannot be undone. @param {Record<string, any>[]} changes @param {string[]} ids */
 export function withoutPictures(changes, ids) {

@@ -27,7 +27,7 @@ export class LabelList {
   /** @param {object} dataset */
   show(dataset) {
     this.dataset = dataset;
-    show("find-label", dataset.labels.length > SEARCHABLE);
+    for (const id of ["find-label", "find-label-text"]) show(id, dataset.labels.length > SEARCHABLE);
     this.#fill();
   }
 

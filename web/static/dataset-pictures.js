@@ -32,9 +32,9 @@ export class PicturePage {
     }
   }
 
-  /** Whether more pictures fit on this page. */
+  /** Whether pictures that are added may change this page: it is not full, or nothing followed it. */
   get hasRoom() {
-    return this.pictures.size < PAGE;
+    return this.pictures.size < PAGE || this.next === null;
   }
 
   /** Show other labels on cards. @param {Record<string, string | null>} labels by picture id */
@@ -56,6 +56,12 @@ export class PicturePage {
       if (hidden) this.hidden.add(id);
       else this.hidden.delete(id);
     }
+    this.#show();
+  }
+
+  /** Take pictures off the page that are gone. @param {string[]} ids */
+  drop(ids) {
+    for (const id of ids) this.pictures.delete(id);
     this.#show();
   }
 

@@ -17,10 +17,10 @@ export class Review {
   constructor(name, changes, page) {
     Object.assign(this, { name, changes, page, late: false });
     const common = { undo: () => changes.undo(), closed: () => this.#closed(), failed: page.failed };
-    this.doubts = new Doubts(name, { ...common, knows: page.knows, accept: (picture, label) => this.#accept(picture, label), keep: (picture, label) => changes.keep([picture], () => label, `1 picture: still ${picture.label}.`) });
+    this.doubts = new Doubts(name, { ...common, knows: page.knows, accept: (picture, label) => this.#accept(picture, label), keep: (picture, label) => changes.keep([picture], () => label, () => `1 picture: still ${picture.label}.`) });
     this.copies = new Copies(name, {
       ...common, remove: (ids) => changes.remove(ids), canRestore: () => changes.pending,
-      relabel: (pictures, label) => changes.relabelEach(pictures, () => label, `${plural(pictures.length, "picture")}: now ${label}.`),
+      relabel: (pictures, label) => changes.relabelEach(pictures, () => label, (count) => `${plural(count, "picture")}: now ${label}.`),
     });
   }
 
@@ -53,11 +53,6 @@ export class Review {
     this.doubts.askImport(outcomes.conflicts);
   }
 
-  /** Stop asking. */
-  close() {
-    for (const { dialog } of [this.doubts, this.copies]) dialog.close();
-  }
-
   /** Call after each change of pictures. */
   changed() {
     this.copies.renew();
@@ -68,7 +63,7 @@ export class Review {
 
   async #accept(picture, label) {
     if (!this.page.knows(label)) await addLabel(this.name, label);
-    await this.changes.relabelEach([picture], () => label, `1 picture: now ${label}.`);
+    await this.changes.relabelEach([picture], () => label, () => `1 picture: now ${label}.`);
   }
 
   /** Show a new report once all is decided, and final. The line with the button may be gone, which had the focus. */

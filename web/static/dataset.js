@@ -21,7 +21,8 @@ import { Filters } from "./filters.js";
 import { bytes, number, plural } from "./format.js";
 import { Grid } from "./grid.js";
 import { askToDelete, askToRename } from "./label-dialogs.js";
-import { keyed, keyOf } from "./label-keys.js";
+import { offerLabels } from "./label-choices.js";
+import { keyed } from "./label-keys.js";
 import { Pagination } from "./pagination.js";
 import { wireDragging } from "./picture-dragging.js";
 import { contentOf, lacks, picturesOf } from "./training-advice.js";
@@ -33,7 +34,7 @@ const { name, ...limits } = byId("dataset").dataset;
 const pagination = new Pagination(turn);
 const filters = new Filters(byId("filters"), () => pagination.restart(filters.address));
 const page = new PicturePage(name, pagination, filters, onPage);
-const changes = new Changes(name, { relabel: (labels) => page.relabel(labels), hide: (ids, hidden) => page.hide(ids, hidden), reload: () => page.load(), changed, failed });
+const changes = new Changes(name, { relabel: (labels) => page.relabel(labels), hide: (ids, hidden) => page.hide(ids, hidden), gone, reload: () => page.load(), changed, failed });
 const grid = new Grid(byId("cards"), { enlarge: (id) => viewer.open(id), correct, undo, select: showBar });
 const viewer = new PictureViewer(name, { pictures: () => page.shown, correct, choose, remove, undo, close: (id) => grid.focus(id), failed: showProblem });
 const labels = new LabelList(chooseLabel);
@@ -45,13 +46,12 @@ const adding = new DatasetImport(name, {
 const camera = new Camera((found, label) => adding.add(found, label, "").catch(showProblem));
 const addingLabel = () => byId("adding-label").value.trim();
 
-let dataset = { labels: [], pictures: 0, unlabelled: 0 };
+let dataset = { labels: [], pictures: 0, unlabelled: 0, revision: 0 };
 let timer = 0;
 let arrived = false; // whether an import has added pictures since the dataset was read
 let suggesting = false;
 let askedToSuggest = false; // whether this page has asked for suggestions, or got some
 let suggestsForAll = false; // whether the report has seen all pictures without a label: its order lists no others
-let choices = ""; // the labels in lists of choices
 const newIds = () => ({ head: newId(), finetune: newId() });
 let trainingIds = newIds();
 
@@ -64,7 +64,7 @@ async function refresh() {
   byId("filters").classList.toggle("bare", dataset.pictures === 0);
   show("keys", dataset.pictures > 0);
   show("download", dataset.pictures > 0);
-  fillChoices();
+  offerLabels(dataset.labels.map((label) => label.name));
   showTraining(dataset);
   showLabelTools();
 }
@@ -80,23 +80,6 @@ async function afterRefresh() {
   arrived = false;
   showBatch();
   if (!askedToSuggest) await suggest(); // the first pictures have got their labels
-}
-
-/** Offer the labels as choices. Thousands of them take a tenth of a second, so the same ones stay. */
-function fillChoices() {
-  const names = JSON.stringify(dataset.labels.map((label) => label.name));
-  if (names === choices) return;
-  choices = names;
-  byId("adding-labels").replaceChildren(...dataset.labels.map((label) => element("option", { value: label.name })));
-  for (const id of ["selected-label", "viewer-choice"]) {
-    const select = byId(id);
-    const { value } = select;
-    select.replaceChildren(...dataset.labels.map((label) => element("option", { value: label.name }, label.name)), element("option", { value: "" }, "no label"));
-    if (value && dataset.labels.some((label) => label.name === value)) select.value = value;
-  }
-  const last = keyOf(Math.max(0, dataset.labels.length - 1)).toUpperCase();
-  show("keys-labels-row", keyed(dataset.labels.length) > 0);
-  byId("keys-labels").replaceChildren(element("kbd", {}, keyOf(0)), ...(dataset.labels.length > 1 ? [" to ", element("kbd", {}, last)] : []));
 }
 
 async function open() {
@@ -211,7 +194,7 @@ async function suggest() {
 /** Give pictures the labels that are suggested for them. */
 function accept(pictures) {
   const some = suggested(pictures);
-  if (some.length) changes.relabelEach(some, suggestionOf, `${plural(some.length, "suggestion")} accepted.`).then(accepted).catch(showProblem);
+  if (some.length) changes.relabelEach(some, suggestionOf, (count) => `${plural(count, "suggestion")} accepted.`).then(accepted).catch(failed);
 }
 
 /** Offer what is left. The pressed button may be gone, which had the focus. */
@@ -223,7 +206,7 @@ function accepted() {
 /** Keep the doubted labels of pictures. */
 function keep(pictures) {
   const some = suggested(pictures).filter(({ label }) => label !== null);
-  if (some.length) changes.keep(some, suggestionOf, `${plural(some.length, "doubted label")} kept.`).catch(showProblem);
+  if (some.length) changes.keep(some, suggestionOf, (count) => `${plural(count, "doubted label")} kept.`).catch(failed);
 }
 
 function reviewed(what, id) {
@@ -254,15 +237,15 @@ function correct(index, ids) {
 function choose(label, ids) {
   const pictures = ids.map((id) => page.pictures.get(id)).filter((picture) => picture && picture.label !== label);
   if (label === null) suggestsForAll = false;
-  if (pictures.length) changes.relabel(pictures, label).catch(showProblem);
+  if (pictures.length) changes.relabel(pictures, label).catch(failed);
 }
 
 function remove(ids) {
-  changes.remove(ids).catch(showProblem);
+  changes.remove(ids).catch(failed);
 }
 
 async function undo() {
-  await changes.undo().catch(showProblem);
+  await changes.undo().catch(failed);
   keepFocus();
 }
 
@@ -282,10 +265,26 @@ function changed(text) {
   review.changed();
 }
 
-/** Show why a change was not made. */
+/** Show why a change was not made. An open dialog would hide that. */
 function failed(problem) {
-  review.close();
-  showProblem(problem);
+  refreshSoon(); // labels may have been changed elsewhere
+  const dialog = document.querySelector("dialog.viewer[open]");
+  if (!dialog) return showProblem(problem);
+  dialog.addEventListener("close", () => showProblem(problem), { once: true });
+  dialog.close();
+}
+
+/** Take pictures off the page that were deleted elsewhere; `left` others were changed. */
+function gone(ids, left) {
+  page.drop(ids);
+  failed({ title: `${plural(ids.length, "picture")} ${ids.length === 1 ? "was" : "were"} deleted elsewhere.`, detail: left ? "The other pictures are changed." : "Nothing is changed." });
+}
+
+/** Show what was changed elsewhere, such as in another tab, while this page was not looked at. */
+async function catchUp() {
+  const { revision } = dataset;
+  await refresh();
+  if (dataset.revision !== revision) await page.load();
 }
 
 function showBar() {
@@ -371,6 +370,7 @@ function wire() {
   byId("batch-next").addEventListener("click", () => chooseLabel("", "unlabelled"));
   byId("suggested-accept").addEventListener("click", () => accept(page.shown.filter(({ label }) => label === null)));
   addEventListener("pagehide", () => changes.commit()); // a deletion that was not undone
+  addEventListener("focus", () => catchUp().catch(() => {})); // the next change reports trouble
   addEventListener("pageshow", ({ persisted }) => persisted && (trainingIds = newIds()));
   adding.offerResume().catch(() => {}); // tried again when files are added
   wireDragging(byId("cards"), () => grid.selected, (label, ids) => {

@@ -37,6 +37,11 @@ export const deleteLabel = (name, text, pictures) => request(`${label(name, text
 export const readPictures = (name, parameters, signal) => requestJson(`${dataset(name)}/pictures?${asQuery(parameters)}`, { signal });
 /** @param {string} name @param {string} id */
 export const readPicture = (name, id) => requestJson(`${dataset(name)}/pictures/${id}`);
+/** Return which of these pictures are gone. @param {string} name @param {string[]} ids @returns {Promise<string[]>} */
+export async function findGone(name, ids) {
+  const gone = await Promise.all(ids.map((id) => readPicture(name, id).then(() => false, (problem) => problem.status === 404 || Promise.reject(problem))));
+  return ids.filter((_, place) => gone[place]);
+}
 /** Return the labelled pictures that look most like one. @param {string} name @param {string} id @param {AbortSignal} [signal] */
 export const readNeighbours = async (name, id, signal) => (await requestJson(`${dataset(name)}/pictures/${id}/neighbours`, { signal })).data;
 /** @param {string} name @param {Record<string, string | null>} labels by picture id; null removes the label */
