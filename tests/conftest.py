@@ -52,6 +52,7 @@ LONGEST = (
     "test_faults",
     "test_failover",
     "test_page_models",
+    "test_page_datasets",
     "test_training",
     "test_train",
     "test_pictures",

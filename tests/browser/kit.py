@@ -150,8 +150,8 @@ class Api:
         return self.finished(self.training(**params))["model"]
 
     def finished(self, job: str) -> dict:
-        """Wait until a training has succeeded and return its job."""
-        done = wait_until(lambda: self._done(job), f"training {job} is done", START_STOP_S)
+        """Wait until a training or an import has succeeded and return its job."""
+        done = wait_until(lambda: self._done(job), f"job {job} is done", START_STOP_S)
         assert done["state"] == "succeeded", done
         return done
 
@@ -191,6 +191,11 @@ def folder_of(root: Path, count: int) -> Path:
         below.mkdir(parents=True, exist_ok=True)
         (below / name).write_bytes(content)
     return root
+
+
+def label_row(page: Page, name: str) -> Locator:
+    """Return a Label's row on the page of a Dataset."""
+    return page.locator(f"#label-rows li[data-label='{name}']")
 
 
 def drop(target: Locator, name: str, content: bytes) -> None:
