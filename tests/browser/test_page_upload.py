@@ -52,7 +52,7 @@ def test_pictures_by_keyboard_with_live_progress(page: Page, api: Api) -> None:
     gate.let_go()
     items = api.results(finish(page))
     expect(page.locator(".card-item")).to_have_count(40)
-    for item in items[:5]:
+    for item in [item for item in items if not item["unknown"]][:5]:
         best = item["predictions"][0]
         shown = page.locator(f".card-item[data-key='{item['key']}']")
         expect(shown.locator("h3 span")).to_have_text(best["label"])
