@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import tempfile
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +31,7 @@ TRAINED = 400
 
 
 @dataclass(frozen=True)
-class Stack:
+class Stack(ABC):
     """Containers with a whole service. `engine` is the command to control them."""
 
     engine: str
@@ -41,13 +42,13 @@ class Stack:
         """Run a subcommand of the engine, and return what it prints."""
         return subprocess.run([self.engine, *words], check=True, capture_output=True, text=True).stdout
 
+    @abstractmethod
     def container(self, service: str) -> str:
         """Return the id or the name of a service's first container."""
-        raise NotImplementedError
 
+    @abstractmethod
     def kill(self, service: str) -> None:
         """Kill a container, and return when it runs again or will."""
-        raise NotImplementedError
 
     def is_ready(self) -> bool:
         """Return whether the service is ready for work."""

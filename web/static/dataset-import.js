@@ -180,10 +180,10 @@ export class DatasetImport {
     if (lost.length) byId("import-result").append(element("p", {}, `${plural(lost.length, "file")} skipped:`), fileList(lost));
   }
 
-  /** Add a line about the current import to the results, and return it. @param {string} what became of it */
-  #say(what) {
+  /** Add a line about the current import to the results, and return it. @param {string} outcome */
+  #say(outcome) {
     const { jobId } = this.sender;
-    const line = element("p", {}, this.#title ? `${this.#title}: ` : "", element("strong", {}, what));
+    const line = element("p", {}, this.#title ? `${this.#title}: ` : "", element("strong", {}, outcome));
     if (jobId) line.append(" ", element("a", { href: `/result/${jobId}` }, "See this import"));
     byId("import-result").append(line);
     show("import-result", true);
