@@ -120,6 +120,8 @@ class ChunkStore:
     @redis_errors()
     def expired_leases(self, limit: int) -> list[str]:
         """Return at most `limit` ids of chunks and trainings whose lease has expired."""
+        if not self._redis.exists(keys.LEASES):
+            return []
         now = now_ms(self._redis)
         spans = ("-inf", now), (now + (LEASE_S + CLOCK_STEP_S) * 1000, "+inf")
         found = [self._redis.zrangebyscore(keys.LEASES, *span, start=0, num=limit) for span in spans]

@@ -86,7 +86,8 @@ class HeatmapQueue:
     @redis_errors()
     def is_due(self) -> bool:
         """Return whether one waits for a worker."""
-        return bool(self._redis.zcount(keys.HEATMAPS, self._oldest_ms(), "+inf"))
+        last = self._redis.zrevrange(keys.HEATMAPS, 0, 0, withscores=True)
+        return any(asked_at >= self._oldest_ms() for _, asked_at in last)
 
     @redis_errors()
     def claim(self, except_models: Sequence[str] = ()) -> tuple[Heatmap, int] | None:

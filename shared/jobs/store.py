@@ -27,7 +27,7 @@ from shared.domain.errors import Conflict, NotFound, TooManyRequests, Unavailabl
 from shared.jobs.job_list import read_jobs
 from shared.jobs.records import dump, failure_record, outcome_json, read_item, read_job, upload_json
 from shared.redis import keys
-from shared.redis.connection import FIRST_SCHEMA, WITH_DATASET, WITH_PACKS, Client, Scripts, now_ms, redis_errors
+from shared.redis.connection import FIRST_SCHEMA, WITH_DATASET, WITH_PACKS, Client, Scripts, due, redis_errors
 from shared.redis.probe import JOB_STORE_CALLS, probe
 
 #: Share of Redis's memory limit above which no items are accepted. The rest is reserved for results.
@@ -322,7 +322,7 @@ class JobStore:
     @redis_errors()
     def expired(self, limit: int) -> list[Job]:
         """Return at most `limit` expired jobs: abandoned open ones, and finished ones whose retention has ended."""
-        ids = self._redis.zrangebyscore(keys.EXPIRING, "-inf", now_ms(self._redis), start=0, num=limit)
+        ids = due(self._redis, keys.EXPIRING, limit)
         return [job for job in read_jobs(self._redis, ids) if job is not None]
 
     @redis_errors()

@@ -97,9 +97,9 @@ class Classifiers:
     @redis_errors()
     def in_use(self) -> Sequence[Classifier]:
         """Return the Classifiers that Jobs were created for in the last IN_USE_S, the last one first."""
-        since = now_ms(self._redis) - IN_USE_S * 1000
-        found = self._redis.zrevrangebyscore(keys.CLASSIFIERS_IN_USE, "+inf", since)
-        pairs = (member.rpartition(":") for member in found)
+        found = self._redis.zrevrange(keys.CLASSIFIERS_IN_USE, 0, -1, withscores=True)
+        since = now_ms(self._redis) - IN_USE_S * 1000 if found else 0
+        pairs = (member.rpartition(":") for member, used_at in found if used_at >= since)
         return [Classifier(name, owner or None) for owner, _, name in pairs]
 
 

@@ -20,7 +20,7 @@ from pydantic import AfterValidator, Field, TypeAdapter
 from shared.domain.card import ModelCard
 from shared.domain.preprocessing import Preprocessing, Resize
 from shared.redis import keys
-from shared.redis.connection import Client, now_ms, redis_errors
+from shared.redis.connection import Client, due, now_ms, redis_errors
 from shared.redis.work_queue import LEASE_S
 from shared.storage.blobs import BlobStore, storage_errors
 
@@ -185,7 +185,7 @@ class ImportQueue:
     @redis_errors()
     def sweep(self) -> None:
         """Delete uploads that a killed web process or importer left behind."""
-        for import_id in self._redis.zrangebyscore(keys.UPLOADS, "-inf", now_ms(self._redis), start=0, num=SWEEP_BATCH):
+        for import_id in due(self._redis, keys.UPLOADS, SWEEP_BATCH):
             self._delete_upload(import_id)
 
     def _delete_upload(self, import_id: str) -> None:

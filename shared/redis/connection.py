@@ -91,6 +91,16 @@ def now_ms(client: Client) -> int:
     return int(seconds) * 1000 + int(microseconds) // 1000
 
 
+def due(client: Client, key: str, limit: int) -> list[str]:
+    """Return at most `limit` members of a sorted set whose time, their score in ms, has come, the earliest first.
+
+    Programs ask this each second. An empty set costs one command, without one for the time.
+    """
+    earliest = client.zrange(key, 0, limit - 1, withscores=True)
+    now = now_ms(client) if earliest else 0
+    return [member for member, at in earliest if at <= now]
+
+
 @cache
 def script_texts() -> dict[str, str]:
     """Return the Lua scripts by name, each with the prelude, those of datasets with theirs, too; they are read once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.redis.connection import Client, Scripts, now_ms, redis_errors
+from shared.redis.connection import Client, Scripts, due, now_ms, redis_errors
 
 #: Seconds without renewal after which another worker may do the work.
 LEASE_S = 30
@@ -28,7 +28,7 @@ class WorkQueue:
     @redis_errors()
     def is_due(self) -> bool:
         """Return whether some work waits for a worker."""
-        return bool(self._redis.zcount(self._waiting, "-inf", now_ms(self._redis)))
+        return bool(due(self._redis, self._waiting, 1))
 
     @redis_errors()
     def count(self) -> int:
