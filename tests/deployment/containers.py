@@ -23,7 +23,7 @@ import yaml
 
 from cli.stack.embedded_redis import free_port
 from tests.conftest import ROOT, wait_until
-from tests.deployment.stack import PATIENCE_S, Stack, expected_answers, try_all
+from tests.deployment.stack import PATIENCE_S, Stack, try_all
 from tests.faults.kit import PatientClient
 
 #: The label of all containers of the stack.
@@ -107,7 +107,7 @@ def running_stack() -> Iterator[Compose]:
     compose, port = compose_command(), free_port()
     os.environ |= {"DARKROOM_PORT": str(port), "DARKROOM_CIFAR10": "/data/cifar10.npz"}
     with PatientClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as http:
-        stack = Compose(engine_name(), http, expected_answers(), compose)
+        stack = Compose(engine_name(), http, compose)
         began = time.monotonic()
         try:
             stack.up()
@@ -154,6 +154,7 @@ def upgrade(previous: str) -> None:
         stack.check(stack.submit())
         tag.close()
         replace_all(stack)
+        stack.check(stack.submit())
         print(f"upgraded from {previous} while a job ran", flush=True)
 
 

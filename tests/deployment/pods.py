@@ -28,7 +28,7 @@ import yaml
 
 from cli.stack.embedded_redis import free_port
 from tests.conftest import ROOT, wait_until
-from tests.deployment.stack import PATIENCE_S, Stack, expected_answers, try_all
+from tests.deployment.stack import PATIENCE_S, Stack, try_all
 from tests.faults.kit import PatientClient
 from tests.faults.site import is_listening, s3
 
@@ -134,7 +134,7 @@ def running_pods() -> Iterator[Pods]:
         file.write_text(yaml.safe_dump_all(manifests(storage_port, port)))
         headers = {"Authorization": f"Bearer {key}"}
         with PatientClient(base_url=f"http://127.0.0.1:{port}", timeout=60, headers=headers) as http:
-            pods = Pods("podman", http, expected_answers())
+            pods = Pods("podman", http)
             try:
                 # In its folder: it builds an image from a folder of the image's name.
                 subprocess.run(["podman", "kube", "play", file], check=True, cwd=name, stdout=subprocess.DEVNULL)

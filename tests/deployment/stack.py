@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -36,7 +37,6 @@ class Stack(ABC):
 
     engine: str
     http: httpx.Client
-    expected: Expected
 
     def run(self, *words: str) -> str:
         """Run a subcommand of the engine, and return what it prints."""
@@ -68,12 +68,14 @@ class Stack(ABC):
         return dict(self.http.get(f"/v1/jobs/{job_id}").json())
 
     def check(self, job_id: str) -> None:
-        """Wait for the end of a job, and expect the right answer for each picture, once."""
-        assert finished(self.http, job_id)["counts"]["succeeded"] == PICTURES
+        """Wait for the end of a job, and expect the right answer of its version for each picture, once."""
+        job = finished(self.http, job_id)
+        assert job["counts"]["succeeded"] == PICTURES
+        expected = expected_answers(job["model"])
         found = results(self.http, job_id, limit=1000)
-        assert sorted(item["filename"] for item in found) == sorted(self.expected)
+        assert sorted(item["filename"] for item in found) == sorted(expected)
         for item in found:
-            check_answer(item, self.expected[item["filename"]])
+            check_answer(item, expected[item["filename"]])
 
 
 def try_all(stack: Stack) -> None:
@@ -109,10 +111,10 @@ def train(stack: Stack) -> None:
     assert stack.job(job_id)["state"] == "succeeded", stack.job(job_id)
 
 
-def expected_answers() -> Expected:
-    """Return what the shipped version answers, with all its views, for the pictures of a job."""
-    registry = Registry()
-    model = ModelCache(registry, cores()).get(registry.champion().version)
+@cache
+def expected_answers(version: str) -> Expected:
+    """Return what a shipped version answers, with all its views, for the pictures of a job."""
+    model = ModelCache(Registry(), cores()).get(version)
     images = np.stack([np.asarray(Image.open(io.BytesIO(content))) for content in pictures(PICTURES).values()])
     rows = predict_served(model.forward, images).tolist()
     return {
