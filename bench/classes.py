@@ -30,7 +30,7 @@ from worker.heads.curve import accuracy_by_share
 from worker.heads.doubt import doubts
 from worker.heads.fit import FittedHead, fit_head
 from worker.heads.folds import FOLDS, assign_folds
-from worker.serving.backbone import Backbone, Backbones, newest_backbone
+from worker.serving.backbone import Backbone, Backbones, find_backbone
 
 MAX_PIXELS = 100_000_000
 #: Pictures whose decoding and embedding are timed, those embedded at a time, and unknown pictures.
@@ -50,7 +50,7 @@ class Split:
 def rows(pictures: Path, repeats: int) -> Iterator[Row]:
     """Yield the rows of the table."""
     registry = Registry()
-    backbone = Backbones(registry, hardware.cores()).get(newest_backbone(registry).version)
+    backbone = Backbones(registry, hardware.cores()).get(find_backbone(registry).version)
     files = sorted(path for path in pictures.rglob("*") if path.is_file())
     yield examined(backbone, files[:: max(1, len(files) // TIMED)][:TIMED], repeats)
     labels = np.unique([str(file.parent) for file in files], return_inverse=True)[1]

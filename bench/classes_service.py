@@ -16,7 +16,7 @@ from bench.service import Service, running_service
 from bench.table import Figures, Goal, Row, ratio
 from shared.models.registry import Registry
 from worker.data.decode import decode
-from worker.serving.backbone import Backbone, Backbones, newest_backbone
+from worker.serving.backbone import Backbone, Backbones, find_backbone
 
 #: Pictures that are relabelled before the second training.
 RELABELLED = 10
@@ -47,7 +47,7 @@ def rows(folder: Path, files: list[Path], repeats: int) -> Iterator[Row]:
 @cache
 def _backbone() -> Backbone:
     registry = Registry()
-    return Backbones(registry, 1).get(newest_backbone(registry).version)
+    return Backbones(registry, 1).get(find_backbone(registry).version)
 
 
 def embed(files: Sequence[Path]) -> None:

@@ -28,7 +28,7 @@ from shared.services import Services
 from web.app import create_app
 from worker.datasets.snapshot import FrozenDataset, present
 from worker.heads.folds import FOLDS
-from worker.serving.backbone import newest_backbone
+from worker.serving.backbone import find_backbone
 from worker.training.report_supervisor import ReportSupervisor
 
 #: Pictures, numbers of an Embedding, pictures that are relabelled, and repeats.
@@ -83,7 +83,7 @@ def made(truth: NDArray[np.int64]) -> NDArray[np.float16]:
 
 def store(parts: Services, dataset: str, vectors: NDArray[np.float16]) -> None:
     """Store the Embeddings of all pictures, by number, as if the Backbone had made them."""
-    backbone = newest_backbone(parts.registry).version
+    backbone = find_backbone(parts.registry).version
     for block in parts.dataset_pictures.blocks(dataset):
         rows = vectors[block.first - 1 : block.first - 1 + block.rows]
         write_embeddings(parts.blobs, dataset, block.id, backbone, rows)

@@ -16,6 +16,7 @@ from cli.service import connect
 from cli.terminal.exit_codes import echo_err, exit_with
 from cli.terminal.output import Format, Table, write_record, write_records
 from cli.terminal.tables import JOBS, field_columns
+from shared.domain.classifier import EVERYDAY
 from shared.domain.errors import you_have
 
 #: Presets that learn from a dataset of an owner only.
@@ -44,6 +45,9 @@ PARAMETERS = Table(
 @click.option("--label-smoothing", type=float, help="Probability in the target that is spread over all labels.")
 @click.option("--seed", type=int, help="The same seed gives the same model on the same machine.")
 @click.option("--dataset", help="Training images: cifar10, cifar10+corrections or a dataset of yours.")
+@click.option(
+    "--backbone", metavar="NETWORK", help="Pretrained network that head and finetune start from. [default: everyday]"
+)
 @click.option("--base", metavar="VERSION", help="Start from the weights of this model version.")
 @click.option("--promote", metavar="RULE", help="Make the new version the champion: never, if_better or always.")
 @click.option("--presets", is_flag=True, help="List the presets with their parameters instead of training.")
@@ -84,7 +88,12 @@ def _datasets(client: Client) -> str:
 
 
 def expected_minutes(client: Client, params: dict[str, Any]) -> int | None:
-    """Return how long a training on a Dataset is expected to take, or None if that is not known."""
+    """Return how long a training on a Dataset is expected to take, or None if that is not known.
+
+    The speed is known of the usual Backbone.
+    """
+    if params.get("backbone", EVERYDAY.name) != EVERYDAY.name:
+        return None
     preset = next((each for each in client.presets()["data"] if each["name"] == params["preset"]), None)
     if preset is None or preset["cost"]["images_per_s"] is None or "dataset" not in params:
         return None

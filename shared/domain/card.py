@@ -273,6 +273,11 @@ class ModelCard(_Part):
         return self.network_file == MODEL_FILE
 
     @property
+    def is_backbone(self) -> bool:
+        """Return whether Heads can be trained on it. A tuned network is only its own Backbone."""
+        return self.embedding is not None and self.backbone is None
+
+    @property
     def is_own_backbone(self) -> bool:
         """Return whether the version's Head is on a Backbone that was trained with it."""
         return self.backbone is not None and self.backbone.version == self.version

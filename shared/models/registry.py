@@ -19,7 +19,7 @@ from shared.domain.card import (
     TRUTH_FILE,
     ModelCard,
 )
-from shared.domain.classifier import CIFAR10, SHIPPED_CLASSIFIERS, Classifier
+from shared.domain.classifier import CIFAR10, EVERYDAY, SHIPPED_CLASSIFIERS, Classifier
 from shared.domain.errors import ConfigError, Conflict, InvalidRequest, NotFound, Unavailable, you_have
 from shared.logs import with_cause
 from shared.models.answers import Answered, unpack_answers
@@ -160,6 +160,25 @@ class Registry:
         except (NotFound, InvalidRequest) as error:
             raise Unavailable(f"the champion {alias.version} cannot be used, promote another: {error}") from error
 
+    def backbones(self) -> list[ModelCard]:
+        """Return the Backbones that ship with Darkroom or were made here, newest first."""
+        return [card for card in self.versions() if card.is_backbone]
+
+    def backbone(self, name: str) -> ModelCard:
+        """Return the card of a Backbone: a version, the newest one of a network, or the champion of `everyday`.
+
+        Raises NotFound, also if the version is not a Backbone.
+        """
+        if name == EVERYDAY.name and (alias := self.find_alias(EVERYDAY)):
+            return self.card(alias.version)
+        found = [card for card in self.backbones() if name in (card.version, card.preset)]
+        if found:
+            return found[0]
+        here = you_have({card.preset for card in self.backbones()}) or ": `models/everyday-…` is missing"
+        if self.exists(name):
+            raise NotFound(f"version {name} is not a Backbone{here}")
+        raise NotFound(f"there is no Backbone {name[:64]} here{here}")
+
     def alias(self, classifier: Classifier = CIFAR10) -> Alias:
         """Return the promoted version, else the newest shipped one.
 
@@ -258,7 +277,7 @@ class Registry:
 
     def _default(self, classifier: Classifier) -> Alias | None:
         cards = self._newest_first(self._shipped.names() if classifier.is_shipped else ())
-        newest = next((card for card in cards if card.belongs_to == classifier), None)
+        newest = next((card for card in cards if card.belongs_to == classifier and not _is_further(card)), None)
         return Alias(newest.version, newest.created_at.timestamp(), revision=0) if newest else None
 
     def _newest_first(self, versions: Iterable[str]) -> list[ModelCard]:
@@ -284,6 +303,11 @@ class Registry:
 def version_not_found(version: str) -> NotFound:
     """Return the error for an unknown version."""
     return NotFound(f"there is no model version {version[:64]}")
+
+
+def _is_further(card: ModelCard) -> bool:
+    """Return whether it is another Backbone than `everyday`: that one stays in use until another is promoted."""
+    return card.is_backbone and card.preset != EVERYDAY.name
 
 
 def _are_of_one_dataset(one: ModelCard, other: ModelCard) -> bool:

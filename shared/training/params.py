@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from shared.domain import json_pointer
 from shared.domain.errors import Fault, InvalidRequest
 from shared.training.datasets import CIFAR10, WITH_CORRECTIONS
-from shared.training.presets import COMMON, DEFAULT_PRESET, HEAD, PARAMS, Params
+from shared.training.presets import COMMON, DEFAULT_PRESET, HEAD, PARAMS, VERSION_PATTERN, Params
 
 #: Wrong parameters that one answer names, more than a preset has: 64 KiB of unknown names took 1 s.
 MAX_FAULTS = 50
@@ -80,6 +80,8 @@ def allowed(schema: Schema) -> str:
     if "minimum" in schema:
         kind = "a whole number" if schema["type"] == "integer" else "a number"
         return f"{kind} from {schema['minimum']} to {schema['maximum']}"
+    if schema["type"] == "string" and schema["pattern"] == VERSION_PATTERN:
+        return "a name of the characters a-z 0-9 _ -"
     if schema["type"] == "string":
         return f"{CIFAR10}, {WITH_CORRECTIONS}, or the name of a dataset: 1 to 64 of a-z 0-9 -"
     return "true or false" if schema["type"] == "boolean" else "a name of the characters a-z 0-9 _ -, or null"

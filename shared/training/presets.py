@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
 
+from shared.domain.classifier import EVERYDAY
 from shared.training.datasets import CIFAR10
 
 PresetName = Literal["seed", "classic", "fast", "wide", "distil", "head", "finetune"]
@@ -48,6 +49,14 @@ Base = Annotated[
     Annotated[str, Field(pattern=VERSION_PATTERN)] | None,
     Field(description="version, of the same preset and size, whose weights to start from"),
     WithJsonSchema({"type": ["string", "null"], "pattern": VERSION_PATTERN}),
+]
+Backbone = Annotated[
+    str,
+    Field(
+        pattern=VERSION_PATTERN,
+        description="pretrained network to start from: everyday, which ships with Darkroom, another one that was made "
+        "here, such as lite2, or a version of one",
+    ),
 ]
 Epochs = Annotated[int, between(1, 1000, "passes over the training images")]
 BatchSize = Annotated[int, between(1, 10_000, "images per gradient step", "images")]
@@ -110,6 +119,9 @@ class HeadParams(Params):
 
     preset: PresetName = "head"
 
+    # Larger ones are slower, see docs/own-classes.md.
+    backbone: Backbone = EVERYDAY.name
+
     # A first version has nothing to be compared with, and serves.
     promote: Promote = "if_better"
 
@@ -154,6 +166,9 @@ class FinetuneParams(TrainingParams):
 
     # Only a dataset of an owner has a head to start from.
     dataset: Dataset
+
+    # As for `head`.
+    backbone: Backbone = EVERYDAY.name
 
     # As for `head`.
     promote: Promote = "if_better"

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { accuracyText, classesOf, intervalText, oftenRight } from "../../web/static/accuracy.js";
+import { namesOf } from "../../web/static/backbone-choice.js";
 import { nameOf, whyNot } from "../../web/static/camera.js";
 import { withoutPictures } from "../../web/static/dataset-changes.js";
 import { examplesOf } from "../../web/static/doubts.js";
@@ -44,6 +45,12 @@ test("classes are sorted by recall, with what they are taken for", () => {
   assert.deepEqual(rows.map((row) => row.label), ["b", "a"]); // c has no test pictures
   assert.deepEqual(rows[0].takenFor, { label: "a", count: 1 });
   assert.equal(rows[1].takenFor, null);
+});
+
+test("the pretrained networks are offered by name, the usual one first", () => {
+  const version = (preset, embedding) => ({ preset, embedding });
+  assert.deepEqual(namesOf([version("lite2", 1280), version("everyday", 1280), version("lite2", 1280), version("copy", null), version("densenet121", 1024)]), ["everyday", "densenet121", "lite2"]);
+  assert.deepEqual(namesOf([]), ["everyday"]);
 });
 
 test("what a dataset lacks before it can be trained on", () => {

@@ -33,6 +33,8 @@ def submit_training(
     if params.promote != "never" and dataset is None:
         require(Scope.ADMIN)  # promotion changes what serves all owners
     _check_base(params)
+    if isinstance(params, OWN_ONLY):
+        params = _with_backbone(services, params)
     if isinstance(params, DistilParams):
         params = _with_teacher(services, owner, params)
     _check_corrections(services, owner, params)
@@ -83,6 +85,20 @@ def _check_base(params: Params) -> None:
         raise _wrong("base", f"there is no model version {params.base}") from error
     if preset != params.preset:
         raise _wrong("base", f"{params.base} is of preset {preset}: its weights do not fit {params.preset}")
+
+
+def _with_backbone(services: Services, params: HeadParams | FinetuneParams) -> Params:
+    """Return the parameters with the version of the Backbone that they name.
+
+    Raise InvalidRequest if there is no such Backbone.
+    """
+    try:
+        if services.registry.exists(params.backbone):
+            visible_card(params.backbone)  # a version of another owner is not there
+        card = services.registry.backbone(params.backbone)
+    except NotFound as error:
+        raise _wrong("backbone", str(error)) from error
+    return params.model_copy(update={"backbone": card.version})
 
 
 def _with_teacher(services: Services, owner: str, params: DistilParams) -> DistilParams:

@@ -1,6 +1,7 @@
 // The page of one dataset: its labels and pictures; add to it, change it, and train a classifier.
 
 import { newId, startTraining } from "./api.js";
+import { chosenBackbone, offerBackbones } from "./backbone-choice.js";
 import { onClick, showProblem } from "./buttons.js";
 import { Camera, hasCamera } from "./camera.js";
 import { confirmed } from "./confirm.js";
@@ -301,7 +302,8 @@ function selectNone() {
 
 async function train(preset) {
   await changes.commit();
-  const job = await startTraining({ preset, dataset: name, promote: "if_better" }, trainingIds[preset]);
+  const params = { preset, dataset: name, promote: "if_better", ...chosenBackbone() };
+  const job = await startTraining(params, trainingIds[preset]);
   location.assign(`/result/${job.id}`);
 }
 
@@ -372,6 +374,7 @@ function wire() {
   addEventListener("pagehide", () => changes.commit()); // a deletion that was not undone
   addEventListener("focus", () => catchUp().catch(() => {})); // the next change reports trouble
   addEventListener("pageshow", ({ persisted }) => persisted && (trainingIds = newIds()));
+  offerBackbones(() => { trainingIds = newIds(); }).catch(() => {}); // without them, the usual one is used
   adding.offerResume().catch(() => {}); // tried again when files are added
   wireDragging(byId("cards"), () => grid.selected, (label, ids) => {
     choose(label, ids);

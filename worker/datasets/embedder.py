@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from shared.datasets.embeddings import Vectors, read_embeddings, write_embeddings
 from shared.datasets.entities import Block
 from shared.datasets.files import block_folder, picture_key
+from shared.datasets.pictures import DatasetPictures
 from shared.datasets.sweep import DatasetSweep
 from shared.domain.errors import NotFound
 from shared.storage.blobs import BlobStore
@@ -28,11 +31,13 @@ class Embedder:
     """Reads and makes Embeddings. `pool` reads and decodes; `progress` is called with the number of pictures read."""
 
     blobs: BlobStore
+    pictures: DatasetPictures
     sweep: DatasetSweep
     backbone: Backbone
     max_pixels: int
     pool: ThreadPoolExecutor
     progress: Callable[[int], object] = lambda _: None
+    _snapshots: dict[str, dict[int, dict[int, str]]] = field(default_factory=dict)
 
     def embed(self, frozen: FrozenDataset, blocks: Sequence[Block]) -> Vectors:
         """Return the Embeddings (n, dimensions) of all pictures; zeros for those whose bytes are deleted by now.
@@ -42,20 +47,33 @@ class Embedder:
         vectors = np.zeros((len(frozen.numbers), self.backbone.dimensions), np.float16)
         for number in np.unique(frozen.blocks).tolist():
             places = np.flatnonzero(frozen.blocks == number)
-            stored = self._block(frozen, blocks[number], places)
+            stored = self._block(frozen, number, blocks[number], places)
             vectors[places] = stored[frozen.rows[places]]
             self.progress(len(places))
         return vectors
 
-    def _block(self, frozen: FrozenDataset, block: Block, places: NDArray[np.int64]) -> Vectors:
+    def _block(self, frozen: FrozenDataset, number: int, block: Block, places: NDArray[np.int64]) -> Vectors:
         try:
             return read_embeddings(self.blobs, frozen.dataset, block.id, self.backbone.version)
         except NotFound:
-            return self._make(frozen, block, places)
+            digests = {int(frozen.rows[place]): frozen.digests[place] for place in places.tolist()}
+            return self._make(frozen, block, digests | self._present(frozen.dataset, number))
 
-    def _make(self, frozen: FrozenDataset, block: Block, places: NDArray[np.int64]) -> Vectors:
-        """Return the Embeddings of a Block, and store them unless pictures are being deleted at the moment."""
-        digests = {int(frozen.rows[place]): frozen.digests[place] for place in places.tolist()}
+    def _present(self, dataset: str, number: int) -> dict[int, str]:
+        """Return the digests of all pictures that a Block has now, labelled or not, by row."""
+        if dataset not in self._snapshots:
+            rows: dict[int, dict[int, str]] = defaultdict(dict)
+            with suppress(NotFound):  # the Dataset is deleted
+                for picture in self.pictures.snapshot(dataset).pictures:
+                    rows[picture.block][picture.row] = picture.sha256
+            self._snapshots[dataset] = rows
+        return self._snapshots[dataset][number]
+
+    def _make(self, frozen: FrozenDataset, block: Block, digests: Mapping[int, str]) -> Vectors:
+        """Return the Embeddings of a Block, and store them unless pictures are being deleted at the moment.
+
+        `digests` are those of all its pictures, by row.
+        """
         vectors = np.zeros((block.rows, self.backbone.dimensions), np.float16)
         stored = StoredPictures(self.blobs, frozen.dataset, self.max_pixels, self.pool)
         rows, shape = list(digests), self.backbone.card.input
@@ -65,8 +83,7 @@ class Embedder:
             found = stored.pixels(wanted, shape)
             if found:
                 vectors[[part[place] for place in found]] = self.backbone.embed(np.stack(list(found.values())))
-        if len(digests) == block.rows:
-            self._store(frozen.dataset, block, digests, vectors)
+        self._store(frozen.dataset, block, digests, vectors)
         return vectors
 
     def _store(self, dataset: str, block: Block, digests: Mapping[int, str], vectors: Vectors) -> None:

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.domain.preprocessing import Preprocessing
 from shared.training.presets import TrainingParams
 from worker.hardware import on_accelerator
 
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """A Backbone's `.keras` file, and the last layer that it gets: `weights` (d, classes) and `bias` (classes,)."""
+    """A Backbone's `.keras` file with its preprocessing, and the last layer that it gets.
+
+    `weights` are (d, classes), `bias` (classes,).
+    """
 
     backbone: Path
     weights: NDArray[np.float32]
     bias: NDArray[np.float32]
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 CONFIG: Final = "config.json"
 WEIGHTS: Final = "model.weights.h5"
 
-#: The weights of the last layer in the HDF5 file; Keras numbers layers of a class, and there is one `Dense`.
-_KERNEL, _BIAS = "layers/dense/vars/0", "layers/dense/vars/1"
+#: The class of the last layer.
+_DENSE: Final = "Dense"
 
 
 def halve(source: Path, target: Path) -> None:
@@ -31,7 +31,9 @@ def halve(source: Path, target: Path) -> None:
 def replace_last_layer(
     source: Path, target: Path, name: str, weights: NDArray[np.float32], bias: NDArray[np.float32]
 ) -> None:
-    """Write a copy of `source` whose only `Dense` layer, called `name`, has `weights` (inputs, units) and `bias`."""
+    """Write a copy of `source` whose `Dense` layer called `name` has `weights` (inputs, units) and `bias`."""
+    with zipfile.ZipFile(source) as archive:
+        folder = _folder_of(json.loads(archive.read(CONFIG)), name)
 
     def resize(config: dict[str, Any]) -> dict[str, Any]:
         layer = next(each for each in config["config"]["layers"] if each["config"]["name"] == name)
@@ -39,11 +41,18 @@ def replace_last_layer(
         return config
 
     def replace(file: h5py.File) -> None:
-        for place, values in ((_KERNEL, weights), (_BIAS, bias)):
-            del file[place]
-            file[place] = values
+        for place, values in enumerate((weights, bias)):
+            del file[f"{folder}/{place}"]
+            file[f"{folder}/{place}"] = values
 
     _rewrite(source, target, resize, replace)
+
+
+def _folder_of(config: dict[str, Any], name: str) -> str:
+    """Return where the HDF5 file has the weights of a `Dense` layer: Keras numbers the layers of a class in order."""
+    dense = [each["config"]["name"] for each in config["config"]["layers"] if each["class_name"] == _DENSE]
+    number = dense.index(name)
+    return f"layers/dense_{number}/vars" if number else "layers/dense/vars"
 
 
 def _halve_all(file: h5py.File) -> None:

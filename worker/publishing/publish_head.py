@@ -79,9 +79,8 @@ def publish_head(
             head_sha256=sha256(folder / HEAD_FILE),
         )
         parameters = backbone.card.size.parameters + head.weights.size + head.bias.size - _last_layer(backbone.card)
-        card = make_card(
-            folder, shape, parameters, replace(provenance, backbone=reference), measurements, dataset=dataset
-        )
+        provenance = replace(provenance, backbone=reference, preprocessing=backbone.card.preprocessing)
+        card = make_card(folder, shape, parameters, provenance, measurements, dataset=dataset)
         complete(folder, card, out)
     return card
 

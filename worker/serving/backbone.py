@@ -41,12 +41,12 @@ class Backbone:
         return self.network.run(pictures)[EMBEDDING].astype(np.float16)
 
 
-def newest_backbone(registry: Registry) -> ModelCard:
-    """Return the card of the newest shipped Backbone. Raise ModelUnusable if this installation has none."""
+def find_backbone(registry: Registry, name: str = EVERYDAY.name) -> ModelCard:
+    """Return the card of a Backbone, by default of the one that ships. Raise ModelUnusable if it is not here."""
     try:
-        return registry.card(registry.alias(EVERYDAY).version)
+        return registry.backbone(name)
     except (NotFound, InvalidRequest) as error:
-        raise ModelUnusable(f"this installation has no Backbone, `models/everyday-…`: {error}") from error
+        raise ModelUnusable(str(error)) from error
 
 
 class Backbones:
@@ -78,7 +78,7 @@ class Backbones:
     def _network(self, card: ModelCard) -> LoadedNetwork:
         if not hardware.may_have_gpu():
             return openvino_runtime.load_network(network_file(self._registry, card), self._threads)
-        return keras_runtime.load_backbone(self._registry.model_file(card.version), self._threads)
+        return keras_runtime.load_backbone(self._registry.model_file(card.version), self._threads, card.preprocessing)
 
 
 def network_file(registry: Registry, card: ModelCard) -> Path:

@@ -28,16 +28,25 @@ def load_network(file: Path, threads: int, preprocessing: Preprocessing = NONE) 
     return LoadedNetwork(lambda images: {PROBABILITIES: network(images)})
 
 
-def load_backbone(file: Path, threads: int) -> LoadedNetwork:
-    """Return the network of a Backbone with its outputs, running on `threads` cores. Raise ModelUnusable."""
+def load_backbone(file: Path, threads: int, preprocessing: Preprocessing = NONE) -> LoadedNetwork:
+    """Return the network of a Backbone with its outputs, on `threads` cores, with its preprocessing.
+
+    What it pools is there if its Embedding is a mean of that. Raise ModelUnusable.
+    """
     import keras  # noqa: PLC0415  # see `_load`
 
     model = _load(file, threads)
-    pooling, last = model.get_layer(EMBEDDING), model.get_layer(PROBABILITIES)
-    run, features = graph(model, EMBEDDING), graph(keras.Model(model.inputs, pooling.input))
+    end, last, run = model.get_layer(EMBEDDING), model.get_layer(PROBABILITIES), graph(model, EMBEDDING, preprocessing)
+
+    def answer(images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        return {name: output.numpy() for name, output in run(images).items()}
+
+    if not isinstance(end, keras.layers.GlobalAveragePooling2D):
+        return LoadedNetwork(answer)
+    pooled = graph(keras.Model(model.inputs, end.input), preprocessing=preprocessing)
     return LoadedNetwork(
-        lambda images: {name: output.numpy() for name, output in run(images).items()},
-        lambda images: features(images)[PROBABILITIES].numpy(),  # the name of an only output
+        answer,
+        lambda images: pooled(images)[PROBABILITIES].numpy(),  # the name of an only output
         last.get_weights()[0],
     )
 

@@ -21,6 +21,7 @@ from worker.datasets.pixels import StoredPictures
 from worker.datasets.snapshot import FrozenDataset
 from worker.heads.fit import fit_again
 from worker.presets import Start
+from worker.serving.backbone import find_backbone
 from worker.training.head import LearntHead, learn
 
 #: Speed of a training with the default parameters, as a share of the speed at which the Backbone embeds pictures in
@@ -45,7 +46,7 @@ def prepare(services: Services, frozen: FrozenDataset, params: FinetuneParams, o
 
     Raise TooFewPictures, ModelUnusable without a Backbone, NotFound, Unavailable.
     """
-    learnt = learn(services, frozen, params.seed)
+    learnt = learn(services, frozen, params.seed, network=params.backbone)
     images = _images(services, learnt, params.dataset, owner)
     return Prepared(learnt, _start(services, learnt), images)
 
@@ -55,7 +56,8 @@ def _start(services: Services, learnt: LearntHead) -> Start:
     seen = ~(frozen.test | validation(frozen))
     linear = fit_again(learnt.fitted, learnt.vectors[seen], frozen.truth[seen], len(frozen.labels))
     file = services.registry.model_file(learnt.backbone.version)
-    return Start(file, linear.weights, np.maximum(linear.bias, np.float32(LEAST_BIAS)))
+    bias = np.maximum(linear.bias, np.float32(LEAST_BIAS))
+    return Start(file, linear.weights, bias, learnt.backbone.card.preprocessing)
 
 
 def _images(services: Services, learnt: LearntHead, name: str, owner: str) -> Dataset:
@@ -65,9 +67,17 @@ def _images(services: Services, learnt: LearntHead, name: str, owner: str) -> Da
         return images_of(frozen, blocks, stored, name, owner, shape=learnt.backbone.card.input)
 
 
+def is_usual(services: Services, backbone: str) -> bool:
+    """Return whether trainings start from this version unless they name another. Raise ModelUnusable without one."""
+    return backbone == find_backbone(services.registry).version
+
+
 def expect_speed(services: Services, version: str) -> None:
-    """Record the speed that a training can be expected to have, unless one was measured: by the speed of a Head."""
-    if FINETUNE not in services.speeds.all():
-        latency = services.registry.card(version).latency
-        speed = Speed(TRAINING_SHARE * latency.batch_images_per_second, socket.gethostname())
+    """Record the speed that a training can be expected to have, unless one was measured: by the speed of a Head.
+
+    It is that of trainings with the usual Backbone.
+    """
+    card = services.registry.card(version)
+    if FINETUNE not in services.speeds.all() and card.backbone and is_usual(services, card.backbone.version):
+        speed = Speed(TRAINING_SHARE * card.latency.batch_images_per_second, socket.gethostname())
         services.speeds.record(FINETUNE, speed)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.datasets.embeddings import Vectors
+from shared.domain.classifier import EVERYDAY
 from shared.domain.entities import Training
 from shared.domain.times import rfc3339
 from shared.jobs.trainings import TrainingCommand, TrainingStore
@@ -22,7 +23,7 @@ from worker import hardware
 from worker.datasets.embedder import Embedder
 from worker.datasets.snapshot import FrozenDataset, TooFewPictures, freeze
 from worker.heads.fit import FittedHead, Progress, fit_head
-from worker.serving.backbone import Backbone, Backbones, newest_backbone
+from worker.serving.backbone import Backbone, Backbones, find_backbone
 from worker.training.progress import TrainingCancelled
 from worker.training.report_basis import Basis
 from worker.training.rows import write_row
@@ -52,7 +53,7 @@ def train_head(services: Services, training: Training, params: HeadParams) -> Le
     """
     frozen = freeze(services.blobs, services.dataset_pictures, training.job_id, str(training.dataset))
     report = _Report(services.trainings, training, len(frozen.numbers))
-    return learn(services, frozen, params.seed, report.embedded, report.tried)
+    return learn(services, frozen, params.seed, report.embedded, report.tried, network=params.backbone)
 
 
 def learn(
@@ -62,15 +63,17 @@ def learn(
     embedded: Callable[[int], object] = lambda _: None,
     tried: Callable[[Progress], object] = lambda _: None,
     *,
+    network: str = EVERYDAY.name,
     basis: Basis | None = None,
 ) -> LearntHead:
-    """Return a Head that has learnt from a Snapshot; two functions are called with the progress of both halves.
+    """Return a Head that has learnt from a Snapshot; `network` is the name of its Backbone.
 
-    If the pictures and Labels are nearly those of a `basis`, its choices are taken over. Raise TooFewPictures,
-    ModelUnusable without a Backbone, Unavailable.
+    Two functions are called with the progress of both halves. If the pictures and Labels are nearly those of a
+    `basis`, its choices are taken over. Raise TooFewPictures, ModelUnusable without the Backbone, Unavailable.
     """
     started = time.monotonic()
-    backbone = Backbones(services.registry, hardware.cores()).get(newest_backbone(services.registry).version)
+    version = find_backbone(services.registry, network).version
+    backbone = Backbones(services.registry, hardware.cores()).get(version)
     vectors = embed(services, backbone, frozen, embedded)
     gone: NDArray[np.bool_] = np.all(vectors == 0, axis=1)
     frozen, vectors = frozen.without(gone), vectors[~gone]
@@ -97,9 +100,10 @@ def embed(
     progress: Callable[[int], object] = lambda _: None,
 ) -> Vectors:
     """Return the Embeddings (n, dimensions) of a Dataset's pictures, zeros for those that are deleted by now."""
-    blobs, max_pixels = services.blobs, services.settings.max_pixels
+    max_pixels = services.settings.max_pixels
     with ThreadPoolExecutor(hardware.cores()) as pool:
-        embedder = Embedder(blobs, services.dataset_sweep, backbone, max_pixels, pool, progress)
+        parts = services.blobs, services.dataset_pictures, services.dataset_sweep
+        embedder = Embedder(*parts, backbone, max_pixels, pool, progress)
         return embedder.embed(frozen, services.dataset_pictures.blocks(frozen.dataset))
 
 

@@ -49,7 +49,7 @@ from worker.training.corrections import (
     with_corrections,
 )
 from worker.training.dataset_judge import DatasetJudge
-from worker.training.finetune import expect_speed, prepare
+from worker.training.finetune import expect_speed, is_usual, prepare
 from worker.training.head import train_head
 from worker.training.progress import TrainingCancelled, TrainingDiverged
 from worker.training.publish_learnt import publish_learnt
@@ -193,7 +193,9 @@ def _finetune(services: Services, training: Training, params: FinetuneParams) ->
 
     preset = Preset(params, finetune.build)
     trained = train(preset, prepared.images, params, _callbacks(services, training, params), start=prepared.start)
-    _finished(services, training, trained, is_typical=params.frozen == FinetuneParams.model_fields["frozen"].default)
+    is_typical = params.frozen == FinetuneParams.model_fields["frozen"].default
+    is_typical &= is_usual(services, prepared.learnt.backbone.version)
+    _finished(services, training, trained, is_typical=is_typical)
     return _publish(services, training, lambda out: publish_better(trained, prepared, services.registry, job, out))
 
 

@@ -25,6 +25,7 @@ from shared.domain.card import (
     Unknown,
 )
 from shared.domain.entities import Job
+from shared.domain.preprocessing import Preprocessing
 from shared.models.registry import Registry
 from worker import hardware
 from worker.data.datasets import Dataset
@@ -33,6 +34,7 @@ from worker.evaluation import evaluate
 from worker.evaluation.measurements import Measurements
 from worker.heads.fit import choose_references, unknown_rule
 from worker.heads.methods import ABSENT
+from worker.presets.finetune import core, has_norms, preprocessed
 from worker.publishing.keras_archive import halve
 from worker.publishing.publish import (
     TOLERANCE,
@@ -76,6 +78,7 @@ def publish_better(trained: TrainedModel, prepared: Prepared, registry: Registry
         training_seconds=round(trained.seconds + prepared.learnt.seconds, 1),
         owner=job.owner,
         classifier=params.dataset,
+        preprocessing=prepared.start.preprocessing,
     )
     with staging(out) as folder:
         card = _write(trained.model, images, provenance, folder)
@@ -88,8 +91,8 @@ def _write(model: Any, images: Dataset, provenance: Provenance, folder: Path) ->
     """Write the files of a tuned network to a folder, measure it as it is served, and return its card."""
     temperature = evaluate.temperature(evaluate.predict(model, images.x_val), images.y_val)
     counts = np.bincount(np.concatenate([images.y_train, images.y_val]), minlength=len(images.labels))
-    network = halved(model, temperature, counts == 0)
-    run = _save(network, folder, images.x_val[:SAMPLES])
+    network = scaled(core(model), temperature, counts == 0)
+    run = _save(network, folder, images.x_val[:SAMPLES], provenance.preprocessing)
     head, unknown = _head(network, run, images, provenance.seed or 0)
     head.save(folder)
     vectors = _embed(run, images.x_test)
@@ -115,30 +118,36 @@ def _write(model: Any, images: Dataset, provenance: Provenance, folder: Path) ->
     return make_card(folder, shape, network.count_params(), provenance, measurements, dataset=dataset_info(images))
 
 
-def halved(model: Any, temperature: float, absent: NDArray[np.bool_]) -> Any:
-    """Return the network from pictures to probabilities, with its logits divided by `temperature`.
+def scaled(model: Any, temperature: float, absent: NDArray[np.bool_]) -> Any:
+    """Return the network from its input to probabilities, with its logits divided by `temperature`.
 
     Labels without pictures, `absent` (classes,), get the probability 0. The weights are rounded to float16, as they are
-    stored, so that Keras and OpenVINO compute with the same numbers.
+    stored, so that Keras and OpenVINO compute with the same numbers. With layers of batch normalisation they are not:
+    OpenVINO makes these a part of the convolutions before them, and would round other numbers.
     """
     logits = model.layers[-1]
     weights, bias = (array / np.float32(temperature) for array in logits.get_weights())
     last = keras.layers.Dense(logits.units, activation="softmax", name=PROBABILITIES)
     network = keras.Model(model.inputs[0], last(logits.input), name=model.name)
     last.set_weights([weights, np.where(absent, np.float32(ABSENT), bias)])
-    network.set_weights([array.astype(np.float16).astype(np.float32) for array in network.get_weights()])
+    if not has_norms(network):
+        network.set_weights([array.astype(np.float16).astype(np.float32) for array in network.get_weights()])
     return network
 
 
-def _save(network: Any, folder: Path, samples: NDArray[np.uint8]) -> Outputs:
+def _save(network: Any, folder: Path, samples: NDArray[np.uint8], preprocessing: Preprocessing) -> Outputs:
     """Write the network for Keras and OpenVINO, and return the latter. Raise ValueError if their answers differ."""
     full = folder / f"full-{MODEL_FILE}"
     network.save(full)
-    halve(full, folder / MODEL_FILE)
-    full.unlink()
-    openvino_runtime.export(network, folder / OPENVINO_FILE, EMBEDDING)
+    if has_norms(network):
+        full.rename(folder / MODEL_FILE)
+    else:
+        halve(full, folder / MODEL_FILE)
+        full.unlink()
+    openvino_runtime.export(network, folder / OPENVINO_FILE, EMBEDDING, preprocessing)
     run = openvino_runtime.load_network(folder / OPENVINO_FILE, hardware.cores()).run
-    difference = float(np.abs(run(samples)[PROBABILITIES] - evaluate.predict(network, samples)).max())
+    by_keras = evaluate.predict(preprocessed(network, preprocessing), samples)
+    difference = float(np.abs(run(samples)[PROBABILITIES] - by_keras).max())
     if not difference <= TOLERANCE:
         raise ValueError(f"OpenVINO's output differs from that of Keras by {difference:.2g}")
     return run

@@ -13,6 +13,7 @@ from contextlib import closing
 
 from shared import logs
 from shared.datasets.report import read_report
+from shared.domain.classifier import EVERYDAY
 from shared.domain.errors import NotFound, StorageFull, Unavailable
 from shared.services import Services
 from shared.settings import load_settings
@@ -21,7 +22,7 @@ from worker.serving.forward import ModelUnusable
 from worker.training.head import learn
 from worker.training.job import NICENESS, exit_with_parent
 from worker.training.report import report_on, report_without_labels
-from worker.training.report_basis import read_basis
+from worker.training.report_basis import Basis, read_basis
 
 log = logging.getLogger("darkroom.report")
 
@@ -43,11 +44,17 @@ def compute(services: Services, dataset: str) -> int:
 def _compute(services: Services, dataset: str) -> None:
     try:
         basis = read_basis(services.blobs, dataset)
-        learnt = learn(services, learnable(services.dataset_pictures, dataset), seed=0, basis=basis)
+        frozen = learnable(services.dataset_pictures, dataset)
+        learnt = learn(services, frozen, seed=0, network=_backbone(services, basis), basis=basis)
     except (TooFewPictures, ModelUnusable) as error:
         report_without_labels(services, dataset, str(error))
     else:
         report_on(services, learnt)
+
+
+def _backbone(services: Services, basis: Basis | None) -> str:
+    """Return the Backbone of the last training, so that its choices can be taken over, or the usual one."""
+    return basis.backbone if basis and services.registry.exists(basis.backbone) else EVERYDAY.name
 
 
 def main() -> int:

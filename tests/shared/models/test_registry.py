@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from shared.domain.card import CARD_FILE, CONFUSIONS_FILE, MODEL_FILE, OPENVINO_FILE, PREDICTIONS_FILE, TRUTH_FILE
-from shared.domain.classifier import CIFAR10
+from shared.domain.classifier import CIFAR10, EVERYDAY
 from shared.domain.errors import ConfigError, Conflict, InvalidRequest, NotFound, PreconditionFailed, Unavailable
 from shared.models.classifiers import Classifiers
 from shared.models.registry import SHIPPED, Registry
@@ -216,6 +216,28 @@ def test_the_newest_shipped_version_is_the_default_champion(
     assert registry.champion().version == new  # publishing does not promote
     registry.promote(old)
     assert registry.champion().version == old
+
+
+def test_a_further_backbone_is_found_by_name_and_serves_only_if_promoted(
+    blobs: BlobStore, each_redis: Client, tmp_path: Path
+) -> None:
+    folder = tmp_path / "shipped"
+    registry = registry_on(blobs, each_redis, tmp_path / "cache", folder)
+    with pytest.raises(NotFound, match=r"no Backbone everyday here: `models/everyday-…` is missing"):
+        registry.backbone("everyday")
+    card = {"classifier": "everyday", "embedding": 1280}
+    usual = version_folder(folder, b"usual", preset="everyday", created_at="2026-01-01T00:00:00Z", **card).name
+    old = version_folder(folder, b"old", preset="lite2", created_at="2026-02-01T00:00:00Z", **card).name
+    new = version_folder(folder, b"new", preset="lite2", created_at="2026-03-01T00:00:00Z", **card).name
+    other = version_folder(folder, b"other", classifier="everyday", created_at="2025-01-01T00:00:00Z").name
+    assert [registry.backbone(name).version for name in ("everyday", "lite2", old, usual)] == [usual, new, old, usual]
+    assert registry.champion(EVERYDAY).version == usual
+    with pytest.raises(NotFound, match=rf"version {other} is not a Backbone; you have: everyday, lite2"):
+        registry.backbone(other)
+    with pytest.raises(NotFound, match="no Backbone lite3 here; you have: everyday, lite2"):
+        registry.backbone("lite3")
+    registry.promote(new)
+    assert registry.backbone("everyday").version == registry.champion(EVERYDAY).version == new
 
 
 def test_the_alias_has_the_time_and_the_previous_version(

@@ -46,6 +46,14 @@ def test_a_dataset_of_an_owner_means_head() -> None:
 
 
 @pytest.mark.parametrize("preset", ["head", "finetune"])
+def test_what_starts_from_a_backbone_can_name_it(preset: str) -> None:
+    given_ = {"preset": preset, "dataset": "mine"}
+    assert [parse(given_).backbone, parse(given_ | {"backbone": "lite2"}).backbone] == ["everyday", "lite2"]
+    wrong = refused(given_ | {"backbone": "../lite2"})
+    assert wrong == {"/params/backbone": 'should be a name of the characters a-z 0-9 _ -, not "../lite2"'}
+
+
+@pytest.mark.parametrize("preset", ["head", "finetune"])
 def test_what_starts_from_the_backbone_needs_a_dataset(preset: str) -> None:
     assert refused({"preset": preset}) == {"/params/dataset": "is needed"}
 
@@ -90,6 +98,7 @@ def test_a_card_records_hyperparameters_only() -> None:
         ("base", "../x", 'should be a name of the characters a-z 0-9 _ -, or null, not "../x"'),
         ("base", "x\n", 'should be a name of the characters a-z 0-9 _ -, or null, not "x\\n"'),
         ("base", 5, "should be a name of the characters a-z 0-9 _ -, or null, not 5"),
+        ("backbone", "lite2", "is not a parameter of preset fast"),
         ("epochs", 0, "should be a whole number from 1 to 1000, not 0"),
         ("epochs", 1001, "should be a whole number from 1 to 1000, not 1001"),
         ("epochs", 1.5, "should be a whole number from 1 to 1000, not 1.5"),
@@ -150,5 +159,5 @@ def test_any_json_is_accepted_or_refused_by_name(given_: dict[str, Any]) -> None
         pointers = {"/params/" + name.replace("~", "~0").replace("/", "~1") for name in given_}
         assert {fault.pointer for fault in error.faults} <= pointers
     else:
-        assert params.model_dump() == PARAMS[params.preset]().model_dump() | given_
+        assert params.model_dump() == PARAMS[params.preset](dataset=params.dataset).model_dump() | given_
         json.dumps(params.model_dump(), allow_nan=False)

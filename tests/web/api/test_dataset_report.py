@@ -20,7 +20,7 @@ from tests.worker.heads.test_fit import clouds
 from worker.datasets.snapshot import present, unlabelled
 from worker.heads.fit import fit_head
 from worker.heads.neighbours import Pictures
-from worker.serving.backbone import newest_backbone
+from worker.serving.backbone import find_backbone
 from worker.training import report_process
 from worker.training.report import findings, judge, store, store_neighbours
 from worker.training.report_supervisor import MAX_CLAIMS, ReportSupervisor
@@ -182,7 +182,7 @@ def test_a_report_after_few_changes_tells_of_which_revision_its_curve_is(
 ) -> None:
     """Given a report, When one label changes, Then the next one has new doubts and the curve of the first."""
     ann("POST", json={"name": "things", "labels": LABELS}, status=201)
-    dataset, backbone = kit.store.find("ann", "things"), newest_backbone(parts.registry)
+    dataset, backbone = kit.store.find("ann", "things"), find_backbone(parts.registry)
     vectors = clouds(MANY // 3, classes=3)[0]
     for start in range(0, MANY, EACH):
         kit.add(dataset, *(Given(f"{n}", LABELS[n % 3]) for n in range(start, start + EACH)))

@@ -10,12 +10,14 @@ from urllib.parse import quote
 
 import pytest
 from flask import Flask
+from werkzeug.test import TestResponse
 
 from shared.datasets.files import DATASETS_FOLDER
 from shared.datasets.names import MAX_LABELS
 from shared.datasets.pictures import MAX_CHANGES
 from shared.domain.csv_cells import unescape_formula
 from shared.domain.entities import ItemState
+from shared.models.registry import Registry
 from shared.services import Services
 from shared.storage import blobs
 from tests.shared.datasets.kit import DatasetKit, Given
@@ -364,6 +366,23 @@ def test_an_idempotency_key_makes_a_post_harmless(ann: Caller) -> None:
     first = ann("POST", json={"name": "fruit"}, status=201, headers=again)
     repeated = ann("POST", json={"name": "fruit"}, status=201, headers=again)
     assert repeated.json == first.json and repeated.headers["Idempotency-Replayed"] == "true"
+
+
+@pytest.mark.parametrize("preset", ["head", "finetune"])
+def test_a_training_keeps_the_version_of_its_backbone(preset: str, app: Flask, kit: DatasetKit) -> None:
+    dataset, jobs = kit.create("mine", owner="ann"), Caller(app, "ann", "/v1/jobs")
+    kit.add(dataset, *(Given(f"{label}{each}", label) for label in ("apple", "pear") for each in range(5)))
+    usual = Registry().backbone("everyday").version
+
+    def submit(backbone: str, status: int) -> TestResponse:
+        params = {"preset": preset, "dataset": "mine", "backbone": backbone}
+        return jobs("POST", json={"kind": "training", "params": params}, status=status)
+
+    assert [submit(name, 202).json["params"]["backbone"] for name in ("everyday", usual)] == [usual, usual]
+    for name, reason in (("lite9", "no Backbone lite9 here"), (Registry().champion().version, "is not a Backbone")):
+        refused = submit(name, 422)
+        assert faults(refused) == ["/params/backbone"]
+        assert f"{reason}; you have: everyday" in refused.json["detail"]
 
 
 @pytest.mark.parametrize("preset", ["head", "finetune"])

@@ -9,12 +9,15 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from keras.applications import MobileNetV2
 from PIL import Image
 
+from shared.datasets.embeddings import read_embeddings
 from shared.datasets.entities import Picture, Split
 from shared.datasets.files import DATASETS_FOLDER, picture_key, thumbnail_key
 from shared.datasets.pictures import Change
@@ -31,16 +34,22 @@ from shared.domain.entities import (
     blob_key,
     job_folder,
 )
+from shared.domain.preprocessing import PREPROCESSINGS
 from shared.models.answers import unpack_answers
 from shared.services import Services
 from tests.fixtures.shapes import SHAPES, drawn, encoded
+from tests.worker.backbones.test_applications import LABELS, made
 from tests.worker.kit import importer, put
+from worker.backbones.applications import Application, adapted
+from worker.backbones.make import make_application
 from worker.classify.chunk_worker import ChunkWorker
 from worker.classify.classifier import Classifier as PictureClassifier
 from worker.data.decode import decode
 from worker.datasets.snapshot import freeze
+from worker.serving.backbone import find_backbone
 from worker.serving.models import ModelCache
 from worker.training import job, report_process
+from worker.training.report_basis import read_basis
 
 
 @pytest.fixture
@@ -238,6 +247,44 @@ def test_a_dataset_becomes_a_classifier(services: Services, things: Things) -> N
     assert suggested is not None and suggested.best == learnt.label
     check_distil(services, things, done.model)
     check_finetune_that_ends_at_once(services, things)
+
+
+def made_backbone(services: Services, folder: Path) -> str:
+    """Publish a small network of `keras.applications` with random weights, and return its version."""
+    application = Application(adapted(made(MobileNetV2, alpha=0.35)), PREPROCESSINGS["-1..1"])
+    version = make_application("mobilenetv2", application, LABELS, folder).version
+    services.registry.publish(folder / version)
+    return version
+
+
+def test_another_backbone_has_its_own_embeddings(services: Services, things: Things, tmp_path: Path) -> None:
+    """Given a training on another Backbone, Then its report stays on it, and what imports make is as before."""
+    things.add({f"{shape}-{seed}": encoded(drawn(shape, seed)) for shape in SHAPES[:2] for seed in range(8)})
+    usual, other = find_backbone(services.registry).version, made_backbone(services, tmp_path)
+    block = services.dataset_pictures.blocks(things.id)[0].id
+    before = read_embeddings(services.blobs, things.id, block, usual)
+    done = trained(services, things, backbone="mobilenetv2")
+    assert done.state is JobState.SUCCEEDED, done.failure
+    card = services.registry.card(done.model)
+    assert card.backbone is not None and card.backbone.version == other
+    assert (card.input.width, card.preprocessing) == (32, PREPROCESSINGS["-1..1"])
+    assert np.array_equal(read_embeddings(services.blobs, things.id, block, usual), before)
+    assert read_embeddings(services.blobs, things.id, block, other).shape == (16, 1280)
+    answers = ModelCache(services.registry, 1).get(card.version).answer(np.zeros((1, 32, 32, 3), np.uint8))
+    assert answers.novelty is not None
+    copy = drawn("circle", 0).resize((80, 80))
+    things.add({"circle-copy": encoded(copy)})
+    assert services.dataset_pictures.get(things.id, 17).group == services.dataset_pictures.get(things.id, 1).group
+    services.dataset_pictures.change(things.id, {2: Change(label="square")})
+    assert report_process.compute(services, things.id) == os.EX_OK
+    basis = read_basis(services.blobs, things.id)
+    assert basis is not None and basis.backbone == other
+    tuned = trained(services, things, finish=True, preset="finetune", promote="never", backbone=other)
+    assert services.registry.card(tuned.model).params["kept"] == "head", tuned.failure
+    assert "finetune" not in services.speeds.all(), "those are of the usual Backbone"
+    missing = trained(services, things, backbone="lite9")
+    assert missing.failure is not None and missing.failure.code == "model_unusable"
+    assert "no Backbone lite9 here; you have: everyday, mobilenetv2" in missing.failure.detail
 
 
 def test_a_training_keeps_the_pictures_of_its_first_start(services: Services, things: Things) -> None:

@@ -159,6 +159,24 @@ def test_what_redis_has_lost_is_imported_again(services: Services, things: Impor
     assert things.kept(job_id) == []
 
 
+def test_a_new_backbone_makes_the_embeddings_of_a_block_once(services: Services, things: Imports) -> None:
+    """Given two pictures, When the Embedding of one is wanted, Then both are stored."""
+    things.job({"x": CIRCLE, "y": SQUARE})
+    things.run(things.claim())
+    pictures = services.dataset_pictures
+    blocks, frozen = pictures.blocks(things.id), unlabelled(pictures.snapshot(things.id))
+
+    class Other(Backbone):
+        version = "other-1"
+
+    other = Other(things.backbone.card, things.backbone.network)
+    parts = services.blobs, pictures, services.dataset_sweep
+    embedder = Embedder(*parts, other, services.settings.max_pixels, things.importer.pool)
+    one = embedder.embed(frozen.without(frozen.rows == 1), blocks)
+    stored = read_embeddings(services.blobs, things.id, blocks[0].id, other.version)
+    assert one.shape[0] == 1 and np.array_equal(one[0], stored[0]) and stored[1].any()
+
+
 def test_embeddings_that_take_long_leave_nothing_of_deleted_pictures(services: Services, things: Imports) -> None:
     """Given Embeddings for a new Backbone, When a picture is deleted and erased meanwhile, Then it has none."""
     things.job({"x": CIRCLE, "y": SQUARE})
@@ -177,7 +195,7 @@ def test_embeddings_that_take_long_leave_nothing_of_deleted_pictures(services: S
             return super().embed(images)
 
     slow = Slow(things.backbone.card, things.backbone.network)
-    embedder = Embedder(services.blobs, sweep, slow, services.settings.max_pixels, things.importer.pool)
+    embedder = Embedder(services.blobs, pictures, sweep, slow, services.settings.max_pixels, things.importer.pool)
     assert embedder.embed(frozen, blocks).any(axis=1).all()
     stored = read_embeddings(services.blobs, things.id, blocks[0].id, slow.version)
     assert stored.any(axis=1).tolist() == [n != deleted.row for n in range(2)]

@@ -22,7 +22,7 @@ from worker.heads.fit import FittedHead, fit_head
 from worker.publishing.publish import Provenance
 from worker.publishing.publish_head import publish_head
 from worker.serving import openvino_runtime
-from worker.serving.backbone import Backbone, Backbones, newest_backbone
+from worker.serving.backbone import Backbone, Backbones, find_backbone
 from worker.serving.models import ModelCache, ModelUnusable
 
 LABELS = ("stripes", "discs", "never seen")
@@ -44,7 +44,7 @@ def pictures(count: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64
 @pytest.fixture(scope="module")
 def backbone() -> Backbone:
     registry = Registry()
-    return Backbones(registry, 2).get(newest_backbone(registry).version)
+    return Backbones(registry, 2).get(find_backbone(registry).version)
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,7 @@ def test_a_missing_backbone_is_named(folder: Path, version: str, backbone: Backb
     with pytest.raises(ModelUnusable, match=backbone.version):
         ModelCache(Registry(tmp_path), 2).get(version)
     with pytest.raises(ModelUnusable, match="no Backbone"):
-        newest_backbone(Registry(tmp_path))
+        find_backbone(Registry(tmp_path))
 
 
 def test_publishing_a_head_loads_no_tensorflow() -> None:

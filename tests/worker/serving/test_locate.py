@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from shared.models.registry import Registry
-from worker.serving.backbone import Backbone, Backbones, newest_backbone
+from worker.serving.backbone import Backbone, Backbones, find_backbone
 from worker.serving.locate import CELLS, by_occlusion, log_odds
 
 #: The part of a picture that the networks below look at.
@@ -17,7 +17,7 @@ CORNER = slice(0, 8), slice(24, 32)
 @pytest.fixture(scope="module")
 def backbone() -> Backbone:
     registry = Registry()
-    return Backbones(registry, 1).get(newest_backbone(registry).version)
+    return Backbones(registry, 1).get(find_backbone(registry).version)
 
 
 def bright_corner(images: NDArray[np.uint8]) -> NDArray[np.float32]:
