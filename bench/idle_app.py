@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from shared.domain.entities import Chunk, ItemState, Outcome, Prediction, Queue
 from shared.services import Services
-from worker.classify.classifier import Classifier
+from worker.classify.classifier import Classified, Classifier
 from worker.runtime import tasks
 from worker.runtime.process import WorkerProcess
 from worker.serving.models import LoadedModel, ModelCache
@@ -37,10 +37,12 @@ class NoModels(ModelCache):
 class IdleClassifier(Classifier):
     """A classifier that reads no picture."""
 
-    def classify(self, chunk: Chunk, _model: LoadedModel, _timings: Timings | None = None) -> dict[str, Outcome]:
-        """Wait, and return ANSWER for each picture."""
+    def classify_together(
+        self, chunks: Sequence[Chunk], _model: LoadedModel, _timings: Timings
+    ) -> Iterator[Classified]:
+        """Wait, and yield ANSWER for each picture."""
         time.sleep(float(os.environ["BENCH_CHUNK_S"]))
-        return {upload.key: ANSWER for upload in chunk.uploads}
+        yield [(chunk, {upload.key: ANSWER for upload in chunk.uploads}) for chunk in chunks]
 
 
 class IdleProcess(WorkerProcess):

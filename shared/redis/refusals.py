@@ -27,6 +27,7 @@ MEANINGS = {
 TEXTS = {
     "CERTIFICATE_VERIFY_FAILED": "has a certificate that is not trusted: add ?ssl_ca_certs=FILE to the URL",
     "WRONG_VERSION_NUMBER": "does not use TLS: write redis:// instead of rediss://",
+    "handshake operation timed out": "does not answer with TLS in time: if it uses none, write redis:// and not rediss://",
     "DB index is out of range": "does not have the database in the URL: raise its setting `databases`",
     "EXEC without MULTI": "does not allow its user the command MULTI: extend the user's ACL (NOPERM, MULTI)",
     "Protocol Error": "is not a Redis server: another program listens there",
@@ -43,7 +44,8 @@ def meaning(error: redis.RedisError) -> str:
     """Return what an error says about Redis, such as "is loading its data: wait (LOADING)", to follow its name."""
     if isinstance(error, redis.WatchError) and isinstance(error.__context__, redis.RedisError):
         error = error.__context__  # during a transaction, redis-py hides why the connection has ended
-    text = f"{getattr(error, 'status_code', None) or ''} {error}"
+    cause = error.__context__ if isinstance(error, redis.TimeoutError) else ""  # redis-py's own text has less
+    text = f"{getattr(error, 'status_code', None) or ''} {error} {cause}"
     code = "NOPERM" if ACL.search(text) else next(iter(CODE.findall(text)), None)
     command = next((name for names in COMMAND.findall(text) for name in names if name), None)
     if code is not None:

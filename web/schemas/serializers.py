@@ -133,8 +133,8 @@ def eta_s(job: Job, now: float) -> int | None:
 
 
 def poll_s(job: Job, now: float) -> int:
-    """Return the polling interval in seconds: a quarter of the time left, so that polling costs large jobs little."""
-    return min(MAX_POLL_S, max(1, (eta_s(job, now) or 0) // 4))
+    """Return the polling interval in seconds: half of the time left, so that polling costs large jobs little."""
+    return min(MAX_POLL_S, max(1, (eta_s(job, now) or 0) // 2))
 
 
 def remaining(counts: Counts) -> int:

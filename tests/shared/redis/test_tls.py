@@ -114,6 +114,11 @@ def test_a_server_that_is_not_trusted_gets_no_password(
     assert not connects(celery_app(settings.resolved_broker_url()))
 
 
+def test_a_server_without_tls(each_redis_url: str) -> None:
+    with pytest.raises(ConfigError, match="write redis:// and not rediss://"):
+        check_redis(load_settings({"DARKROOM_REDIS_URL": each_redis_url.replace("redis://", "rediss://")}))
+
+
 def test_a_certificate_for_another_host(folder: Path, servers: Callable[[str], str]) -> None:
     """Given a right authority and a wrong name, the server is not trusted, unless the name is not checked."""
     url = f"{servers('DNS:other.example')}?ssl_ca_certs={folder}/ca.pem"

@@ -55,7 +55,7 @@ def test_eta(changes, now, seconds):
     [
         ({"counts": Counts(100)}, 1),  # unknown so far
         ({"counts": Counts(100, 90)}, 1),  # 2 s are left
-        ({"counts": Counts(100, 43)}, 3),  # 14 s
+        ({"counts": Counts(100, 55)}, 4),  # 9 s
         ({"counts": Counts(100_000, 1)}, MAX_POLL_S),
         ({"counts": Counts(100, 100), "state": JobState.SUCCEEDED}, 1),
     ],
