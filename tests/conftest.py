@@ -79,11 +79,12 @@ IN_CI = os.environ.get("CI") == "true"
 hypothesis.settings.register_profile("whole", deadline=None, max_examples=50 if IN_CI else 100)
 hypothesis.settings.register_profile("quick", deadline=None, max_examples=10)
 #: Seconds for something that takes well under one on an idle machine. The cores may be busy.
-PATIENCE_S = 180
+PATIENCE_S = 300
 #: Seconds between two looks whether something has happened: the first two, and those after a while.
 FIRST_PAUSE_S, LAST_PAUSE_S = 0.05, 0.25
-#: Seconds for a process to stop, for a service to start, and for a command of its command line.
-START_STOP_S = 300
+#: Seconds for a process to stop, for a service to start, for a command of its command line, and for a job. A training
+#: gives way to all other programs: beside ten that compute, it gets a fiftieth of two cores.
+START_STOP_S = 900
 #: Bytes of what `darkroom up` prints that are read.
 MAX_OUTPUT = 1024 * 1024
 #: For HTTP clients: no test uses TLS, and loading the certificates takes 25 ms per client.

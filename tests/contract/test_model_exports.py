@@ -16,7 +16,7 @@ from tests.integration.helpers import problem
 from tests.versions_kit import shipped
 
 #: Seconds for a process that loads TensorFlow, on a machine that may be busy.
-PATIENCE_S = 600
+PATIENCE_S = 900
 
 
 def test_the_shipped_version_is_exported_once(service: Service, http: httpx.Client, tmp_path: Path) -> None:

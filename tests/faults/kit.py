@@ -35,7 +35,7 @@ SPARE = 64 * MIB
 #: The Celery app whose workers are that slow.
 SLOW = "tests.faults.slow"
 #: Seconds in which a job ends, whatever the faults.
-ENDS_S = 600
+ENDS_S = 900
 
 
 @cache

@@ -33,7 +33,7 @@ WEIGHTS = "network.bin"
 #: Rows of one epoch of the small dataset; the last comes with a checkpoint.
 ROWS = 6
 #: Seconds in which a training ends by itself, whatever the faults: two leases, and a start after each death.
-ENDS_S = 600
+ENDS_S = 900
 
 #: Deaths before the version exists. MAX_DEATHS of them without a new row in between would fail the training.
 MAKING = (

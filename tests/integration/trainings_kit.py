@@ -10,7 +10,7 @@ import psutil
 from tests.conftest import Service, wait_until
 
 #: Seconds for a short training, mostly TensorFlow's start.
-TRAINING_S = 600
+TRAINING_S = 900
 #: Trains for hours unless cancelled.
 ENDLESS = {"preset": "seed", "epochs": 1000, "batch_size": 8}
 

@@ -15,7 +15,7 @@ from tests.versions_kit import shipped, version_folder
 from worker.exporting.supervisor import MAX_CLAIMS, ExportSupervisor
 
 #: Seconds for a process that loads TensorFlow, on a machine that may be busy.
-PATIENCE_S = 600
+PATIENCE_S = 900
 SHIPPED = Export(shipped(), ExportFormat.OPENVINO)
 
 

@@ -30,7 +30,7 @@ EXPLODING = {"preset": "fast", "batch_size": 160, "epochs": 60, "learning_rate":
              "weight_decay": 0.01, "norm_momentum": 0, "activation": "relu",
              "width1": 4, "width2": 4, "width3": 4}  # fmt: skip
 #: Seconds for a training of a few steps; most of it is TensorFlow's start.
-TRAINING_S = 600
+TRAINING_S = 900
 
 
 @pytest.fixture
