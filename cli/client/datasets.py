@@ -123,7 +123,10 @@ class DatasetCalls(Calls):
             time.sleep(REPORT_POLL_S)
 
     def delete_pictures(self, dataset: str, pictures: Iterable[str]) -> None:
-        """Delete pictures with their thumbnails and Embeddings, up to 1,000 at a time, all or none."""
+        """Delete pictures with their thumbnails and Embeddings, up to 1,000 at a time.
+
+        Those that are already gone are passed over.
+        """
         for some in _batched(pictures):
             self._post(dataset_path(dataset, "pictures", "delete"), {"pictures": list(some)})
 

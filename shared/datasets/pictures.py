@@ -189,9 +189,9 @@ class DatasetPictures:
 
     @redis_errors()
     def delete(self, dataset: str, numbers: Sequence[int]) -> None:
-        """Delete these pictures: all of them, or none. Their bytes are deleted by `DatasetSweep.finish`.
+        """Delete these pictures; those that are gone are passed over. Their bytes are deleted by `DatasetSweep.finish`.
 
-        Raise NotFound for an unknown picture.
+        Raise NotFound, and delete none, if there never was a picture of one of these numbers.
         """
         result, *what = self._scripts.run("dataset_delete", dataset, *numbers)
         _check(result, what)

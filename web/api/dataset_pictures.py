@@ -143,7 +143,10 @@ def label_many(dataset: str) -> Response:
 @allow(Scope.TRAIN)
 @operation({200: Answer(ChangedPictures)}, body={JSON: PictureIds}, examples={JSON: {"pictures": ["1", "2"]}})
 def delete_many(dataset: str) -> Response:
-    """Delete many pictures: all of them, or none."""
+    """Delete many pictures. Those that are already gone are passed over.
+
+    If one of these ids never belonged to a picture, nothing is deleted.
+    """
     wanted, found = json_body(PictureIds, request, MAX_BODY_BYTES).pictures, dataset_id(dataset)
     numbers = sorted({int(number) for number in wanted})
     services().dataset_pictures.delete(found, numbers)

@@ -63,7 +63,7 @@ export class Changes {
     });
   }
 
-  /** Delete the hidden pictures now. Those that were deleted elsewhere meanwhile are gone as well. */
+  /** Delete the hidden pictures now, by one request: the page may be left meanwhile. */
   async commit() {
     const { doomed } = this;
     if (!doomed) return;
@@ -71,7 +71,7 @@ export class Changes {
     this.doomed = null;
     const text = doomed.after === this.done.length ? "" : null;
     try {
-      await this.#withoutGone(doomed.ids, (ids) => deletePictures(this.name, ids));
+      await deletePictures(this.name, doomed.ids);
       this.done = withoutPictures(this.done, doomed.ids);
     } catch (problem) {
       this.page.hide(doomed.ids, false);

@@ -48,7 +48,7 @@ export const readNeighbours = async (name, id, signal) => (await requestJson(`${
 export const labelPictures = (name, labels) => requestJson(`${dataset(name)}/pictures/labels`, asJson("POST", { labels }));
 /** Keep the label of a picture against another one, or forget that with null. @param {string} name @param {string} id @param {string | null} text the other label */
 export const rejectLabel = (name, id, text) => request(`${dataset(name)}/pictures/${id}`, asJson("PUT", { rejected: text }));
-/** Delete pictures, even while the page is being left. @param {string} name @param {string[]} pictures ids */
+/** Delete pictures, even while the page is being left; the service passes over those that are gone. @param {string} name @param {string[]} pictures ids */
 export const deletePictures = (name, pictures) => requestJson(`${dataset(name)}/pictures/delete`, { ...asJson("POST", { pictures }), keepalive: true });
 /** Return the address of a picture. @param {string} name @param {string} id @param {boolean} thumb */
 export const pictureAddress = (name, id, thumb = false) => `${dataset(name)}/pictures/${id}/image${thumb ? "?size=thumb" : ""}`;

@@ -1,10 +1,10 @@
--- ARGV: dataset, then numbers of pictures. Removes all of them or none; those that were removed a moment ago are fine.
--- Returns {'deleted'}, {'missing'} or {'unknown', number}.
+-- ARGV: dataset, then numbers of pictures. Removes all of them; those that are gone are passed over. If one was never given to
+-- a picture, removes none. Returns {'deleted'}, {'missing'} or {'unknown', number}.
 dataset = ARGV[1]
 if is_missing() then return { 'missing' } end
+local unused = tonumber(record('next'))
 for i = 2, #ARGV do
-  local known = redis.call('HEXISTS', place('pictures'), ARGV[i]) + redis.call('HEXISTS', place('removed'), ARGV[i])
-  if known == 0 then return { 'unknown', ARGV[i] } end
+  if tonumber(ARGV[i]) >= unused then return { 'unknown', ARGV[i] } end
 end
 local changed = false
 for i = 2, #ARGV do

@@ -119,8 +119,6 @@ class DatasetMachine(RuleBasedStateMachine):
         numbers = [self.number(content) for content in chosen]
         for _ in range(2):  # a repeat, as after a lost response
             self.kit.pictures.delete(self.dataset, numbers)
-            if self.kit.redis.hlen(keys.dataset(self.dataset, "removed")) == 0:
-                break
         self.forget(chosen)
         if sweep:
             self.sweep()
