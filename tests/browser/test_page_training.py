@@ -96,7 +96,7 @@ def test_a_training_on_corrections(page: Page, api: Api) -> None:
     version = api.status(job)["model"]
     accuracy = api.model(version)["metrics"]["accuracy"]
     expect(page.locator("#promotion")).to_contain_text("not promoted")
-    expect(page.locator("#corrected")).to_contain_text(re.compile(r"\d+ .*\d+\.\d\d %.*champion.* \d+\.\d\d %"))
+    expect(page.locator("#corrected")).to_contain_text(re.compile(r"\d+ .*\d+\.\d\d\s%.*champion.* \d+\.\d\d\s%"))
     assert number(page.locator("#measured").text_content()) == rounded(accuracy * 100, 2)
     # The list of jobs shows it, and it can be deleted without its model
     page.goto("/jobs")
@@ -174,7 +174,7 @@ def test_running(made_up) -> None:
     expect(page.locator("#note")).to_have_text("20 %")
     expect(page.locator("#time")).to_have_text(re.compile(r"^1 min \d+ s$|^\d+ s$"))
     expect(page.locator("#accuracy")).to_have_text("50.00 %")
-    assert page.title().startswith("20 %")
+    assert page.title().startswith("20\u00a0%")
     for name, seen in (("finish", True), ("cancel", True), ("retry", False), ("delete", False)):
         expect(page.locator(f"#{name}")).to_be_visible(visible=seen)
     # The zoom stays while the curves grow

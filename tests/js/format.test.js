@@ -1,15 +1,16 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { compact, ago, bytes, duration, number, outcomeOf, percent, plural, precisePercent, rate, significant, signedPoints, stateOf, titleOf, trained } from "../../web/static/format.js";
+import { compact, ago, bytes, duration, number, outcomeOf, percent, plural, precisePercent, rate, significant, signedPoints, stateOf, titleOf, trained, wholePercent } from "../../web/static/format.js";
 
 /** Check a function on pairs of argument and result. */
 const table = (name, work, pairs) => test(name, () => pairs.forEach(([given, expected]) => assert.equal(work(given), expected)));
 
 table("number separates thousands", number, [[7, "7"], [12345, "12,345"]]);
 table("plural", (count) => plural(count, "picture"), [[0, "0 pictures"], [1, "1 picture"], [1000, "1,000 pictures"]]);
-table("percent never rounds to 0 or 100", percent, [[0, "<0.1 %"], [0.0009, "<0.1 %"], [0.5, "50.0 %"], [0.9995, ">99.9 %"], [1, "100.0 %"]]);
-table("precisePercent", precisePercent, [[0.12345, "12.35 %"], [0, "0.00 %"], [null, "–"], [undefined, "–"]]);
+table("percent never rounds to 0 or 100", percent, [[0, "<0.1\u00a0%"], [0.0009, "<0.1\u00a0%"], [0.5, "50.0\u00a0%"], [0.9995, ">99.9\u00a0%"], [1, "100.0\u00a0%"]]);
+table("precisePercent", precisePercent, [[0.12345, "12.35\u00a0%"], [0, "0.00\u00a0%"], [null, "–"], [undefined, "–"]]);
+table("wholePercent says 100 only of all", wholePercent, [[0.999, "99\u00a0%"], [1, "100\u00a0%"]]);
 table("signedPoints", signedPoints, [[0.2, "+20.00"], [-0.0123, "−1.23"], [0, "0.00"], [-0.00001, "0.00"]]);
 table("compact rounds to three digits", compact, [[9999, "9,999"], [167562, "168 k"], [1970000, "1.97 M"], [12345678, "12.3 M"]]);
 table("significant", significant, [[1.23456, "1.235"], [2, "2"], [Number.NaN, "–"]]);
@@ -30,7 +31,7 @@ table("titleOf", titleOf, [
   [{ kind: "training" }, "Training"],
 ]);
 table("trained", (changes) => trained({ state: "running", done: false, params: { preset: "finetune", epochs: 15 }, ...changes }), [
-  [{ progress: 0.469 }, "46 % of 15 epochs"],
+  [{ progress: 0.469 }, "46\u00a0% of 15 epochs"],
   [{ progress: 1 }, "measuring"],
   [{ progress: 1, params: { preset: "head" } }, "measuring"],
   [{ progress: 1, state: "succeeded", done: true }, "15 epochs"],

@@ -16,15 +16,15 @@ test("confused pairs: the most pictures first, then the larger share", () => {
 
 test("an answer in words", () => {
   const found = { label: "mug", prediction: { label: "mug", score: 0.9321 }, before: null, unknown: false, picture: { label: "mug" } };
-  assert.deepEqual(wordsOf(found), ["right, 93.2 %"]);
+  assert.deepEqual(wordsOf(found), ["right, 93.2\u00a0%"]);
   const wrong = { ...found, prediction: { label: "glass", score: 1 }, before: { label: "mug" }, unknown: true, picture: { label: null } };
-  assert.deepEqual(wordsOf(wrong), ["taken for glass, 100.0 %", "answered unknown", "before: mug", "now labelled with nothing"]);
-  assert.deepEqual(wordsOf({ ...found, before: { label: "mug" }, picture: null }), ["right, 93.2 %"]);
+  assert.deepEqual(wordsOf(wrong), ["taken for glass, 100.0\u00a0%", "answered unknown", "before: mug", "now labelled with nothing"]);
+  assert.deepEqual(wordsOf({ ...found, before: { label: "mug" }, picture: null }), ["right, 93.2\u00a0%"]);
 });
 
 test("what a threshold does", () => {
-  assert.equal(thresholdText({ score: 0.62, answered: 8, right: 8 }, 10), "From 62 % on: 8 of 10 (80.0 %) get an answer, and 8 of 8 (100 %) of these are right.");
-  assert.equal(thresholdText({ score: 0.6137, answered: 0, right: 0 }, 10), "From 61.4 % on: 0 of 10 (0 %) get an answer.");
+  assert.equal(thresholdText({ score: 0.62, answered: 8, right: 8 }, 10), "From 62\u00a0% on: 8 of 10 (80.0\u00a0%) get an answer, and 8 of 8 (100\u00a0%) of these are right.");
+  assert.equal(thresholdText({ score: 0.6137, answered: 0, right: 0 }, 10), "From 61.4\u00a0% on: 0 of 10 (0\u00a0%) get an answer.");
 });
 
 test("the version before is the newest earlier one of the same dataset", () => {
@@ -50,7 +50,7 @@ test("different test pictures are named", () => {
 
 test("two accuracies are compared in points", () => {
   const [model, champion] = [0.95, 0.9].map((accuracy) => ({ metrics: { accuracy }, dataset: { digest: "d" } }));
-  assert.equal(comparison(model, champion), "Accuracy on the test images: 95.00 % instead of 90.00 % (+5.00 points).");
+  assert.equal(comparison(model, champion), "Accuracy on the test images: 95.00\u00a0% instead of 90.00\u00a0% (+5.00 points).");
   assert.match(comparison(model, { ...champion, dataset: { digest: "e" } }), /measured on other images/);
 });
 

@@ -23,7 +23,7 @@ test("the note of a job", () => {
   assert.match(noteOf(jobOf({ error: { detail: "gone wrong" } })), /gone wrong/);
   assert.match(noteOf(jobOf({ state: "queued", queue_position: 2 })), /2 jobs/);
   assert.match(noteOf(jobOf({ state: "queued", queue_position: 0 })), /next/i);
-  assert.equal(noteOf(jobOf({ progress: 0.409 })), "40 %");
+  assert.equal(noteOf(jobOf({ progress: 0.409 })), "40\u00a0%");
   assert.equal(noteOf(jobOf({ state: "succeeded", done: true, progress: 1 })), "");
   for (const state of ["open", "cancelling"]) assert.notEqual(noteOf(jobOf({ state })), "");
 });
@@ -34,9 +34,9 @@ test("the note of a training", () => {
   assert.doesNotMatch(trainingNote(jobOf({ state: "queued", queue_position: 0 }), "", 0), /report/);
   assert.match(trainingNote(jobOf({ state: "failed", done: true, error: { code: "diverged", detail: "It diverged." } }), ""), /^It diverged\. .*learning rate/);
   assert.equal(trainingNote(jobOf({ state: "failed", done: true, error: { code: "other", detail: "Unknown." } }), ""), "Unknown.");
-  assert.equal(trainingNote(jobOf({ progress: 0.5 }), "50 %"), "50 %");
-  assert.match(trainingNote(jobOf({ progress: 1 }), "100 %"), /measuring/i);
-  assert.equal(trainingNote(jobOf({ state: "succeeded", done: true, progress: 1 }), "100 %"), "");
+  assert.equal(trainingNote(jobOf({ progress: 0.5 }), "50\u00a0%"), "50\u00a0%");
+  assert.match(trainingNote(jobOf({ progress: 1 }), "100\u00a0%"), /measuring/i);
+  assert.equal(trainingNote(jobOf({ state: "succeeded", done: true, progress: 1 }), "100\u00a0%"), "");
 });
 
 test("the speed is that of the last 8 seconds", () => {
@@ -133,15 +133,15 @@ const CARD = {
 
 test("the figures of a card", () => {
   const figures = Object.fromEntries(figuresOf(CARD));
-  assert.deepEqual([figures.Accuracy, figures.Loss, figures["Calibration error"], figures["One image"]], ["94.21 %", "0.2000", "1.00 %", "1.23 ms"]);
+  assert.deepEqual([figures.Accuracy, figures.Loss, figures["Calibration error"], figures["One image"]], ["94.21\u00a0%", "0.2000", "1.00\u00a0%", "1.23 ms"]);
   const unmeasured = Object.fromEntries(figuresOf({ ...CARD, metrics: null, calibration: null }));
   assert.match(unmeasured.Accuracy, /not measured/);
   assert.equal(unmeasured["Calibration error"], unmeasured.Accuracy);
 });
 
 test("the views of a card", () => {
-  assert.match(viewsOf(CARD), /10,000 .*90\.00 %.*25\.00 %.*93\.22 %.*94\.00 %/);
-  for (const served of [1, 6]) assert.doesNotMatch(viewsOf({ ...CARD, views: { ...CARD.views, served } }), /90\.00 %|undefined/);
+  assert.match(viewsOf(CARD), /10,000 .*90\.00\u00a0%.*25\.00\u00a0%.*93\.22\u00a0%.*94\.00\u00a0%/);
+  for (const served of [1, 6]) assert.doesNotMatch(viewsOf({ ...CARD, views: { ...CARD.views, served } }), /90\.00\u00a0%|undefined/);
   assert.match(viewsOf({ ...CARD, views: null }), /^Measured.*10,000/);
   assert.equal(viewsOf({ ...CARD, views: null, metrics: null }), "");
 });
@@ -160,8 +160,8 @@ test("what corrections have brought", () => {
   assert.deepEqual(values.slice(0, 3), ["30", "1 time", "10"]);
   assert.match(values[3], /not measured/);
   assert.doesNotMatch(correctionsText(corrections), /%/);
-  assert.match(correctionsText({ ...corrections, accuracy: 0.8 }), /10 .*80\.00 %/);
-  assert.match(correctionsText({ ...corrections, accuracy: 0.8, champion_accuracy: 0.5 }), /80\.00 %.*50\.00 %/);
+  assert.match(correctionsText({ ...corrections, accuracy: 0.8 }), /10 .*80\.00\u00a0%/);
+  assert.match(correctionsText({ ...corrections, accuracy: 0.8, champion_accuracy: 0.5 }), /80\.00\u00a0%.*50\.00\u00a0%/);
 });
 
 test("whether a new version was promoted, and why", () => {
@@ -174,8 +174,8 @@ test("whether a new version was promoted, and why", () => {
 
 test("two versions are compared only by the same test images", () => {
   const measured = (accuracy, digest = "d") => ({ metrics: { accuracy }, dataset: { digest } });
-  assert.match(comparison(measured(0.94), measured(0.9)), /94\.00 %.*90\.00 %.*\+4\.00/);
+  assert.match(comparison(measured(0.94), measured(0.9)), /94\.00\u00a0%.*90\.00\u00a0%.*\+4\.00/);
   assert.doesNotMatch(comparison(measured(0.94), measured(0.9, "other")), /\+4\.00/);
-  assert.match(comparison(measured(0.94), { metrics: null }), /94\.00 %.*measured/);
+  assert.match(comparison(measured(0.94), { metrics: null }), /94\.00\u00a0%.*measured/);
   assert.doesNotMatch(comparison({ metrics: null }, measured(0.9)), /%/);
 });

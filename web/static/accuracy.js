@@ -1,17 +1,17 @@
 // How good a version is, in words. A percentage of few pictures is uncertain, so it comes with its 95 % interval.
 
-import { number, percent, plural } from "./format.js";
+import { inPercent, number, percent, plural } from "./format.js";
 
 const whole = (share) => String(Math.round(share * 100));
 
 /** Return the interval of a share: "88–96 %". @param {[number, number] | null | undefined} interval */
-export const intervalText = (interval) => (interval ? `${whole(interval[0])}–${whole(interval[1])} %` : "");
+export const intervalText = (interval) => (interval ? inPercent(`${whole(interval[0])}–${whole(interval[1])}`) : "");
 
 /** Return the accuracy with its interval: "93.1 % (88–96 %)". @param {object | null} metrics of a card */
 export function accuracyText(metrics) {
   if (!metrics) return "not measured";
   const interval = intervalText(metrics.accuracy_interval);
-  const exact = metrics.accuracy === 1 ? "100 %" : metrics.accuracy === 0 ? "0 %" : percent(metrics.accuracy);
+  const exact = metrics.accuracy === 1 ? inPercent(100) : metrics.accuracy === 0 ? inPercent(0) : percent(metrics.accuracy);
   return interval ? `${exact} (${interval})` : exact;
 }
 

@@ -30,15 +30,21 @@ export function outcomeOf({ state, counts: { succeeded, failed } = {} }) {
   return { name: state, ...stateOf(state) };
 }
 
+/** Write a figure with the sign %, which no line break parts from it. @param {string | number} figure */
+export const inPercent = (figure) => `${figure}\u00a0%`;
+
+/** Format a share that has been reached as a whole percentage; 100 % is all of it. @param {number} share */
+export const wholePercent = (share) => inPercent(Math.floor(share * 100));
+
 /** Format a probability in [0, 1] as a percentage that never rounds to 0 or 100. @param {number} share */
 export function percent(share) {
-  if (share < 0.001) return "<0.1 %";
-  if (share < 1 && share > 0.999) return ">99.9 %";
-  return `${(share * 100).toFixed(1)} %`;
+  if (share < 0.001) return inPercent("<0.1");
+  if (share < 1 && share > 0.999) return inPercent(">99.9");
+  return inPercent((share * 100).toFixed(1));
 }
 
 /** Format a share as a percentage with two decimals, or "–" if it is missing. */
-export const precisePercent = (share) => (typeof share === "number" ? `${(share * 100).toFixed(2)} %` : "–");
+export const precisePercent = (share) => (typeof share === "number" ? inPercent((share * 100).toFixed(2)) : "–");
 
 /** Format a difference of two shares in percentage points, with its sign. @param {number} difference */
 export const signedPoints = (difference) => {
@@ -108,7 +114,7 @@ export function titleOf(job) {
 /** Return how far a training is, in words. @param {object} job */
 export function trained(job) {
   if (job.state === "running" && job.progress >= 1) return "measuring";
-  if (isHead(job)) return job.done ? "–" : `${Math.floor(job.progress * 100)} %`;
+  if (isHead(job)) return job.done ? "–" : wholePercent(job.progress);
   const epochs = plural(job.params.epochs, "epoch");
-  return job.done ? epochs : `${Math.floor(job.progress * 100)} % of ${epochs}`;
+  return job.done ? epochs : `${wholePercent(job.progress)} of ${epochs}`;
 }

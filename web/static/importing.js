@@ -2,6 +2,7 @@
 
 import { newId, sentence } from "./api.js";
 import { announce, byId, element, icon, setText, show } from "./dom.js";
+import { wholePercent } from "./format.js";
 import { postParts } from "./multipart.js";
 import { modelLink } from "./model-links.js";
 
@@ -69,7 +70,7 @@ function showShare(share) {
   const bar = byId("import-progress");
   if (share < 1) bar.value = share;
   else bar.removeAttribute("value"); // the duration of the check is unknown
-  setText("importing-text", share < 1 ? `Sending the file, ${Math.floor(share * 100)} %` : "The service checks the file and measures the model. This may take a minute.");
+  setText("importing-text", share < 1 ? `Sending the file, ${wholePercent(share)}` : "The service checks the file and measures the model. This may take a minute.");
 }
 
 function showImported(model) {

@@ -2,7 +2,7 @@
 
 import { imageAddress, readResults } from "./api.js";
 import { announce, byId, element, setText, show } from "./dom.js";
-import { bytes, duration, number, plural } from "./format.js";
+import { bytes, duration, number, plural, wholePercent } from "./format.js";
 import { watch } from "./watch.js";
 
 //: Seconds of sending before the time left is estimated.
@@ -54,7 +54,7 @@ export class SendingPanel {
     const instead = sent.originalBytes - this.sentBefore;
     setText("sent-instead", sent.bytes < 0.9 * instead ? `instead of ${bytes(instead)}` : `of ${bytes(originalBytes - this.sentBefore)}`);
     this.#times(sent, share);
-    announce(`${Math.floor(share * 100)} % sent, ${number(sent.files)} of ${plural(files, "file")}; ${number(this.finished)} classified.`);
+    announce(`${wholePercent(share)} sent, ${number(sent.files)} of ${plural(files, "file")}; ${number(this.finished)} classified.`);
   }
 
   #times(sent, share) {

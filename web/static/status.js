@@ -1,7 +1,7 @@
 // Shows a job's state, counts, speed and time left on the result page.
 
 import { announce, byId, element, icon, setText, show } from "./dom.js";
-import { ago, duration, moment, number, outcomeOf, plural, rate, titleOf } from "./format.js";
+import { ago, duration, moment, number, outcomeOf, plural, rate, titleOf, wholePercent } from "./format.js";
 
 //: Milliseconds over which the speed is measured, and the minimum to measure one.
 const WINDOW_MS = 8000;
@@ -11,7 +11,7 @@ let samples = [];
 
 /** Show the job's status. @param {object} job */
 export function showStatus(job) {
-  document.title = `${job.done ? "" : `${Math.floor(job.progress * 100)} % · `}${titleOf(job)} · Darkroom`;
+  document.title = `${job.done ? "" : `${wholePercent(job.progress)} · `}${titleOf(job)} · Darkroom`;
   setText("title", titleOf(job));
   showFacts(job);
   showState(job);
@@ -39,7 +39,7 @@ function showState(job) {
   const bar = byId("progress");
   bar.value = job.progress;
   bar.dataset.state = name;
-  bar.setAttribute("aria-valuetext", `${Math.floor(job.progress * 100)} %`);
+  bar.setAttribute("aria-valuetext", wholePercent(job.progress));
 }
 
 /** Return the note beside the state. @param {object} job */
@@ -48,7 +48,7 @@ export function noteOf(job) {
   if (job.state === "queued" && job.queue_position !== null) return inQueue(job.queue_position);
   if (job.state === "open") return "Waiting for more pictures.";
   if (job.state === "cancelling") return "Finishing the current pictures first.";
-  return job.done ? "" : `${Math.floor(job.progress * 100)} %`;
+  return job.done ? "" : wholePercent(job.progress);
 }
 
 const inQueue = (ahead) => (ahead ? `${plural(ahead, "job")} ahead` : "Next in the queue");

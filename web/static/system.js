@@ -3,7 +3,7 @@
 import { readQueues, readSystem } from "./api.js";
 import { Chart } from "./charts.js";
 import { announce, arrange, byId, element, notice, setText, show } from "./dom.js";
-import { bytes, duration, moment, number, plural, rate } from "./format.js";
+import { bytes, duration, inPercent, moment, number, plural, rate } from "./format.js";
 import { modelLink } from "./model-links.js";
 import { pair } from "./training-outcome.js";
 import { sleep } from "./watch.js";
@@ -134,7 +134,7 @@ const roomInRedis = (taken, full) =>
 function fill(id, value, max, full) {
   Object.assign(byId(id), { max, value });
   byId(id).dataset.state = full ? "failed" : "succeeded";
-  byId(id).setAttribute("aria-valuetext", `${Math.round((100 * value) / max)} % used`);
+  byId(id).setAttribute("aria-valuetext", `${inPercent(Math.round((100 * value) / max))} used`);
 }
 
 const showPairs = (id, pairs) => byId(id).replaceChildren(...pairs.map(([name, value]) => pair(name, value)));

@@ -2,7 +2,7 @@
 
 import { readThresholds } from "./api.js";
 import { byId, setText, show } from "./dom.js";
-import { number, percent } from "./format.js";
+import { inPercent, number, percent } from "./format.js";
 
 /** Show the slider at the version's own score. @param {string} version */
 export async function showThreshold(version) {
@@ -32,8 +32,8 @@ function showCounts(counts, pictures, own) {
   byId("threshold").setAttribute("aria-valuetext", thresholdText(counts, pictures));
 }
 
-const scoreText = (score) => `${(score * 100).toFixed(Number.isInteger(Math.round(score * 1e6) / 1e4) ? 0 : 1)} %`;
-const shareText = (part, whole) => `${number(part)} of ${number(whole)} (${part === whole ? "100 %" : part ? percent(part / whole) : "0 %"})`;
+const scoreText = (score) => inPercent((score * 100).toFixed(Number.isInteger(Math.round(score * 1e6) / 1e4) ? 0 : 1));
+const shareText = (part, whole) => `${number(part)} of ${number(whole)} (${part === whole ? inPercent(100) : part ? percent(part / whole) : inPercent(0)})`;
 
 /** Say what a threshold does. @param {{score: number, answered: number, right: number}} counts @param {number} pictures */
 export const thresholdText = ({ score, answered, right }, pictures) =>

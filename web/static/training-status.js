@@ -1,7 +1,7 @@
 // Shows a training's state, progress, speed and times.
 
 import { announce, byId, element, icon, setText, show } from "./dom.js";
-import { ago, duration, isHead, moment, number, plural, precisePercent, rate, stateOf, titleOf } from "./format.js";
+import { ago, duration, isHead, moment, number, plural, precisePercent, rate, stateOf, titleOf, wholePercent } from "./format.js";
 
 //: What to do after a failed training, by error code.
 const ADVICE = {
@@ -19,7 +19,7 @@ let known = { at: 0, eta: null };
 /** Show the job with its rows so far. @param {object} job @param {object[]} rows @param {boolean} finishing whether it was asked to finish early @param {number} reports that are computed first */
 export function showTraining(job, rows, finishing, reports) {
   const row = rows.at(-1);
-  const share = `${Math.floor(job.progress * 100)} %`;
+  const share = wholePercent(job.progress);
   document.title = `${job.done ? "" : `${share} · `}${titleOf(job)} · Darkroom`;
   setText("title", titleOf(job));
   showFacts(job);
@@ -48,7 +48,7 @@ function showState(job, doing, reports) {
   const bar = byId("progress");
   bar.value = job.progress;
   bar.dataset.state = job.state;
-  bar.setAttribute("aria-valuetext", `${Math.floor(job.progress * 100)} %`);
+  bar.setAttribute("aria-valuetext", wholePercent(job.progress));
 }
 
 /** Return the note beside the state. @param {object} job @param {string} doing the note of a running training @param {number} reports that are computed first */
