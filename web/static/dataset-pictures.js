@@ -37,6 +37,11 @@ export class PicturePage {
     return this.pictures.size < PAGE || this.next === null;
   }
 
+  /** Whether no picture of this page is left, but others follow. */
+  get isSpent() {
+    return this.shown.length === 0 && this.next !== null;
+  }
+
   /** Show other labels on cards. @param {Record<string, string | null>} labels by picture id */
   relabel(labels) {
     for (const [id, label] of Object.entries(labels)) {
@@ -134,10 +139,11 @@ export class PicturePage {
     const { label, query } = this.filters;
     const onlyLabel = label !== "" && Object.keys(query).every((name) => name === "label" || name === "sort");
     const { narrows } = this.filters;
+    const others = this.pictures.size > 0 || this.next !== null || this.pagination.index > 0;
     show("unfilter", narrows);
-    show("empty-add", onlyLabel);
+    show("empty-add", onlyLabel && !others);
     setText("empty-add-text", `Choose pictures of ${label}`);
-    setText("empty-text", onlyLabel ? `There are no pictures of ${label} yet.` : narrows ? "No pictures match." : "There are no pictures yet.");
+    setText("empty-text", others ? "No pictures are left on this page." : onlyLabel ? `There are no pictures of ${label} yet.` : narrows ? "No pictures match." : "There are no pictures yet.");
   }
 
   #card(picture, old) {

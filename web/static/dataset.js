@@ -77,7 +77,7 @@ function refreshSoon(imports = false) {
 }
 
 async function afterRefresh() {
-  if (arrived && page.hasRoom) await page.load();
+  if ((arrived && page.hasRoom) || (page.isSpent && !changes.pending)) await page.load();
   arrived = false;
   showBatch();
   if (!askedToSuggest) await suggest(); // the first pictures have got their labels
