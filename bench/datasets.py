@@ -103,10 +103,10 @@ def _relabel(parts: Services, dataset: str, repeat: int) -> None:
     parts.dataset_pictures.change(dataset, {n: Change(label) for n in range(1, MAX_CHANGES + 1)})
 
 
-def fill(parts: Services, dataset: str, count: int) -> list[float]:
+def fill(parts: Services, dataset: str, count: int, labels: int = LABELS) -> list[float]:
     """Import pictures with realistic names and sizes, one in twenty a near copy; return Redis's ms for each commit."""
     job = parts.store.create(JobKind.IMPORT, retention_s=3600, dataset=dataset)
-    parts.store.add(job, [_upload(number) for number in range(count)], count)
+    parts.store.add(job, [_upload(number, labels) for number in range(count)], count)
     parts.store.seal(job)
     times: list[float] = []
     while chunk := parts.chunks.claim("bench", CLASSIFICATION_QUEUES):
@@ -119,10 +119,10 @@ def fill(parts: Services, dataset: str, count: int) -> list[float]:
     return times
 
 
-def _upload(number: int) -> Upload:
-    name = FILENAME.format(number % LABELS, number)
+def _upload(number: int, labels: int) -> Upload:
+    name = FILENAME.format(number % labels, number)
     digest = hashlib.sha256(name.encode()).hexdigest()
-    return Upload(f"k{number}", name, 80_000, digest, "image/jpeg", 348, 348, label=f"Label {number % LABELS}")
+    return Upload(f"k{number}", name, 80_000, digest, "image/jpeg", 348, 348, label=f"Label {number % labels}")
 
 
 def _new(upload: Upload, row: int) -> NewPicture:
