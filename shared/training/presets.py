@@ -203,6 +203,11 @@ class FinetuneParams(TrainingParams):
     # Half of the picture still shows what it is.
     crop: Annotated[float, between(0.1, 1, "smallest share of the picture that a crop keeps")] = 0.5
 
+    # Before the network learns. Each takes a quarter of an epoch; more of them bring less and less.
+    views: Annotated[
+        int, between(0, 20, "varied views of each picture that the head learns from, if the images are varied", "views")
+    ] = 5
+
     # The first blocks take 40 % of the time of a step, and see edges and colours, which are the same everywhere.
     frozen: Annotated[float, between(0, 1, "share of the layers, the first ones, that do not learn")] = 0.3
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,13 +16,14 @@ from shared.training.presets import FINETUNE, FinetuneParams
 from shared.training.speeds import Speed
 from worker import hardware
 from worker.data.datasets import Dataset
-from worker.datasets.images import images_of, validation
+from worker.datasets.images import images_of
 from worker.datasets.pixels import StoredPictures
 from worker.datasets.snapshot import FrozenDataset
-from worker.heads.fit import fit_again
+from worker.heads.methods import Linear
 from worker.presets import Start
-from worker.serving.backbone import find_backbone
+from worker.serving.backbone import Backbone, find_backbone
 from worker.training.head import LearntHead, learn
+from worker.training.views import best_begin
 
 #: Speed of a training with the default parameters, as a share of the speed at which the Backbone embeds pictures in
 #: batches: 31 ms of processor time for a picture, and 10 ms.
@@ -48,16 +49,14 @@ def prepare(services: Services, frozen: FrozenDataset, params: FinetuneParams, o
     """
     learnt = learn(services, frozen, params.seed, network=params.backbone)
     images = _images(services, learnt, params.dataset, owner)
-    return Prepared(learnt, _start(services, learnt), images)
+    begin = best_begin(learnt.backbone, learnt.fitted, images, params)
+    learnt = replace(learnt, fitted=begin.fitted, views=begin.views)
+    return Prepared(learnt, _start(services, learnt.backbone, begin.linear), images)
 
 
-def _start(services: Services, learnt: LearntHead) -> Start:
-    frozen = learnt.frozen
-    seen = ~(frozen.test | validation(frozen))
-    linear = fit_again(learnt.fitted, learnt.vectors[seen], frozen.truth[seen], len(frozen.labels))
-    file = services.registry.model_file(learnt.backbone.version)
+def _start(services: Services, backbone: Backbone, linear: Linear) -> Start:
     bias = np.maximum(linear.bias, np.float32(LEAST_BIAS))
-    return Start(file, linear.weights, bias, learnt.backbone.card.preprocessing)
+    return Start(services.registry.model_file(backbone.version), linear.weights, bias, backbone.card.preprocessing)
 
 
 def _images(services: Services, learnt: LearntHead, name: str, owner: str) -> Dataset:

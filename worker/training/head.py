@@ -35,7 +35,8 @@ log = logging.getLogger(__name__)
 class LearntHead:
     """A fitted Head with the pictures that it learnt from and the Embeddings (n, dimensions) of them all.
 
-    `basis` has the choices that it took over from an earlier report, if it did.
+    `basis` has the choices that it took over from an earlier report, if it did. `views` of each picture were
+    learnt from besides the picture.
     """
 
     fitted: FittedHead
@@ -44,6 +45,7 @@ class LearntHead:
     vectors: Any
     seconds: float
     basis: Basis | None = None
+    views: int = 0
 
 
 def train_head(services: Services, training: Training, params: HeadParams) -> LearntHead:

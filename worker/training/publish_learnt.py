@@ -53,7 +53,7 @@ def publish_learnt(
         calibration = evaluate.calibration(probabilities, truth, fitted.temperature)
     provenance = Provenance(
         preset=params.preset,
-        params={"method": fitted.chosen.method, **(more or {})},
+        params={"method": fitted.chosen.method, **({"views": learnt.views} if learnt.views else {}), **(more or {})},
         history=history,
         labels=frozen.labels,
         seed=params.seed,
