@@ -137,7 +137,7 @@ def test_every_command_of_the_document_can_be_typed(tmp_path: Path, monkeypatch:
         Path(name).mkdir()
     lines = "".join(blocks("sh", DOCS / "own-classes.md")).splitlines()
     lines = [line for line in lines if line.startswith("./darkroom")]
-    assert len(lines) == 16
+    assert len(lines) == 17
     for line in lines:
         group, (_, *words) = main, shlex.split(line, comments=True)
         while isinstance(group, click.Group):
@@ -189,7 +189,7 @@ def test_add_says_what_became_of_each_picture(service: Service, client: Client, 
     assert "The pictures in photos/square got the label square; for another one: --label LABEL\n" in again.stderr
     missing = darkroom(service.url, tmp_path, "datasets", "add", "thing", "photos")
     assert missing.returncode == 2 and missing.stderr.startswith("Error: there is no dataset thing; you have: ")
-    assert missing.stderr.endswith("things\nTo create it: ./darkroom datasets create thing\n")
+    assert missing.stderr.endswith("\nTo create it: ./darkroom datasets create thing\n")
 
     client.rename_label("things", "square", "box")
     again = darkroom(service.url, tmp_path, "datasets", "add", "things", "photos/square")
