@@ -151,6 +151,8 @@ test("how a version was made leaves out what is not known", () => {
   assert.deepEqual(["seed", "training time", "GPU", "imported from"].map((name) => names.has(name)), [true, true, false, false]);
   const known = Object.fromEntries(provenanceOf({ ...CARD, dataset: null, training_seconds: null, source: "cnn_model.h5" }));
   assert.deepEqual([known["imported from"], "training time" in known, "images" in known], ["cnn_model.h5", false, false]);
+  const network = (version) => Object.fromEntries(provenanceOf({ ...CARD, backbone: { version } }))["pretrained network"];
+  assert.deepEqual([network("lite2-1"), network(CARD.version)], ["lite2-1", undefined]);
 });
 
 test("what corrections have brought", () => {

@@ -51,12 +51,13 @@ export function correctionsOf({ corrections }) {
 
 /** Return where the version came from. @param {object} model @returns {[string, string | number | null][]} */
 export function provenanceOf(model) {
-  const { dataset, hardware, versions } = model;
+  const { backbone, dataset, hardware, versions } = model;
   const images = dataset && `${number(dataset.train)} for training, ${number(dataset.validation)} for validation, ${number(dataset.test)} for the test`;
   return [
     ["dataset", dataset?.name ?? "unknown"],
     ["images", images],
     ["dataset digest", dataset?.digest],
+    ["pretrained network", backbone?.version === model.version ? null : backbone?.version],
     ["seed", model.seed],
     ["training time", typeof model.training_seconds === "number" ? duration(model.training_seconds) : null],
     ["best epoch", model.best_epoch],
