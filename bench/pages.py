@@ -149,7 +149,7 @@ def _filter(page: Page) -> None:
 
 
 def _find_label(page: Page) -> None:
-    """Search the Labels, if there are so many that they can be searched."""
+    """Search the Labels, if the page offers a search."""
     if page.locator("#find-label").is_visible():
         page.locator("#find-label").press_sequentially("7", delay=100)
         page.fill("#find-label", "")

@@ -45,7 +45,7 @@ def names() -> dict[str, str]:
 def load(name: str, weights: Path | None = None) -> Application:
     """Return a network by its lower-case name, with weights from a file, else with those that Keras downloads.
 
-    Raise NotFound if there is no such network, InvalidRequest if the weights cannot be had or do not fit.
+    Raise NotFound if there is no such network, InvalidRequest if the weights cannot be loaded.
     """
     if name not in names():
         raise NotFound(f"keras.applications has no network {name}; it has {', '.join(sorted(names()))}")
